@@ -1,0 +1,1 @@
+"""Thinks: verbaliser, option tools, planner, providers, plan cache, fallback."""

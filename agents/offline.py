@@ -1,0 +1,156 @@
+"""The embedded teacher: a chat model that is a script and no LLM.
+
+It reads the same messages as a model would and answers with the same tool calls, so that
+everything runs without a key, without a network and with the same result every time. It is mostly
+right, sometimes unsure and rarely plainly wrong, as the models it stands in for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from langchain_core.callbacks import CallbackManagerForLLMRun
+from langchain_core.language_models import BaseChatModel, LanguageModelInput
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+from langchain_core.messages.ai import UsageMetadata
+from langchain_core.outputs import ChatGeneration, ChatResult
+from langchain_core.runnables import Runnable
+from langchain_core.tools import BaseTool
+from langchain_core.utils.function_calling import convert_to_openai_tool
+
+from agents.offline_script import SCRIPT_VERSION, Candidate, Situation, candidates, draw
+from rl.task import Option, Plan
+
+MODEL_NAME: Final = "offline-script"
+
+_BLOCK: Final = re.compile(r"^```situation[ \t]*\n(.*?)^```", re.DOTALL | re.MULTILINE)
+_CHARACTERS_PER_TOKEN: Final = 4
+"""A rule of thumb for English; the script has no tokens of its own."""
+_NO_TOOLS: Final = "I am a script and no LLM: I answer with calls of the tools I am given."
+
+
+class OfflineTeacher(BaseChatModel):
+    """A scripted chat model for grid situations. It is a script and no LLM.
+
+    It reads the last fenced `situation` block of the last human message and the tools bound to it.
+    Where it knows none of the tools (a task of your own), it calls the first one on offer.
+
+    Each answer is drawn with a hash of (seed, messages, sample index), never with a generator that
+    remembers earlier calls: the same question gets the same answers in any order and any thread.
+
+    seed: changes every draw. temperature: divides the scores of the plans; 0 always answers with
+    the best. max_options: the longest plan it gives.
+    """
+
+    seed: int = 0
+    temperature: float = 1.0
+    max_options: int = 5
+
+    @property
+    def _llm_type(self) -> str:
+        """Says what it is."""
+        return "offline-script-no-llm"
+
+    @property
+    def _identifying_params(self) -> dict[str, Any]:
+        """All that its answers depend on, besides the messages and tools."""
+        return {
+            "model_name": MODEL_NAME,
+            "is_llm": False,
+            "script_version": SCRIPT_VERSION,
+            "seed": self.seed,
+            "temperature": self.temperature,
+            "max_options": self.max_options,
+        }
+
+    def bind_tools(
+        self,
+        tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool],
+        *,
+        tool_choice: str | None = None,
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, AIMessage]:
+        """The model with tools that it may call. It calls some whatever `tool_choice` says."""
+        schemas = [convert_to_openai_tool(tool) for tool in tools]
+        return self.bind(tools=schemas, tool_choice=tool_choice, **kwargs)
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,  # noqa: ARG002  # the base class's signature
+        run_manager: CallbackManagerForLLMRun | None = None,  # noqa: ARG002  # likewise
+        *,
+        n: int = 1,
+        first_sample: int = 0,
+        tools: Sequence[dict[str, Any]] = (),
+        **kwargs: Any,  # noqa: ARG002  # tool_choice and what else is bound
+    ) -> ChatResult:
+        """`n` answers, those of sample indices first_sample, first_sample + 1, ..."""
+        offered = _options_of(tools)
+        situation = Situation.parse(_situation_text(messages))
+        found = candidates(situation, offered, self.max_options) if offered else []
+        key = _canonical(messages)
+        plans = [self._draw(found, key, first_sample + i) if found else () for i in range(n)]
+        usage = _usage(messages, plans)
+        generations = [ChatGeneration(message=_answer(plan, usage)) for plan in plans]
+        return ChatResult(generations=generations, llm_output={"model_name": MODEL_NAME})
+
+    def _draw(self, found: Sequence[Candidate], key: str, sample: int) -> Plan:
+        text = json.dumps([self.seed, key, sample])
+        digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
+        return draw(found, self.temperature, int.from_bytes(digest) / 2**64)
+
+
+def _options_of(tools: Sequence[dict[str, Any]]) -> list[Option]:
+    """The options that the tools stand for, in order."""
+    options = []
+    for tool in tools:
+        function = tool["function"]
+        parameters = function.get("parameters", {})
+        targets = parameters.get("properties", {}).get("target", {}).get("enum", [])
+        if not targets or "target" not in parameters.get("required", []):
+            options.append(Option(function["name"]))
+        options += [Option(function["name"], target) for target in targets]
+    return options
+
+
+def _situation_text(messages: Sequence[BaseMessage]) -> str:
+    """The situation block of the last human message, empty where there is none."""
+    for message in reversed(messages):
+        if isinstance(message, HumanMessage):
+            blocks = _BLOCK.findall(str(message.text))
+            return str(blocks[-1]) if blocks else ""
+    return ""
+
+
+def _canonical(messages: Sequence[BaseMessage]) -> str:
+    return json.dumps([[message.type, str(message.text)] for message in messages])
+
+
+def _usage(messages: Sequence[BaseMessage], plans: Sequence[Plan]) -> UsageMetadata:
+    """The whole request's tokens, as OpenAI's protocol counts them: characters over four."""
+    into = sum(len(str(message.text)) for message in messages) // _CHARACTERS_PER_TOKEN
+    out = sum(len(str(step)) for plan in plans for step in plan) // _CHARACTERS_PER_TOKEN
+    return UsageMetadata(input_tokens=into, output_tokens=out, total_tokens=into + out)
+
+
+def _answer(plan: Plan, usage: UsageMetadata) -> AIMessage:
+    calls = [
+        {
+            "name": step.name,
+            "args": {} if step.target is None else {"target": step.target},
+            "id": f"call_{position}",
+            "type": "tool_call",
+        }
+        for position, step in enumerate(plan)
+    ]
+    return AIMessage(
+        content="" if calls else _NO_TOOLS,
+        tool_calls=calls,
+        usage_metadata=usage,
+        response_metadata={"model_name": MODEL_NAME},
+    )

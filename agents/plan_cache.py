@@ -1,0 +1,304 @@
+"""The plan cache: what a model answered, replayed only where it would see exactly the same.
+
+One SQLite file for all runs, a LangGraph store inside. Losing it costs money, not correctness: so
+a damaged file is set aside, a value that cannot be read is a miss, and a file that is locked for
+too long is passed over.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import sqlite3
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from langchain_core.messages import BaseMessage, convert_to_openai_messages
+from langgraph.store.base import GetOp, PutOp
+from langgraph.store.base import Item as StoredItem
+from langgraph.store.sqlite import SqliteStore
+from platformdirs import user_cache_path
+
+from rl.advice import Advice
+
+logger = logging.getLogger(__name__)
+
+KEY_VERSION: Final = 1
+"""Raise it when stored advice changes its meaning: old entries are then never found."""
+
+_NAMESPACE: Final = ("plans",)
+_BATCH: Final = 500
+"""Keys in one statement: SQLite bounds its variables."""
+_DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+_ALL: Final = 2**31 - 1
+
+Result = TypeVar("Result")
+Item = TypeVar("Item")
+
+
+class CacheError(ValueError):
+    """The cache's file cannot be used. The message is one line."""
+
+
+@dataclass(frozen=True)
+class CacheEntry:
+    """One stored answer. date: when it was stored, ISO 8601, UTC."""
+
+    advice: Advice
+    provider: str
+    model: str
+    date: str
+    prompt_tokens: int
+    completion_tokens: int
+
+    def to_json(self) -> dict[str, Any]:
+        """As it is stored."""
+        return {**vars(self), "advice": self.advice.to_json()}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> CacheEntry:
+        """The inverse. Raises KeyError, TypeError, ValueError or AttributeError."""
+        advice = Advice.from_json(value["advice"])
+        if not advice.plans:
+            raise ValueError("stored advice has no plan")
+        return cls(
+            advice=advice,
+            provider=str(value["provider"]),
+            model=str(value["model"]),
+            date=str(value["date"]),
+            prompt_tokens=int(value["prompt_tokens"]),
+            completion_tokens=int(value["completion_tokens"]),
+        )
+
+
+def default_cache_path() -> Path:
+    """The file in the user's cache folder (`XDG_CACHE_HOME`)."""
+    return user_cache_path("tutelage") / "plans.sqlite"
+
+
+def now() -> str:
+    """The time in UTC, to the second, as entries are dated."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def cache_key(
+    identity: Mapping[str, Any],
+    messages: Sequence[BaseMessage],
+    tools: Sequence[Mapping[str, Any]],
+    *,
+    way: str,
+    samples: int,
+    max_options: int,
+) -> str:
+    """SHA-256 of all that an answer depends on.
+
+    identity: provider, model, address and sampling settings, as in `ChatProvider.identity`.
+    way: the way of asking. samples: k. max_options: longer answers were refused.
+    """
+    seen = {
+        "version": KEY_VERSION,
+        "identity": dict(identity),
+        "messages": convert_to_openai_messages(messages),
+        "tools": list(tools),
+        "way": way,
+        "samples": samples,
+        "max_options": max_options,
+    }
+    text = json.dumps(seen, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+class PlanCache:
+    """The cache in one file; may be used by many threads, and by many processes at once.
+
+    busy_s: how long to wait while another process writes. warnings: what went wrong so far, a
+    line each; it goes to the log as well. Raises CacheError where the file cannot be used at all.
+    """
+
+    def __init__(self, path: Path, busy_s: float = 10.0) -> None:
+        self.path = path
+        self._busy_s = busy_s
+        self.warnings: list[str] = []
+        self._lock = threading.RLock()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._store = self._opened()
+        except (OSError, sqlite3.Error) as error:
+            raise CacheError(f"plan cache {path} cannot be used: {error}") from error
+
+    def get_many(self, keys: Iterable[str]) -> dict[str, CacheEntry]:
+        """The entries of those keys that have one."""
+        found = {}
+        for batch in _batches(list(dict.fromkeys(keys))):
+            values = self._guarded(partial(self._values, batch)) or {}
+            for key, value in values.items():
+                entry = self._entry(key, value)
+                if entry is not None:
+                    found[key] = entry
+        return found
+
+    def put_many(self, entries: Mapping[str, CacheEntry]) -> None:
+        """Store entries, each in the place of an older one."""
+        ops = [PutOp(_NAMESPACE, key, entry.to_json()) for key, entry in entries.items()]
+        self._apply(ops)
+
+    def entries(self) -> list[CacheEntry]:
+        """All entries that can be read, oldest first."""
+        values = self._guarded(self._all_values) or {}
+        found = [self._entry(key, value) for key, value in values.items()]
+        return sorted((entry for entry in found if entry is not None), key=lambda e: e.date)
+
+    def clear(self) -> int:
+        """Remove everything. Returns how much that was."""
+        keys = list(self._guarded(self._all_values) or ())
+        self._apply([PutOp(_NAMESPACE, key, None) for key in keys])
+        return len(keys)
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._store.conn.close()
+
+    def _apply(self, ops: Sequence[PutOp]) -> None:
+        for batch in _batches(ops):
+            self._guarded(partial(self._put, batch))
+
+    def _put(self, ops: Sequence[PutOp]) -> None:
+        self._store.batch(ops)
+
+    def _values(self, keys: Sequence[str]) -> dict[str, dict[str, Any]]:
+        results = self._store.batch([GetOp(_NAMESPACE, key) for key in keys])
+        items = [result for result in results if isinstance(result, StoredItem)]
+        return {item.key: item.value for item in items}
+
+    def _all_values(self) -> dict[str, dict[str, Any]]:
+        return {item.key: item.value for item in self._store.search(_NAMESPACE, limit=_ALL)}
+
+    def _entry(self, key: str, value: Mapping[str, Any]) -> CacheEntry | None:
+        try:
+            return CacheEntry.from_json(value)
+        except (KeyError, TypeError, ValueError, AttributeError):
+            self._warn(f"plan cache {self.path}: entry {key[:12]} cannot be read, passed over")
+            return None
+
+    def _guarded(self, operation: Callable[[], Result]) -> Result | None:
+        """The operation's result. SQLite's failures end in a warning and None.
+
+        The store reports a failing read as ValueError, with SQLite's own error as its cause.
+        """
+        with self._lock:
+            for _ in range(2):
+                try:
+                    return operation()
+                except (sqlite3.Error, ValueError) as error:
+                    fault = error if isinstance(error, sqlite3.Error) else error.__cause__
+                    if not isinstance(fault, sqlite3.Error) or _is_misuse(fault):
+                        raise
+                    if not self._recovered(fault):
+                        return None
+            return None
+
+    def _recovered(self, fault: sqlite3.Error) -> bool:
+        """Whether trying again may help: the file was damaged and there is a new one now."""
+        if not _is_damage(fault):
+            if self._store.conn.in_transaction:
+                self._store.conn.rollback()
+            self._warn(f"plan cache {self.path}: {fault}; going on without it")
+            return False
+        self._store.conn.close()
+        self._set_aside()
+        self._store = self._opened()
+        return True
+
+    def _opened(self) -> SqliteStore:
+        """The store in the file, which is made where there is none, and renewed if damaged."""
+        if not self.path.exists():
+            self._create()
+        store = _connect(self.path, self._busy_s)
+        try:
+            store.setup()
+        except sqlite3.Error as error:
+            store.conn.close()
+            if not _is_damage(error):
+                raise
+            self._set_aside()
+            self._create()
+            store = _connect(self.path, self._busy_s)
+            store.setup()
+        return store
+
+    def _create(self) -> None:
+        """A new file, complete before it gets its name: another run may be starting too."""
+        handle, name = tempfile.mkstemp(dir=self.path.parent, prefix=f".{self.path.name}-")
+        os.close(handle)
+        fresh = Path(name)
+        try:
+            store = _connect(fresh, self._busy_s)
+            store.setup()
+            store.conn.close()
+            _name_unless_taken(fresh, self.path)
+        finally:
+            fresh.unlink(missing_ok=True)
+
+    def _set_aside(self) -> None:
+        """Rename the file, and the journal that SQLite would otherwise apply to its successor."""
+        aside = self.path.with_name(f"{self.path.name}.damaged-{time.time_ns()}")
+        journal = self.path.with_name(f"{self.path.name}-journal")
+        if journal.exists():
+            journal.replace(aside.with_name(f"{aside.name}-journal"))
+        self.path.replace(aside)
+        self._warn(f"plan cache {self.path} is damaged; kept as {aside.name}, starting a new one")
+
+    def _warn(self, line: str) -> None:
+        self.warnings.append(line)
+        logger.warning("%s", line)
+
+
+def _connect(path: Path, busy_s: float) -> SqliteStore:
+    connection = sqlite3.connect(
+        path, timeout=busy_s, check_same_thread=False, isolation_level=None
+    )
+    return SqliteStore(connection, deserializer=_loads)
+
+
+def _loads(content: Any) -> dict[str, Any]:
+    """A stored value; an empty one where it is not what was stored."""
+    try:
+        value = json.loads(content)
+    except (TypeError, ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _name_unless_taken(fresh: Path, path: Path) -> None:
+    """Give a file its name, unless another process was faster."""
+    try:
+        path.hardlink_to(fresh)
+    except FileExistsError:
+        return
+    except OSError:  # a file system without hard links
+        fresh.replace(path)
+
+
+def _is_misuse(error: sqlite3.Error) -> bool:
+    """A fault of the caller's, such as using a closed cache."""
+    return isinstance(error, sqlite3.ProgrammingError)
+
+
+def _is_damage(error: sqlite3.Error) -> bool:
+    """By the primary code: the extended ones keep it in their low byte."""
+    return (getattr(error, "sqlite_errorcode", 0) & 0xFF) in _DAMAGED
+
+
+def _batches(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
+    for start in range(0, len(items), _BATCH):
+        yield items[start : start + _BATCH]

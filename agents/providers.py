@@ -1,0 +1,316 @@
+"""Where a teacher's chat model comes from: by a provider's name to a LangChain chat model.
+
+    offline                  the embedded script (no LLM, no network)
+    openai:gpt-4o-mini       any provider that LangChain's `init_chat_model` knows
+    my_package.teacher:make  a function of your own, (settings) -> chat model
+    NAME                     an entry point of the group `tutelage.providers`, the same function
+
+LangChain is imported only when a model is made, so that listing providers is quick.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit, urlunsplit
+
+from agents.settings import TeacherSettings
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+
+OFFLINE: Final = "offline"
+ENTRY_POINTS: Final = "tutelage.providers"
+
+_PLACEHOLDER_KEY: Final = "not-needed"
+"""What a local server gets where the client library insists on a key."""
+
+_ADDRESSES: Final = ("openai_api_base", "anthropic_api_url", "base_url", "endpoint")
+"""Where chat models keep the address they speak to."""
+
+
+class ProviderError(ValueError):
+    """A provider cannot be used. The message is one line and says what to do."""
+
+
+@dataclass(frozen=True)
+class ChatProvider:
+    """A chat model and what it is called.
+
+    identity: everything about the provider that its answers depend on; part of the cache's key.
+    wait_always: its answers come at once and are reproducible, so waiting for them is no loss.
+    """
+
+    model: BaseChatModel
+    name: str
+    model_name: str
+    identity: dict[str, Any]
+    wait_always: bool
+
+
+@dataclass(frozen=True)
+class ProviderInfo:
+    """A well-known provider and whether it could be used here and now.
+
+    key_variables: the environment variables that may hold its key, none where it needs none.
+    """
+
+    name: str
+    package: str
+    installed: bool
+    key_variables: tuple[str, ...]
+    key_present: bool
+
+
+_KNOWN: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
+    "anthropic": ("langchain-anthropic", ("ANTHROPIC_API_KEY",)),
+    "cohere": ("langchain-cohere", ("COHERE_API_KEY",)),
+    "deepseek": ("langchain-deepseek", ("DEEPSEEK_API_KEY",)),
+    "google_genai": ("langchain-google-genai", ("GOOGLE_API_KEY", "GEMINI_API_KEY")),
+    "groq": ("langchain-groq", ("GROQ_API_KEY",)),
+    "mistralai": ("langchain-mistralai", ("MISTRAL_API_KEY",)),
+    "ollama": ("langchain-ollama", ()),
+    "openai": ("langchain-openai", ("OPENAI_API_KEY",)),
+    "openrouter": ("langchain-openrouter", ("OPENROUTER_API_KEY",)),
+    "xai": ("langchain-xai", ("XAI_API_KEY",)),
+}
+
+
+def list_providers() -> list[ProviderInfo]:
+    """The offline script, the best known providers, and what entry points add."""
+    found = [ProviderInfo(OFFLINE, "tutelage", True, (), True)]
+    found += [
+        ProviderInfo(name, package, _installed(package), variables, _any_present(variables))
+        for name, (package, variables) in _KNOWN.items()
+    ]
+    added = sorted(entry_points(group=ENTRY_POINTS), key=lambda point: point.name)
+    found += [ProviderInfo(point.name, point.value, True, (), True) for point in added]
+    return found
+
+
+def make_chat_model(provider: str, base_url: str | None, settings: TeacherSettings) -> ChatProvider:
+    """The chat model of a provider. Nothing is sent yet.
+
+    base_url: the address of an OpenAI-compatible server, as in `openai:my-model`.
+    Raises ProviderError, in one line, for a name, package, key or address that does not do.
+    """
+    keep_tracing_private()
+    _check_url(base_url)
+    if provider == OFFLINE:
+        return _offline(base_url, settings)
+    points = entry_points(group=ENTRY_POINTS, name=provider)
+    if points:
+        point = next(iter(points))
+        return _own(provider, _loaded(provider, point.load), base_url, settings)
+    prefix, colon, rest = provider.partition(":")
+    if not (prefix and colon and rest):
+        raise ProviderError(_unknown(provider))
+    known = None if "." in prefix else _langchain(prefix, rest, base_url, settings)
+    if known is not None:
+        return known
+    return _own(provider, _attribute(provider, prefix, rest), base_url, settings)
+
+
+def keep_tracing_private() -> None:
+    """Keep LangChain from sending runs to LangSmith, unless the user has decided about that."""
+    names = [f"{kind}_TRACING{end}" for kind in ("LANGSMITH", "LANGCHAIN") for end in ("", "_V2")]
+    if not any(name in os.environ for name in names):
+        os.environ["LANGSMITH_TRACING"] = "false"
+
+
+def public_url(url: str) -> str:
+    """A URL without credentials, query and fragment."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit((parts.scheme, host, parts.path.rstrip("/"), "", ""))
+
+
+def _offline(base_url: str | None, settings: TeacherSettings) -> ChatProvider:
+    from agents.offline import MODEL_NAME, OfflineTeacher
+
+    if base_url is not None:
+        raise ProviderError(
+            "provider 'offline' is a script without a server; a base URL goes with 'openai:MODEL'"
+        )
+    model = OfflineTeacher(
+        seed=settings.seed, temperature=settings.temperature, max_options=settings.max_options
+    )
+    identity = {"provider": OFFLINE, **model._identifying_params}
+    return ChatProvider(model, OFFLINE, MODEL_NAME, identity, wait_always=True)
+
+
+def _langchain(
+    name: str, model_name: str, base_url: str | None, settings: TeacherSettings
+) -> ChatProvider | None:
+    """A provider that `init_chat_model` knows; None where it does not know the name."""
+    from langchain.chat_models import init_chat_model
+
+    if name == "openai":
+        base_url = base_url or _openai_url()
+    arguments = _arguments(name, base_url, settings)
+    try:
+        model = init_chat_model(model_name, model_provider=name, **arguments)
+    except ImportError as error:
+        raise ProviderError(_not_installed(name)) from error
+    except Exception as error:  # whatever a provider's package raises about its settings
+        if isinstance(error, ValueError) and str(error).startswith("Unsupported"):
+            return None
+        raise ProviderError(
+            f"provider {name!r} refuses its settings: {_first_line(error)}"
+        ) from error
+    address = base_url or _address(model)
+    identity = {
+        "provider": name,
+        "model": model_name,
+        "base_url": None if address is None else public_url(address),
+        "temperature": settings.temperature,
+        "seed": settings.seed,
+    }
+    return ChatProvider(model, f"{name}:{model_name}", model_name, identity, wait_always=False)
+
+
+def _arguments(name: str, base_url: str | None, settings: TeacherSettings) -> dict[str, Any]:
+    """What a chat model is made with. Retries are the planner's business.
+
+    Raises ProviderError where the provider's package or key is missing.
+    """
+    if name in _KNOWN and not _installed(_KNOWN[name][0]):
+        raise ProviderError(_not_installed(name))
+    arguments: dict[str, Any] = {"temperature": settings.temperature}
+    if name == "ollama":
+        arguments["client_kwargs"] = {"timeout": settings.timeout_s}
+    else:
+        arguments |= {"timeout": settings.timeout_s, "max_retries": 0}
+    if base_url is not None:
+        arguments["base_url"] = base_url
+    has_key = _any_present(_variables(name))
+    if base_url is None and not has_key:
+        raise ProviderError(
+            f"provider {name!r} needs a key in the environment variable "
+            f"{' or '.join(_variables(name))}, or the base URL of a server that needs none"
+        )
+    if name == "openai" and base_url is not None:
+        arguments["use_responses_api"] = False
+        if not has_key:
+            arguments["api_key"] = _PLACEHOLDER_KEY
+    return arguments
+
+
+def _own(
+    provider: str, make: object, base_url: str | None, settings: TeacherSettings
+) -> ChatProvider:
+    """A chat model from the user's own function."""
+    from langchain_core.language_models import BaseChatModel
+
+    if base_url is not None:
+        raise ProviderError(f"provider {provider!r} is your own code; a base URL belongs inside it")
+    if not callable(make):
+        raise ProviderError(f"provider {provider!r} is no function; needed: (settings) -> model")
+    model = _loaded(provider, lambda: make(settings))
+    if not isinstance(model, BaseChatModel):
+        raise ProviderError(
+            f"provider {provider!r} made {type(model).__name__}; needed: a LangChain chat model"
+        )
+    named = getattr(model, "model_name", None) or getattr(model, "model", None)
+    model_name = named if isinstance(named, str) else model._llm_type
+    identity = {
+        "provider": provider,
+        "model": model_name,
+        "parameters": _digest(model._identifying_params),
+        "temperature": settings.temperature,
+        "seed": settings.seed,
+    }
+    return ChatProvider(model, provider, model_name, identity, wait_always=False)
+
+
+def _attribute(provider: str, module_name: str, attribute: str) -> object:
+    """What `module:attribute` names."""
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is not None and not module_name.startswith(error.name):
+            raise ProviderError(
+                f"provider {provider!r}: module {module_name!r} needs {error.name!r}"
+            ) from error
+        raise ProviderError(_unknown(provider)) from error
+    except Exception as error:  # whatever the user's module does on import
+        raise ProviderError(f"provider {provider!r}: {_first_line(error)}") from error
+    if not hasattr(module, attribute):
+        raise ProviderError(f"provider {provider!r}: {module_name} has no attribute {attribute!r}")
+    return getattr(module, attribute)
+
+
+def _loaded(provider: str, make: Callable[[], Any]) -> Any:
+    """What the user's code returns; what it raises becomes one line."""
+    try:
+        return make()
+    except Exception as error:  # whatever it is, it is told in one line
+        raise ProviderError(f"provider {provider!r}: {_first_line(error)}") from error
+
+
+def _check_url(base_url: str | None) -> None:
+    if base_url is None:
+        return
+    parts = urlsplit(base_url)
+    if parts.scheme not in ("http", "https") or not parts.netloc:
+        raise ProviderError(
+            f"base URL {base_url!r} is not an address; needed: http://HOST:PORT/v1 or https://..."
+        )
+
+
+def _address(model: BaseChatModel) -> str | None:
+    """The address that a model took from its environment or has built in."""
+    for attribute in _ADDRESSES:
+        value = getattr(model, attribute, None)
+        if isinstance(value, str):
+            return value
+    return None
+
+
+def _openai_url() -> str | None:
+    """The address that OpenAI's client library takes from the environment."""
+    return os.environ.get("OPENAI_API_BASE") or os.environ.get("OPENAI_BASE_URL")
+
+
+def _digest(parameters: object) -> str:
+    """A hash of a model's own parameters: they may be anything, and they may hold secrets."""
+    plain = json.dumps(parameters, sort_keys=True, default=lambda value: type(value).__qualname__)
+    return hashlib.sha256(plain.encode()).hexdigest()
+
+
+def _installed(package: str) -> bool:
+    return importlib.util.find_spec(package.replace("-", "_")) is not None
+
+
+def _variables(name: str) -> tuple[str, ...]:
+    """The environment variables that may hold a provider's key; none where it needs none."""
+    return _KNOWN[name][1] if name in _KNOWN else ()
+
+
+def _any_present(variables: Sequence[str]) -> bool:
+    return not variables or any(os.environ.get(variable) for variable in variables)
+
+
+def _not_installed(name: str) -> str:
+    package = _KNOWN[name][0] if name in _KNOWN else f"langchain-{name.replace('_', '-')}"
+    return f"provider {name!r} needs the package {package}: pip install {package}"
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip() or type(error).__name__
+    return f"{type(error).__name__}: {text.splitlines()[0]}"
+
+
+def _unknown(provider: str) -> str:
+    hint = "" if ":" in provider else f" (did you mean openai:{provider}?)"
+    return (
+        f"unknown provider {provider!r}{hint}; allowed: offline, PROVIDER:MODEL with one of "
+        f"{', '.join(_KNOWN)} or another that LangChain knows, or MODULE:FUNCTION of your own"
+    )

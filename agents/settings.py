@@ -1,0 +1,95 @@
+"""How the teacher is asked: the settings of everything in `agents`, each declared once."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class TeacherSettings(BaseModel):
+    """How often, how patiently and at what cost the teacher is asked."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    samples: int = Field(
+        5, ge=1, le=64, description="Answers drawn from the teacher in each situation (k)."
+    )
+    soft: bool = Field(
+        True,
+        description="Let all samples reach the student; false keeps the likeliest plan only.",
+    )
+    temperature: float = Field(
+        1.0,
+        ge=0.0,
+        le=2.0,
+        description="Sampling temperature of the teacher; 0 asks for its likeliest answer.",
+    )
+    seed: int = Field(
+        0, ge=0, lt=2**31, description="Seed of the teacher's samples, where the provider has one."
+    )
+    max_options: int = Field(5, ge=1, le=32, description="The most options that a plan may have.")
+    timeout_s: float = Field(
+        60.0, gt=0.0, le=3600.0, description="Seconds after which a request is given up."
+    )
+    max_tries: int = Field(
+        3, ge=1, le=20, description="How often a situation is tried before it counts as failed."
+    )
+    backoff_s: float = Field(
+        1.0,
+        ge=0.0,
+        le=60.0,
+        description="Seconds before the second try; the pause doubles with each further one.",
+    )
+    concurrency: int = Field(
+        8, ge=1, le=128, description="Situations that are asked about at the same time."
+    )
+    patience_s: float = Field(
+        30.0,
+        ge=0.0,
+        le=3600.0,
+        description="Seconds for which learning waits for the first answers when it may not wait "
+        "for all.",
+    )
+    fallback: Literal["none", "offline"] = Field(
+        "none",
+        description="Who advises where the teacher could not: nobody, or the offline script.",
+    )
+    budget_calls: int | None = Field(
+        None, ge=0, description="The most requests that a run may make; none for no limit."
+    )
+    budget_tokens: int | None = Field(
+        None,
+        ge=0,
+        description="Tokens, in and out, after which no request is made; none for no limit.",
+    )
+    budget_usd: float | None = Field(
+        None,
+        ge=0.0,
+        description="US dollars after which no request is made; needs both prices. None for no "
+        "limit.",
+    )
+    usd_per_million_prompt_tokens: float | None = Field(
+        None, ge=0.0, description="Price of a million tokens that go in; none where not known."
+    )
+    usd_per_million_completion_tokens: float | None = Field(
+        None, ge=0.0, description="Price of a million tokens that come out; none where not known."
+    )
+
+    @model_validator(mode="after")
+    def _priced(self) -> Self:
+        """A limit in dollars means nothing without prices."""
+        if self.budget_usd is not None and self.cost_usd(0, 0) is None:
+            raise ValueError(
+                "budget_usd needs usd_per_million_prompt_tokens and "
+                "usd_per_million_completion_tokens"
+            )
+        return self
+
+    def cost_usd(self, prompt_tokens: int, completion_tokens: int) -> float | None:
+        """What so many tokens cost, or None where a price is not known."""
+        price_in = self.usd_per_million_prompt_tokens
+        price_out = self.usd_per_million_completion_tokens
+        if price_in is None or price_out is None:
+            return None
+        return (price_in * prompt_tokens + price_out * completion_tokens) / 1e6

@@ -1,0 +1,255 @@
+"""The teacher as the graph sees it: cache, planner, pool, budget and fallback in one place.
+
+The graph's nodes call `lookup`, `submit`, `harvest` and `settle`, all from one thread. Only the
+requests themselves run in the pool.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future, wait
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Final
+
+from agents.asking import WAYS, Way, messages_for, schemas_for
+from agents.budget import Budget
+from agents.calls import PlannerAnswer
+from agents.failures import PROVIDER_FAULTS
+from agents.fallback import make_fallback, settle
+from agents.plan_cache import CacheEntry, PlanCache, cache_key, now
+from agents.planner import Planner
+from agents.pool import RequestPool
+from agents.providers import ChatProvider
+from agents.settings import TeacherSettings
+from agents.verbaliser import Situations
+from prompts.library import PromptLibrary
+from rl.advice import Advice
+
+FIRST_REST: Final = 10
+"""Iterations for which what has failed once is left alone; doubled with each further failure."""
+
+
+@dataclass
+class Counters:
+    """What the teacher has done so far.
+
+    calls: requests. situations: those that were asked about. failures: how often asking about a
+    situation failed, by the failure's name. fallbacks: answers of the fallback.
+    """
+
+    calls: int = 0
+    situations: int = 0
+    cache_hits: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    failures: dict[str, int] = field(default_factory=dict)
+    fallbacks: int = 0
+
+
+@dataclass
+class _Rest:
+    """Leaves alone what has failed: for 10, 20, 40, ... iterations."""
+
+    failures: int = 0
+    until: float = -math.inf
+
+    def fail(self, iteration: int) -> None:
+        self.until = iteration + FIRST_REST * 2**self.failures
+        self.failures += 1
+
+
+class Teacher:
+    """Answers for situations, from the cache or from the provider.
+
+    cache: None for none. What it holds is the full distribution; with `soft` off, advice is
+    hardened here, on its way out.
+
+    A situation that failed is asked about again after 10 iterations, then 20, 40, ... The same
+    goes for the provider as a whole when nothing but its own faults came back: so a server that
+    is down or hangs does not hold up every iteration.
+    """
+
+    def __init__(
+        self,
+        task: Situations,
+        library: PromptLibrary,
+        provider: ChatProvider,
+        settings: TeacherSettings,
+        cache: PlanCache | None = None,
+    ) -> None:
+        self.counters = Counters()
+        self.provider = provider
+        self._task = task
+        self._settings = settings
+        self._cache = cache
+        self._budget = Budget(settings)
+        self._planner = Planner(task, library, provider, settings, self._budget)
+        self._fallback = make_fallback(task, library, settings)
+        # One at a time for the script: nothing is gained by more, and a budget then always ends
+        # at the same situation.
+        size = 1 if provider.wait_always else settings.concurrency
+        self._pool: RequestPool[PlannerAnswer] = RequestPool(size)
+        self._pending: dict[int, Future[PlannerAnswer]] = {}
+        self._keys: dict[int, dict[Way, str]] = {}
+        self._rests: defaultdict[int, _Rest] = defaultdict(_Rest)
+        self._provider_rest = _Rest()
+        self._iteration = 0
+
+    @property
+    def pending(self) -> tuple[int, ...]:
+        """The situations that are being asked about, sorted."""
+        return tuple(sorted(self._pending))
+
+    @property
+    def cost_usd(self) -> float | None:
+        """What the tokens so far have cost; None where a price is not known."""
+        counted = self.counters
+        return self._settings.cost_usd(counted.prompt_tokens, counted.completion_tokens)
+
+    def restore(self, counters: Counters) -> None:
+        """Go on counting, and spending, from where an interrupted run stopped."""
+        self.counters = replace(counters, failures=dict(counters.failures))
+        self._budget.start_from(counters.calls, counters.prompt_tokens, counters.completion_tokens)
+
+    def lookup(self, signatures: Iterable[int]) -> dict[int, Advice]:
+        """The advice that the cache holds, by signature. Raises PromptError."""
+        if self._cache is None:
+            return {}
+        keys = {signature: self._keys_of(signature) for signature in sorted(set(signatures))}
+        entries = self._cache.get_many(key for ways in keys.values() for key in ways.values())
+        found = {}
+        for signature, ways in keys.items():
+            advice = self._valid(signature, [entries.get(key) for key in ways.values()])
+            if advice is not None:
+                found[signature] = self._served(advice)
+        self.counters.cache_hits += len(found)
+        return found
+
+    def submit(self, signatures: Iterable[int], iteration: int) -> int:
+        """Start asking about situations; returns how many are asked about.
+
+        Passed over are those that are being asked about already, those that failed not long ago,
+        and all while the provider rests.
+        """
+        self._iteration = iteration
+        if iteration < self._provider_rest.until:
+            return 0
+        wanted = [s for s in sorted(set(signatures)) if self._is_due(s, iteration)]
+        for signature in wanted:
+            self._pending[signature] = self._pool.submit(partial(self._planner.ask, signature))
+        self.counters.situations += len(wanted)
+        return len(wanted)
+
+    def harvest(self, wait_for_all: bool, timeout_s: float | None = None) -> list[PlannerAnswer]:
+        """The answers that are there, in the order of their signatures, each given once.
+
+        wait_for_all: wait for every pending answer first, at most `timeout_s` seconds.
+        Good answers are stored in the cache on the way.
+        """
+        if wait_for_all:
+            wait(self._pending.values(), timeout=timeout_s)
+        done = [signature for signature in self.pending if self._pending[signature].done()]
+        answers = [self._pending.pop(signature).result() for signature in done]
+        for answer in answers:
+            self._count(answer)
+        self._note_failures(answers)
+        self._store(answers)
+        return [self._hardened(answer) for answer in answers]
+
+    def settle(self, signatures: Iterable[int]) -> list[PlannerAnswer]:
+        """The fallback's answers for those situations that are not being asked about."""
+        open_ = [signature for signature in signatures if signature not in self._pending]
+        answers = settle(open_, self._fallback)
+        self.counters.fallbacks += len(answers)
+        return [self._hardened(answer) for answer in answers]
+
+    def close(self) -> None:
+        """Stop asking. Answers that are there go to the cache; a hanging request is left behind."""
+        self._planner.close()
+        for signature in self.pending:
+            if self._pending[signature].cancel():
+                del self._pending[signature]
+        self.harvest(wait_for_all=False)
+        self._pool.close()
+
+    def _is_due(self, signature: int, iteration: int) -> bool:
+        resting = signature in self._rests and iteration < self._rests[signature].until
+        return signature not in self._pending and not resting
+
+    def _keys_of(self, signature: int) -> dict[Way, str]:
+        """The cache's keys of a situation, one for each way of asking, the best way first."""
+        if signature not in self._keys:
+            question = self._planner.question(signature)
+            self._keys[signature] = {
+                way: cache_key(
+                    self.provider.identity,
+                    messages_for(question, way),
+                    schemas_for(question, way),
+                    way=way,
+                    samples=self._settings.samples,
+                    max_options=self._settings.max_options,
+                )
+                for way in WAYS
+            }
+        return self._keys[signature]
+
+    def _valid(self, signature: int, entries: Sequence[CacheEntry | None]) -> Advice | None:
+        """The first entry's advice, if all of it is on offer: a file can be tampered with."""
+        offered = set(self._task.options(signature))
+        for entry in entries:
+            if entry is not None and all(offered.issuperset(plan) for plan in entry.advice.plans):
+                return entry.advice
+        return None
+
+    def _count(self, answer: PlannerAnswer) -> None:
+        counted = self.counters
+        counted.calls += len(answer.calls)
+        counted.prompt_tokens += sum(call.prompt_tokens or 0 for call in answer.calls)
+        counted.completion_tokens += sum(call.completion_tokens or 0 for call in answer.calls)
+        if answer.failure is not None:
+            counted.failures[answer.failure] = counted.failures.get(answer.failure, 0) + 1
+
+    def _note_failures(self, answers: Sequence[PlannerAnswer]) -> None:
+        for answer in answers:
+            if answer.failure is not None:
+                self._rests[answer.signature].fail(self._iteration)
+            if answer.failure == "budget_spent" or not (answer.advice or answer.failure):
+                self._rests[answer.signature].until = math.inf
+        if any(answer.advice is not None for answer in answers):
+            self._provider_rest = _Rest()
+        elif answers and all(answer.failure in PROVIDER_FAULTS for answer in answers):
+            self._provider_rest.fail(self._iteration)
+
+    def _store(self, answers: Sequence[PlannerAnswer]) -> None:
+        """Keep what was answered in full; a failed or incomplete answer is never kept."""
+        if self._cache is None:
+            return
+        self._cache.put_many(
+            {
+                self._keys_of(answer.signature)[answer.way]: self._entry(answer, answer.advice)
+                for answer in answers
+                if answer.advice is not None and answer.failure is None
+            }
+        )
+
+    def _entry(self, answer: PlannerAnswer, advice: Advice) -> CacheEntry:
+        return CacheEntry(
+            advice=advice,
+            provider=self.provider.name,
+            model=self.provider.model_name,
+            date=now(),
+            prompt_tokens=sum(call.prompt_tokens or 0 for call in answer.calls),
+            completion_tokens=sum(call.completion_tokens or 0 for call in answer.calls),
+        )
+
+    def _hardened(self, answer: PlannerAnswer) -> PlannerAnswer:
+        return (
+            answer if answer.advice is None else replace(answer, advice=self._served(answer.advice))
+        )
+
+    def _served(self, advice: Advice) -> Advice:
+        """What reaches the student: all of it, or with `soft` off the likeliest plan."""
+        return advice if self._settings.soft else advice.hardened()

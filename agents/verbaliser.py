@@ -1,0 +1,70 @@
+"""From a signature to what the model is told: the rendered messages and the tools on offer."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
+
+from agents.option_tools import OptionTools, option_help
+from prompts.library import PromptLibrary
+from rl.task import Option
+
+_CONTROL: Final = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
+"""Control characters, the line feed apart."""
+
+
+class Situations(Protocol):
+    """The part of a task (`rl.task.Task`) that a teacher needs: its situations, and no states."""
+
+    name: str
+
+    def describe(self, signature: int) -> str:
+        """The situation's canonical text; two signatures never share one."""
+
+    def options(self, signature: int) -> tuple[Option, ...]:
+        """The options on offer in a situation, in a fixed order."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a model is asked in one situation."""
+
+    signature: int
+    messages: tuple[BaseMessage, ...]
+    tools: OptionTools
+
+
+class Verbaliser:
+    """Renders a task's situations through the prompt templates."""
+
+    def __init__(self, task: Situations, library: PromptLibrary, max_options: int) -> None:
+        self._task = task
+        self._library = library
+        self._max_options = max_options
+
+    def question(self, signature: int) -> Question:
+        """The messages and tools of a situation. Raises PromptError for a broken template."""
+        options = self._task.options(signature)
+        system = self._library.get("planner_system").render(
+            task_name=plain(self._task.name),
+            option_help=plain(option_help(options)),
+            max_options=str(self._max_options),
+        )
+        situation = self._library.get("planner_situation").render(
+            situation=plain(self._task.describe(signature)),
+            options=plain(_listed(options)),
+        )
+        messages = (SystemMessage(system), HumanMessage(situation))
+        return Question(signature, messages, OptionTools(options))
+
+
+def plain(text: str) -> str:
+    """Text from an environment, without control characters and without what would end its fence."""
+    return _CONTROL.sub(" ", text).replace("```", "'''")
+
+
+def _listed(options: tuple[Option, ...]) -> str:
+    return "\n".join(f"- {option}" for option in options)

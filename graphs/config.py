@@ -1,0 +1,191 @@
+"""The configuration of a run: every field declared once, checked at the start."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from agents.settings import TeacherSettings
+from rl.evaluation_settings import EvaluationSettings
+from rl.ppo_settings import PPOSettings
+from rl.student_settings import StudentSettings
+from rl.weaning import WeaningSettings
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be used; the message is one line."""
+
+
+class RunConfig(BaseModel):
+    """All that decides what a run does."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    graph: str = Field("teacher_student", description="The graph to run; see `graphs list`.")
+    env: str = Field(
+        "SimpleDoorKey",
+        description="The task: a name from `envs list`, or module:callable for your own.",
+    )
+    provider: str = Field(
+        "offline",
+        description="The teacher: offline, provider:model as LangChain names them, an entry "
+        "point, or module:callable.",
+    )
+    base_url: str | None = Field(
+        None, description="Address of an OpenAI-compatible server; no key is needed with it."
+    )
+    prompts: Path | None = Field(
+        None, description="Folder of your own prompt templates, layered over the shipped ones."
+    )
+    seed: int = Field(0, ge=0, lt=2**31, description="Seed of everything random in the run.")
+    steps: int | None = Field(
+        None, ge=1, description="Environment steps of the run; none takes the task's default."
+    )
+    num_envs: int = Field(64, ge=1, le=4096, description="Environments that are stepped together.")
+    device: Literal["cpu", "cuda"] = Field("cpu", description="Where the student's network lives.")
+    threads: int = Field(1, ge=1, le=256, description="Torch threads; more changes last digits.")
+    wait: bool = Field(
+        False,
+        description="Wait for every answer of the teacher, which makes a run reproducible; "
+        "always on for the offline teacher.",
+    )
+    run_dir: Path | None = Field(
+        None, description="The run's own folder; none makes runs/<time>-<graph>-<env>-<seed>."
+    )
+    cache: Path | None = Field(
+        None, description="File of the plan cache; none takes the one in your cache folder."
+    )
+    student: StudentSettings = Field(
+        default_factory=StudentSettings, description="The student's eyes and network."
+    )
+    ppo: PPOSettings = Field(default_factory=PPOSettings, description="How the student learns.")
+    teacher: TeacherSettings = Field(
+        default_factory=TeacherSettings, description="How the teacher is asked."
+    )
+    weaning: WeaningSettings = Field(
+        default_factory=WeaningSettings, description="How the teacher is withdrawn."
+    )
+    evaluation: EvaluationSettings = Field(
+        default_factory=EvaluationSettings, description="When and how long the student is tested."
+    )
+
+
+def make_config(
+    file: Path | None, assignments: Sequence[str], options: Mapping[str, Any]
+) -> RunConfig:
+    """The configuration of a run: file first, then `key=value` pairs, then options that are given.
+
+    file: TOML or JSON. assignments: as in `ppo.gamma=0.98`; values are read as JSON where they
+    can be, else as text. options: by dotted key; None means not given. Raises ConfigError.
+    """
+    values = _read(file) if file is not None else {}
+    for assignment in assignments:
+        key, equals, value = assignment.partition("=")
+        if not equals:
+            raise ConfigError(f"--set {assignment!r} is not of the form key=value")
+        _put(values, key.strip(), _parsed(value.strip()))
+    for key, given in options.items():
+        if given is not None:
+            _put(values, key, given)
+    return validated(values)
+
+
+def validated(values: Mapping[str, Any]) -> RunConfig:
+    """Check a whole configuration. Raises ConfigError naming field, value and what is allowed."""
+    try:
+        return RunConfig.model_validate(dict(values))
+    except ValidationError as error:
+        raise ConfigError("; ".join(_problem(problem) for problem in error.errors())) from None
+
+
+def describe_fields() -> Iterator[tuple[str, str, Any, str]]:
+    """(dotted key, allowed, default, sentence) for every field of the configuration."""
+    yield from _fields_of(RunConfig, "")
+
+
+def _fields_of(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, str, Any, str]]:
+    for name, field in model.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield from _fields_of(kind, f"{prefix}{name}.")
+        else:
+            bounds = " ".join(_bound(m) for m in field.metadata)
+            allowed = f"{_kind_name(kind)} {bounds}".strip()
+            yield f"{prefix}{name}", allowed, field.default, field.description or ""
+
+
+def _bound(metadata: object) -> str:
+    signs = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
+    return " ".join(
+        f"{sign} {getattr(metadata, name)}"
+        for name, sign in signs.items()
+        if getattr(metadata, name, None) is not None
+    )
+
+
+def _kind_name(kind: Any) -> str:
+    if get_origin(kind) is Literal:
+        return " | ".join(str(choice) for choice in get_args(kind))
+    if get_origin(kind) in (Union, UnionType):
+        return " | ".join(_kind_name(part) for part in get_args(kind))
+    return "none" if kind is type(None) else str(getattr(kind, "__name__", kind))
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        text = file.read_text(encoding="utf-8")
+        values = json.loads(text) if file.suffix == ".json" else tomllib.loads(text)
+    except OSError as error:
+        raise ConfigError(f"cannot read --config {file}: {error.strerror}") from error
+    except ValueError as error:
+        raise ConfigError(f"--config {file} is not valid TOML or JSON: {error}") from error
+    if not isinstance(values, dict):
+        raise ConfigError(f"--config {file} must hold a table of fields")
+    # A run's own config.json repeats that run; these two are the folder's, not the run's.
+    return {k: v for k, v in values.items() if k not in ("schema_version", "versions")}
+
+
+def _put(values: dict[str, Any], key: str, value: Any) -> None:
+    *path, last = key.split(".")
+    for part in path:
+        inner = values.setdefault(part, {})
+        if not isinstance(inner, dict):
+            raise ConfigError(f"unknown field {key}: {part} has no fields of its own")
+        values = inner
+    values[last] = value
+
+
+def _parsed(text: str) -> Any:
+    if text.lower() == "none":
+        return None
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _problem(problem: Any) -> str:
+    """One of Pydantic's problems as a clause: field, value, what is allowed."""
+    place = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        return f"unknown field {place}; allowed: {', '.join(_siblings(problem['loc']))}"
+    message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "value_error" and isinstance(problem["input"], Mapping):
+        return f"{place}: {message}"
+    return f"{place} = {problem['input']!r}: {message[0].lower()}{message[1:]}"
+
+
+def _siblings(place: Sequence[Any]) -> list[str]:
+    model: type[BaseModel] = RunConfig
+    for part in place[:-1]:
+        kind = model.model_fields[str(part)].annotation
+        if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
+            return []
+        model = kind
+    return list(model.model_fields)

@@ -1,0 +1,323 @@
+"""The nodes that graphs are made of. Each takes the state and gives back what it changes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+from langgraph.runtime import Runtime
+
+from agents.calls import PlannerAnswer
+from agents.teacher import Teacher
+from graphs.context import RunContext
+from graphs.events import Evaluating, IterationDone
+from graphs.state import PlanRows, TeachState, known_advice
+from rl.advice import Labels, agreement, label
+from rl.evaluation import Evaluation, evaluate
+from rl.rollout import Passage, Rollout
+from rl.trace import AdviceRecord, EventRecord, ExampleRecord, VisitRecord
+from rl.weaning import teacher_weight
+
+Update = dict[str, Any]
+
+_POLL_S = 0.2
+"""How often a wait for answers looks whether the run is to stop."""
+
+
+def collect(state: TeachState, runtime: Runtime[RunContext]) -> Update:
+    """The student acts alone for one rollout; the situations that it met are noted."""
+    context = runtime.context
+    with context.timers.phase("collect"):
+        rollout = context.collector.collect()
+        situations = np.unique(rollout.signatures).tolist()
+    return {
+        "iteration": state["iteration"] + 1,
+        "env_steps": state["env_steps"] + rollout.size,
+        "situations": situations,
+        "missing": [],
+        "unsettled": [],
+        "report": {},
+    }
+
+
+def cache(state: TeachState, runtime: Runtime[RunContext]) -> Update:
+    """Look up the situations that this run has no advice for yet."""
+    context = runtime.context
+    unknown = [s for s in state["situations"] if str(s) not in state["advice"]]
+    with context.timers.phase("advice"):
+        found = _teacher(context).lookup(unknown)
+    _trace_texts(context, unknown)
+    rows = {signature: advice.to_json() for signature, advice in found.items()}
+    _trace_advice(context, state, dict.fromkeys(rows, "cache"), rows)
+    return {
+        "advice": state["advice"] | {str(s): plans for s, plans in rows.items()},
+        "missing": [s for s in unknown if s not in found],
+    }
+
+
+def planner(state: TeachState, runtime: Runtime[RunContext]) -> Update:
+    """Ask the teacher about what is missing, and take the answers that are there.
+
+    With `wait`, all of them. Else those that have come so far; only while nothing at all is known
+    is the first rollout held back for the teacher, at most `teacher.patience_s`.
+    """
+    context = runtime.context
+    teacher = _teacher(context)
+    with context.timers.phase("advice"):
+        teacher.submit(state["missing"], state["iteration"])
+        answers = _harvest(context, teacher, nothing_known=not state["advice"])
+    _trace_answers(context, state, answers)
+    rows = {a.signature: a.advice.to_json() for a in answers if a.advice is not None}
+    waiting = set(teacher.pending)
+    return {
+        "advice": state["advice"] | {str(s): plans for s, plans in rows.items()},
+        "unsettled": [s for s in state["missing"] if s not in rows and s not in waiting],
+    }
+
+
+def fallback(state: TeachState, runtime: Runtime[RunContext]) -> Update:
+    """Settle what the planner could not answer: stand-in advice, or none, which is m(s) = 0."""
+    context = runtime.context
+    fresh = [s for s in state["unsettled"] if str(s) not in state["stand_ins"]]
+    with context.timers.phase("advice"):
+        answers = _teacher(context).settle(fresh)
+    _trace_answers(context, state, answers)
+    rows = {str(a.signature): a.advice.to_json() for a in answers if a.advice is not None}
+    return {"stand_ins": state["stand_ins"] | rows}
+
+
+def learner(state: TeachState, runtime: Runtime[RunContext]) -> Update:
+    """Label the whole rollout in one call, then do the PPO update at the teacher's weight."""
+    context = runtime.context
+    rollout = context.collector.rollout
+    labels = None
+    if state["teacher_weight"] > 0:
+        with context.timers.phase("advice"):
+            signatures = rollout.signatures.reshape(-1)
+            labels = label(
+                context.task, context.collector.states(), signatures, known_advice(state)
+            )
+    with context.timers.phase("update"):
+        progress = state["env_steps"] / context.steps
+        done = context.ppo.update(rollout, labels, state["teacher_weight"], progress)
+    with context.timers.phase("record"):
+        agreed = _trace_visits(context, state, rollout, labels)
+    return {
+        "train_success": context.collector.log.success,
+        "report": {
+            "train_return": context.collector.log.mean_return,
+            "advised_share": 0.0 if labels is None else float(labels.mass.mean()),
+            "agreement": agreed,
+            "policy_loss": done.policy_loss,
+            "value_loss": done.value_loss,
+            "entropy": done.entropy,
+            "approx_kl": done.approx_kl,
+            "clip_fraction": done.clip_fraction,
+            "explained_variance": done.explained_variance,
+        },
+    }
+
+
+def assess(state: TeachState, runtime: Runtime[RunContext]) -> Update:
+    """Evaluate when due, write the iteration down, set the next teacher weight, decide the end."""
+    context = runtime.context
+    update = _evaluation_update(state, runtime)
+    report = state["report"] | update.pop("report", {})
+    _write_row(state, runtime, report)
+    if state["env_steps"] >= context.steps:
+        update["phase"] = "finished"
+        if state["teacher_weight"] > 0 and context.config.weaning.schedule == "linear":
+            # A run shorter than one rollout after the removal still ends without its teacher.
+            update |= _remove_teacher(context, state)
+    elif state["phase"] == "teaching":
+        weight = teacher_weight(context.config.weaning, state["env_steps"] / context.steps)
+        update |= {"teacher_weight": weight} if weight > 0 else _remove_teacher(context, state)
+    with context.timers.phase("record"):
+        context.trace.commit()
+    return update
+
+
+def after_collect(state: TeachState) -> Literal["cache", "learner"]:
+    """A teacher that was removed is not asked at all."""
+    return "cache" if state["teacher_weight"] > 0 else "learner"
+
+
+def after_assess(state: TeachState, runtime: Runtime[RunContext]) -> Literal["collect", "__end__"]:
+    """Go on, unless the run is done, is to stop, or this call of the graph has done its share."""
+    enough = state["iteration"] >= state["until_iteration"]
+    if state["phase"] == "finished" or enough or runtime.context.stop.is_set():
+        return "__end__"
+    return "collect"
+
+
+def _teacher(context: RunContext) -> Teacher:
+    if context.teacher is None:
+        raise RuntimeError("this run has no teacher, yet its teacher's weight is above 0")
+    return context.teacher
+
+
+def _harvest(context: RunContext, teacher: Teacher, nothing_known: bool) -> list[PlannerAnswer]:
+    """The teacher's answers in the order of their signatures."""
+    answers: list[PlannerAnswer] = []
+    limit = float("inf") if context.wait else context.config.teacher.patience_s
+    waited = 0.0
+    held = context.wait or nothing_known
+    while held and teacher.pending and waited < limit and not context.stop.is_set():
+        pause = min(_POLL_S, limit - waited)
+        answers += teacher.harvest(wait_for_all=True, timeout_s=pause)
+        waited += pause
+    return sorted(answers + teacher.harvest(wait_for_all=False), key=lambda a: a.signature)
+
+
+def _remove_teacher(context: RunContext, state: TeachState) -> Update:
+    """The teacher goes, for good: nothing is asked any more, and what it holds is released."""
+    step = state["env_steps"]
+    context.trace.events(
+        [EventRecord(state["iteration"], step, "assess", "teacher_removed", f"at step {step}")]
+    )
+    if context.teacher is not None:
+        context.teacher.close()
+    return {"teacher_weight": 0.0, "teacher_removed_at_step": step, "phase": "alone"}
+
+
+def _evaluation_update(state: TeachState, runtime: Runtime[RunContext]) -> Update:
+    """What an evaluation changes, where one is due: every so many steps, and at the end."""
+    context, settings = runtime.context, runtime.context.config.evaluation
+    before = state["env_steps"] - context.collector.rollout.size
+    if before // settings.every == state["env_steps"] // settings.every:
+        return {}
+    with context.timers.phase("evaluate"):
+        result = evaluate(
+            context.task,
+            context.student,
+            settings.episodes,
+            context.config.seed,
+            on_progress=lambda done: runtime.stream_writer(Evaluating(done, settings.episodes)),
+        )
+    return {
+        "report": _evaluation_figures(result),
+        "last_eval": (state["env_steps"], result.success_rate),
+        "steps_to_95": _steps_to_95(state, result.success_rate),
+    }
+
+
+def _evaluation_figures(result: Evaluation) -> dict[str, float]:
+    return {
+        "eval_success": result.success_rate,
+        "eval_return": result.mean_return,
+        "eval_length": result.mean_length,
+    }
+
+
+def _steps_to_95(state: TeachState, success: float) -> int | None:
+    """The first of two consecutive evaluations at or above 0.95."""
+    if state["steps_to_95"] is not None or state["last_eval"] is None:
+        return state["steps_to_95"]
+    steps, previous = state["last_eval"]
+    return steps if min(previous, success) >= 0.95 else None
+
+
+def _write_row(
+    state: TeachState, runtime: Runtime[RunContext], report: Mapping[str, float | None]
+) -> None:
+    context = runtime.context
+    counters = context.teacher.counters if context.teacher else None
+    row = {
+        "iteration": state["iteration"],
+        "env_steps": state["env_steps"],
+        "wall_s": round(context.wall_s, 3),
+        "train_success": state["train_success"],
+        "teacher_weight": state["teacher_weight"],
+        "llm_calls": counters.calls if counters else 0,
+        "cache_hits": counters.cache_hits if counters else 0,
+        **report,
+    }
+    with context.timers.phase("record"):
+        context.folder.append_metrics(row)
+    runtime.stream_writer(IterationDone(row))
+
+
+def _trace_texts(context: RunContext, signatures: Sequence[int]) -> None:
+    context.trace.situations({s: context.task.describe(s) for s in signatures})
+
+
+def _trace_advice(
+    context: RunContext,
+    state: TeachState,
+    sources: Mapping[int, str],
+    rows: Mapping[int, PlanRows],
+) -> None:
+    step = (state["iteration"], state["env_steps"])
+    context.trace.advice(
+        AdviceRecord(*step, signature, sources[signature], plans)
+        for signature, plans in rows.items()
+    )
+
+
+def _trace_answers(
+    context: RunContext, state: TeachState, answers: Sequence[PlannerAnswer]
+) -> None:
+    """Every request with all that went in and out, the advice that came of it, every failure."""
+    step = (state["iteration"], state["env_steps"])
+    with context.timers.phase("record"):
+        context.trace.calls(call.record(*step) for answer in answers for call in answer.calls)
+        _trace_advice(
+            context,
+            state,
+            {a.signature: a.source for a in answers},
+            {a.signature: a.advice.to_json() for a in answers if a.advice is not None},
+        )
+        context.trace.events(
+            EventRecord(*step, "planner", a.failure, f"situation {a.signature}")
+            for a in answers
+            if a.failure is not None
+        )
+
+
+def _trace_visits(
+    context: RunContext, state: TeachState, rollout: Rollout, labels: Labels | None
+) -> float | None:
+    """What the rollout was in each situation; returns the agreement over all advised steps."""
+    passages = context.collector.log.take_passages()
+    if labels is None:
+        return None
+    agreed = agreement(labels, rollout.greedy.reshape(-1))
+    situations, which = np.unique(rollout.signatures.reshape(-1), return_inverse=True)
+    visits = np.bincount(which)
+    mass = np.bincount(which, labels.mass)
+    advised = np.bincount(which, labels.mass > 0)
+    agreements = np.bincount(which, agreed)
+    context.trace.visits(
+        VisitRecord(
+            state["iteration"],
+            int(signature),
+            int(visits[i]),
+            float(mass[i] / visits[i]),
+            float(agreements[i] / advised[i]) if advised[i] else None,
+            passages.get(int(signature), Passage()).episodes,
+            passages.get(int(signature), Passage()).successes,
+        )
+        for i, signature in enumerate(situations)
+    )
+    _trace_examples(context, state, situations, which, rollout)
+    return float(agreed.sum() / advised.sum()) if advised.any() else None
+
+
+def _trace_examples(
+    context: RunContext,
+    state: TeachState,
+    situations: np.ndarray[Any, Any],
+    which: np.ndarray[Any, Any],
+    rollout: Rollout,
+) -> None:
+    """A state of each situation that has too few drawn so far."""
+    states = context.collector.states()
+    for i, signature in enumerate(situations):
+        if context.trace.wants_example(int(signature)):
+            row = int(np.flatnonzero(which == i)[0])
+            picture = context.task.picture(states, row)
+            env = row % rollout.actions.shape[1]
+            context.trace.examples(
+                [ExampleRecord(state["iteration"], int(signature), env, picture)]
+            )

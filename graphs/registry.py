@@ -1,0 +1,54 @@
+"""The graphs by name. A new graph is a file beside this one and a line here."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from langgraph.graph.state import CompiledStateGraph
+
+
+class UnknownGraphError(ValueError):
+    """No graph of that name; the message lists what is allowed."""
+
+
+@dataclass(frozen=True)
+class GraphInfo:
+    """A graph: its name, what it is for, and the module whose `build()` compiles it."""
+
+    name: str
+    summary: str
+    module: str
+
+
+_GRAPHS: Final = (
+    GraphInfo(
+        "teacher_student",
+        "An LLM teaches a PPO student and is withdrawn as the student gets better.",
+        "graphs.teacher_student",
+    ),
+)
+
+
+def list_graphs() -> tuple[GraphInfo, ...]:
+    """All graphs."""
+    return _GRAPHS
+
+
+def find_graph(name: str) -> GraphInfo:
+    """The graph of that name. Raises UnknownGraphError."""
+    for info in _GRAPHS:
+        if info.name == name:
+            return info
+    allowed = ", ".join(info.name for info in _GRAPHS)
+    raise UnknownGraphError(f"unknown graph {name!r}; allowed: {allowed}")
+
+
+def build_graph(name: str) -> CompiledStateGraph[Any, Any, Any, Any]:
+    """Compile the graph of that name. Raises UnknownGraphError."""
+    build: Callable[[], CompiledStateGraph[Any, Any, Any, Any]]
+    build = importlib.import_module(find_graph(name).module).build
+    return build()

@@ -1,0 +1,72 @@
+"""What travels through a graph: small, typed and serialisable. Everything heavy is context."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypedDict
+
+from rl.advice import Advice
+
+Phase = Literal["teaching", "alone", "finished"]
+"""With a teacher; after its removal, or without one from the start; done."""
+
+PlanRows = list[dict[str, Any]]
+"""Advice as plain lists and strings (`Advice.to_json`)."""
+
+
+class TeachState(TypedDict):
+    """The state of a run between two nodes.
+
+    iteration, env_steps: rollouts and environment steps done. until_iteration: where this call
+    of the graph stops. phase: see `Phase`.
+    situations: the signatures of the last rollout. missing: those without advice so far;
+    unsettled: those that the planner could not answer.
+    advice: what the teacher said, by signature; stand_ins: what the fallback said in its place.
+    teacher_weight: in force for the next update. teacher_removed_at_step: None while it teaches.
+    train_success: share of successes among recent training episodes. steps_to_95, last_eval: the
+    first of two consecutive evaluations at or above 0.95, and (steps, success) of the latest.
+    report: the figures of this iteration, on their way to metrics.jsonl.
+    """
+
+    iteration: int
+    env_steps: int
+    until_iteration: int
+    phase: Phase
+    situations: list[int]
+    missing: list[int]
+    unsettled: list[int]
+    advice: dict[str, PlanRows]
+    stand_ins: dict[str, PlanRows]
+    teacher_weight: float
+    teacher_removed_at_step: int | None
+    train_success: float | None
+    steps_to_95: int | None
+    last_eval: tuple[int, float] | None
+    report: dict[str, float | None]
+
+
+def first_state(teacher_weight: float) -> TeachState:
+    """The state in which a run begins."""
+    taught = teacher_weight > 0
+    return TeachState(
+        iteration=0,
+        env_steps=0,
+        until_iteration=0,
+        phase="teaching" if taught else "alone",
+        situations=[],
+        missing=[],
+        unsettled=[],
+        advice={},
+        stand_ins={},
+        teacher_weight=teacher_weight,
+        teacher_removed_at_step=None if taught else 0,
+        train_success=None,
+        steps_to_95=None,
+        last_eval=None,
+        report={},
+    )
+
+
+def known_advice(state: TeachState) -> dict[int, Advice]:
+    """The advice in force, by signature: the teacher's, else what stands in for it."""
+    rows = {**state["stand_ins"], **state["advice"]}
+    return {int(signature): Advice.from_json(plans) for signature, plans in rows.items()}

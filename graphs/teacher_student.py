@@ -1,0 +1,41 @@
+"""The main graph: an LLM teaches a PPO student and is withdrawn as the student gets better.
+
+    collect -> cache -> planner -> fallback -> learner -> assess -> collect ... END
+
+Once the teacher is removed, `collect` goes straight to `learner`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from langgraph.graph import START, StateGraph
+from langgraph.graph.state import CompiledStateGraph
+
+from graphs.context import RunContext
+from graphs.nodes import (
+    after_assess,
+    after_collect,
+    assess,
+    cache,
+    collect,
+    fallback,
+    learner,
+    planner,
+)
+from graphs.state import TeachState
+
+
+def build() -> CompiledStateGraph[TeachState, RunContext, Any, Any]:
+    """The compiled graph."""
+    graph = StateGraph(TeachState, context_schema=RunContext)
+    for node in (collect, cache, planner, fallback, learner, assess):
+        graph.add_node(node.__name__, node)
+    graph.add_edge(START, "collect")
+    graph.add_conditional_edges("collect", after_collect)
+    graph.add_edge("cache", "planner")
+    graph.add_edge("planner", "fallback")
+    graph.add_edge("fallback", "learner")
+    graph.add_edge("learner", "assess")
+    graph.add_conditional_edges("assess", after_assess)
+    return graph.compile()

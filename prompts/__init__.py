@@ -1,0 +1,1 @@
+"""Prompt templates that people edit, and the loader that checks them."""

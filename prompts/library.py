@@ -1,0 +1,94 @@
+"""The templates in force: those shipped with the package, with a user's folder layered over them.
+
+A file in the user's folder replaces the shipped one of the same name. Each template is read when
+it is first asked for, so that a broken one does not keep the others from being listed.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from prompts.reading import Reading, read_template
+from prompts.slots import SLOTS
+from prompts.template import PromptError, PromptTemplate, listed
+
+__all__ = ["SHIPPED", "PromptError", "PromptLibrary", "PromptTemplate"]
+
+SHIPPED = Path(__file__).parent
+"""The folder of the shipped templates."""
+
+
+class PromptLibrary:
+    """All templates by the name of their slot.
+
+    Run `check` before a template is put to use: only there does a file of a wrong name, which
+    would replace nothing, come to light.
+
+    folder: the user's templates; None for the shipped ones alone. Raises PromptError where it
+    cannot be listed.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._files = {} if folder is None else _files_of(folder)
+        self._readings: dict[str, Reading] = {}
+
+    def names(self) -> tuple[str, ...]:
+        """The names of all templates, broken ones included."""
+        return tuple(SLOTS)
+
+    def sources(self) -> dict[str, Path]:
+        """The file that each template comes from: the user's where there is one."""
+        return {name: self._source(name) for name in SLOTS}
+
+    def get(self, name: str) -> PromptTemplate:
+        """The template of a name.
+
+        Raises PromptError for an unknown name, and the first problem of a broken template.
+        """
+        if name not in SLOTS:
+            raise PromptError(f"prompt {name!r} is not known; allowed: {listed(SLOTS)}")
+        reading = self._read(name)
+        if reading.template is None:
+            raise PromptError(reading.problems[0])
+        return reading.template
+
+    def check(self) -> list[str]:
+        """Every problem of every template and of the folder, a line each; empty if all is well."""
+        problems = [problem for name in SLOTS for problem in self._read(name).problems]
+        return problems + self._strays()
+
+    def _source(self, name: str) -> Path:
+        file = f"{name}.md"
+        return self._files.get(file, SHIPPED / file)
+
+    def _read(self, name: str) -> Reading:
+        """A template's file, read once: whoever asks later sees the text that was checked."""
+        if name not in self._readings:
+            self._readings[name] = read_template(self._source(name), SLOTS[name])
+        return self._readings[name]
+
+    def _strays(self) -> list[str]:
+        """A line for each file of the folder that replaces no template."""
+        allowed = [f"{name}.md" for name in SLOTS]
+        return [
+            f"{path}: file name {name!r} is no template; allowed: {listed(allowed)}"
+            for name, path in self._files.items()
+            if name not in allowed
+        ]
+
+
+def _files_of(folder: Path) -> dict[str, Path]:
+    """What a user's folder holds, by file name.
+
+    Subfolders, hidden files and the `~` copies that editors leave are passed over.
+    Raises PromptError for what cannot be listed.
+    """
+    try:
+        return {
+            path.name: path
+            for path in sorted(folder.iterdir())
+            if not path.name.startswith(".") and not path.name.endswith("~") and not path.is_dir()
+        }
+    except OSError as error:
+        message = f"{folder}: not a readable folder of .md files: {error.strerror}"
+        raise PromptError(message) from error

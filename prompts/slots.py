@@ -1,0 +1,59 @@
+"""The templates the code asks for, declared once: each slot's role and the variables it fills in.
+
+A slot is a place in the code that needs a prompt; a template is the file that fills it. What a
+slot declares here is what the check holds its template to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+Role = Literal["system", "user"]
+
+FENCE: Final = "```"
+"""Closes a fenced block; followed by the name of its variable, it opens the block."""
+
+
+@dataclass(frozen=True)
+class Slot:
+    """What the code demands of one template.
+
+    variables: every variable the code supplies, with a sentence that says what it holds.
+    required: the variables that the template must use.
+    fenced: a variable that must stand alone in a fenced block of its own name, so that a program
+        can read it back out of the rendered text; None where there is none.
+    """
+
+    name: str
+    role: Role
+    variables: Mapping[str, str]
+    required: frozenset[str] = frozenset()
+    fenced: str | None = None
+
+
+_SLOTS = (
+    Slot(
+        name="planner_system",
+        role="system",
+        variables={
+            "task_name": "The name of the task, e.g. MiniGrid-DoorKey-8x8-v0.",
+            "option_help": "What the option tools do, one line for each.",
+            "max_options": "The largest number of options that a plan may have.",
+        },
+    ),
+    Slot(
+        name="planner_situation",
+        role="user",
+        variables={
+            "situation": "The situation's canonical text, the mission among its lines.",
+            "options": "The options on offer in the situation, one a line.",
+        },
+        required=frozenset({"situation"}),
+        fenced="situation",
+    ),
+)
+
+SLOTS: Final[Mapping[str, Slot]] = {slot.name: slot for slot in _SLOTS}
+"""All slots by name, in the order in which they are listed."""

@@ -1,0 +1,107 @@
+"""Evaluation: the student alone, no teacher, on seeds of the evaluation split."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from rl.seeding import generator
+from rl.statistics import wilson_interval
+from rl.student import Student
+from rl.task import IDLE, BoolArray, Episode, IntArray, Task
+
+MAX_ENVS = 100
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Outcomes of a number of episodes."""
+
+    successes: int
+    episodes: int
+    mean_return: float
+    mean_length: float
+
+    @property
+    def success_rate(self) -> float:
+        """Share of the episodes that succeeded."""
+        return self.successes / self.episodes
+
+    @property
+    def ci95(self) -> tuple[float, float]:
+        """Wilson's 95 % interval of the success rate."""
+        return wilson_interval(self.successes, self.episodes)
+
+
+def evaluate(
+    task: Task,
+    student: Student,
+    episodes: int,
+    seed: int,
+    greedy: bool = False,
+    on_progress: Callable[[int], None] | None = None,
+) -> Evaluation:
+    """Play episodes 0 .. episodes - 1 of the evaluation split with the student.
+
+    Actions are drawn from the policy, or its likeliest ones where `greedy`. Every environment
+    plays a fixed number of episodes, so that long ones are not left out. The same seed and
+    student give the same result. on_progress: told how many episodes have ended.
+    """
+    rng = None if greedy else generator(seed, "evaluation")
+    num_envs = min(episodes, MAX_ENVS)
+    envs = task.make_envs(num_envs, "evaluation", seed)
+    envs.reset()
+    # Environment i plays one episode more than its share where the division leaves a rest.
+    quota = episodes // num_envs + (np.arange(num_envs) < episodes % num_envs)
+    tally = _Tally(quota)
+    try:
+        while tally.playing.any():
+            actions = student.act(envs.observe(), rng)
+            actions[~tally.playing] = IDLE
+            result = envs.step(actions)
+            tally.rewards += result.rewards
+            tally.lengths += tally.playing
+            if tally.close(result.terminated, result.truncated) and on_progress:
+                on_progress(len(tally.ended))
+    finally:
+        envs.close()
+    successes = sum(task.success(episode) for episode in tally.ended)
+    return Evaluation(
+        successes,
+        episodes,
+        float(np.mean([episode.return_ for episode in tally.ended])),
+        float(np.mean([episode.length for episode in tally.ended])),
+    )
+
+
+class _Tally:
+    """The running sums of each environment, and the episodes that ended."""
+
+    def __init__(self, quota: IntArray) -> None:
+        self._left = quota.copy()
+        self.rewards = np.zeros(len(quota))
+        self.lengths = np.zeros(len(quota), dtype=np.int64)
+        self.ended: list[Episode] = []
+
+    @property
+    def playing(self) -> BoolArray:
+        """bool [N], which environments still have episodes to play."""
+        return self._left > 0
+
+    def close(self, terminated: BoolArray, truncated: BoolArray) -> bool:
+        """File the episodes that ended with this step; whether there were any."""
+        rows = np.flatnonzero(terminated | truncated)
+        for i in rows:
+            self.ended.append(
+                Episode(
+                    float(self.rewards[i]),
+                    int(self.lengths[i]),
+                    bool(terminated[i]),
+                    bool(truncated[i]),
+                )
+            )
+        self.rewards[rows], self.lengths[rows] = 0.0, 0
+        self._left[rows] -= 1
+        return len(rows) > 0

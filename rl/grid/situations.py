@@ -1,0 +1,146 @@
+"""Situations: their compact keys, their text, and the options on offer in them.
+
+A signature is a 63-bit field, lowest bits first:
+
+    38 bits  which kinds of object the map remembers (lava, goal, then every key, ball, box and
+             door by colour and state), bit = code - LAVA
+     5 bits  what is carried: 0 for nothing, else code - KEY + 1
+     1 bit   whether there is somewhere left to explore
+    19 bits  the mission's number in the task's table
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numba import njit
+
+from rl.grid.codes import (
+    BOX,
+    DOOR_CLOSED,
+    DOOR_OPEN,
+    GOAL,
+    KEY,
+    LAVA,
+    NUM_CODES,
+    NUM_COLORS,
+    UNKNOWN,
+    door_state,
+    name_of,
+)
+from rl.grid.mapping import carried_in, write_view
+from rl.task import BoolArray, CodeArray, IntArray, Option
+
+_KIND_BITS: Final = NUM_CODES - LAVA
+_CARRIED_SHIFT: Final = _KIND_BITS
+_UNEXPLORED_SHIFT: Final = _CARRIED_SHIFT + 5
+_MISSION_SHIFT: Final = _UNEXPLORED_SHIFT + 1
+MAX_MISSIONS: Final = 1 << (63 - _MISSION_SHIFT)
+
+
+@njit(cache=True)
+def sign(
+    maps: CodeArray,
+    views: CodeArray,
+    poses: IntArray,
+    starts: BoolArray,
+    unexplored: BoolArray,
+    missions: IntArray,
+    signatures: IntArray,
+) -> None:
+    """The signatures of a recorded rollout, into int64 [T, N]; arrays as in `replay_options`.
+
+    unexplored: bool [T, N]; missions: int64 [T, N].
+    """
+    num_steps, num_envs = starts.shape
+    for i in range(num_envs):
+        cells = maps[i].copy()
+        for t in range(num_steps):
+            if starts[t, i]:
+                cells[:] = UNKNOWN
+            pose = poses[t, i]
+            write_view(cells, pose[0], pose[1], pose[2], views[t, i])
+            key = np.int64(0)
+            for code in cells.flat:
+                if code >= LAVA:
+                    key |= np.int64(1) << np.int64(code - LAVA)
+            carried = carried_in(views[t, i])
+            if carried:
+                key |= np.int64(carried - KEY + 1) << _CARRIED_SHIFT
+            if unexplored[t, i]:
+                key |= np.int64(1) << _UNEXPLORED_SHIFT
+            signatures[t, i] = key | (missions[t, i] << _MISSION_SHIFT)
+
+
+@dataclass(frozen=True)
+class Situation:
+    """A signature, taken apart.
+
+    kinds: the codes of the kinds of object seen, ascending; carried: a code, 0 for nothing.
+    """
+
+    kinds: tuple[int, ...]
+    carried: int
+    unexplored: bool
+    mission: int
+
+    @classmethod
+    def of(cls, signature: int) -> Situation:
+        """Decode a signature. Raises ValueError for a negative one."""
+        if signature < 0:
+            raise ValueError(f"a signature is not negative, got {signature}")
+        carried = (signature >> _CARRIED_SHIFT) & 31
+        return cls(
+            tuple(code for code in range(LAVA, NUM_CODES) if signature >> (code - LAVA) & 1),
+            carried + KEY - 1 if carried else 0,
+            bool(signature >> _UNEXPLORED_SHIFT & 1),
+            signature >> _MISSION_SHIFT,
+        )
+
+    def encode(self) -> int:
+        """The inverse of `of`."""
+        key = sum(1 << (code - LAVA) for code in self.kinds)
+        key |= (self.carried - KEY + 1 if self.carried else 0) << _CARRIED_SHIFT
+        return key | int(self.unexplored) << _UNEXPLORED_SHIFT | self.mission << _MISSION_SHIFT
+
+    def text(self, missions: Sequence[str]) -> str:
+        """The canonical text: four lines `field: value`."""
+        seen = "; ".join(_in_words(code) for code in self.kinds) or "nothing"
+        return "\n".join(
+            (
+                f"mission: {missions[self.mission]}",
+                f"carrying: {name_of(self.carried) if self.carried else 'nothing'}",
+                f"seen: {seen}",
+                f"unexplored: {'yes' if self.unexplored else 'no'}",
+            )
+        )
+
+    def options(self) -> tuple[Option, ...]:
+        """What is on offer: `explore` while it leads somewhere, and what fits the objects seen.
+
+        A step may depend on an earlier one of the same plan, so `open` is on offer without the
+        key and `pick_up` with full hands.
+        """
+        offered = [Option("explore")] if self.unexplored else []
+        doors = {DOOR_OPEN + (code - DOOR_OPEN) % NUM_COLORS for code in self.kinds if _door(code)}
+        things = [code for code in self.kinds if GOAL <= code < DOOR_OPEN] + sorted(doors)
+        offered += [Option("go_to", name_of(code)) for code in things]
+        offered += [Option("pick_up", name_of(code)) for code in things if KEY <= code < DOOR_OPEN]
+        if self.carried:
+            offered.append(Option("drop"))
+        shut = {DOOR_OPEN + (c - DOOR_OPEN) % NUM_COLORS for c in self.kinds if c >= DOOR_CLOSED}
+        boxes = [code for code in self.kinds if BOX <= code < DOOR_OPEN]
+        offered += [Option("open", name_of(code)) for code in boxes + sorted(shut)]
+        return tuple(offered)
+
+
+def _door(code: int) -> bool:
+    return code >= DOOR_OPEN
+
+
+def _in_words(code: int) -> str:
+    state = door_state(code)
+    return f"{name_of(code)} ({state})" if state else name_of(code)

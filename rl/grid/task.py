@@ -1,0 +1,117 @@
+"""MiniGrid as a `Task`: the first implementer of the seam."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from rl.grid.codes import ACTION_NAMES, NUM_CODES
+from rl.grid.drawing import draw
+from rl.grid.levels import register_levels
+from rl.grid.options import encode_option, replay_options
+from rl.grid.sight import NUM_FEATURES
+from rl.grid.simulator import GymnasiumSimulator, make_minigrid
+from rl.grid.situations import MAX_MISSIONS, Situation, sign
+from rl.grid.vector import GridStates, GridVectorEnv
+from rl.task import (
+    Episode,
+    IntArray,
+    ObservationSpec,
+    Option,
+    OptionActions,
+    Split,
+    States,
+)
+
+_NUM_ACTIONS: Final = len(ACTION_NAMES)
+
+
+class GridTask:
+    """A MiniGrid environment behind the task seam.
+
+    name: what people type; env_id: Gymnasium's id; default_steps: enough env steps for a student
+    to finish its job; crop: side of the map crop that the student sees, odd.
+    """
+
+    action_names = ACTION_NAMES
+
+    def __init__(self, name: str, env_id: str, default_steps: int, crop: int) -> None:
+        register_levels()
+        self.name, self.default_steps = name, default_steps
+        self._env_id, self._crop = env_id, crop
+        probe = make_minigrid(env_id)
+        self.max_episode_steps = int(probe.max_steps)
+        # Wherever the agent starts, the whole grid fits around the middle of this square.
+        self._map_side = 2 * max(probe.width, probe.height) - 1
+        probe.close()
+        self.observation_spec = ObservationSpec(crop, crop, NUM_CODES, NUM_FEATURES)
+        self._missions: list[str] = []
+        self._mission_numbers: dict[str, int] = {}
+
+    def make_envs(self, num_envs: int, split: Split, seed: int) -> GridVectorEnv:
+        simulator = GymnasiumSimulator(self._env_id, num_envs)
+        return GridVectorEnv(
+            simulator, self._mission_number, self._map_side, self._crop, split, seed
+        )
+
+    def signature(self, states: States) -> IntArray:
+        grid = _grid_states(states)
+        signatures = np.empty(grid.starts.shape, dtype=np.int64)
+        sign(
+            grid.maps,
+            grid.views,
+            grid.poses,
+            grid.starts,
+            grid.unexplored,
+            grid.missions,
+            signatures,
+        )
+        return signatures.reshape(-1)
+
+    def describe(self, signature: int) -> str:
+        return Situation.of(signature).text(self._missions)
+
+    def options(self, signature: int) -> tuple[Option, ...]:
+        return Situation.of(signature).options()
+
+    def encode(self, option: Option) -> int:
+        return encode_option(option)
+
+    def act(self, options: IntArray, states: States) -> OptionActions:
+        grid = _grid_states(states)
+        shape = (*grid.starts.shape, options.shape[1])
+        probs = np.zeros((*shape, _NUM_ACTIONS), dtype=np.float32)
+        feasible, finished = np.zeros(shape, dtype=np.bool_), np.zeros(shape, dtype=np.bool_)
+        coded = np.ascontiguousarray(options).reshape(shape)
+        replay_options(
+            grid.maps, grid.views, grid.poses, grid.starts, coded, probs, feasible, finished
+        )
+        rows = len(grid)
+        return OptionActions(
+            probs.reshape(rows, shape[2], _NUM_ACTIONS),
+            feasible.reshape(rows, shape[2]),
+            finished.reshape(rows, shape[2]),
+        )
+
+    def success(self, episode: Episode) -> bool:
+        return episode.terminated and episode.return_ > 0.0
+
+    def picture(self, states: States, row: int) -> str:
+        return draw(_grid_states(states), row)
+
+    def _mission_number(self, mission: str) -> int:
+        number = self._mission_numbers.get(mission)
+        if number is None:
+            number = len(self._missions)
+            if number >= MAX_MISSIONS:
+                raise ValueError(f"more than {MAX_MISSIONS} different missions")
+            self._missions.append(mission)
+            self._mission_numbers[mission] = number
+        return number
+
+
+def _grid_states(states: States) -> GridStates:
+    if not isinstance(states, GridStates):
+        raise TypeError(f"a grid task takes the states that it recorded, not {type(states)}")
+    return states

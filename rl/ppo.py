@@ -1,0 +1,140 @@
+"""Proximal policy optimisation with the teacher's advice as one more term of the loss.
+
+    L = L_clip + value_coef * L_value - entropy_coef * H
+        + teacher_weight * mean over steps of m(s) * CrossEntropy(pi_T(.|s), pi(.|s))
+
+L_clip: Schulman et al. 2017, eq. 7. The advice term: kickstarting (Schmitt et al. 2018) as in
+LLM4Teach (Zhou et al. 2024), with m(s) the mass of the plans that can be carried out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from rl.advice import Labels
+from rl.gae import advantages_of
+from rl.ppo_settings import PPOSettings
+from rl.rollout import Rollout
+from rl.student import Student
+from rl.task import FloatArray
+
+
+@dataclass(frozen=True)
+class UpdateReport:
+    """Means over the gradient steps of one update; explained_variance is the rollout's."""
+
+    policy_loss: float
+    value_loss: float
+    entropy: float
+    advice_loss: float
+    approx_kl: float
+    clip_fraction: float
+    explained_variance: float
+
+
+class PPO:
+    """Updates a student from rollouts."""
+
+    def __init__(self, student: Student, settings: PPOSettings, rng: np.random.Generator) -> None:
+        self._student, self._settings, self._rng = student, settings, rng
+        self.optimizer = torch.optim.Adam(
+            student.network.parameters(), lr=settings.learning_rate, eps=1e-5
+        )
+
+    def update(
+        self, rollout: Rollout, labels: Labels | None, teacher_weight: float, progress: float
+    ) -> UpdateReport:
+        """Some epochs of minibatches over a rollout. Without labels, or at weight 0, plain PPO.
+
+        progress: the share of the run that is done, 0..1; the step size follows it.
+        """
+        settings = self._settings
+        advised = labels is not None and teacher_weight > 0
+        for group in self.optimizer.param_groups:
+            group["lr"] = settings.learning_rate + min(progress, 1.0) * (
+                settings.final_learning_rate - settings.learning_rate
+            )
+        advantages = advantages_of(
+            rollout.rewards,
+            rollout.values,
+            rollout.terminated,
+            rollout.truncated,
+            rollout.final_values,
+            rollout.last_values,
+            settings.gamma,
+            settings.gae_lambda,
+        )
+        returns = advantages + rollout.values
+        batch = self._batch(rollout, advantages, returns, labels if advised else None)
+        losses = []
+        for _ in range(settings.advised_epochs if advised else settings.epochs):
+            order = torch.from_numpy(self._rng.permutation(rollout.size)).to(self._student.device)
+            for rows in order.split(settings.minibatch_size):
+                losses.append(self._step(batch, rows, teacher_weight))
+        means = torch.stack(losses).mean(dim=0).tolist()
+        return UpdateReport(*means, explained_variance=explained_variance(rollout.values, returns))
+
+    def _batch(
+        self, rollout: Rollout, advantages: FloatArray, returns: FloatArray, labels: Labels | None
+    ) -> dict[str, Tensor]:
+        arrays = {
+            "codes": rollout.codes,
+            "features": rollout.features,
+            "actions": rollout.actions,
+            "log_probs": rollout.log_probs,
+            "advantages": advantages,
+            "returns": returns,
+        }
+        flat = {
+            name: array.reshape(rollout.size, *array.shape[2:]) for name, array in arrays.items()
+        }
+        if labels is not None:
+            flat |= {"targets": labels.targets, "mass": labels.mass}
+        return {name: torch.from_numpy(a).to(self._student.device) for name, a in flat.items()}
+
+    def _step(self, batch: dict[str, Tensor], rows: Tensor, teacher_weight: float) -> Tensor:
+        """One gradient step; returns the six figures of the report, float32 [6]."""
+        settings = self._settings
+        part = {name: tensor[rows] for name, tensor in batch.items()}
+        logits, values = self._student.network(part["codes"], part["features"])
+        log_pi = functional.log_softmax(logits, dim=1)
+        log_ratio = log_pi.gather(1, part["actions"][:, None]).squeeze(1) - part["log_probs"]
+        ratio = log_ratio.exp()
+        advantages = normalised(part["advantages"])
+        clipped = ratio.clamp(1 - settings.clip_range, 1 + settings.clip_range)
+        policy_loss = -torch.minimum(ratio * advantages, clipped * advantages).mean()
+        value_loss = 0.5 * (values - part["returns"]).square().mean()
+        entropy = -(log_pi.exp() * log_pi).sum(dim=1).mean()
+        loss = policy_loss + settings.value_coef * value_loss - settings.entropy_coef * entropy
+        advice = torch.zeros((), device=loss.device)
+        if "mass" in part:
+            # The mean is over all steps: where there is no advice, m is 0 (DESIGN "Words").
+            advice = -(part["mass"] * (part["targets"] * log_pi).sum(dim=1)).mean()
+            loss = loss + teacher_weight * advice
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        nn.utils.clip_grad_norm_(self._student.network.parameters(), settings.max_grad_norm)
+        self.optimizer.step()
+        with torch.no_grad():
+            # Schulman's low-variance estimator of KL(old, new): mean of r - 1 - log r.
+            approx_kl = (ratio - 1 - log_ratio).mean()
+            clip_fraction = ((ratio - 1).abs() > settings.clip_range).float().mean()
+            figures = (policy_loss, value_loss, entropy, advice, approx_kl, clip_fraction)
+            return torch.stack([figure.detach() for figure in figures])
+
+
+def normalised(advantages: Tensor) -> Tensor:
+    """Mean 0 and standard deviation 1 over a minibatch; a single one is only centred."""
+    centred = advantages - advantages.mean()
+    return centred if len(centred) < 2 else centred / (centred.std() + 1e-8)
+
+
+def explained_variance(values: FloatArray, returns: FloatArray) -> float:
+    """1 - Var(returns - values) / Var(returns); 0 where the returns do not vary."""
+    variance = float(np.var(returns))
+    return 1.0 - float(np.var(returns - values)) / variance if variance > 0 else 0.0

@@ -1,0 +1,203 @@
+"""Collecting: the student acts alone for T steps in N environments, and all is kept for learning.
+
+Nothing here asks a teacher; the record is labelled later, when the loss is computed.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from rl.student import Student, sample
+from rl.task import (
+    BoolArray,
+    CodeArray,
+    Episode,
+    FloatArray,
+    IntArray,
+    ObservationSpec,
+    States,
+    Task,
+    VectorEnv,
+)
+
+
+@dataclass
+class Rollout:
+    """T steps of N environments, time-major, in buffers that are used again for each rollout.
+
+    codes: uint8 [T, N, H, W]; features: float32 [T, N, F]; actions, greedy: int64 [T, N] (done,
+    likeliest); log_probs, values, rewards, final_values: float32 [T, N]; terminated, truncated:
+    bool [T, N]; signatures: int64 [T, N]; last_values: float32 [N].
+    """
+
+    codes: CodeArray
+    features: FloatArray
+    actions: IntArray
+    greedy: IntArray
+    log_probs: FloatArray
+    values: FloatArray
+    rewards: FloatArray
+    final_values: FloatArray
+    terminated: BoolArray
+    truncated: BoolArray
+    signatures: IntArray
+    last_values: FloatArray
+
+    @classmethod
+    def allocate(cls, num_steps: int, num_envs: int, spec: ObservationSpec) -> Rollout:
+        """Buffers for one rollout."""
+        shape = (num_steps, num_envs)
+
+        def floats(*more: int) -> FloatArray:
+            return np.zeros((*shape, *more), dtype=np.float32)
+
+        return cls(
+            codes=np.zeros((*shape, spec.height, spec.width), dtype=np.uint8),
+            features=floats(spec.features),
+            actions=np.zeros(shape, dtype=np.int64),
+            greedy=np.zeros(shape, dtype=np.int64),
+            log_probs=floats(),
+            values=floats(),
+            rewards=floats(),
+            final_values=floats(),
+            terminated=np.zeros(shape, dtype=np.bool_),
+            truncated=np.zeros(shape, dtype=np.bool_),
+            signatures=np.zeros(shape, dtype=np.int64),
+            last_values=np.zeros(num_envs, dtype=np.float32),
+        )
+
+    @property
+    def size(self) -> int:
+        """How many steps it holds, T * N."""
+        return self.actions.size
+
+
+@dataclass
+class Passage:
+    """What came of the episodes that passed through a situation and ended in this rollout."""
+
+    episodes: int = 0
+    successes: int = 0
+
+
+@dataclass
+class EpisodeLog:
+    """Follows the running episodes of a vector environment and remembers the last ended ones."""
+
+    num_envs: int
+    window: int = 100
+    recent: deque[tuple[bool, float]] = field(init=False)
+    """(success, return) of the latest ended episodes."""
+    ended: int = 0
+    passages: dict[int, Passage] = field(default_factory=lambda: defaultdict(Passage))
+
+    def __post_init__(self) -> None:
+        self.recent = deque(maxlen=self.window)
+        self._returns = np.zeros(self.num_envs)
+        self._lengths = np.zeros(self.num_envs, dtype=np.int64)
+        self._seen: list[set[int]] = [set() for _ in range(self.num_envs)]
+        self._last = np.full(self.num_envs, -1, dtype=np.int64)
+
+    def visit(self, signatures: IntArray) -> None:
+        """Note the situations that the episodes are in, before the step."""
+        for i in np.flatnonzero(signatures != self._last):
+            self._seen[i].add(int(signatures[i]))
+        self._last = signatures.copy()
+
+    def step(
+        self, task: Task, rewards: FloatArray, terminated: BoolArray, truncated: BoolArray
+    ) -> None:
+        """Count a step, and close the episodes that ended with it."""
+        self._returns += rewards
+        self._lengths += 1
+        for i in np.flatnonzero(terminated | truncated):
+            episode = Episode(
+                float(self._returns[i]),
+                int(self._lengths[i]),
+                bool(terminated[i]),
+                bool(truncated[i]),
+            )
+            success = task.success(episode)
+            self.recent.append((success, episode.return_))
+            self.ended += 1
+            for signature in self._seen[i]:
+                self.passages[signature].episodes += 1
+                self.passages[signature].successes += success
+            self._seen[i] = set()
+            self._last[i] = -1
+            self._returns[i], self._lengths[i] = 0.0, 0
+
+    def take_passages(self) -> dict[int, Passage]:
+        """The passages since the last call."""
+        taken, self.passages = self.passages, defaultdict(Passage)
+        return dict(taken)
+
+    @property
+    def success(self) -> float | None:
+        """Share of successes among the recent episodes; None before the first has ended."""
+        return float(np.mean([s for s, _ in self.recent])) if self.recent else None
+
+    @property
+    def mean_return(self) -> float | None:
+        """Mean return of the recent episodes; None before the first has ended."""
+        return float(np.mean([r for _, r in self.recent])) if self.recent else None
+
+
+class Collector:
+    """A student, its training environments, and the buffers of a rollout."""
+
+    def __init__(
+        self,
+        task: Task,
+        student: Student,
+        envs: VectorEnv,
+        num_steps: int,
+        rng: np.random.Generator,
+    ) -> None:
+        self._task, self._student, self._envs, self._rng = task, student, envs, rng
+        self.rollout = Rollout.allocate(num_steps, envs.num_envs, task.observation_spec)
+        self.log = EpisodeLog(envs.num_envs)
+        envs.reset()
+
+    def collect(self) -> Rollout:
+        """Fill the buffers with the next T steps of every environment."""
+        rollout = self.rollout
+        num_steps = len(rollout.actions)
+        self._envs.begin_rollout(num_steps)
+        rollout.final_values[:] = 0.0
+        for t in range(num_steps):
+            self._act(t)
+        rollout.last_values[:] = self._student.judge(self._envs.observe())[1]
+        return rollout
+
+    def states(self) -> States:
+        """The recorded states of the last rollout, row t * N + i."""
+        return self._envs.rollout()
+
+    def _act(self, t: int) -> None:
+        rollout, envs = self.rollout, self._envs
+        observation = envs.observe()
+        rollout.signatures[t] = self._task.signature(envs.states())
+        self.log.visit(rollout.signatures[t])
+        logits, values = self._student.judge(observation)
+        actions = sample(logits, self._rng)
+        rollout.codes[t], rollout.features[t] = observation.codes, observation.features
+        rollout.actions[t], rollout.values[t] = actions, values
+        rollout.greedy[t] = logits.argmax(axis=1)
+        rollout.log_probs[t] = _log_prob(logits, actions)
+        result = envs.step(actions)
+        rollout.rewards[t] = result.rewards
+        rollout.terminated[t], rollout.truncated[t] = result.terminated, result.truncated
+        if result.final is not None:
+            rollout.final_values[t][result.truncated] = self._student.judge(result.final)[1]
+        self.log.step(self._task, result.rewards, result.terminated, result.truncated)
+
+
+def _log_prob(logits: FloatArray, actions: IntArray) -> FloatArray:
+    """log pi(action), float32 [B]."""
+    top = logits.max(axis=1)
+    log_sum = top + np.log(np.exp(logits - top[:, None]).sum(axis=1))
+    return np.asarray(np.take_along_axis(logits, actions[:, None], 1)[:, 0] - log_sum, np.float32)

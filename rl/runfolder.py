@@ -1,0 +1,342 @@
+"""The run folder: all there is to know of a run, and its only writer.
+
+config.json         what was run, resolved, with the versions of the packages
+metrics.jsonl       a row an iteration
+trace.sqlite        what the teacher was asked and answered (rl.trace)
+checkpoints/        what a resume needs
+student.safetensors the student
+summary.json        how it ended; absent while the run goes on
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+import shlex
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+from pydantic import ValidationError
+
+from rl.run_records import (
+    SCHEMA_VERSION,
+    LlmUse,
+    MetricsRow,
+    StudentResult,
+    Summary,
+    TeacherResult,
+    TimeShares,
+)
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "LlmUse",
+    "MetricsRow",
+    "RunEntry",
+    "RunFolder",
+    "RunFolderError",
+    "StudentResult",
+    "Summary",
+    "TeacherResult",
+    "TimeShares",
+    "default_run_dir",
+    "list_runs",
+]
+
+_PACKAGES: Final = (
+    "torch",
+    "numpy",
+    "gymnasium",
+    "minigrid",
+    "langchain",
+    "langgraph",
+    "openai",
+)
+
+
+class RunFolderError(Exception):
+    """A run folder that cannot be made, read or written; the message is one line."""
+
+
+class RunFolder:
+    """One run's folder. Writes are atomic: a crash leaves the old file or the new one.
+
+    For one writer at a time. Every method raises RunFolderError where the disk refuses, or where
+    a file is not what this program wrote.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Use `create` for a new run and `open` for one that is there."""
+        self.path = path
+
+    @classmethod
+    def create(cls, path: Path) -> RunFolder:
+        """Make the folder, its parents too. It may exist if it is empty."""
+        folder = cls(path)
+        with _explained("make the run folder", path):
+            path.mkdir(parents=True, exist_ok=True)
+            if any(path.iterdir()):
+                raise RunFolderError(
+                    f"{path} is not empty; choose another --run-dir, or continue that run with:"
+                    f" python cli.py resume {shlex.quote(str(path))}"
+                )
+            folder.checkpoints.mkdir()
+        return folder
+
+    @classmethod
+    def open(cls, path: Path) -> RunFolder:
+        """The folder of a run that has been begun."""
+        folder = cls(path)
+        if not path.is_dir():
+            raise RunFolderError(f"{path}: there is no such run folder")
+        if not folder.config.is_file():
+            raise RunFolderError(f"{path} is not a run folder: it has no {folder.config.name}")
+        return folder
+
+    @property
+    def config(self) -> Path:
+        """The resolved configuration."""
+        return self.path / "config.json"
+
+    @property
+    def metrics(self) -> Path:
+        """A row an iteration."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def trace(self) -> Path:
+        """What `rl.trace` writes and reads."""
+        return self.path / "trace.sqlite"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of what a resume needs."""
+        return self.path / "checkpoints"
+
+    @property
+    def student(self) -> Path:
+        """The student's weights."""
+        return self.path / "student.safetensors"
+
+    @property
+    def summary(self) -> Path:
+        """How the run ended."""
+        return self.path / "summary.json"
+
+    def write_atomic(self, name: str, writer: Callable[[Path], None]) -> None:
+        """Replace a file (`student.safetensors`, `checkpoints/12/state.json`) as a whole.
+
+        writer: fills the temporary file that it is given the path of. Its own errors pass
+        through, but for OSError, and the old file stays.
+        """
+        target = self.path / name
+        temporary = target.with_name(f".{target.name}.tmp")
+        with _explained("write", target):
+            _make_folder(target.parent)
+            temporary.unlink(missing_ok=True)
+            try:
+                writer(temporary)
+                _sync(temporary)
+                temporary.replace(target)
+            finally:
+                temporary.unlink(missing_ok=True)
+            _sync(target.parent)
+
+    def write_json(self, name: str, value: Mapping[str, Any]) -> None:
+        """Replace a JSON file. Raises ValueError or TypeError for what JSON cannot hold."""
+        text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        self.write_atomic(name, lambda path: _write_text(path, text))
+
+    def read_json(self, name: str) -> dict[str, Any]:
+        """A JSON file that `write_json` wrote."""
+        path = self.path / name
+        with _explained("read", path):
+            try:
+                value = json.loads(path.read_bytes())
+            except ValueError as error:
+                raise RunFolderError(f"{path} is damaged: {error}") from error
+        if not isinstance(value, dict):
+            raise RunFolderError(f"{path} is damaged: it holds no JSON object")
+        return value
+
+    def write_config(self, config: Mapping[str, Any]) -> None:
+        """Write config.json with `schema_version` and `versions` added to it."""
+        stamp = {"schema_version": SCHEMA_VERSION, "versions": package_versions()}
+        self.write_json(self.config.name, {**config, **stamp})
+
+    def read_config(self) -> dict[str, Any]:
+        """config.json as written, `schema_version` and `versions` included."""
+        config = self.read_json(self.config.name)
+        _check_version(self.config, config)
+        return config
+
+    def write_summary(self, summary: Summary | Mapping[str, Any]) -> None:
+        """Write summary.json. Raises pydantic.ValidationError for what is not its shape."""
+        self.write_json(self.summary.name, Summary.model_validate(summary).model_dump(mode="json"))
+
+    def read_summary(self) -> Summary | None:
+        """summary.json, or None while there is none."""
+        if not self.summary.exists():
+            return None
+        summary = self.read_json(self.summary.name)
+        _check_version(self.summary, summary)
+        try:
+            return Summary.model_validate(summary)
+        except ValidationError as error:
+            raise RunFolderError(f"{self.summary} is damaged: {_first_problem(error)}") from error
+
+    def append_metrics(self, row: MetricsRow | Mapping[str, Any]) -> None:
+        """Add an iteration's row. Raises pydantic.ValidationError for what is not its shape."""
+        line = MetricsRow.model_validate(row).model_dump_json() + "\n"
+        with _explained("write", self.metrics), self.metrics.open("ab+") as file:
+            _cut_torn_line(file)
+            file.write(line.encode())
+
+    def read_metrics(self) -> list[MetricsRow]:
+        """The rows so far. A last line that a crash tore is skipped."""
+        return [row for _, row in self._metrics_lines()]
+
+    def cut_metrics(self, last_iteration: int) -> None:
+        """Remove the rows beyond an iteration; for a resume."""
+        kept = [line for line, row in self._metrics_lines() if row.iteration <= last_iteration]
+        self.write_atomic(
+            self.metrics.name, lambda path: _write_text(path, "".join(f"{x}\n" for x in kept))
+        )
+
+    def _metrics_lines(self) -> Iterator[tuple[str, MetricsRow]]:
+        if not self.metrics.exists():
+            return
+        with _explained("read", self.metrics):
+            *lines, _torn = self.metrics.read_bytes().split(b"\n")
+        for number, line in enumerate(lines, start=1):
+            try:
+                yield line.decode(), MetricsRow.model_validate_json(line)
+            except ValidationError as error:
+                raise RunFolderError(
+                    f"{self.metrics}, line {number} is damaged: {_first_problem(error)}"
+                ) from error
+            except UnicodeDecodeError as error:
+                raise RunFolderError(
+                    f"{self.metrics}, line {number} is damaged: {error}"
+                ) from error
+
+
+@dataclass(frozen=True)
+class RunEntry:
+    """A run in a list. problem: what is wrong with its files, in a line; None where they are well.
+
+    summary: None for a run that has not ended.
+    """
+
+    path: Path
+    config: dict[str, Any] | None
+    summary: Summary | None
+    problem: str | None
+
+
+def list_runs(root: Path) -> list[RunEntry]:
+    """The runs in a folder and all below it, the newest first; none where there is no folder."""
+    found = []
+    for place, folders, files in os.walk(root):
+        if "config.json" in files:
+            found.append(RunFolder(Path(place)))
+            folders.clear()
+    found.sort(key=lambda folder: (folder.config.lstat().st_mtime_ns, folder.path), reverse=True)
+    return [_entry(folder) for folder in found]
+
+
+def default_run_dir(graph: str, env: str, seed: int, now: datetime) -> Path:
+    """`runs/<time>-<graph>-<env>-<seed>`, and `-2`, `-3`, ... after it where that is taken."""
+    name = f"{now:%Y%m%d-%H%M%S}-{graph}-{env}-{seed}"
+    path = plain = Path("runs") / re.sub(r"[^A-Za-z0-9._-]+", "-", name)
+    copies = 1
+    while path.exists():
+        copies += 1
+        path = plain.with_name(f"{plain.name}-{copies}")
+    return path
+
+
+def package_versions() -> dict[str, str | None]:
+    """The versions of Python and of the packages that results depend on; None: not installed."""
+    return {"python": platform.python_version(), **{name: _version(name) for name in _PACKAGES}}
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _entry(folder: RunFolder) -> RunEntry:
+    config = summary = problem = None
+    try:
+        config = folder.read_config()
+        summary = folder.read_summary()
+    except RunFolderError as error:
+        problem = str(error)
+    return RunEntry(folder.path, config, summary, problem)
+
+
+def _check_version(path: Path, value: Mapping[str, Any]) -> None:
+    found = value.get("schema_version")
+    if not isinstance(found, int) or found < 1:
+        raise RunFolderError(f"{path} is damaged: schema_version is {found!r}")
+    if found > SCHEMA_VERSION:
+        raise RunFolderError(
+            f"{path}: schema_version {found} is newer than {SCHEMA_VERSION},"
+            " the newest this program knows; update the program"
+        )
+
+
+def _first_problem(error: ValidationError) -> str:
+    problem = error.errors(include_url=False)[0]
+    place = ".".join(str(part) for part in problem["loc"])
+    return f"{place}: {problem['msg']}" if place else problem["msg"]
+
+
+def _cut_torn_line(file: BinaryIO) -> None:
+    """Remove what follows the last line end: a write that a crash tore."""
+    size = file.seek(0, os.SEEK_END)
+    if size == 0:
+        return
+    file.seek(size - 1)
+    if file.read(1) != b"\n":
+        file.seek(0)
+        file.truncate(file.read().rfind(b"\n") + 1)
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8", newline="\n")
+
+
+def _make_folder(path: Path) -> None:
+    """Make a folder if it is missing, so that it survives a power failure."""
+    if not path.is_dir():
+        path.mkdir(parents=True, exist_ok=True)
+        _sync(path.parent)
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file's content, or a folder's list of names, is on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _explained(action: str, path: Path) -> Iterator[None]:
+    """Turns the system's errors into one line."""
+    try:
+        yield
+    except OSError as error:
+        raise RunFolderError(f"cannot {action} {path}: {error.strerror or error}") from error

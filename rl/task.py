@@ -1,0 +1,194 @@
+"""The seam between a task and everything above it.
+
+A task is an environment together with what a teacher needs to talk about it: situations (as
+integers and as text), options (named sub-policies) and their action labels. The graph, the agents
+and the learner speak to the `Task` protocol only; `rl.grid` implements it for MiniGrid, and your
+own environment can implement it too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+IntArray = NDArray[np.int64]
+FloatArray = NDArray[np.float32]
+BoolArray = NDArray[np.bool_]
+CodeArray = NDArray[np.uint8]
+
+Split = Literal["train", "evaluation"]
+
+PADDING = -1
+"""Marks an unused place in a row of option codes."""
+
+IDLE = -1
+"""The action that leaves an environment of a vector as it is: it is not stepped."""
+
+
+@dataclass(frozen=True, order=True)
+class Option:
+    """A named sub-policy with an end, and what it is aimed at, e.g. `pick_up(red key)`."""
+
+    name: str
+    target: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.name}({self.target or ''})"
+
+
+Plan = tuple[Option, ...]
+"""An ordered list of options; its current step is the first feasible one that is not finished."""
+
+
+@dataclass(frozen=True)
+class ObservationSpec:
+    """What the student sees: a picture of category codes and a vector of features.
+
+    Either part may be empty (`height == 0` or `features == 0`).
+    """
+
+    height: int
+    width: int
+    num_codes: int
+    features: int
+
+
+@dataclass
+class Observation:
+    """A batch of student observations.
+
+    codes: uint8 [B, height, width], category codes below `ObservationSpec.num_codes`.
+    features: float32 [B, features], roughly within -1..1.
+    """
+
+    codes: CodeArray
+    features: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    def __getitem__(self, rows: Any) -> Observation:
+        return Observation(self.codes[rows], self.features[rows])
+
+
+@dataclass(frozen=True)
+class Episode:
+    """How one episode went."""
+
+    return_: float
+    length: int
+    terminated: bool
+    truncated: bool
+
+
+@dataclass(frozen=True)
+class OptionActions:
+    """What options do in states: B states, K options for each, A primitive actions.
+
+    probs: float32 [B, K, A], the option's action distribution; all zero where it has none.
+    feasible: bool [B, K], whether the option can be carried out from here.
+    finished: bool [B, K], whether the option has nothing left to do here.
+    """
+
+    probs: FloatArray
+    feasible: BoolArray
+    finished: BoolArray
+
+
+class States(Protocol):
+    """A batch of states, as the task records them. Opaque to everything but the task."""
+
+    def __len__(self) -> int: ...
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """One step of a vector environment of N.
+
+    rewards: float32 [N]; terminated, truncated: bool [N].
+    final: the last observations of the episodes that were truncated, in the order of
+        `np.flatnonzero(truncated)`; needed to bootstrap their value. None where there are none.
+    """
+
+    rewards: FloatArray
+    terminated: BoolArray
+    truncated: BoolArray
+    final: Observation | None
+
+
+class VectorEnv(Protocol):
+    """N copies of a task's environment, stepped together; a finished episode restarts at once.
+
+    Episode k of environment i is always the same level: its seed is a function of
+    (run seed, split, i, k).
+    """
+
+    num_envs: int
+
+    def reset(self) -> None:
+        """Start the next episode in every environment."""
+
+    def observe(self) -> Observation:
+        """What the student sees now: a fresh batch of N, safe to keep."""
+
+    def states(self) -> States:
+        """The N current states. Valid until the next `step` or `reset`."""
+
+    def step(self, actions: IntArray) -> StepResult:
+        """Do one primitive action in each environment, or none where it is IDLE.
+
+        actions: int64 [N]. An idle environment has reward 0 and does not end.
+        """
+
+    def begin_rollout(self, num_steps: int) -> None:
+        """Record, from now on, the states of the next `num_steps` steps (before each step)."""
+
+    def rollout(self) -> States:
+        """The recorded states, time-major: row t * N + i is environment i before step t."""
+
+    def close(self) -> None:
+        """Release what the environments hold."""
+
+
+@runtime_checkable
+class Task(Protocol):
+    """An environment and what a teacher needs to talk about it."""
+
+    name: str
+    action_names: tuple[str, ...]
+    observation_spec: ObservationSpec
+    max_episode_steps: int
+    default_steps: int
+
+    def make_envs(self, num_envs: int, split: Split, seed: int) -> VectorEnv:
+        """A vector environment whose seed stream is disjoint from the other split's."""
+
+    def signature(self, states: States) -> IntArray:
+        """The compact key of each state's situation, int64 [B]. Hot: called at every step."""
+
+    def describe(self, signature: int) -> str:
+        """The situation's canonical text; two signatures never share one."""
+
+    def options(self, signature: int) -> tuple[Option, ...]:
+        """The options on offer in a situation, in a fixed order."""
+
+    def encode(self, option: Option) -> int:
+        """The option's non-negative code. Raises ValueError for one the task does not know."""
+
+    def act(self, options: IntArray, states: States) -> OptionActions:
+        """What the coded options do in each state. options: int64 [B, K], padded with PADDING."""
+
+    def success(self, episode: Episode) -> bool:
+        """Whether the episode reached the task's aim."""
+
+    def picture(self, states: States, row: int) -> str:
+        """One state drawn as text, for people and traces."""
+
+
+def encode_plans(task: Task, plans: Sequence[Plan]) -> list[list[int]]:
+    """The plans as lists of option codes. Raises ValueError for an option the task lacks."""
+    return [[task.encode(option) for option in plan] for plan in plans]

@@ -1,0 +1,206 @@
+"""The trace's records, and what their fields become in its columns."""
+
+from __future__ import annotations
+
+import json
+import math
+import operator
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Final, TypeVar
+
+from rl.redact import redactor
+
+Json = Any
+"""Anything that `json.dumps` writes."""
+
+PlanRows = list[dict[str, Any]]
+"""A distribution over plans, as `rl.advice.Advice.to_json` gives it."""
+
+OK: Final = "ok"
+"""The status of a call that was answered; any other status names a failure."""
+
+
+@dataclass(frozen=True)
+class CallRecord:
+    """One request to a provider: all that went in and all that came out.
+
+    attempt: 1 for the first try. status: `ok` or a failure's name. error: the failure in words.
+    started_at: seconds since the epoch. Token counts are None where the provider gave none.
+    id: given by the trace; None before that.
+    """
+
+    iteration: int
+    env_steps: int
+    signature: int
+    provider: str
+    model: str
+    attempt: int
+    status: str
+    error: str | None
+    messages: Json
+    tools: Json
+    settings: Json
+    answers: Json
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    started_at: float
+    latency_s: float
+    id: int | None = None
+
+
+@dataclass(frozen=True)
+class AdviceRecord:
+    """What the teacher's word on a situation became.
+
+    source: `model`, `cache` or `fallback:<which>`. id: given by the trace; None before that.
+    """
+
+    iteration: int
+    env_steps: int
+    signature: int
+    source: str
+    plans: PlanRows
+    id: int | None = None
+
+
+@dataclass(frozen=True)
+class VisitRecord:
+    """How often one iteration's rollout was in a situation, and what came of it.
+
+    mass: the mean m(s) over the visits. agreement: of student and teacher; None where unadvised.
+    episodes, successes: finished episodes that passed through, and those of them that succeeded.
+    """
+
+    iteration: int
+    signature: int
+    visits: int
+    mass: float
+    agreement: float | None
+    episodes: int
+    successes: int
+
+
+@dataclass(frozen=True)
+class ExampleRecord:
+    """One state of a situation, drawn as text. env: the environment's number in the batch."""
+
+    iteration: int
+    signature: int
+    env: int
+    picture: str
+    id: int | None = None
+
+
+@dataclass(frozen=True)
+class EventRecord:
+    """Something that happened once: a fallback, a spent budget, the teacher's removal."""
+
+    iteration: int
+    env_steps: int
+    node: str
+    kind: str
+    message: str
+    id: int | None = None
+
+
+@dataclass(frozen=True)
+class SituationSummary:
+    """A situation with everything the run did about it.
+
+    failures: the calls that were not answered. sources: how often advice came from where.
+    plans: the latest advice. mass, agreement: means over all visits (over all advised visits);
+    None where there are none.
+    """
+
+    signature: int
+    text: str
+    calls: int
+    failures: int
+    sources: Mapping[str, int]
+    plans: PlanRows | None
+    visits: int
+    mass: float | None
+    agreement: float | None
+    episodes: int
+    successes: int
+
+
+Record = TypeVar("Record", CallRecord, AdviceRecord, VisitRecord, ExampleRecord, EventRecord)
+
+_Convert = Callable[[Any], Any]
+_JSON_TYPES: Final = ("Json", "PlanRows")
+_TOO_DEEP: Final = "[nested too deeply to be kept]"
+
+
+def to_rows(kind: type[Record], records: Iterable[Record]) -> list[tuple[Any, ...]]:
+    """The records as rows of their fields but the id, texts redacted. NumPy scalars are fine.
+
+    Raises ValueError for a signature out of range, TypeError for what is not of its field's type.
+    """
+    converters = _converters()
+    columns = [
+        (field.name, converters["signature" if field.name == "signature" else str(field.type)])
+        for field in fields(kind)
+        if field.name != "id"
+    ]
+    return [tuple(f(getattr(record, name)) for name, f in columns) for record in records]
+
+
+def from_row(kind: type[Record], row: Iterable[Any]) -> Record:
+    """The record of a row of all its fields, in order. Raises ValueError for damaged JSON."""
+    columns = zip(fields(kind), row, strict=True)
+    values = [json.loads(v) if field.type in _JSON_TYPES else v for field, v in columns]
+    return kind(*values)
+
+
+def to_signature(value: int) -> int:
+    """The signature as a plain int. Raises ValueError where it is not in 0..2**63 - 1."""
+    signature = operator.index(value)
+    if not 0 <= signature < 2**63:
+        raise ValueError(f"signature {signature} is not in 0..2**63 - 1")
+    return signature
+
+
+def text_cleaner() -> Callable[[str], str]:
+    """A function that redacts a text and replaces what UTF-8 cannot hold: lone surrogates."""
+    redact = redactor()
+    return lambda text: redact(text).encode("utf-8", "replace").decode("utf-8")
+
+
+def _converters() -> dict[str, _Convert]:
+    """What brings a field into its column, by the field's annotation."""
+    clean = text_cleaner()
+
+    def to_json(value: Json) -> str:
+        try:
+            return json.dumps(_plain(value, clean), ensure_ascii=False)
+        except RecursionError:
+            return json.dumps(_TOO_DEEP)
+
+    def or_none(convert: _Convert) -> _Convert:
+        return lambda value: None if value is None else convert(value)
+
+    return {
+        "signature": to_signature,
+        "int": operator.index,
+        "int | None": or_none(operator.index),
+        "float": float,
+        "float | None": or_none(float),
+        "str": clean,
+        "str | None": or_none(clean),
+        **dict.fromkeys(_JSON_TYPES, to_json),
+    }
+
+
+def _plain(value: Json, clean: Callable[[str], str]) -> Json:
+    """The value with clean texts, keys included, and null for what JSON has no number for."""
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {clean(str(key)): _plain(item, clean) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item, clean) for item in value]
+    return value

@@ -1,0 +1,154 @@
+"""The trace's SQLite file: its tables, its migrations and how it is opened."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+MIGRATIONS: Final[tuple[str, ...]] = (
+    """
+    CREATE TABLE situations (signature INTEGER PRIMARY KEY, text TEXT NOT NULL);
+    CREATE TABLE calls (
+        id INTEGER PRIMARY KEY,
+        iteration INTEGER NOT NULL,
+        env_steps INTEGER NOT NULL,
+        signature INTEGER NOT NULL,
+        provider TEXT NOT NULL,
+        model TEXT NOT NULL,
+        attempt INTEGER NOT NULL,
+        status TEXT NOT NULL,
+        error TEXT,
+        messages TEXT NOT NULL,
+        tools TEXT NOT NULL,
+        settings TEXT NOT NULL,
+        answers TEXT NOT NULL,
+        prompt_tokens INTEGER,
+        completion_tokens INTEGER,
+        started_at REAL NOT NULL,
+        latency_s REAL NOT NULL
+    );
+    CREATE INDEX calls_by_signature ON calls (signature);
+    CREATE TABLE advice (
+        id INTEGER PRIMARY KEY,
+        iteration INTEGER NOT NULL,
+        env_steps INTEGER NOT NULL,
+        signature INTEGER NOT NULL,
+        source TEXT NOT NULL,
+        plans TEXT NOT NULL
+    );
+    CREATE INDEX advice_by_signature ON advice (signature);
+    CREATE TABLE visits (
+        iteration INTEGER NOT NULL,
+        signature INTEGER NOT NULL,
+        visits INTEGER NOT NULL,
+        mass REAL NOT NULL,
+        agreement REAL,
+        episodes INTEGER NOT NULL,
+        successes INTEGER NOT NULL,
+        PRIMARY KEY (iteration, signature)
+    ) WITHOUT ROWID;
+    CREATE INDEX visits_by_signature ON visits (signature);
+    CREATE TABLE examples (
+        id INTEGER PRIMARY KEY,
+        iteration INTEGER NOT NULL,
+        signature INTEGER NOT NULL,
+        env INTEGER NOT NULL,
+        picture TEXT NOT NULL
+    );
+    CREATE INDEX examples_by_signature ON examples (signature);
+    CREATE TABLE events (
+        id INTEGER PRIMARY KEY,
+        iteration INTEGER NOT NULL,
+        env_steps INTEGER NOT NULL,
+        node TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        message TEXT NOT NULL
+    );
+    """,
+)
+"""Script i brings a file from version i to i + 1. Append to it; never edit what was released."""
+
+_BUSY_TIMEOUT_S: Final = 10.0
+
+
+class TraceError(Exception):
+    """A trace that cannot be opened, read or written; the message is one line."""
+
+
+def open_for_writing(path: Path) -> sqlite3.Connection:
+    """A connection to a trace that is made or brought up to date first.
+
+    Raises sqlite3.Error where SQLite fails, TraceError for a file of a newer version.
+    """
+    # The nodes of a graph may run in different threads, one after the other.
+    connection = sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S, check_same_thread=False)
+    try:
+        # A reader does not block the writer in WAL mode, nor the other way round. NORMAL keeps
+        # every commit through a crash of the process and spares an fsync at each.
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        migrate(connection, path, MIGRATIONS)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def open_for_reading(path: Path) -> sqlite3.Connection:
+    """A read-only connection to a trace; its statements see what has been committed.
+
+    Raises sqlite3.Error where SQLite fails, TraceError for a missing file or another version.
+    """
+    if not path.is_file():
+        raise TraceError(f"{path}: there is no trace here")
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode=ro",
+        uri=True,
+        timeout=_BUSY_TIMEOUT_S,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+    try:
+        version = _version(connection)
+        _refuse_newer(path, version, len(MIGRATIONS))
+        if version < len(MIGRATIONS):
+            raise TraceError(
+                f"{path}: trace version {version}, but this program reads version"
+                f" {len(MIGRATIONS)}; the file was made by an older program, or only just begun"
+            )
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[str]) -> None:
+    """Run the scripts that the file has not seen, each in a transaction with its version number.
+
+    Raises TraceError for a file that has seen more than these, sqlite3.Error for a failed script,
+    of which nothing is kept.
+    """
+    done = _version(connection)
+    _refuse_newer(path, done, len(migrations))
+    for version, script in enumerate(migrations[done:], start=done + 1):
+        try:
+            connection.executescript(
+                f"BEGIN IMMEDIATE;\n{script};\nPRAGMA user_version = {version};\nCOMMIT;"
+            )
+        except sqlite3.Error:
+            connection.rollback()
+            raise
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _refuse_newer(path: Path, version: int, known: int) -> None:
+    if version > known:
+        raise TraceError(
+            f"{path}: trace version {version} is newer than version {known},"
+            " the newest this program knows; update the program"
+        )
