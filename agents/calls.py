@@ -2,54 +2,85 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+import time
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
 
-from agents.asking import Way
-from agents.failures import FailureName
 from rl.advice import Advice
-from rl.trace import CallRecord
+from rl.trace import CACHED, CallRecord
 
-OK = "ok"
-"""The status of a request that brought at least one plan."""
+if TYPE_CHECKING:  # with them comes a chat model's whole package, which reading a cache can spare
+    from agents.asking import Way
+    from agents.failures import FailureName
 
 
 @dataclass(frozen=True)
-class Call:
-    """One request to a provider: all that went in and came out.
+class Exchange:
+    """What went into a request and what came out: the part of a call that the plan cache keeps.
 
-    A trace's `CallRecord` without what only the graph knows, the iteration and the steps done.
-    status: `ok` or a failure's name. Tokens are None where the provider counted none.
+    provider, model: who answered. error: why it failed, or what is wrong with one of its answers.
+    tools: their schemas, or that of the answer. settings: way of asking and sampling arguments.
+    answers: chat messages, one for each sample.
     """
 
-    signature: int
     provider: str
     model: str
-    attempt: int
-    status: str
     error: str | None
     messages: list[dict[str, Any]]
     tools: list[dict[str, Any]]
     settings: dict[str, Any]
     answers: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Call(Exchange):
+    """One request to a provider.
+
+    A trace's `CallRecord` without what only the graph knows, the iteration and the steps done.
+    status: `ok` (it brought at least one plan), `cached` or a failure's name. Tokens are None
+    where the provider counted none.
+    """
+
+    signature: int
+    attempt: int
+    status: str
     prompt_tokens: int | None
     completion_tokens: int | None
     started_at: float
     latency_s: float
 
+    @classmethod
+    def from_cache(cls, exchange: Exchange, signature: int) -> Call:
+        """A stored exchange as the run that finds it records it: no request, no tokens, no time."""
+        return cls(
+            **vars(exchange),
+            signature=signature,
+            attempt=1,
+            status=CACHED,
+            prompt_tokens=None,
+            completion_tokens=None,
+            started_at=time.time(),
+            latency_s=0.0,
+        )
+
+    def exchange(self) -> Exchange:
+        """What is worth keeping for later runs."""
+        return Exchange(**{field.name: getattr(self, field.name) for field in fields(Exchange)})
+
     def record(self, iteration: int, env_steps: int) -> CallRecord:
         """The trace's record of this request."""
-        return CallRecord(iteration=iteration, env_steps=env_steps, **asdict(self))
+        return CallRecord(iteration=iteration, env_steps=env_steps, **vars(self))
 
 
 @dataclass(frozen=True)
 class PlannerAnswer:
     """What asking about one situation brought.
 
+    source: `model`, `cache`, or `fallback:<which>` where another stood in for the model.
     advice: None where no plan came back. failure: why, or why samples are missing; an answer with
     both serves as it is but is not stored in the cache. Neither: nothing was on offer, so nothing
     was asked.
-    source: `model`, or `fallback:<which>` where another stood in for it.
+    calls: the requests; from the cache, those that brought the plans at the time.
     way: how the model was asked when it answered.
     """
 

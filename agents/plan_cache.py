@@ -1,6 +1,7 @@
 """The plan cache: what a model answered, replayed only where it would see exactly the same.
 
-One SQLite file for all runs, a LangGraph store inside. Losing it costs money, not correctness: so
+With the advice it keeps the conversation behind it, for the trace of a run that replays it. One
+SQLite file for all runs, a LangGraph store inside. Losing it costs money, not correctness: so
 a damaged file is set aside, a value that cannot be read is a miss, and a file that is locked for
 too long is passed over.
 """
@@ -27,8 +28,11 @@ from langgraph.store.base import GetOp, PutOp
 from langgraph.store.base import Item as StoredItem
 from langgraph.store.sqlite import SqliteStore
 from platformdirs import user_cache_path
+from pydantic import TypeAdapter
 
+from agents.calls import Exchange
 from rl.advice import Advice
+from rl.trace_records import json_writer
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +44,7 @@ _BATCH: Final = 500
 """Keys in one statement: SQLite bounds its variables."""
 _DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _ALL: Final = 2**31 - 1
+_CALLS: Final = TypeAdapter(tuple[Exchange, ...])
 
 Result = TypeVar("Result")
 Item = TypeVar("Item")
@@ -51,9 +56,14 @@ class CacheError(ValueError):
 
 @dataclass(frozen=True)
 class CacheEntry:
-    """One stored answer. date: when it was stored, ISO 8601, UTC."""
+    """One stored answer.
+
+    calls: the requests that brought it. date: when it was stored, ISO 8601, UTC. Tokens: those
+    of all requests about the situation, failed ones too.
+    """
 
     advice: Advice
+    calls: tuple[Exchange, ...]
     provider: str
     model: str
     date: str
@@ -61,8 +71,13 @@ class CacheEntry:
     completion_tokens: int
 
     def to_json(self) -> dict[str, Any]:
-        """As it is stored."""
-        return {**vars(self), "advice": self.advice.to_json()}
+        """As it is stored, secrets in the calls replaced.
+
+        The calls are a text of their own: models write what the store's JSON cannot hold, such as
+        integers beyond 64 bits.
+        """
+        calls = json_writer()([vars(call) for call in self.calls])
+        return {**vars(self), "advice": self.advice.to_json(), "calls": calls}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> CacheEntry:
@@ -72,6 +87,7 @@ class CacheEntry:
             raise ValueError("stored advice has no plan")
         return cls(
             advice=advice,
+            calls=_CALLS.validate_json(value["calls"]),
             provider=str(value["provider"]),
             model=str(value["model"]),
             date=str(value["date"]),

@@ -24,7 +24,7 @@ from tenacity import RetryCallState, Retrying, retry_if_result, stop_after_attem
 
 from agents.asking import Manner, bind, messages_for, plan_of, schemas_for
 from agents.budget import Budget
-from agents.calls import OK, Call, PlannerAnswer
+from agents.calls import Call, PlannerAnswer
 from agents.failures import HOPELESS, FailureName, Redactor, is_rejection, name_failure
 from agents.option_tools import UnusableAnswer
 from agents.pool import within
@@ -34,6 +34,7 @@ from agents.verbaliser import Question, Situations, Verbaliser
 from prompts.library import PromptLibrary
 from rl.advice import Advice
 from rl.task import Plan
+from rl.trace import OK
 
 _LONGEST_PAUSE_S: Final = 60.0
 _SEED_SPACE: Final = 2**31

@@ -8,25 +8,26 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, wait
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from agents.asking import WAYS, Way, messages_for, schemas_for
 from agents.budget import Budget
-from agents.calls import PlannerAnswer
+from agents.calls import Call, PlannerAnswer
 from agents.failures import PROVIDER_FAULTS
 from agents.fallback import make_fallback, settle
 from agents.plan_cache import CacheEntry, PlanCache, cache_key, now
 from agents.planner import Planner
 from agents.pool import RequestPool
-from agents.providers import ChatProvider
+from agents.providers import OFFLINE, ChatProvider
 from agents.settings import TeacherSettings
 from agents.verbaliser import Situations
 from prompts.library import PromptLibrary
 from rl.advice import Advice
+from rl.trace import OK
 
 FIRST_REST: Final = 10
 """Iterations for which what has failed once is left alone; doubled with each further failure."""
@@ -36,8 +37,9 @@ FIRST_REST: Final = 10
 class Counters:
     """What the teacher has done so far.
 
-    calls: requests. situations: those that were asked about. failures: how often asking about a
-    situation failed, by the failure's name. fallbacks: answers of the fallback.
+    calls: requests; what the cache replays is none, and has no tokens. situations: those that were
+    asked about. failures: how often asking about a situation failed, by the failure's name.
+    fallbacks: answers of the fallback.
     """
 
     calls: int = 0
@@ -55,6 +57,15 @@ class _Rest:
 
     failures: int = 0
     until: float = -math.inf
+
+    def to_json(self) -> list[float | None]:
+        return [self.failures, self.until if math.isfinite(self.until) else None, self.until > 0]
+
+    @classmethod
+    def from_json(cls, row: Sequence[Any]) -> _Rest:
+        failures, until, later = row
+        bound = math.inf if later else -math.inf
+        return cls(int(failures), bound if until is None else float(until))
 
     def fail(self, iteration: int) -> None:
         self.until = iteration + FIRST_REST * 2**self.failures
@@ -105,28 +116,47 @@ class Teacher:
 
     @property
     def cost_usd(self) -> float | None:
-        """What the tokens so far have cost; None where a price is not known."""
+        """What the tokens so far have cost; None where a price is not known.
+
+        The script's price is known: it costs nothing, unless the settings name a price.
+        """
         counted = self.counters
-        return self._settings.cost_usd(counted.prompt_tokens, counted.completion_tokens)
+        cost = self._settings.cost_usd(counted.prompt_tokens, counted.completion_tokens)
+        return 0.0 if cost is None and self.provider.name == OFFLINE else cost
 
-    def restore(self, counters: Counters) -> None:
-        """Go on counting, and spending, from where an interrupted run stopped."""
-        self.counters = replace(counters, failures=dict(counters.failures))
-        self._budget.start_from(counters.calls, counters.prompt_tokens, counters.completion_tokens)
+    def snapshot(self) -> dict[str, Any]:
+        """What it counts and what it leaves alone for a while, as JSON has it."""
+        return {
+            "counters": asdict(self.counters),
+            "rests": {str(signature): rest.to_json() for signature, rest in self._rests.items()},
+            "provider_rest": self._provider_rest.to_json(),
+        }
 
-    def lookup(self, signatures: Iterable[int]) -> dict[int, Advice]:
-        """The advice that the cache holds, by signature. Raises PromptError."""
+    def restore(self, record: Mapping[str, Any]) -> None:
+        """Go on counting, spending and resting from a snapshot. Raises KeyError or TypeError."""
+        counted = self.counters = Counters(**record["counters"])
+        self._budget.start_from(counted.calls, counted.prompt_tokens, counted.completion_tokens)
+        for signature, rest in record["rests"].items():
+            self._rests[int(signature)] = _Rest.from_json(rest)
+        self._provider_rest = _Rest.from_json(record["provider_rest"])
+
+    def lookup(self, signatures: Iterable[int]) -> list[PlannerAnswer]:
+        """The answers that the cache holds, in the order of their signatures. Raises PromptError.
+
+        Their calls are those that brought them in an earlier run, under the status `cached`.
+        """
         if self._cache is None:
-            return {}
+            return []
         keys = {signature: self._keys_of(signature) for signature in sorted(set(signatures))}
         entries = self._cache.get_many(key for ways in keys.values() for key in ways.values())
-        found = {}
+        answers = []
         for signature, ways in keys.items():
-            advice = self._valid(signature, [entries.get(key) for key in ways.values()])
-            if advice is not None:
-                found[signature] = self._served(advice)
-        self.counters.cache_hits += len(found)
-        return found
+            stored = {way: entries[key] for way, key in ways.items() if key in entries}
+            answer = self._replayed(signature, stored)
+            if answer is not None:
+                answers.append(self._hardened(answer))
+        self.counters.cache_hits += len(answers)
+        return answers
 
     def submit(self, signatures: Iterable[int], iteration: int) -> int:
         """Start asking about situations; returns how many are asked about.
@@ -196,12 +226,19 @@ class Teacher:
             }
         return self._keys[signature]
 
-    def _valid(self, signature: int, entries: Sequence[CacheEntry | None]) -> Advice | None:
-        """The first entry's advice, if all of it is on offer: a file can be tampered with."""
+    def _replayed(self, signature: int, entries: Mapping[Way, CacheEntry]) -> PlannerAnswer | None:
+        """The first entry of which all is on offer, as an answer: a file can be tampered with."""
         offered = set(self._task.options(signature))
-        for entry in entries:
-            if entry is not None and all(offered.issuperset(plan) for plan in entry.advice.plans):
-                return entry.advice
+        for way, entry in entries.items():
+            if all(offered.issuperset(plan) for plan in entry.advice.plans):
+                return PlannerAnswer(
+                    signature=signature,
+                    source="cache",
+                    advice=entry.advice,
+                    calls=tuple(Call.from_cache(part, signature) for part in entry.calls),
+                    failure=None,
+                    way=way,
+                )
         return None
 
     def _count(self, answer: PlannerAnswer) -> None:
@@ -236,8 +273,11 @@ class Teacher:
         )
 
     def _entry(self, answer: PlannerAnswer, advice: Advice) -> CacheEntry:
+        # What a way of asking brought that was given up later is no part of the advice.
+        brought = [c for c in answer.calls if c.status == OK and c.settings["way"] == answer.way]
         return CacheEntry(
             advice=advice,
+            calls=tuple(call.exchange() for call in brought),
             provider=self.provider.name,
             model=self.provider.model_name,
             date=now(),

@@ -55,6 +55,9 @@ class RunConfig(BaseModel):
         description="Wait for every answer of the teacher, which makes a run reproducible; "
         "always on for the offline teacher.",
     )
+    checkpoint_every: int = Field(
+        10, ge=1, le=10_000, description="Iterations between two boundaries to resume from."
+    )
     run_dir: Path | None = Field(
         None, description="The run's own folder; none makes runs/<time>-<graph>-<env>-<seed>."
     )

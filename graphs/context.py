@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from threading import Event
 from time import monotonic
 
 from agents.teacher import Teacher
 from graphs.config import RunConfig
+from graphs.saving import GraphCheckpoints
+from rl.checkpoints import Checkpoints
 from rl.ppo import PPO
 from rl.rollout import Collector
 from rl.runfolder import RunFolder
@@ -23,6 +25,8 @@ class RunContext:
 
     steps: the environment steps after which the run is done. wait: whether every answer of the
     teacher is waited for. stop: set from outside to end the run at the next iteration's end.
+    started: when the run began by `monotonic`, had it never stopped. thread: the iteration after
+    which the present call of the graph began.
     """
 
     config: RunConfig
@@ -33,11 +37,14 @@ class RunContext:
     teacher: Teacher | None
     folder: RunFolder
     trace: TraceWriter
+    checkpoints: Checkpoints
+    graph_checkpoints: GraphCheckpoints
     timers: PhaseTimers
     steps: int
     wait: bool
-    stop: Event = field(default_factory=Event)
-    started: float = field(default_factory=monotonic)
+    stop: Event
+    started: float
+    thread: int = 0
 
     @property
     def wall_s(self) -> float:

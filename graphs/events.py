@@ -25,14 +25,22 @@ class Evaluating:
 
 
 @dataclass(frozen=True)
+class Notice:
+    """Something that people should know, in one line."""
+
+    text: str
+
+
+@dataclass(frozen=True)
 class RunStarted:
-    """The run is set up and begins."""
+    """The run is set up and begins, or goes on after `env_steps`."""
 
     run_dir: str
     env: str
     provider: str
     graph: str
     steps: int
+    env_steps: int
 
 
 @dataclass(frozen=True)
@@ -43,4 +51,4 @@ class RunEnded:
     summary: Summary
 
 
-Event = IterationDone | Evaluating | RunStarted | RunEnded
+Event = IterationDone | Evaluating | Notice | RunStarted | RunEnded

@@ -12,6 +12,7 @@ from agents.calls import PlannerAnswer
 from agents.teacher import Teacher
 from graphs.context import RunContext
 from graphs.events import Evaluating, IterationDone
+from graphs.saving import save_boundary
 from graphs.state import PlanRows, TeachState, known_advice
 from rl.advice import Labels, agreement, label
 from rl.evaluation import Evaluation, evaluate
@@ -46,33 +47,35 @@ def cache(state: TeachState, runtime: Runtime[RunContext]) -> Update:
     context = runtime.context
     unknown = [s for s in state["situations"] if str(s) not in state["advice"]]
     with context.timers.phase("advice"):
-        found = _teacher(context).lookup(unknown)
+        answers = _teacher(context).lookup(unknown)
     _trace_texts(context, unknown)
-    rows = {signature: advice.to_json() for signature, advice in found.items()}
-    _trace_advice(context, state, dict.fromkeys(rows, "cache"), rows)
+    _trace_answers(context, state, answers)
+    rows = _rows(answers)
     return {
-        "advice": state["advice"] | {str(s): plans for s, plans in rows.items()},
-        "missing": [s for s in unknown if s not in found],
+        "advice": state["advice"] | rows,
+        "missing": [s for s in unknown if str(s) not in rows],
     }
 
 
 def planner(state: TeachState, runtime: Runtime[RunContext]) -> Update:
     """Ask the teacher about what is missing, and take the answers that are there.
 
-    With `wait`, all of them. Else those that have come so far; only while nothing at all is known
-    is the first rollout held back for the teacher, at most `teacher.patience_s`.
+    With `wait`, all of them. Else those that have come so far; only the first rollout is held back
+    for the teacher where nothing at all is known, at most `teacher.patience_s`.
     """
     context = runtime.context
     teacher = _teacher(context)
     with context.timers.phase("advice"):
         teacher.submit(state["missing"], state["iteration"])
-        answers = _harvest(context, teacher, nothing_known=not state["advice"])
+        # Not later again: a server that hangs would hold up every iteration until it answers.
+        at_the_start = state["iteration"] == 1 and not state["advice"]
+        answers = _harvest(context, teacher, at_the_start)
     _trace_answers(context, state, answers)
-    rows = {a.signature: a.advice.to_json() for a in answers if a.advice is not None}
+    rows = _rows(answers)
     waiting = set(teacher.pending)
     return {
-        "advice": state["advice"] | {str(s): plans for s, plans in rows.items()},
-        "unsettled": [s for s in state["missing"] if s not in rows and s not in waiting],
+        "advice": state["advice"] | rows,
+        "unsettled": [s for s in state["missing"] if str(s) not in rows and s not in waiting],
     }
 
 
@@ -83,8 +86,7 @@ def fallback(state: TeachState, runtime: Runtime[RunContext]) -> Update:
     with context.timers.phase("advice"):
         answers = _teacher(context).settle(fresh)
     _trace_answers(context, state, answers)
-    rows = {str(a.signature): a.advice.to_json() for a in answers if a.advice is not None}
-    return {"stand_ins": state["stand_ins"] | rows}
+    return {"stand_ins": state["stand_ins"] | _rows(answers)}
 
 
 def learner(state: TeachState, runtime: Runtime[RunContext]) -> Update:
@@ -133,9 +135,26 @@ def assess(state: TeachState, runtime: Runtime[RunContext]) -> Update:
     elif state["phase"] == "teaching":
         weight = teacher_weight(context.config.weaning, state["env_steps"] / context.steps)
         update |= {"teacher_weight": weight} if weight > 0 else _remove_teacher(context, state)
+    ends = update.get("phase") == "finished" or context.stop.is_set()
+    update["paused"] = ends or state["iteration"] >= state["until_iteration"]
     with context.timers.phase("record"):
         context.trace.commit()
+        if update["paused"]:
+            save_boundary(context, dict(state) | update)
     return update
+
+
+def after_planner(
+    state: TeachState,  # noqa: ARG001 - LangGraph hands a route the state first
+    runtime: Runtime[RunContext],
+) -> Literal["fallback", "__end__"]:
+    """A run that is to stop while it waits for answers ends here, and resumes before them.
+
+    Learning without them would not be what the unbroken run does.
+    """
+    context = runtime.context
+    given_up = context.wait and context.stop.is_set() and bool(_teacher(context).pending)
+    return "__end__" if given_up else "fallback"
 
 
 def after_collect(state: TeachState) -> Literal["cache", "learner"]:
@@ -143,12 +162,9 @@ def after_collect(state: TeachState) -> Literal["cache", "learner"]:
     return "cache" if state["teacher_weight"] > 0 else "learner"
 
 
-def after_assess(state: TeachState, runtime: Runtime[RunContext]) -> Literal["collect", "__end__"]:
+def after_assess(state: TeachState) -> Literal["collect", "__end__"]:
     """Go on, unless the run is done, is to stop, or this call of the graph has done its share."""
-    enough = state["iteration"] >= state["until_iteration"]
-    if state["phase"] == "finished" or enough or runtime.context.stop.is_set():
-        return "__end__"
-    return "collect"
+    return "__end__" if state["paused"] else "collect"
 
 
 def _teacher(context: RunContext) -> Teacher:
@@ -157,12 +173,20 @@ def _teacher(context: RunContext) -> Teacher:
     return context.teacher
 
 
-def _harvest(context: RunContext, teacher: Teacher, nothing_known: bool) -> list[PlannerAnswer]:
-    """The teacher's answers in the order of their signatures."""
+def _rows(answers: Sequence[PlannerAnswer]) -> dict[str, PlanRows]:
+    """The advice in the answers, as the state keeps it."""
+    return {str(a.signature): a.advice.to_json() for a in answers if a.advice is not None}
+
+
+def _harvest(context: RunContext, teacher: Teacher, at_the_start: bool) -> list[PlannerAnswer]:
+    """The teacher's answers in the order of their signatures, waited for where that is due.
+
+    No wait outlasts a request to stop by more than `_POLL_S`.
+    """
     answers: list[PlannerAnswer] = []
     limit = float("inf") if context.wait else context.config.teacher.patience_s
     waited = 0.0
-    held = context.wait or nothing_known
+    held = context.wait or at_the_start
     while held and teacher.pending and waited < limit and not context.stop.is_set():
         pause = min(_POLL_S, limit - waited)
         answers += teacher.harvest(wait_for_all=True, timeout_s=pause)
@@ -242,31 +266,20 @@ def _trace_texts(context: RunContext, signatures: Sequence[int]) -> None:
     context.trace.situations({s: context.task.describe(s) for s in signatures})
 
 
-def _trace_advice(
-    context: RunContext,
-    state: TeachState,
-    sources: Mapping[int, str],
-    rows: Mapping[int, PlanRows],
-) -> None:
-    step = (state["iteration"], state["env_steps"])
-    context.trace.advice(
-        AdviceRecord(*step, signature, sources[signature], plans)
-        for signature, plans in rows.items()
-    )
-
-
 def _trace_answers(
     context: RunContext, state: TeachState, answers: Sequence[PlannerAnswer]
 ) -> None:
-    """Every request with all that went in and out, the advice that came of it, every failure."""
+    """Every request with all that went in and out, the advice that came of it, every failure.
+
+    Answers from the cache bring the requests of the run that stored them.
+    """
     step = (state["iteration"], state["env_steps"])
     with context.timers.phase("record"):
         context.trace.calls(call.record(*step) for answer in answers for call in answer.calls)
-        _trace_advice(
-            context,
-            state,
-            {a.signature: a.source for a in answers},
-            {a.signature: a.advice.to_json() for a in answers if a.advice is not None},
+        context.trace.advice(
+            AdviceRecord(*step, a.signature, a.source, a.advice.to_json())
+            for a in answers
+            if a.advice is not None
         )
         context.trace.events(
             EventRecord(*step, "planner", a.failure, f"situation {a.signature}")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from langgraph.checkpoint.base import BaseCheckpointSaver
     from langgraph.graph.state import CompiledStateGraph
 
 
@@ -47,8 +48,10 @@ def find_graph(name: str) -> GraphInfo:
     raise UnknownGraphError(f"unknown graph {name!r}; allowed: {allowed}")
 
 
-def build_graph(name: str) -> CompiledStateGraph[Any, Any, Any, Any]:
-    """Compile the graph of that name. Raises UnknownGraphError."""
-    build: Callable[[], CompiledStateGraph[Any, Any, Any, Any]]
+def build_graph(
+    name: str, saver: BaseCheckpointSaver[str] | None = None
+) -> CompiledStateGraph[Any, Any, Any, Any]:
+    """Compile the graph of that name, with its checkpoints in `saver`. Raises UnknownGraphError."""
+    build: Callable[..., CompiledStateGraph[Any, Any, Any, Any]]
     build = importlib.import_module(find_graph(name).module).build
-    return build()
+    return build(saver)

@@ -1,4 +1,4 @@
-"""Making a run: set it up, drive its graph to the end, write down what came of it."""
+"""Making a run: drive its graph to the end, or on from where it stopped, and write the summary."""
 
 from __future__ import annotations
 
@@ -8,50 +8,41 @@ from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 from threading import Event as StopSignal
-from time import monotonic
 from typing import Any, Final
 
 # A run must not phone home by itself, and LangGraph reads its own switch when it is imported.
 os.environ.setdefault("LANGSMITH_TRACING", "false")
 os.environ.setdefault("LANGGRAPH_STRICT_MSGPACK", "true")
 
-import torch
-
-from agents.plan_cache import PlanCache, default_cache_path
-from agents.providers import ChatProvider, make_chat_model
-from agents.teacher import Teacher
-from graphs.config import ConfigError, RunConfig
+from graphs.config import RunConfig, validated
 from graphs.context import RunContext
-from graphs.events import Evaluating, Event, RunEnded, RunStarted
-from graphs.registry import build_graph, find_graph
+from graphs.events import Evaluating, Event, Notice, RunEnded, RunStarted
+from graphs.registry import build_graph
+from graphs.saving import delete_old_boundaries, restore_newest
+from graphs.setup import Parts, open_context
 from graphs.state import TeachState, first_state
-from prompts.library import PromptError, PromptLibrary
 from rl.evaluation import Evaluation, evaluate
-from rl.ppo import PPO
-from rl.rollout import Collector
 from rl.runfolder import (
     LlmUse,
     RunFolder,
+    RunFolderError,
     StudentResult,
     Summary,
     TimeShares,
     default_run_dir,
 )
-from rl.seeding import generator
-from rl.student import make_student
-from rl.task import Task
-from rl.tasks import make_task
-from rl.timers import PhaseTimers
-from rl.trace import TraceWriter
 from rl.weaning import teacher_weight
 
-ITERATIONS_PER_INVOKE: Final = 64
 _NODES_PER_ITERATION: Final = 6
+_FOLDERS_OWN: Final = ("schema_version", "versions")
+"""Fields of config.json that say how it was written, and are no part of the configuration."""
+
+Tell = Callable[[Event], None]
 
 
 def run(
     config: RunConfig,
-    on_event: Callable[[Event], None] | None = None,
+    on_event: Tell | None = None,
     stop: StopSignal | None = None,
     import_s: float = 0.0,
 ) -> Summary:
@@ -59,113 +50,102 @@ def run(
 
     on_event: told of everything that a watcher may want to see. stop: ends the run at the next
     iteration's end when set. import_s: seconds that the caller spent importing, for the record.
-    Raises ConfigError, ProviderError, PromptError, RunFolderError or UnknownTaskError before
-    anything is made where the configuration cannot be used.
+    Raises one of `graphs.errors.USER_ERRORS` where the configuration cannot be used, before the
+    run folder is made.
     """
-    tell = on_event or (lambda event: None)
-    started = monotonic() - import_s
-    find_graph(config.graph)
-    _check_device(config.device)
-    torch.set_num_threads(config.threads)
-    task = make_task(config.env, config.student.crop)
-    library = checked_library(config.prompts)
-    taught = teacher_weight(config.weaning, 0.0) > 0
-    provider = make_chat_model(config.provider, config.base_url, config.teacher) if taught else None
+    parts = Parts(config)
+    where = config.run_dir or default_run_dir(config.graph, config.env, config.seed, datetime.now())
+    folder = RunFolder.create(where)
+    folder.write_config(
+        {**config.model_dump(mode="json"), "run_dir": str(folder.path), "steps": parts.steps}
+    )
+    return _session(parts, folder, on_event, stop, import_s)
+
+
+def resume(
+    path: Path,
+    on_event: Tell | None = None,
+    stop: StopSignal | None = None,
+    import_s: float = 0.0,
+) -> Summary:
+    """Go on with a run that stopped, from its newest boundary, to the numbers it would have had.
+
+    Arguments as in `run`. Raises RunFolderError where there is nothing to go on with.
+    """
+    folder = RunFolder.open(path)
+    summary = folder.read_summary()
+    if summary is not None and summary.status == "finished":
+        raise RunFolderError(f"{path} is finished: there is nothing to resume")
+    stored = {k: v for k, v in folder.read_config().items() if k not in _FOLDERS_OWN}
+    config = validated({**stored, "run_dir": str(path)})
+    return _session(Parts(config), folder, on_event, stop, import_s)
+
+
+def _session(
+    parts: Parts,
+    folder: RunFolder,
+    on_event: Tell | None,
+    stop: StopSignal | None,
+    import_s: float,
+) -> Summary:
+    tell = on_event or _ignore
+    config, run_dir = parts.config, str(folder.path)
     with ExitStack() as resources:
-        context = _open(config, task, library, provider, started, resources)
-        context.stop = stop or context.stop
-        context.timers.add("import", import_s)
-        run_dir = str(context.folder.path)
-        tell(RunStarted(run_dir, task.name, config.provider, config.graph, context.steps))
-        state = _drive(context, tell)
+        context = open_context(parts, folder, import_s, stop or StopSignal(), resources)
+        state = _starting_state(context, tell)
+        tell(
+            RunStarted(
+                run_dir,
+                parts.task.name,
+                config.provider,
+                config.graph,
+                context.steps,
+                state["env_steps"],
+            )
+        )
+        state = _drive(context, state, tell)
         summary = _conclude(context, state, tell)
     tell(RunEnded(run_dir, summary))
     return summary
 
 
-def checked_library(folder: Path | None) -> PromptLibrary:
-    """The prompt templates, all of them checked. Raises PromptError with every problem."""
-    library = PromptLibrary(folder)
-    problems = library.check()
-    if problems:
-        raise PromptError("; ".join(problems))
-    return library
+def _ignore(_event: Event) -> None:
+    """Nobody watches."""
 
 
-def _check_device(device: str) -> None:
-    if device == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("device = 'cuda': no CUDA device is available here; allowed: cpu")
-
-
-def _open(
-    config: RunConfig,
-    task: Task,
-    library: PromptLibrary,
-    provider: ChatProvider | None,
-    started: float,
-    resources: ExitStack,
-) -> RunContext:
-    """Everything that a run holds on to; closed when `resources` are."""
-    where = config.run_dir or default_run_dir(config.graph, config.env, config.seed, datetime.now())
-    folder = RunFolder.create(where)
-    steps = config.steps or task.default_steps
-    folder.write_config(
-        {**config.model_dump(mode="json"), "run_dir": str(folder.path), "steps": steps}
-    )
-    trace = resources.enter_context(TraceWriter(folder.trace))
-    teacher = None
-    if provider is not None:
-        plan_cache = PlanCache(config.cache or default_cache_path())
-        resources.callback(plan_cache.close)
-        teacher = Teacher(task, library, provider, config.teacher, plan_cache)
-        resources.callback(teacher.close)
-    seed = config.seed
-    student = make_student(
-        task.name,
-        task.observation_spec,
-        len(task.action_names),
-        config.student,
-        config.device,
-        lambda: int(generator(seed, "network").integers(2**31)),
-    )
-    envs = task.make_envs(config.num_envs, "train", seed)
-    resources.callback(envs.close)
-    return RunContext(
-        config=config,
-        task=task,
-        student=student,
-        collector=Collector(task, student, envs, config.ppo.num_steps, generator(seed, "actions")),
-        ppo=PPO(student, config.ppo, generator(seed, "minibatches")),
-        teacher=teacher,
-        folder=folder,
-        trace=trace,
-        timers=PhaseTimers(),
-        steps=steps,
-        wait=config.wait or (provider is not None and provider.wait_always),
-        started=started,
-    )
-
-
-def _drive(context: RunContext, tell: Callable[[Event], None]) -> TeachState:
-    """Call the graph, a bounded number of iterations at a time, until the run ends or stops."""
-    graph = build_graph(context.config.graph)
-    state = first_state(teacher_weight(context.config.weaning, 0.0))
-    while state["phase"] != "finished" and not context.stop.is_set():
-        state["until_iteration"] = state["iteration"] + ITERATIONS_PER_INVOKE
-        with context.timers.phase("graph"):
-            state = _invoke(graph, state, context, tell)
+def _starting_state(context: RunContext, tell: Tell) -> TeachState:
+    """The newest boundary's state, or the first one; records beyond it are cut."""
+    state, problems = restore_newest(context)
+    for problem in problems:
+        tell(Notice(problem))
+    state = state or first_state(teacher_weight(context.config.weaning, 0.0))
+    context.folder.cut_metrics(state["iteration"])
+    context.trace.cut(state["iteration"])
     return state
 
 
-def _invoke(
-    graph: Any, state: TeachState, context: RunContext, tell: Callable[[Event], None]
-) -> TeachState:
-    limit = ITERATIONS_PER_INVOKE * _NODES_PER_ITERATION + 1
+def _drive(context: RunContext, state: TeachState, tell: Tell) -> TeachState:
+    """Call the graph, a bounded number of iterations at a time, until the run ends or stops."""
+    graph = build_graph(context.config.graph, context.graph_checkpoints.saver)
+    while state["phase"] != "finished" and not context.stop.is_set():
+        context.thread = state["iteration"]
+        state["until_iteration"] = state["iteration"] + context.config.checkpoint_every
+        with context.timers.phase("graph"):
+            state = _invoke(graph, state, context, tell)
+        with context.timers.phase("record"):
+            delete_old_boundaries(context)
+    return state
+
+
+def _invoke(graph: Any, state: TeachState, context: RunContext, tell: Tell) -> TeachState:
+    config = context.graph_checkpoints.begin(state["iteration"])
+    config["recursion_limit"] = context.config.checkpoint_every * _NODES_PER_ITERATION + 1
     stream = graph.stream(
         state,
-        {"recursion_limit": limit},
+        config,
         context=context,
         stream_mode=["custom", "values"],
+        durability="exit",
     )
     for mode, item in stream:
         if mode == "custom":
@@ -175,7 +155,7 @@ def _invoke(
     return state
 
 
-def _conclude(context: RunContext, state: TeachState, tell: Callable[[Event], None]) -> Summary:
+def _conclude(context: RunContext, state: TeachState, tell: Tell) -> Summary:
     """The last evaluation, the student's file and the summary."""
     with context.timers.phase("record"):
         context.folder.write_atomic(context.folder.student.name, context.student.save)
@@ -187,7 +167,7 @@ def _conclude(context: RunContext, state: TeachState, tell: Callable[[Event], No
     return summary
 
 
-def _final_result(context: RunContext, tell: Callable[[Event], None]) -> StudentResult:
+def _final_result(context: RunContext, tell: Tell) -> StudentResult:
     sampled = _final_evaluation(context, tell, greedy=False)
     greedy = _final_evaluation(context, tell, greedy=True)
     return StudentResult(
@@ -200,9 +180,7 @@ def _final_result(context: RunContext, tell: Callable[[Event], None]) -> Student
     )
 
 
-def _final_evaluation(
-    context: RunContext, tell: Callable[[Event], None], greedy: bool
-) -> Evaluation:
+def _final_evaluation(context: RunContext, tell: Tell, greedy: bool) -> Evaluation:
     episodes = context.config.evaluation.final_episodes
     with context.timers.phase("evaluate"):
         return evaluate(
@@ -240,16 +218,8 @@ def _summary(context: RunContext, state: TeachState, student: StudentResult | No
 def _llm_use(context: RunContext) -> LlmUse:
     teacher = context.teacher
     if teacher is None:
-        return LlmUse(
-            calls=0,
-            situations=0,
-            cache_hits=0,
-            prompt_tokens=0,
-            completion_tokens=0,
-            cost_usd=0.0,
-            failures=0,
-            fallbacks=0,
-        )
+        counts = dict.fromkeys(LlmUse.model_fields, 0)
+        return LlmUse.model_validate({**counts, "cost_usd": 0.0})
     counted = teacher.counters
     return LlmUse(
         calls=counted.calls,

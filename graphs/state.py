@@ -17,7 +17,7 @@ class TeachState(TypedDict):
     """The state of a run between two nodes.
 
     iteration, env_steps: rollouts and environment steps done. until_iteration: where this call
-    of the graph stops. phase: see `Phase`.
+    of the graph stops; paused: whether it does. phase: see `Phase`.
     situations: the signatures of the last rollout. missing: those without advice so far;
     unsettled: those that the planner could not answer.
     advice: what the teacher said, by signature; stand_ins: what the fallback said in its place.
@@ -30,6 +30,7 @@ class TeachState(TypedDict):
     iteration: int
     env_steps: int
     until_iteration: int
+    paused: bool
     phase: Phase
     situations: list[int]
     missing: list[int]
@@ -51,6 +52,7 @@ def first_state(teacher_weight: float) -> TeachState:
         iteration=0,
         env_steps=0,
         until_iteration=0,
+        paused=False,
         phase="teaching" if taught else "alone",
         situations=[],
         missing=[],

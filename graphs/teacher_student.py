@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
@@ -16,6 +17,7 @@ from graphs.context import RunContext
 from graphs.nodes import (
     after_assess,
     after_collect,
+    after_planner,
     assess,
     cache,
     collect,
@@ -26,16 +28,18 @@ from graphs.nodes import (
 from graphs.state import TeachState
 
 
-def build() -> CompiledStateGraph[TeachState, RunContext, Any, Any]:
-    """The compiled graph."""
+def build(
+    saver: BaseCheckpointSaver[str] | None = None,
+) -> CompiledStateGraph[TeachState, RunContext, Any, Any]:
+    """The compiled graph. saver: where LangGraph keeps its checkpoints, if anywhere."""
     graph = StateGraph(TeachState, context_schema=RunContext)
     for node in (collect, cache, planner, fallback, learner, assess):
         graph.add_node(node.__name__, node)
     graph.add_edge(START, "collect")
     graph.add_conditional_edges("collect", after_collect)
     graph.add_edge("cache", "planner")
-    graph.add_edge("planner", "fallback")
+    graph.add_conditional_edges("planner", after_planner)
     graph.add_edge("fallback", "learner")
     graph.add_edge("learner", "assess")
     graph.add_conditional_edges("assess", after_assess)
-    return graph.compile()
+    return graph.compile(checkpointer=saver)

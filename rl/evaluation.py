@@ -67,7 +67,7 @@ def evaluate(
                 on_progress(len(tally.ended))
     finally:
         envs.close()
-    successes = sum(task.success(episode) for episode in tally.ended)
+    successes = sum(bool(task.success(episode)) for episode in tally.ended)
     return Evaluation(
         successes,
         episodes,

@@ -10,9 +10,11 @@ LLM4Teach (Zhou et al. 2024), with m(s) the mass of the plans that can be carrie
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -74,15 +76,39 @@ class PPO:
         losses = []
         for _ in range(settings.advised_epochs if advised else settings.epochs):
             order = torch.from_numpy(self._rng.permutation(rollout.size)).to(self._student.device)
-            for rows in order.split(settings.minibatch_size):
+            for rows in torch.split(order, settings.minibatch_size):
                 losses.append(self._step(batch, rows, teacher_weight))
         means = torch.stack(losses).mean(dim=0).tolist()
-        return UpdateReport(*means, explained_variance=explained_variance(rollout.values, returns))
+        return UpdateReport(*[*means, explained_variance(rollout.values, returns)])
+
+    def snapshot(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """The network's and the optimiser's tensors by name, and the rest as JSON has it."""
+        tensors = {f"network.{k}": t for k, t in self._student.network.state_dict().items()}
+        for number, moments in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"adam.{number}.{name}": t for name, t in moments.items()}
+        return tensors, {"rng": self._rng.bit_generator.state}
+
+    def restore(self, tensors: dict[str, Tensor], record: dict[str, Any]) -> None:
+        """The inverse of `snapshot`. Raises KeyError or RuntimeError for another network's."""
+        network = {
+            name.removeprefix("network."): tensor
+            for name, tensor in tensors.items()
+            if name.startswith("network.")
+        }
+        self._student.network.load_state_dict(network)
+        moments: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in tensors.items():
+            if name.startswith("adam."):
+                _, number, kind = name.split(".")
+                moments.setdefault(int(number), {})[kind] = tensor
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
+        self._rng.bit_generator.state = record["rng"]
 
     def _batch(
         self, rollout: Rollout, advantages: FloatArray, returns: FloatArray, labels: Labels | None
     ) -> dict[str, Tensor]:
-        arrays = {
+        arrays: dict[str, NDArray[Any]] = {
             "codes": rollout.codes,
             "features": rollout.features,
             "actions": rollout.actions,
@@ -117,7 +143,7 @@ class PPO:
             advice = -(part["mass"] * (part["targets"] * log_pi).sum(dim=1)).mean()
             loss = loss + teacher_weight * advice
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        loss.backward()
         nn.utils.clip_grad_norm_(self._student.network.parameters(), settings.max_grad_norm)
         self.optimizer.step()
         with torch.no_grad():

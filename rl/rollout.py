@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from rl.replay import EpisodeReplay
 from rl.student import Student, sample
 from rl.task import (
     BoolArray,
@@ -99,11 +102,11 @@ class EpisodeLog:
         self._returns = np.zeros(self.num_envs)
         self._lengths = np.zeros(self.num_envs, dtype=np.int64)
         self._seen: list[set[int]] = [set() for _ in range(self.num_envs)]
-        self._last = np.full(self.num_envs, -1, dtype=np.int64)
+        self._last = np.zeros(self.num_envs, dtype=np.int64)
 
     def visit(self, signatures: IntArray) -> None:
         """Note the situations that the episodes are in, before the step."""
-        for i in np.flatnonzero(signatures != self._last):
+        for i in np.flatnonzero((signatures != self._last) | (self._lengths == 0)):
             self._seen[i].add(int(signatures[i]))
         self._last = signatures.copy()
 
@@ -120,20 +123,39 @@ class EpisodeLog:
                 bool(terminated[i]),
                 bool(truncated[i]),
             )
-            success = task.success(episode)
+            success = bool(task.success(episode))
             self.recent.append((success, episode.return_))
             self.ended += 1
             for signature in self._seen[i]:
                 self.passages[signature].episodes += 1
                 self.passages[signature].successes += success
             self._seen[i] = set()
-            self._last[i] = -1
             self._returns[i], self._lengths[i] = 0.0, 0
 
     def take_passages(self) -> dict[int, Passage]:
         """The passages since the last call."""
         taken, self.passages = self.passages, defaultdict(Passage)
         return dict(taken)
+
+    def snapshot(self) -> dict[str, Any]:
+        """All of it as JSON has it, between two rollouts whose passages were taken."""
+        return {
+            "recent": [[success, return_] for success, return_ in self.recent],
+            "ended": self.ended,
+            "returns": self._returns.tolist(),
+            "lengths": self._lengths.tolist(),
+            "seen": [sorted(seen) for seen in self._seen],
+            "last": self._last.tolist(),
+        }
+
+    def restore(self, record: dict[str, Any]) -> None:
+        """The inverse of `snapshot`."""
+        self.recent.clear()
+        self.recent.extend((bool(success), float(value)) for success, value in record["recent"])
+        self.ended = int(record["ended"])
+        self._returns[:], self._lengths[:] = record["returns"], record["lengths"]
+        self._seen = [set(seen) for seen in record["seen"]]
+        self._last[:] = record["last"]
 
     @property
     def success(self) -> float | None:
@@ -160,6 +182,7 @@ class Collector:
         self._task, self._student, self._envs, self._rng = task, student, envs, rng
         self.rollout = Rollout.allocate(num_steps, envs.num_envs, task.observation_spec)
         self.log = EpisodeLog(envs.num_envs)
+        self._replay = EpisodeReplay(envs.num_envs, task.max_episode_steps)
         envs.reset()
 
     def collect(self) -> Rollout:
@@ -172,6 +195,19 @@ class Collector:
             self._act(t)
         rollout.last_values[:] = self._student.judge(self._envs.observe())[1]
         return rollout
+
+    def snapshot(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        """What is needed to go on from here: arrays by name, and the rest as JSON has it."""
+        return self._replay.snapshot(), {
+            "rng": self._rng.bit_generator.state,
+            "log": self.log.snapshot(),
+        }
+
+    def restore(self, arrays: dict[str, NDArray[Any]], record: dict[str, Any]) -> None:
+        """Go on from a snapshot: the environments replay their running episodes."""
+        self._replay.restore(arrays, self._envs)
+        self._rng.bit_generator.state = record["rng"]
+        self.log.restore(record["log"])
 
     def states(self) -> States:
         """The recorded states of the last rollout, row t * N + i."""
@@ -194,6 +230,7 @@ class Collector:
         if result.final is not None:
             rollout.final_values[t][result.truncated] = self._student.judge(result.final)[1]
         self.log.step(self._task, result.rewards, result.terminated, result.truncated)
+        self._replay.step(actions, result.terminated | result.truncated)
 
 
 def _log_prob(logits: FloatArray, actions: IntArray) -> FloatArray:

@@ -61,7 +61,7 @@ _PACKAGES: Final = (
 )
 
 
-class RunFolderError(Exception):
+class RunFolderError(ValueError):
     """A run folder that cannot be made, read or written; the message is one line."""
 
 

@@ -15,11 +15,13 @@ _STREAMS: Final = {"network": 1, "actions": 2, "minibatches": 3, "evaluation": 4
 def episode_seed(run_seed: int, split: Split, env: int, episode: int) -> int:
     """The seed of one episode, below 2**63.
 
-    One bit tells the splits apart, so that training never draws a seed of an evaluation.
+    One bit tells the splits apart, so that training never draws a seed of an evaluation. The other
+    bits differ too: an environment may keep the low ones only.
     """
-    entropy = np.random.SeedSequence([run_seed, 0, env, episode])
+    evaluation = split == "evaluation"
+    entropy = np.random.SeedSequence([run_seed, int(evaluation), env, episode])
     drawn = int(entropy.generate_state(1, np.uint64)[0]) & (_EVALUATION_BIT - 1)
-    return drawn | _EVALUATION_BIT if split == "evaluation" else drawn
+    return drawn | _EVALUATION_BIT if evaluation else drawn
 
 
 def generator(run_seed: int, stream: str, *keys: int) -> np.random.Generator:

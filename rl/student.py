@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import torch
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from rl.student_settings import StudentSettings
+from rl.student_settings import SMALLEST_CONV, StudentSettings
 from rl.task import FloatArray, IntArray, Observation, ObservationSpec
 
 SCHEMA_VERSION: Final = 1
+_CHANNELS: Final = 32
 
 
 class StudentNetwork(nn.Module):
@@ -57,6 +59,7 @@ class StudentNetwork(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.Linear | nn.Conv2d):
                 nn.init.orthogonal_(module.weight, math.sqrt(2))
+                assert module.bias is not None
                 nn.init.zeros_(module.bias)
         nn.init.orthogonal_(self.policy_head.weight, 0.01)
         nn.init.orthogonal_(self.value_head.weight, 1.0)
@@ -71,16 +74,14 @@ class _ChannelsFirst(nn.Module):
 
 def _body(spec: ObservationSpec, settings: StudentSettings) -> nn.Module:
     """From embedded codes [B, H, W, E] to [B, hidden]."""
+    flat = _flat_size(spec, settings)
     if settings.body == "dense":
-        flat = spec.height * spec.width * settings.embedding
         return nn.Sequential(nn.Flatten(), nn.Linear(flat, settings.hidden), nn.ReLU())
-    channels = 32
-    flat = channels * (spec.height - 4) * (spec.width - 4)
     return nn.Sequential(
         _ChannelsFirst(),
-        nn.Conv2d(settings.embedding, channels, 3),
+        nn.Conv2d(settings.embedding, _CHANNELS, 3),
         nn.ReLU(),
-        nn.Conv2d(channels, channels, 3),
+        nn.Conv2d(_CHANNELS, _CHANNELS, 3),
         nn.ReLU(),
         nn.Flatten(),
         nn.Linear(flat, settings.hidden),
@@ -88,8 +89,21 @@ def _body(spec: ObservationSpec, settings: StudentSettings) -> nn.Module:
     )
 
 
+def _flat_size(spec: ObservationSpec, settings: StudentSettings) -> int:
+    """How many numbers the body's last layer reads. Raises ValueError for too small a picture."""
+    if settings.body == "dense":
+        return spec.height * spec.width * settings.embedding
+    if min(spec.height, spec.width) < SMALLEST_CONV:
+        raise ValueError(
+            f"a picture of {spec.height} x {spec.width} cells is too small for the conv body;"
+            f" allowed: {SMALLEST_CONV} x {SMALLEST_CONV} and more, or the dense body"
+        )
+    # Each 3x3 convolution takes a cell off every side.
+    return _CHANNELS * (spec.height - 4) * (spec.width - 4)
+
+
 class StudentError(ValueError):
-    """A file that holds no student that can be used."""
+    """A file that holds no student that can be used; the message is one line."""
 
 
 class Student:
@@ -143,49 +157,83 @@ def load_student(path: str | Path, device: str = "cpu") -> Student:
     file = file / "student.safetensors" if file.is_dir() else file
     try:
         with safe_open(str(file), framework="pt") as stored:
-            student = _from_metadata(stored.metadata() or {}, torch.device(device))
+            student = _from_metadata(stored, torch.device(device))
             tensors = _matching_tensors(student, stored)
     except (OSError, SafetensorError) as error:
-        raise StudentError(f"cannot read a student from {file}: {error}") from error
-    except (KeyError, TypeError, ValueError, ValidationError) as error:
-        raise StudentError(f"{file} does not describe a student: {error}") from error
+        raise StudentError(_one_line(f"cannot read a student from {file}", error)) from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise StudentError(_one_line(f"{file} does not describe a student", error)) from error
     student.network.load_state_dict(tensors)
     return student
 
 
-def _from_metadata(metadata: dict[str, str], device: torch.device) -> Student:
+class _StoredSpec(BaseModel):
+    """`ObservationSpec` as a file has it."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    height: int = Field(ge=0, le=255)
+    width: int = Field(ge=0, le=255)
+    num_codes: int = Field(ge=0, le=256)
+    features: int = Field(ge=0, le=65_536)
+
+
+def _from_metadata(stored: Any, device: torch.device) -> Student:
+    """The student that an open file describes, its weights not read yet."""
+    metadata = stored.metadata() or {}
     version = int(metadata["schema_version"])
     if version > SCHEMA_VERSION:
         raise ValueError(f"schema_version {version} is newer than {SCHEMA_VERSION}")
-    spec = ObservationSpec(**json.loads(metadata["observation_spec"]))
-    bounds = {"height": 255, "width": 255, "num_codes": 256, "features": 65_536}
-    for name, most in bounds.items():
-        if not 0 <= int(getattr(spec, name)) <= most:
-            raise ValueError(f"{name} {getattr(spec, name)} is not within 0..{most}")
+    spec = ObservationSpec(
+        **_StoredSpec.model_validate_json(metadata["observation_spec"]).model_dump()
+    )
     num_actions = int(metadata["num_actions"])
     if not 1 <= num_actions <= 4096:
         raise ValueError(f"num_actions {num_actions} is not within 1..4096")
     settings = StudentSettings.model_validate_json(metadata["settings"])
-    return Student(metadata["task"], spec, num_actions, settings, device)
+    _check_size(stored, spec, settings)
+    with torch.random.fork_rng(devices=[]):
+        return Student(metadata["task"], spec, num_actions, settings, device)
 
 
-def _matching_tensors(student: Student, stored: safe_open) -> dict[str, Tensor]:
-    """The stored tensors, read only once names and shapes are known to be the network's."""
+def _check_size(stored: Any, spec: ObservationSpec, settings: StudentSettings) -> None:
+    """Nothing is built that is much larger than the file: the other layers are bounded apart."""
+    inputs = spec.features + (_flat_size(spec, settings) if spec.height else 0)
+    names = stored.keys()
+    held = sum(math.prod(stored.get_slice(name).get_shape()) for name in names)
+    if settings.hidden * inputs > held:
+        raise ValueError("it is smaller than the network that it describes")
+
+
+def _matching_tensors(student: Student, stored: Any) -> dict[str, Tensor]:
+    """The tensors of an open file, read only once they are known to be the network's."""
     expected = {name: list(t.shape) for name, t in student.network.state_dict().items()}
     if set(stored.keys()) != set(expected):
         raise ValueError("its tensors are not those of the network that it describes")
     for name, shape in expected.items():
-        if list(stored.get_slice(name).get_shape()) != shape:
-            raise ValueError(f"tensor {name} does not have the shape {shape}")
+        found = stored.get_slice(name)
+        if list(found.get_shape()) != shape or found.get_dtype() != "F32":
+            raise ValueError(f"tensor {name} does not have the shape {shape} and the type F32")
     return {name: stored.get_tensor(name) for name in expected}
+
+
+def _one_line(what: str, error: Exception) -> str:
+    """A message with its cause, short and free of control characters that a file may hold."""
+    cause = str(error)
+    if isinstance(error, KeyError):
+        cause = f"it has no {error}"
+    if isinstance(error, ValidationError):
+        problem = error.errors(include_url=False)[0]
+        cause = ": ".join((*map(str, problem["loc"]), problem["msg"]))
+    return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+", " ", f"{what}: {cause[:200]}")
 
 
 def sample(logits: FloatArray, rng: np.random.Generator) -> IntArray:
     """One action for each row of logits [B, A], by inverting the cumulative distribution."""
-    probs = softmax(logits)
-    cumulative = probs.cumsum(axis=1)
+    cumulative = softmax(logits).cumsum(axis=1)
     draws = rng.random(len(logits), dtype=np.float32)[:, None] * cumulative[:, -1:]
-    return np.minimum((cumulative <= draws).sum(axis=1), logits.shape[1] - 1).astype(np.int64)
+    chosen: IntArray = np.minimum((cumulative <= draws).sum(axis=1), logits.shape[1] - 1)
+    return chosen
 
 
 def softmax(logits: FloatArray) -> FloatArray:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+SMALLEST_CONV: Final = 5
+"""Side of the smallest picture that two 3x3 convolutions without padding leave something of."""
 
 
 class StudentSettings(BaseModel):
@@ -18,3 +21,19 @@ class StudentSettings(BaseModel):
     )
     embedding: int = Field(8, ge=1, le=64, description="Numbers for each category code.")
     hidden: int = Field(128, ge=8, le=2048, description="Width of the hidden layers.")
+
+    @field_validator("crop")
+    @classmethod
+    def _has_a_middle(cls, crop: int) -> int:
+        if crop % 2 == 0:
+            raise ValueError("must be odd, so that the agent stands in the middle")
+        return crop
+
+    @model_validator(mode="after")
+    def _fits_the_body(self) -> Self:
+        if self.body == "conv" and self.crop < SMALLEST_CONV:
+            raise ValueError(
+                f"crop = {self.crop} is too small for the conv body;"
+                f" allowed: {SMALLEST_CONV} and more, or the dense body"
+            )
+        return self

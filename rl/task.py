@@ -129,8 +129,11 @@ class VectorEnv(Protocol):
 
     num_envs: int
 
-    def reset(self) -> None:
-        """Start the next episode in every environment."""
+    def reset(self, episodes: IntArray | None = None) -> None:
+        """Start the next episode in every environment, or the given ones.
+
+        episodes: int64 [N], a number for each environment; to go on where a run stopped.
+        """
 
     def observe(self) -> Observation:
         """What the student sees now: a fresh batch of N, safe to keep."""

@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from rl.trace_records import (
+    CACHED,
     OK,
     AdviceRecord,
     CallRecord,
@@ -34,6 +35,7 @@ from rl.trace_records import (
 from rl.trace_schema import TraceError, open_for_reading, open_for_writing
 
 __all__ = [
+    "CACHED",
     "MAX_EXAMPLES",
     "OK",
     "AdviceRecord",
@@ -80,7 +82,7 @@ class TraceWriter:
         self._insert("INSERT OR IGNORE INTO situations (signature, text) VALUES (?, ?)", rows)
 
     def calls(self, records: Iterable[CallRecord]) -> None:
-        """Add requests to a provider, answered or not."""
+        """Add requests to a provider, answered or not, and those that the cache replayed."""
         self._add(CallRecord, records)
 
     def advice(self, records: Iterable[AdviceRecord]) -> None:
@@ -199,7 +201,7 @@ class TraceReader:
         ]
 
     def calls(self, signature: int | None = None) -> list[CallRecord]:
-        """The requests about one situation, or all of them, in order."""
+        """The requests about one situation, or all of them, in order; cached ones too."""
         return self._records(CallRecord, "id", signature=signature)
 
     def call(self, id: int) -> CallRecord:
@@ -282,7 +284,7 @@ _SITUATIONS: Final = f"""
     FROM situations s
     LEFT JOIN (
         SELECT signature, COUNT(*) AS calls, SUM(status != '{OK}') AS failures
-        FROM calls GROUP BY signature
+        FROM calls WHERE status != '{CACHED}' GROUP BY signature
     ) c USING (signature)
     LEFT JOIN (
         SELECT signature, SUM(visits) AS visits, SUM(episodes) AS episodes,

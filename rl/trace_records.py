@@ -18,15 +18,22 @@ PlanRows = list[dict[str, Any]]
 """A distribution over plans, as `rl.advice.Advice.to_json` gives it."""
 
 OK: Final = "ok"
-"""The status of a call that was answered; any other status names a failure."""
+"""The status of a call that was answered."""
+
+CACHED: Final = "cached"
+"""The status of an earlier run's call whose answer the plan cache replayed: this run made no
+request. Any status but these two names a failure."""
 
 
 @dataclass(frozen=True)
 class CallRecord:
     """One request to a provider: all that went in and all that came out.
 
-    attempt: 1 for the first try. status: `ok` or a failure's name. error: the failure in words.
+    attempt: 1 for the first try. status: `ok`, `cached` or a failure's name. error: the failure
+    in words, or what is wrong with some of the answers.
     started_at: seconds since the epoch. Token counts are None where the provider gave none.
+    A cached call is one by the conversation alone: it has no tokens, took no time, and started
+    when the cache was read; so sums over all calls are what the run itself has spent.
     id: given by the trace; None before that.
     """
 
@@ -108,7 +115,8 @@ class EventRecord:
 class SituationSummary:
     """A situation with everything the run did about it.
 
-    failures: the calls that were not answered. sources: how often advice came from where.
+    calls: requests that the run made, those in the plan cache not among them. failures: the calls
+    that were not answered. sources: how often advice came from where.
     plans: the latest advice. mass, agreement: means over all visits (over all advised visits);
     None where there are none.
     """
@@ -168,8 +176,11 @@ def text_cleaner() -> Callable[[str], str]:
     return lambda text: redact(text).encode("utf-8", "replace").decode("utf-8")
 
 
-def _converters() -> dict[str, _Convert]:
-    """What brings a field into its column, by the field's annotation."""
+def json_writer() -> Callable[[Json], str]:
+    """A function that writes a value as JSON, its texts redacted, numbers that are none as null.
+
+    What is nested too deeply to be written becomes a text that says so.
+    """
     clean = text_cleaner()
 
     def to_json(value: Json) -> str:
@@ -177,6 +188,13 @@ def _converters() -> dict[str, _Convert]:
             return json.dumps(_plain(value, clean), ensure_ascii=False)
         except RecursionError:
             return json.dumps(_TOO_DEEP)
+
+    return to_json
+
+
+def _converters() -> dict[str, _Convert]:
+    """What brings a field into its column, by the field's annotation."""
+    clean = text_cleaner()
 
     def or_none(convert: _Convert) -> _Convert:
         return lambda value: None if value is None else convert(value)
@@ -189,7 +207,7 @@ def _converters() -> dict[str, _Convert]:
         "float | None": or_none(float),
         "str": clean,
         "str | None": or_none(clean),
-        **dict.fromkeys(_JSON_TYPES, to_json),
+        **dict.fromkeys(_JSON_TYPES, json_writer()),
     }
 
 

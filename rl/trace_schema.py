@@ -73,7 +73,7 @@ MIGRATIONS: Final[tuple[str, ...]] = (
 _BUSY_TIMEOUT_S: Final = 10.0
 
 
-class TraceError(Exception):
+class TraceError(ValueError):
     """A trace that cannot be opened, read or written; the message is one line."""
 
 

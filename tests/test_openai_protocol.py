@@ -341,10 +341,54 @@ def test_a_cached_answer_is_found_again_whatever_the_way_it_came(tmp_path: Path)
             cache = PlanCache(tmp_path / "plans.sqlite")
             provider = make_chat_model("openai:test-model", server.base_url, chosen)
             teacher = Teacher(Door(), PromptLibrary(None), provider, chosen, cache)
-            missing = [s for s in (1,) if s not in teacher.lookup([1])]
-            assert teacher.submit(missing, 0) == expected
+            found = teacher.lookup([1])
+            assert teacher.submit({1} - {answer.signature for answer in found}, 0) == expected
             teacher.harvest(wait_for_all=True)
             cache.close()
+    (answer,) = found
+    assert answer.way == "json"
+    assert {call.status for call in answer.calls} == {"cached"}
+    assert IN_WORDS in json.dumps([call.answers for call in answer.calls]).replace("\\", "")
+
+
+def test_only_the_requests_that_brought_the_samples_are_replayed(tmp_path: Path) -> None:
+    """Of five requests: one way of asking that was given up, one failure, three samples."""
+
+    def forgets_tools(body: dict[str, Any]) -> Reply:
+        return (status(400, "no tools after all") if "tools" in body else talk(IN_WORDS))(body)
+
+    chosen = settings(samples=3)
+    cache = PlanCache(tmp_path / "plans.sqlite")
+    with OpenAIServer(plans(GOOD), forgets_tools) as server:
+        provider = make_chat_model("openai:test-model", server.base_url, chosen)
+        teacher = Teacher(Door(), PromptLibrary(None), provider, chosen, cache)
+        teacher.submit([1], 0)
+        (asked,) = teacher.harvest(wait_for_all=True)
+        (found,) = teacher.lookup([1])
+    cache.close()
+    assert asked.calls[0].status == "ok"
+    assert "bad_request" in statuses(asked)
+    assert (asked.way, found.way) == ("json", "json")
+    assert [call.settings["way"] for call in found.calls] == ["json"] * 3
+    assert [call.exchange() for call in found.calls] == [c.exchange() for c in asked.calls[-3:]]
+
+
+def test_a_secret_in_an_answer_does_not_reach_the_cache(tmp_path: Path) -> None:
+    """A server that knows the key may put it anywhere."""
+    message = {**tool_message(*GOOD), "content": f"Your key is {KEY}."}
+    chosen = settings(samples=1)
+    cache = PlanCache(tmp_path / "plans.sqlite")
+    with OpenAIServer(lambda body: completion([message], body)) as server:
+        provider = make_chat_model("openai:test-model", server.base_url, chosen)
+        teacher = Teacher(Door(), PromptLibrary(None), provider, chosen, cache)
+        teacher.submit([1], 0)
+        teacher.harvest(wait_for_all=True)
+        (found,) = teacher.lookup([1])
+    cache.close()
+    assert found.calls[0].answers[0]["content"] == "Your key is [redacted]."
+    content = (tmp_path / "plans.sqlite").read_bytes()
+    assert b"Your key is [redacted]" in content
+    assert KEY.encode() not in content
 
 
 # --- secrets --------------------------------------------------------------------------------------

@@ -9,14 +9,16 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from langchain_core.messages import HumanMessage, SystemMessage
 
+from agents.calls import Exchange
 from agents.plan_cache import (
     CacheEntry,
     CacheError,
@@ -26,14 +28,26 @@ from agents.plan_cache import (
     now,
 )
 from rl.advice import Advice
+from rl.redact import REDACTED
 from rl.task import Option
 
 ROOT = Path(__file__).parent.parent
 
 
-def entry(advice: Advice | None = None) -> CacheEntry:
+EXCHANGE = Exchange(
+    provider="openai:m",
+    model="m",
+    error=None,
+    messages=[{"role": "system", "content": "Hilf dem Schüler 🗝"}, {"role": "user", "content": ""}],
+    tools=[{"type": "function", "function": {"name": "explore"}}],
+    settings={"way": "required", "n": 5, "stop": None},
+    answers=[{"content": "", "tool_calls": [{"name": "explore", "args": {}}], "logprob": -0.5}],
+)
+
+
+def entry(advice: Advice | None = None, *calls: Exchange) -> CacheEntry:
     advice = advice or Advice(((Option("go_to", "red key"), Option("explore")),), (0.8,))
-    return CacheEntry(advice, "openai:m", "m", now(), 100, 20)
+    return CacheEntry(advice, calls or (EXCHANGE,), "openai:m", "m", now(), 100, 20)
 
 
 @pytest.fixture
@@ -61,6 +75,74 @@ def test_what_is_stored_comes_back_in_json(found: list[Advice]) -> None:
     for advice in found:
         stored = json.loads(json.dumps(entry(advice).to_json()))
         assert CacheEntry.from_json(stored).advice == advice
+
+
+json_values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    # Lone surrogates included: a model's answer can hold them.
+    | st.text(st.characters(codec=None)),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+def storable(value: Any) -> Any:
+    """What a stored value comes back as: the same, but lone surrogates are question marks."""
+    return json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
+
+
+def test_whatever_a_model_said_comes_back(cache: PlanCache) -> None:
+    @settings(deadline=None)  # a busy disk is no failure
+    @given(json_values, st.text(st.characters(codec=None)))
+    def check(said: Any, error: str) -> None:
+        call = replace(EXCHANGE, answers=[{"args": said}, {}], error=error)
+        cache.put_many({"a": entry(None, EXCHANGE, call)})
+        (kept,) = cache.get_many(["a"]).values()
+        assert kept.calls[0] == EXCHANGE
+        assert kept.calls[1].answers == [{"args": storable(said)}, {}]
+        assert kept.calls[1].error == storable(error)
+
+    check()
+    assert cache.warnings == []
+
+
+@pytest.mark.parametrize("depth", [100, 300, 5000])
+def test_an_answer_nested_too_deeply_stops_nobody(cache: PlanCache, depth: int) -> None:
+    deep: Any = "bottom"
+    for _ in range(depth):
+        deep = [deep]
+    cache.put_many({"deep": entry(None, replace(EXCHANGE, answers=[{"args": deep}])), "a": entry()})
+    found = cache.get_many(["deep", "a"])
+    assert "a" in found
+    assert ("deep" in found) == (depth == 100)
+
+
+def test_secrets_never_reach_the_file(
+    cache: PlanCache, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known, shaped = "hunter2-hunter2", "sk-proj-abcDEF_0123456789"
+    monkeypatch.setenv("SOME_API_KEY", known)
+    leaky = Exchange(
+        provider="openai:m",
+        model=f"m-{known}",
+        error=f"the key {shaped} was refused",
+        messages=[{"role": "user", "content": f"my key is {known}", known: 1}],
+        tools=[{"description": f"key={shaped}"}],
+        settings={"headers": {"Authorization": "Bearer abc.def-ghi"}},
+        answers=[{"content": f"You said {known}", "extra": [[shaped]]}],
+    )
+    cache.put_many({"a": entry(None, leaky)})
+    for file in path.parent.iterdir():
+        content = file.read_bytes()
+        assert b"You said" in content
+        for secret in (known, shaped, "abc.def-ghi"):
+            assert secret.encode() not in content
+    (kept,) = cache.get_many(["a"])["a"].calls
+    assert kept.messages == [{"role": "user", "content": f"my key is {REDACTED}", REDACTED: 1}]
+    assert kept.answers == [{"content": f"You said {REDACTED}", "extra": [[REDACTED]]}]
 
 
 def test_entries_outlive_the_process_and_replace_older_ones(path: Path) -> None:
@@ -129,6 +211,7 @@ def test_the_key_is_the_same_in_every_process() -> None:
     assert done.stdout.strip() == key()
 
 
+@settings(max_examples=50, deadline=None)  # each with a file of its own
 @given(st.binary(max_size=60) | utf8.map(str.encode))
 def test_a_value_that_cannot_be_read_is_a_miss(tmp_path_factory: Any, value: bytes) -> None:
     path = tmp_path_factory.mktemp("cache") / "plans.sqlite"
@@ -154,9 +237,16 @@ def test_a_value_that_cannot_be_read_is_a_miss(tmp_path_factory: Any, value: byt
         {"advice": [{"plan": [["explore", None]], "p": "nan"}]},
         {"advice": "explore"},
         {"provider": None, "advice": {"plan": 3}},
+        {"calls": None},
+        {"calls": "[oops"},
+        {"calls": "{}"},
+        {"calls": '[{"model": "m"}]'},
+        {"calls": json.dumps([{**vars(EXCHANGE), "messages": "Now?"}])},
+        {"calls": json.dumps([{**vars(EXCHANGE), "answers": [5]}])},
+        {"calls": "[" * 100_000},
     ],
 )
-def test_advice_that_is_none_is_a_miss(
+def test_an_entry_that_is_none_is_a_miss(
     cache: PlanCache, path: Path, tampered: dict[str, Any]
 ) -> None:
     cache.put_many({"a": entry()})

@@ -35,7 +35,7 @@ from agents.teacher import Counters, Teacher
 from agents.verbaliser import Verbaliser
 from prompts.library import PromptLibrary
 from rl.task import Option
-from rl.trace import CallRecord
+from rl.trace import CACHED, CallRecord, TraceReader, TraceWriter
 
 LIBRARY = PromptLibrary(None)
 OFFERED = (
@@ -276,25 +276,71 @@ def test_the_cache_keeps_all_and_soft_decides_what_is_served(cache: PlanCache) -
     fresh = run_once(first, [1])[1].advice
     assert len(fresh.plans) > 1
     hard = teacher(settings(samples=20, temperature=2.0, soft=False), cache)
-    assert hard.lookup([1, 2]) == {1: fresh.hardened()}
+    assert [(a.signature, a.advice) for a in hard.lookup([1, 2])] == [(1, fresh.hardened())]
     assert hard.counters.cache_hits == 1
     soft = teacher(settings(samples=20, temperature=2.0), cache)
-    assert soft.lookup([1]) == {1: fresh}
+    assert [a.advice for a in soft.lookup([1])] == [fresh]
     assert run_once(hard, [2])[2].advice.probs == (1.0,)
-    assert len(soft.lookup([2])[2].plans) > 1
+    (found,) = soft.lookup([2])
+    assert found.advice is not None
+    assert len(found.advice.plans) > 1
+
+
+def test_a_hit_brings_the_conversation_and_counts_as_no_call(
+    cache: PlanCache, tmp_path: Path
+) -> None:
+    asked = run_once(teacher(settings(), cache), [1, 2, 3])
+    later = teacher(settings(), cache)
+    found = later.lookup([3, 1, 2, 3])
+    assert [a.signature for a in found] == [1, 2, 3]
+    assert later.counters == Counters(cache_hits=3)
+    for answer in found:
+        before = asked[answer.signature]
+        assert (answer.source, answer.failure, answer.way) == ("cache", None, before.way)
+        assert answer.advice == before.advice
+        assert [call.exchange() for call in answer.calls] == [c.exchange() for c in before.calls]
+        assert {(call.signature, call.status) for call in answer.calls} == {
+            (answer.signature, CACHED)
+        }
+        assert not any(call.prompt_tokens or call.completion_tokens for call in answer.calls)
+    with TraceWriter(tmp_path / "trace.sqlite") as writer:
+        writer.situations({s: TASK.describe(s) for s in (1, 2, 3)})
+        writer.calls(call.record(1, 64) for answer in found for call in answer.calls)
+        writer.commit()
+    with TraceReader(tmp_path / "trace.sqlite") as reader:
+        assert [(s.calls, s.failures) for s in reader.situations()] == [(0, 0)] * 3
+        (kept,) = reader.calls(2)
+    assert kept.messages == asked[2].calls[0].messages
+    assert kept.tools == asked[2].calls[0].tools
+    assert kept.answers == asked[2].calls[0].answers
+
+
+def test_situations_with_the_same_words_share_an_answer_under_their_own_number(
+    cache: PlanCache,
+) -> None:
+    class Same(Doors):
+        def describe(self, signature: int) -> str:
+            return super().describe(signature % 10)
+
+    chosen = settings()
+    asking = Teacher(Same(), LIBRARY, make_chat_model("offline", None, chosen), chosen, cache)
+    run_once(asking, [1])
+    found = asking.lookup([11, 21])
+    assert [a.signature for a in found] == [11, 21]
+    assert [c.signature for a in found for c in a.calls] == [11, 21]
 
 
 def test_other_settings_or_prompts_ask_again(cache: PlanCache, tmp_path: Path) -> None:
     run_once(teacher(settings(), cache), [1])
     assert teacher(settings(), cache).lookup([1])
     for other in (settings(samples=4), settings(temperature=0.5), settings(seed=1)):
-        assert teacher(other, cache).lookup([1]) == {}
+        assert teacher(other, cache).lookup([1]) == []
     shipped = LIBRARY.get("planner_system").text
     (tmp_path / "planner_system.md").write_text(shipped + "\nBe bold.\n")
     edited = PromptLibrary(tmp_path)
     chosen = settings()
     provider = make_chat_model("offline", None, chosen)
-    assert Teacher(TASK, edited, provider, chosen, cache).lookup([1]) == {}
+    assert Teacher(TASK, edited, provider, chosen, cache).lookup([1]) == []
 
 
 def test_a_stored_plan_that_is_not_on_offer_is_a_miss(cache: PlanCache) -> None:
@@ -310,7 +356,7 @@ def test_a_stored_plan_that_is_not_on_offer_is_a_miss(cache: PlanCache) -> None:
     run_once(asking, [1])
     assert asking.lookup([1])
     task.full = False
-    assert asking.lookup([1]) == {}
+    assert asking.lookup([1]) == []
 
 
 def test_the_budget_of_calls_is_exact_and_ends_at_the_same_situation() -> None:
@@ -338,11 +384,21 @@ def test_the_budget_of_tokens_and_dollars_stops_further_requests() -> None:
 
 def test_a_restored_teacher_goes_on_counting_and_spending() -> None:
     asking = teacher(settings(budget_calls=5))
-    asking.restore(Counters(calls=4, prompt_tokens=7))
+    before = teacher(settings(budget_calls=5))
+    before.counters = Counters(calls=4, prompt_tokens=7)
+    asking.restore(json.loads(json.dumps(before.snapshot())))
     answers = run_once(asking, [1, 2])
     assert [a.failure for a in answers.values()] == [None, "budget_spent"]
     assert asking.counters.calls == 5
     assert asking.counters.prompt_tokens > 7
+
+
+def test_the_script_costs_nothing_and_an_unknown_price_is_not_guessed() -> None:
+    asking = teacher(settings())
+    run_once(asking, [1])
+    assert asking.counters.prompt_tokens > 0
+    assert asking.cost_usd == 0.0
+    assert teacher(settings(), url="http://127.0.0.1:1/v1").cost_usd is None
 
 
 def test_a_dollar_budget_without_prices_is_refused() -> None:

@@ -2,8 +2,8 @@
 
     x . / . . @ . . |        x pit, / lever (up), \\ lever (down), @ agent, | exit (shut)
 
-The exit opens once the lever is pulled. A step costs a little, the exit pays 1, the pit costs more
-and ends the episode too, and a time-out truncates it. The student sees features only. Tests and
+The exit opens once the lever is pulled. A step costs a little, the exit pays 1, the pit costs more;
+both end the episode, and a time-out truncates it. The student sees features only. Tests and
 the command line reach it as `toy_task:Corridor`.
 """
 
@@ -51,10 +51,7 @@ LEVER_DOWN, AT_LEVER = 1, 2
 
 
 def first_state(seed: int) -> tuple[int, int]:
-    """(position, lever) at the start of the episode with that seed: different cells, not the ends.
-
-    The pit is next to the agent now and then, so that it is met early.
-    """
+    """(position, lever) at the start of the episode with that seed: two cells, neither an end."""
     rng = np.random.default_rng(seed)
     position, lever = rng.choice(np.arange(PIT + 1, EXIT), size=2, replace=False)
     return int(position), int(lever)
@@ -85,7 +82,9 @@ class CorridorEnvs:
         self._record: list[CorridorStates] = []
         self._left_to_record = 0
 
-    def reset(self) -> None:
+    def reset(self, episodes: IntArray | None = None) -> None:
+        if episodes is not None:
+            self._episodes[:] = episodes - 1
         self._begin(np.arange(self.num_envs))
 
     def observe(self) -> Observation:
@@ -144,20 +143,22 @@ class CorridorEnvs:
 
 
 class Corridor:
-    """The task: pull the lever, then walk to the exit. Some thousands of steps teach it to PPO."""
+    """The task: pull the lever, then walk to the exit. PPO alone needs some thousands of steps."""
 
     name = "Corridor"
-    action_names = ("left", "right", "pull")
+    action_names: tuple[str, ...] = ("left", "right", "pull")
     observation_spec = ObservationSpec(height=0, width=0, num_codes=0, features=NUM_FEATURES)
     max_episode_steps = MAX_STEPS
-    default_steps = 10_000
+    default_steps = 30_000
 
     def make_envs(self, num_envs: int, split: Split, seed: int) -> CorridorEnvs:
         return CorridorEnvs(num_envs, split, seed)
 
     def signature(self, states: States) -> IntArray:
         own = _own(states)
-        return own.down * LEVER_DOWN + (own.positions == own.levers) * AT_LEVER
+        here = own.positions == own.levers
+        keys: IntArray = own.down * LEVER_DOWN + here * AT_LEVER
+        return keys
 
     def describe(self, signature: int) -> str:
         lever, way = ("down", "open") if signature & LEVER_DOWN else ("up", "shut")

@@ -31,25 +31,26 @@ from rl.task import BoolArray, CodeArray, IntArray
 @njit(cache=True, inline="always")
 def is_walkable(code: int) -> bool:
     """Free floor, a goal or an open door. Unknown cells and lava are not walked on."""
-    return code == EMPTY or code == GOAL or DOOR_OPEN <= code < DOOR_CLOSED
+    return code in (EMPTY, GOAL) or DOOR_OPEN <= code < DOOR_CLOSED
 
 
 @njit(cache=True, inline="always")
 def is_enterable(code: int) -> bool:
     """Where MiniGrid lets the agent step, lava included: what dead reckoning goes by."""
-    return is_walkable(code) or code == LAVA
+    return bool(is_walkable(code)) or code == LAVA
 
 
 @njit(cache=True, inline="always")
 def is_transparent(code: int) -> bool:
     """Whether sight passes: not through walls and shut doors; not, to be sure, through unknown."""
-    return code != UNKNOWN and code != WALL and code < DOOR_CLOSED
+    return WALL < code < DOOR_CLOSED or code == EMPTY
 
 
 @njit(cache=True, inline="always")
 def is_inside(cells: CodeArray, x: int, y: int) -> bool:
     """Whether a place lies on the map."""
-    return 0 <= x < cells.shape[1] and 0 <= y < cells.shape[0]
+    height, width = cells.shape
+    return bool(0 <= x < width and 0 <= y < height)
 
 
 @njit(cache=True)

@@ -101,7 +101,7 @@ def _is_open_now(cells: CodeArray, target: int) -> bool:
     for cell in cells.flat:
         if cell == target:
             found = True
-        elif cell > target and _is_target(cell, target):
+        elif cell > target and _is_target(int(cell), target):
             return False
     return found
 
@@ -163,7 +163,7 @@ def flood_options(
     One breadth-first search over (x, y, heading) from the agent's pose, stopped when every option
     has its answer. side: the view's size. options: int64 [K], negative ones are padding.
     first: int64 [M * M * 4], scratch, all -1 on entry and on return (the first action of the way
-    to a pose, 3 for the start); queue: int64 of the same size; seen: bool [side, side], scratch.
+    to a pose, DROP for the start); queue: int64 of the same size; seen: bool [side, side], scratch.
     """
     size = cells.shape[0]
     pending = 0
@@ -296,7 +296,7 @@ def replay_options(
                 cells[:] = UNKNOWN
             pose, view = poses[t, i], views[t, i]
             write_view(cells, pose[0], pose[1], pose[2], view)
-            if options[t, i].max() < 0:
+            if (options[t, i] < 0).all():
                 feasible[t, i], finished[t, i] = False, False
                 continue
             flood_options(

@@ -77,7 +77,7 @@ class GymnasiumSimulator:
 
     def close(self) -> None:
         for env in self._envs:
-            env.close()
+            env.close()  # type: ignore[no-untyped-call]  # MiniGrid leaves it untyped
 
     def _perceive(self, row: int, observation: dict[str, Any]) -> None:
         # MiniGrid's image is indexed [column, row].

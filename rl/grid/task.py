@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final
+import itertools
+from typing import Any, Final
 
 import numpy as np
+from minigrid.minigrid_env import MiniGridEnv
 
 from rl.grid.codes import ACTION_NAMES, NUM_CODES
 from rl.grid.drawing import draw
@@ -34,7 +36,7 @@ class GridTask:
     to finish its job; crop: side of the map crop that the student sees, odd.
     """
 
-    action_names = ACTION_NAMES
+    action_names: tuple[str, ...] = ACTION_NAMES
 
     def __init__(self, name: str, env_id: str, default_steps: int, crop: int) -> None:
         register_levels()
@@ -44,10 +46,9 @@ class GridTask:
         self.max_episode_steps = int(probe.max_steps)
         # Wherever the agent starts, the whole grid fits around the middle of this square.
         self._map_side = 2 * max(probe.width, probe.height) - 1
-        probe.close()
+        self._missions = _missions_of(probe)
+        probe.close()  # type: ignore[no-untyped-call]  # MiniGrid leaves it untyped
         self.observation_spec = ObservationSpec(crop, crop, NUM_CODES, NUM_FEATURES)
-        self._missions: list[str] = []
-        self._mission_numbers: dict[str, int] = {}
 
     def make_envs(self, num_envs: int, split: Split, seed: int) -> GridVectorEnv:
         simulator = GymnasiumSimulator(self._env_id, num_envs)
@@ -101,14 +102,18 @@ class GridTask:
         return draw(_grid_states(states), row)
 
     def _mission_number(self, mission: str) -> int:
-        number = self._mission_numbers.get(mission)
-        if number is None:
-            number = len(self._missions)
-            if number >= MAX_MISSIONS:
-                raise ValueError(f"more than {MAX_MISSIONS} different missions")
-            self._missions.append(mission)
-            self._mission_numbers[mission] = number
-        return number
+        return self._missions.index(mission)
+
+
+def _missions_of(env: MiniGridEnv) -> list[str]:
+    """Every mission that the environment can set, in an order that never changes."""
+    spaces: Any = env.observation_space
+    space = spaces["mission"]
+    choices = itertools.product(*(space.ordered_placeholders or ()))
+    missions = [str(space.mission_func(*words)) for words in choices]
+    if len(missions) > MAX_MISSIONS:
+        raise ValueError(f"{len(missions)} missions; at most {MAX_MISSIONS} can be told apart")
+    return missions
 
 
 def _grid_states(states: States) -> GridStates:

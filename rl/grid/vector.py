@@ -55,7 +55,9 @@ class GridVectorEnv:
         self._record: GridStates | None = None
         self._cursor = 0
 
-    def reset(self) -> None:
+    def reset(self, episodes: IntArray | None = None) -> None:
+        if episodes is not None:
+            self._episodes[:] = episodes - 1
         self._begin(np.arange(self.num_envs))
 
     def observe(self) -> Observation:

@@ -1,0 +1,33 @@
+"""Mistakes that people can mend: each is one clear line and exit code 2, never a traceback."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from agents.plan_cache import CacheError
+from agents.providers import ProviderError
+from graphs.config import ConfigError
+from graphs.registry import UnknownGraphError
+from graphs.views.traces import UnknownSituationError
+from prompts.library import PromptError
+from rl.checkpoints import CheckpointError
+from rl.replay import ReplayError
+from rl.runfolder import RunFolderError
+from rl.student import StudentError
+from rl.tasks import UnknownTaskError
+from rl.trace import TraceError
+
+USER_ERRORS: Final = (
+    CacheError,
+    CheckpointError,
+    ConfigError,
+    PromptError,
+    ProviderError,
+    ReplayError,
+    RunFolderError,
+    StudentError,
+    TraceError,
+    UnknownGraphError,
+    UnknownSituationError,
+    UnknownTaskError,
+)

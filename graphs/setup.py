@@ -1,0 +1,146 @@
+"""Setting a run up: everything that it holds on to, made from its configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from threading import Event
+from time import monotonic
+from typing import Final
+
+import torch
+from filelock import FileLock, Timeout
+
+from agents.plan_cache import PlanCache, default_cache_path
+from agents.providers import ChatProvider, make_chat_model
+from agents.teacher import Teacher
+from graphs.config import ConfigError, RunConfig
+from graphs.context import RunContext
+from graphs.registry import find_graph
+from graphs.saving import GraphCheckpoints
+from prompts.library import PromptError, PromptLibrary
+from rl.checkpoints import Checkpoints
+from rl.ppo import PPO
+from rl.rollout import Collector
+from rl.runfolder import RunFolder, RunFolderError
+from rl.seeding import generator
+from rl.student import Student, make_student
+from rl.task import Task
+from rl.tasks import make_task
+from rl.timers import PhaseTimers
+from rl.trace import TraceWriter
+from rl.weaning import teacher_weight
+
+_LOCK: Final = ".lock"
+
+
+class Parts:
+    """What is checked before a run folder is touched: graph, device, task, prompts, provider.
+
+    Raises ConfigError, ProviderError, PromptError, UnknownGraphError or UnknownTaskError.
+    """
+
+    def __init__(self, config: RunConfig) -> None:
+        find_graph(config.graph)
+        _check_device(config.device)
+        self.config = config
+        self.task: Task = make_task(config.env, config.student.crop)
+        self.library = checked_library(config.prompts)
+        self.provider: ChatProvider | None = None
+        if teacher_weight(config.weaning, 0.0) > 0:
+            self.provider = make_chat_model(config.provider, config.base_url, config.teacher)
+
+    @property
+    def steps(self) -> int:
+        """Environment steps of the run."""
+        return self.config.steps or self.task.default_steps
+
+
+def checked_library(folder: Path | None) -> PromptLibrary:
+    """The prompt templates, all of them checked. Raises PromptError with every problem."""
+    library = PromptLibrary(folder)
+    problems = library.check()
+    if problems:
+        raise PromptError("; ".join(problems))
+    return library
+
+
+def open_context(
+    parts: Parts, folder: RunFolder, import_s: float, stop: Event, resources: ExitStack
+) -> RunContext:
+    """Everything that a run holds on to; closed when `resources` are.
+
+    Raises RunFolderError where another process has the folder open.
+    """
+    config = parts.config
+    _lock(folder, resources)
+    torch.set_num_threads(config.threads)
+    student = _student(parts)
+    envs = parts.task.make_envs(config.num_envs, "train", config.seed)
+    resources.callback(envs.close)
+    timers = PhaseTimers()
+    timers.add("import", import_s)
+    return RunContext(
+        config=config,
+        task=parts.task,
+        student=student,
+        collector=Collector(
+            parts.task,
+            student,
+            envs,
+            config.ppo.num_steps,
+            generator(config.seed, "actions"),
+        ),
+        ppo=PPO(student, config.ppo, generator(config.seed, "minibatches")),
+        teacher=_teacher(parts, resources),
+        folder=folder,
+        trace=resources.enter_context(TraceWriter(folder.trace)),
+        checkpoints=Checkpoints(folder),
+        graph_checkpoints=resources.enter_context(GraphCheckpoints(folder)),
+        timers=timers,
+        steps=parts.steps,
+        wait=config.wait or (parts.provider is not None and parts.provider.wait_always),
+        stop=stop,
+        started=monotonic() - import_s,
+    )
+
+
+def _check_device(device: str) -> None:
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("device = 'cuda': no CUDA device is available here; allowed: cpu")
+
+
+def _lock(folder: RunFolder, resources: ExitStack) -> None:
+    """Keep other processes out of the folder; the lock goes with the process, however it ends."""
+    try:
+        resources.enter_context(FileLock(folder.path / _LOCK, timeout=0))
+    except Timeout:
+        raise RunFolderError(f"{folder.path} is in use: another process runs there") from None
+    except OSError as error:
+        raise RunFolderError(f"cannot lock {folder.path}: {error.strerror}") from error
+
+
+def _student(parts: Parts) -> Student:
+    seed: Callable[[], int] = lambda: int(  # noqa: E731 - named for its type
+        generator(parts.config.seed, "network").integers(2**31)
+    )
+    task = parts.task
+    return make_student(
+        task.name,
+        task.observation_spec,
+        len(task.action_names),
+        parts.config.student,
+        parts.config.device,
+        seed,
+    )
+
+
+def _teacher(parts: Parts, resources: ExitStack) -> Teacher | None:
+    if parts.provider is None:
+        return None
+    plan_cache = PlanCache(parts.config.cache or default_cache_path())
+    resources.callback(plan_cache.close)
+    teacher = Teacher(parts.task, parts.library, parts.provider, parts.config.teacher, plan_cache)
+    resources.callback(teacher.close)
+    return teacher

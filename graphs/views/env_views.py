@@ -1,0 +1,47 @@
+"""A task at the terminal."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from rich.panel import Panel
+
+from graphs.config import RunConfig
+from graphs.views.text import console, print_json, safe
+from rl.tasks import make_task
+
+
+def show(name: str, seed: int, as_json: bool) -> None:
+    """What the student sees and does in a task, and the situation that it begins in."""
+    task = make_task(name, RunConfig().student.crop)
+    envs = task.make_envs(1, "train", seed)
+    envs.reset()
+    states = envs.states()
+    signature = int(task.signature(states)[0])
+    facts = {
+        "name": task.name,
+        "actions": list(task.action_names),
+        "observation": asdict(task.observation_spec),
+        "max_episode_steps": task.max_episode_steps,
+        "default_steps": task.default_steps,
+        "situation": task.describe(signature),
+        "options": [str(option) for option in task.options(signature)],
+        "picture": task.picture(states, 0),
+    }
+    envs.close()
+    if as_json:
+        print_json(facts)
+        return
+    out = console()
+    spec = task.observation_spec
+    out.print(safe(task.name, "bold"))
+    out.print(safe(f"actions: {', '.join(task.action_names)}"))
+    out.print(
+        safe(
+            f"the student sees {spec.height} x {spec.width} cells of {spec.num_codes} kinds and "
+            f"{spec.features} features; an episode has at most {task.max_episode_steps} steps"
+        )
+    )
+    out.print(Panel(safe(str(facts["situation"])), title="a first situation", expand=False))
+    out.print(Panel(safe(str(facts["picture"])), title="as the agent knows it", expand=False))
+    out.print(safe("options on offer: " + ", ".join(map(str, task.options(signature)))))

@@ -1,0 +1,92 @@
+"""Tables of what there is: graphs, environments, providers, prompts, runs, config fields."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from graphs.views.text import print_json, safe
+from rl.runfolder import RunEntry
+
+
+def print_rows(console: Console, rows: Sequence[Mapping[str, Any]], as_json: bool) -> None:
+    """Rows of the same fields: as JSON, or as a table whose every cell is untrusted text."""
+    if as_json:
+        print_json(list(rows))
+        return
+    table = Table()
+    for name in rows[0] if rows else ("nothing here",):
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        table.add_row(*(safe(_cell(value)) for value in row.values()))
+    console.print(table)
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return "–" if value is None else str(value)  # noqa: RUF001 - a dash for people
+
+
+def graph_shape(name: str) -> dict[str, Any]:
+    """A graph's nodes with their first sentence, its edges, and its Mermaid drawing."""
+    from graphs.registry import build_graph, find_graph
+
+    compiled = build_graph(name)
+    drawing = compiled.get_graph()
+    return {
+        "name": name,
+        "summary": find_graph(name).summary,
+        "nodes": {
+            node: _first_sentence(drawing.nodes[node].data)
+            for node in drawing.nodes
+            if not node.startswith("__")
+        },
+        "edges": [
+            {"from": edge.source, "to": edge.target, "conditional": edge.conditional}
+            for edge in drawing.edges
+        ],
+        "mermaid": drawing.draw_mermaid(),
+    }
+
+
+def print_graph(console: Console, shape: dict[str, Any]) -> None:
+    """A graph as text: who does what, who follows whom, and the Mermaid source."""
+    console.print(safe(f"{shape['name']}: {shape['summary']}", "bold"))
+    for node, sentence in shape["nodes"].items():
+        followers = [edge for edge in shape["edges"] if edge["from"] == node]
+        arrows = " or ".join(edge["to"].strip("_") for edge in followers)
+        console.print(safe(f"  {node:<10} → {arrows}", "cyan"))
+        console.print(safe(f"  {'':<10}   {sentence}", "dim"))
+    console.print(Text("\nMermaid:"))
+    console.print(safe(shape["mermaid"]))
+
+
+def run_row(entry: RunEntry) -> dict[str, Any]:
+    """A run folder as plain values."""
+    summary = entry.summary
+    student = summary.student if summary else None
+    return {
+        "run": str(entry.path),
+        "graph": entry.config.get("graph") if entry.config else None,
+        "env": entry.config.get("env") if entry.config else None,
+        "provider": entry.config.get("provider") if entry.config else None,
+        "seed": entry.config.get("seed") if entry.config else None,
+        "status": summary.status if summary else entry.problem or "not finished",
+        "env_steps": summary.env_steps if summary else None,
+        "success_rate": student.success_rate if student else None,
+        "steps_to_95": summary.steps_to_95 if summary else None,
+        "llm_calls": summary.llm.calls if summary else None,
+    }
+
+
+def _first_sentence(node: Any) -> str:
+    """What a node's docstring says first."""
+    function = getattr(node, "func", None) or node
+    return str(function.__doc__ or "").strip().split("\n")[0]

@@ -1,0 +1,150 @@
+"""Live progress of a run: a panel that stays in place on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from time import monotonic
+from types import TracebackType
+from typing import Any, Final, Self
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.panel import Panel
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from graphs.events import Evaluating, Event, IterationDone, Notice, RunStarted
+from graphs.views.text import percent, safe
+
+_PLAIN_EVERY_S: Final = 10.0
+_SMOOTHING: Final = 0.2
+
+
+class LiveProgress:
+    """Shows a run's events. A context manager; leaves the terminal as it found it."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._started: RunStarted | None = None
+        self._row: Mapping[str, Any] = {}
+        self._last_eval: tuple[int, float] | None = None
+        self._evaluating = ""
+        self._rate: float | None = None
+        self._mark: tuple[float, int] | None = None
+        self._plain_due = 0.0
+        self._live = (
+            Live(console=console, refresh_per_second=8, transient=True)
+            if console.is_terminal
+            else None
+        )
+
+    def __enter__(self) -> Self:
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._live:
+            self._live.stop()
+
+    def on_event(self, event: Event) -> None:
+        """Take note of an event and show it."""
+        if isinstance(event, RunStarted):
+            self._start(event)
+        elif isinstance(event, IterationDone):
+            self._iterate(event.row)
+        elif isinstance(event, Notice):
+            self._console.print(safe(event.text, "yellow"), soft_wrap=True)
+        elif isinstance(event, Evaluating):
+            self._evaluating = f"evaluating {event.done}/{event.episodes}"
+        if self._live and self._started:
+            self._live.update(self._panel(self._started))
+
+    def _start(self, event: RunStarted) -> None:
+        self._started = event
+        self._mark = (monotonic(), event.env_steps)
+        line = safe(f"{event.graph} · {event.env} · teacher {event.provider}")
+        self._console.print(line)
+        self._console.print(safe(f"run folder {event.run_dir}"), soft_wrap=True)
+
+    def _iterate(self, row: Mapping[str, Any]) -> None:
+        self._row, self._evaluating = row, ""
+        self._measure(row["env_steps"])
+        if "eval_success" in row:
+            self._last_eval = (row["env_steps"], row["eval_success"])
+        if self._live is None and ("eval_success" in row or monotonic() >= self._plain_due):
+            self._plain_due = monotonic() + _PLAIN_EVERY_S
+            self._console.print(Text(self._line()), soft_wrap=True)
+
+    def _measure(self, env_steps: int) -> None:
+        """A running mean of the steps per second, evaluations included."""
+        now = monotonic()
+        if self._mark is not None and now > self._mark[0]:
+            rate = (env_steps - self._mark[1]) / (now - self._mark[0])
+            self._rate = (
+                rate if self._rate is None else self._rate + _SMOOTHING * (rate - self._rate)
+            )
+        self._mark = (now, env_steps)
+
+    def _figures(self) -> dict[str, str]:
+        row = self._row
+        evaluated = (
+            f"{percent(self._last_eval[1])} at {self._last_eval[0]:,}" if self._last_eval else "–"  # noqa: RUF001
+        )
+        return {
+            "iteration": f"{row['iteration']:,}",
+            "steps/s": f"{self._rate:,.0f}" if self._rate else "–",  # noqa: RUF001
+            "training success": percent(row["train_success"]),
+            "held-out success": evaluated,
+            "teacher weight": f"{row['teacher_weight']:.3f}",
+            "agreement": percent(row.get("agreement")),
+            "LLM calls": f"{row['llm_calls']:,}",
+            "cache hits": f"{row['cache_hits']:,}",
+            "time left": self._time_left(),
+        }
+
+    def _time_left(self) -> str:
+        if not (self._rate and self._started):
+            return "–"  # noqa: RUF001
+        seconds = int(max(self._started.steps - self._row["env_steps"], 0) / self._rate)
+        return f"{seconds // 60}:{seconds % 60:02d}"
+
+    def _line(self) -> str:
+        figures = " · ".join(f"{name} {value}" for name, value in self._figures().items())
+        total = self._started.steps if self._started else 0
+        return f"steps {self._row['env_steps']:,}/{total:,} · {figures}"
+
+    def _panel(self, started: RunStarted) -> Panel:
+        if not self._row:
+            return Panel(Text("setting up: the first rollout compiles the kernels"), title="run")
+        steps = self._row["env_steps"]
+        bar = ProgressBar(total=started.steps, completed=min(steps, started.steps), width=60)
+        head = Text(f"{steps:,} of {started.steps:,} steps   {self._evaluating}")
+        return Panel(
+            Group(head, bar, Text(), two_columns(self._figures())),
+            title=safe(f"{started.graph} · {started.env}"),
+            border_style="green" if self._row["teacher_weight"] == 0 else "cyan",
+            subtitle="the student is alone" if self._row["teacher_weight"] == 0 else "teaching",
+        )
+
+
+def two_columns(figures: Mapping[str, str]) -> Table:
+    """Named figures in two columns of name and value."""
+    table = Table.grid(padding=(0, 2))
+    pairs = list(figures.items())
+    half = (len(pairs) + 1) // 2
+    for i in range(half):
+        right = pairs[i + half] if i + half < len(pairs) else ("", "")
+        table.add_row(
+            Text(pairs[i][0], style="dim"),
+            Text(pairs[i][1]),
+            Text(right[0], style="dim"),
+            Text(right[1]),
+        )
+    return table

@@ -1,0 +1,87 @@
+"""The end of a run at the terminal: a table of what came out, and what to type next."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from graphs.views.text import console, percent, print_json, safe
+from rl.runfolder import RunFolder, StudentResult, Summary
+
+
+def print_summary(out: Console, run_dir: str, summary: Summary) -> None:
+    """The summary of a run, and the commands that look further into it."""
+    table = Table(title=Text(f"{summary.env}: {summary.status}"), show_header=False)
+    table.add_column(style="dim")
+    table.add_column()
+    for name, value in _rows(summary):
+        table.add_row(name, safe(value))
+    out.print(table)
+    folder = shlex.quote(run_dir)
+    out.print(Text("next: "), safe(f"python cli.py trace list {folder}", "bold"))
+    if summary.status == "interrupted":
+        out.print(Text("      "), safe(f"python cli.py resume {folder}", "bold"))
+
+
+def show(run: Path, as_json: bool) -> None:
+    """How the run in that folder ended. Raises RunFolderError."""
+    summary = RunFolder.open(run).read_summary()
+    if as_json:
+        print_json(None if summary is None else summary.model_dump(mode="json"))
+    elif summary is None:
+        console().print(safe(f"{run} has not ended"), soft_wrap=True)
+    else:
+        print_summary(console(), str(run), summary)
+
+
+def _rows(summary: Summary) -> list[tuple[str, str]]:
+    llm, time = summary.llm, summary.time
+    phases = {name: seconds for name, seconds in time.model_dump().items() if seconds >= 0.05}
+    removed = summary.teacher_removed_at_step
+    return [
+        *_student_rows(summary.student),
+        ("environment steps", f"{summary.env_steps:,}"),
+        ("teacher removed at", "not removed" if removed is None else f"step {removed:,}"),
+        (
+            "95 % first reached at",
+            "not reached" if summary.steps_to_95 is None else f"step {summary.steps_to_95:,}",
+        ),
+        ("teacher", summary.provider),
+        (
+            "asked",
+            f"{llm.situations:,} situations in {llm.calls:,} calls, {llm.cache_hits:,} from the "
+            f"cache; {llm.failures:,} failed, {llm.fallbacks:,} settled by the fallback",
+        ),
+        ("tokens", f"{llm.prompt_tokens:,} in, {llm.completion_tokens:,} out{_cost(llm.cost_usd)}"),
+        ("wall time", f"{summary.wall_s:.1f} s, {summary.steps_per_s:,.0f} steps/s"),
+        (
+            "of which",
+            ", ".join(f"{name.removesuffix('_s')} {s:.1f} s" for name, s in phases.items()),
+        ),
+    ]
+
+
+def _student_rows(student: StudentResult | None) -> list[tuple[str, str]]:
+    if student is None:
+        return [("student", "not evaluated: the run was interrupted")]
+    low, high = student.ci95
+    return [
+        (
+            "student alone, held out",
+            f"{percent(student.success_rate)} of {student.episodes:,} episodes "
+            f"(95 % interval {100 * low:.1f} to {100 * high:.1f})",
+        ),
+        ("with argmax actions", percent(student.argmax_success_rate)),
+        (
+            "episode return, length",
+            f"{student.mean_return:.3f}, {student.mean_length:.1f} steps",
+        ),
+    ]
+
+
+def _cost(cost_usd: float | None) -> str:
+    return "; price not known" if cost_usd is None else f"; {cost_usd:.4f} USD"

@@ -1,0 +1,34 @@
+"""Text from models and environments is data: made safe before it reaches a terminal."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, Final
+
+from rich.console import Console
+from rich.text import Text
+
+# Everything that moves the cursor or starts an escape sequence; tabs and line ends are harmless.
+# The bidirectional controls could show one thing and mean another.
+_UNSAFE: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def safe(text: str, style: str = "") -> Text:
+    """Untrusted text as Rich text: no markup is read in it, control characters are shown as `·`."""
+    return Text(_UNSAFE.sub("·", text), style=style)
+
+
+def print_json(value: Any) -> None:
+    """JSON for machines on standard output: plain, whole, never wrapped or coloured."""
+    print(json.dumps(value, indent=2, default=str))
+
+
+def console() -> Console:
+    """The console for people, on standard output."""
+    return Console(highlight=False)
+
+
+def percent(share: float | None) -> str:
+    """A share as a percentage, or a dash where there is none."""
+    return "–" if share is None else f"{100 * share:.1f} %"  # noqa: RUF001 - a dash for people
