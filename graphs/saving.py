@@ -92,7 +92,7 @@ class GraphCheckpoints:
         path.rename(aside)
 
 
-def save_boundary(context: RunContext, state: TeachState) -> None:
+def save_boundary(context: RunContext, state: Mapping[str, Any]) -> None:
     """Write what is needed to go on from the end of this iteration; called before the graph ends.
 
     Raises RunFolderError.
@@ -139,7 +139,7 @@ def restore_newest(context: RunContext) -> tuple[TeachState | None, list[str]]:
     return None, problems
 
 
-def plain_state(state: TeachState | Mapping[str, Any]) -> dict[str, Any]:
+def plain_state(state: Mapping[str, Any]) -> dict[str, Any]:
     """The state without what each call sets anew, as JSON would give it back."""
     return {name: value for name, value in state.items() if name != "until_iteration"}
 
