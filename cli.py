@@ -144,6 +144,7 @@ def trace_list(run: Run, as_json: Json = False) -> None:
 def trace_show(
     run: Run,
     situation: Annotated[int, typer.Argument(help="An id from `trace list`, or a signature.")],
+    brief: Annotated[bool, typer.Option("--brief", help="Leave the prompt out.")] = False,
     as_json: Json = False,
 ) -> None:
     """Show one situation: messages, raw answers, tool calls, advice, visits, agreement.
@@ -157,7 +158,7 @@ def trace_show(
     if as_json:
         text.print_json(details)
     else:
-        traces.print_situation(text.console(), details)
+        traces.print_situation(text.console(), details, brief)
 
 
 @prompts_app.command("list")
@@ -386,6 +387,8 @@ def main() -> None:
     problem = check_packages()
     if problem:
         sys.exit(_complain(problem))
+    # Tasks and providers of one's own (module:callable) are found where the command is typed.
+    sys.path.append(str(Path.cwd()))
     try:
         app()
     except ValueError as error:

@@ -128,10 +128,10 @@ def assess(state: TeachState, runtime: Runtime[RunContext]) -> Update:
     report = state["report"] | update.pop("report", {})
     _write_row(state, runtime, report)
     if state["env_steps"] >= context.steps:
-        update["phase"] = "finished"
         if state["teacher_weight"] > 0 and context.config.weaning.schedule == "linear":
             # A run shorter than one rollout after the removal still ends without its teacher.
             update |= _remove_teacher(context, state)
+        update["phase"] = "finished"
     elif state["phase"] == "teaching":
         weight = teacher_weight(context.config.weaning, state["env_steps"] / context.steps)
         update |= {"teacher_weight": weight} if weight > 0 else _remove_teacher(context, state)

@@ -35,13 +35,16 @@ from rl.task import (
 class Advice:
     """A distribution over plans in one situation.
 
-    probs: P(plan | situation), positive, summing to at most 1 (less where samples were unusable).
+    plans: at least one; a situation without advice has no `Advice`. probs: P(plan | situation),
+    positive, summing to at most 1 (less where samples were unusable). Raises ValueError for others.
     """
 
     plans: tuple[Plan, ...]
     probs: tuple[float, ...]
 
     def __post_init__(self) -> None:
+        if not self.plans:
+            raise ValueError("advice needs at least one plan")
         if len(self.plans) != len(self.probs):
             raise ValueError(f"{len(self.plans)} plans but {len(self.probs)} probabilities")
         if any(not math.isfinite(p) or p <= 0.0 for p in self.probs) or sum(self.probs) > 1.0001:
@@ -64,8 +67,18 @@ class Advice:
     @classmethod
     def from_json(cls, rows: list[dict[str, Any]]) -> Advice:
         """The inverse of `to_json`. Raises ValueError, KeyError or TypeError for anything else."""
-        plans = tuple(tuple(Option(str(n), t) for n, t in row["plan"]) for row in rows)
+        plans = tuple(tuple(_option_of(step) for step in row["plan"]) for row in rows)
         return cls(plans, tuple(float(row["p"]) for row in rows))
+
+
+def _option_of(step: Any) -> Option:
+    """An option from its JSON form, a list of its name and its target."""
+    if not isinstance(step, list):
+        raise TypeError(f"an option is a list of name and target, not {step!r}")
+    name, target = step
+    if not isinstance(name, str) or not (target is None or isinstance(target, str)):
+        raise TypeError(f"an option's name and target are texts, not {step!r}")
+    return Option(name, target)
 
 
 @dataclass(frozen=True)
@@ -92,7 +105,7 @@ def label(task: Task, states: States, signatures: IntArray, advice: Mapping[int,
     runnable = (done.feasible & ~done.finished).reshape(num_states, num_plans, num_steps)
     carried_out = runnable.any(axis=2)
     current = runnable.argmax(axis=2)
-    probs = done.probs.reshape(num_states, num_plans, num_steps, -1)
+    probs = done.probs.reshape(*runnable.shape, done.probs.shape[2])
     chosen = np.take_along_axis(probs, current[:, :, None, None], axis=2)[:, :, 0]
     shares = weights[which] * carried_out
     mass = shares.sum(axis=1)

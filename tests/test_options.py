@@ -452,7 +452,7 @@ def test_a_recorded_rollout_is_answered_like_the_live_states(name: str) -> None:
         np.testing.assert_array_equal(task.signature(states), np.concatenate(signatures))
         for t in range(0, num_steps, 7):
             assert task.picture(states, t * num_envs + t % num_envs) == pictures[t]
-        assert (states.starts.sum(axis=0) > 1 - between).all()
+        assert states.starts.any(axis=0).all()
 
 
 @pytest.mark.parametrize("width", [0, 1, 4])

@@ -63,8 +63,8 @@ class LiveProgress:
             self._console.print(safe(event.text, "yellow"), soft_wrap=True)
         elif isinstance(event, Evaluating):
             self._evaluating = f"evaluating {event.done}/{event.episodes}"
-        if self._live and self._started:
-            self._live.update(self._panel(self._started))
+        if self._live:
+            self._live.update(self.panel())
 
     def _start(self, event: RunStarted) -> None:
         self._started = event
@@ -91,6 +91,10 @@ class LiveProgress:
                 rate if self._rate is None else self._rate + _SMOOTHING * (rate - self._rate)
             )
         self._mark = (now, env_steps)
+
+    def show_rate(self, steps_per_s: float) -> None:
+        """Show this speed until the next iteration says otherwise."""
+        self._rate = steps_per_s
 
     def _figures(self) -> dict[str, str]:
         row = self._row
@@ -120,8 +124,10 @@ class LiveProgress:
         total = self._started.steps if self._started else 0
         return f"steps {self._row['env_steps']:,}/{total:,} · {figures}"
 
-    def _panel(self, started: RunStarted) -> Panel:
-        if not self._row:
+    def panel(self) -> Panel:
+        """The state of the run as it stands."""
+        started = self._started
+        if started is None or not self._row:
             return Panel(Text("setting up: the first rollout compiles the kernels"), title="run")
         steps = self._row["env_steps"]
         bar = ProgressBar(total=started.steps, completed=min(steps, started.steps), width=60)

@@ -85,22 +85,25 @@ def situation_details(reader: TraceReader, number: int) -> dict[str, Any]:
     }
 
 
-def print_situation(console: Console, details: Mapping[str, Any]) -> None:
-    """The tree of `trace show`: situation, prompt, answer, tool calls, advice, what came of it."""
+def print_situation(console: Console, details: Mapping[str, Any], brief: bool) -> None:
+    """The tree of `trace show`: situation, prompt, answer, tool calls, advice, what came of it.
+
+    brief: leave the prompt out.
+    """
     console.print(Rule(safe(f"situation {details['id']}")))
     console.print(Panel(safe(details["text"]), title="what the teacher is told", expand=False))
     for example in details["examples"][:1]:
         title = f"such a state (iteration {example['iteration']})"
         console.print(Panel(safe(example["picture"]), title=title, expand=False))
     for call in details["calls_made"]:
-        console.print(_call_tree(CallRecord(**call)))
+        console.print(_call_tree(CallRecord(**call), brief))
     if not details["calls_made"]:
         console.print(Text("the teacher was not asked about it", style="dim"))
     console.print(_advice_tree(details))
     console.print(_history(details["history"]))
 
 
-def _call_tree(call: CallRecord) -> Tree:
+def _call_tree(call: CallRecord, brief: bool) -> Tree:
     tokens = f"{call.prompt_tokens or 0:,} tokens in, {call.completion_tokens or 0:,} out"
     head = (
         f"call {call.id} · iteration {call.iteration} · {call.provider} · try {call.attempt} · "
@@ -109,9 +112,10 @@ def _call_tree(call: CallRecord) -> Tree:
     tree = Tree(safe(head, "bold green" if call.error is None else "bold red"))
     if call.error:
         tree.add(safe(call.error, "red"))
-    messages = tree.add("messages")
-    for message in call.messages:
-        messages.add(_message(message))
+    if not brief:
+        messages = tree.add("messages")
+        for message in call.messages:
+            messages.add(_message(message))
     tools = ", ".join(_tool_name(tool) for tool in call.tools)
     tree.add(safe(f"tools on offer: {tools or 'none'}"))
     tree.add(safe(f"settings: {json.dumps(call.settings)}"))

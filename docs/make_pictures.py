@@ -1,0 +1,85 @@
+"""Makes the README's pictures from a run folder: python docs/make_pictures.py runs/first
+
+docs/run.svg: the live view in the middle of the run, and the table at its end.
+docs/trace.svg: the list of situations, and one of them in full.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from io import StringIO
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from rich.console import Console
+from rich.text import Text
+
+from graphs.events import IterationDone, RunStarted
+from graphs.views.live import LiveProgress
+from graphs.views.results import print_summary
+from graphs.views.traces import (
+    open_trace,
+    print_situation,
+    print_situations,
+    situation_details,
+    situation_rows,
+)
+from rl.runfolder import RunFolder
+
+DOCS = Path(__file__).resolve().parent
+
+
+def recording_console(width: int) -> Console:
+    """A console that writes nowhere and remembers everything."""
+    return Console(record=True, width=width, file=StringIO(), force_terminal=True, highlight=False)
+
+
+def save(console: Console, name: str, title: str) -> None:
+    """Write what was printed as SVG, with the viewer's own monospace font."""
+    svg = console.export_svg(title=title)
+    svg = re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL)
+    (DOCS / name).write_text(svg.replace("Fira Code", "monospace"), encoding="utf-8")
+
+
+def draw_run(run: Path) -> None:
+    """The live view half-way through, then the end."""
+    folder = RunFolder.open(run)
+    rows, config, summary = folder.read_metrics(), folder.read_config(), folder.read_summary()
+    if summary is None:
+        sys.exit(f"{run} has not ended")
+    console = recording_console(96)
+    command = f"$ python cli.py run --graph {summary.graph} --run-dir {run}"
+    console.print(Text(command, style="bold"))
+    view = LiveProgress(Console(file=StringIO()))
+    started = RunStarted(str(run), summary.env, summary.provider, summary.graph, config["steps"], 0)
+    view.on_event(started)
+    for row in rows[: len(rows) // 2]:
+        view.on_event(IterationDone(row.model_dump()))
+    # Rows are replayed at once here, so the speed is the run's own.
+    view.show_rate(summary.steps_per_s)
+    console.print(view.panel())
+    console.print(Text("…\n", style="dim"))
+    print_summary(console, str(run), summary)
+    save(console, "run.svg", "python cli.py run")
+
+
+def draw_trace(run: Path) -> None:
+    """The most visited situations, and a telling one of them."""
+    console = recording_console(118)
+    with open_trace(run) as reader:
+        rows = situation_rows(reader)
+        console.print(Text(f"$ python cli.py trace list {run}", style="bold"))
+        print_situations(console, rows[:3])
+        telling = next((row["id"] for row in rows if row["plans"] and len(row["plans"]) > 1), 1)
+        console.print(Text(f"\n$ python cli.py trace show {run} {telling} --brief", style="bold"))
+        print_situation(console, situation_details(reader, telling), brief=True)
+    save(console, "trace.svg", "python cli.py trace")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    draw_run(Path(sys.argv[1]))
+    draw_trace(Path(sys.argv[1]))
