@@ -1,7 +1,8 @@
 """Boundaries: what a run needs to go on from the end of an iteration, on disk.
 
 Each lies in a folder of its own, `checkpoints/<iteration>/`: the tensors as safetensors, then a
-JSON record with the digests of both, so that a damaged boundary is known as such. No pickle.
+JSON record with the digests of both, so that a damaged boundary is known as such, and one without
+a record as a save that a crash cut short. No pickle.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ from typing import Any, Final
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, save
 from torch import Tensor
 
+from rl.files import explained
 from rl.runfolder import RunFolder, RunFolderError
 
 SCHEMA_VERSION: Final = 1
@@ -51,51 +53,84 @@ class Checkpoints:
     def save(self, iteration: int, tensors: Mapping[str, Tensor], record: dict[str, Any]) -> None:
         """Write a boundary: tensors first, then the record that makes it whole."""
         name = f"{self._folder.checkpoints.name}/{iteration}"
-        owned = {key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}
-        self._folder.write_atomic(f"{name}/{_TENSORS}", lambda path: save_file(owned, str(path)))
+        content = save({key: t.detach().cpu().contiguous() for key, t in tensors.items()})
+        self._folder.write_atomic(f"{name}/{_TENSORS}", lambda path: _write(path, content))
         whole = {
             "schema_version": SCHEMA_VERSION,
-            "tensors_sha256": _digest((self._path(iteration) / _TENSORS).read_bytes()),
+            "tensors_sha256": _digest(content),
             "record_sha256": digest_of(record),
             "record": record,
         }
         self._folder.write_json(f"{name}/{_RECORD}", whole)
 
     def iterations(self) -> list[int]:
-        """The iterations of all boundaries, the newest first."""
+        """The iterations of all boundaries that were saved to the end, the newest first."""
+        return [number for number in self._numbers() if (self._path(number) / _RECORD).exists()]
+
+    def delete_unfinished(self) -> None:
+        """Remove what saves have left that a crash cut short. Raises RunFolderError."""
+        for iteration in set(self._numbers()) - set(self.iterations()):
+            self.delete(iteration)
+
+    def load(self, iteration: int, most_bytes: int) -> Boundary:
+        """Read a boundary and check it.
+
+        most_bytes: what its tensors may take; a larger file is refused before it is read. Raises
+        CheckpointError, and RunFolderError where a newer program wrote it.
+        """
+        record = self._checked(iteration)
+        path = self._path(iteration) / _TENSORS
+        try:
+            size = path.stat().st_size
+            if size > most_bytes:
+                raise CheckpointError(f"checkpoint {path} is damaged: {size:,} bytes are too many")
+            content = path.read_bytes()
+            if record["tensors_sha256"] != _digest(content):
+                raise CheckpointError(f"checkpoint {path} is damaged")
+            return Boundary(iteration, load(content), record["record"])
+        except (OSError, SafetensorError, KeyError) as error:
+            raise CheckpointError(f"checkpoint {path} cannot be read: {error}") from error
+
+    def record(self, iteration: int) -> dict[str, Any]:
+        """A boundary's record alone. Raises as `load` does."""
+        record: dict[str, Any] = self._checked(iteration)["record"]
+        return record
+
+    def delete(self, iteration: int) -> None:
+        """Remove a boundary, its record first. Raises RunFolderError."""
+        path = self._path(iteration)
+        with explained("delete", path):
+            (path / _RECORD).unlink(missing_ok=True)
+            shutil.rmtree(path)
+
+    def set_aside(self, iteration: int) -> None:
+        """Rename a damaged boundary, so that nothing is overwritten. Raises RunFolderError."""
+        self._folder.set_aside(self._path(iteration))
+
+    def _checked(self, iteration: int) -> dict[str, Any]:
+        """A record's file, known to be whole and of a version that this program reads."""
+        path = self._path(iteration) / _RECORD
+        try:
+            whole = self._folder.read_json(str(path.relative_to(self._folder.path)))
+        except RunFolderError as error:
+            raise CheckpointError(str(error)) from error
+        version, record = whole.get("schema_version"), whole.get("record")
+        if isinstance(version, int) and version > SCHEMA_VERSION:
+            raise RunFolderError(
+                f"{path}: schema_version {version} is newer than {SCHEMA_VERSION},"
+                " the newest this program knows; update the program"
+            )
+        if not isinstance(record, dict) or whole.get("record_sha256") != digest_of(record):
+            raise CheckpointError(f"checkpoint {path} is damaged")
+        return whole
+
+    def _numbers(self) -> list[int]:
+        """The iterations of all folders, the newest first."""
         if not self._folder.checkpoints.is_dir():
             return []
         names = [path.name for path in self._folder.checkpoints.iterdir() if path.is_dir()]
-        return sorted((int(name) for name in names if name.isdecimal()), reverse=True)
-
-    def load(self, iteration: int) -> Boundary:
-        """Read a boundary and check it. Raises CheckpointError."""
-        path = self._path(iteration)
-        try:
-            whole = json.loads((path / _RECORD).read_text(encoding="utf-8"))
-            if whole["schema_version"] > SCHEMA_VERSION:
-                raise CheckpointError(
-                    f"checkpoint {path} has schema_version {whole['schema_version']}, newer than "
-                    f"{SCHEMA_VERSION}: update Tutelage"
-                )
-            if whole["record_sha256"] != digest_of(whole["record"]):
-                raise CheckpointError(f"checkpoint {path / _RECORD} is damaged")
-            if whole["tensors_sha256"] != _digest((path / _TENSORS).read_bytes()):
-                raise CheckpointError(f"checkpoint {path / _TENSORS} is damaged")
-            return Boundary(iteration, load_file(str(path / _TENSORS)), dict(whole["record"]))
-        except (OSError, SafetensorError, TypeError, KeyError) as error:
-            raise CheckpointError(f"checkpoint {path} cannot be read: {error}") from error
-        except CheckpointError:
-            raise
-        except ValueError as error:
-            raise CheckpointError(f"checkpoint {path / _RECORD} is damaged: {error}") from error
-
-    def delete(self, iteration: int) -> None:
-        """Remove a boundary. Raises RunFolderError."""
-        try:
-            shutil.rmtree(self._path(iteration))
-        except OSError as error:
-            raise RunFolderError(f"cannot delete {self._path(iteration)}: {error}") from error
+        # Plain digits: Python reads others as numbers too, which name another folder.
+        return sorted((int(n) for n in names if n.isascii() and n.isdecimal()), reverse=True)
 
     def _path(self, iteration: int) -> Path:
         return self._folder.checkpoints / str(iteration)
@@ -104,6 +139,10 @@ class Checkpoints:
 def digest_of(value: Any) -> str:
     """SHA-256 of a value's canonical JSON."""
     return _digest(json.dumps(value, sort_keys=True, separators=(",", ":")).encode())
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
 
 
 def _digest(content: bytes) -> str:

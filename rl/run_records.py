@@ -15,7 +15,7 @@ from pydantic import (
 )
 
 SCHEMA_VERSION: Final = 1
-"""The version of config.json and summary.json that this program writes, and the newest it reads."""
+"""The version of summary.json that this program writes, and the newest it reads."""
 
 
 def _finite_or_none(value: float | None) -> float | None:

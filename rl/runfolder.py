@@ -16,15 +16,25 @@ import platform
 import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, Final
 
 from pydantic import ValidationError
 
+from rl.config_versions import NewerVersionError, newest_version, up_to_date
+from rl.files import (
+    RunFolderError,
+    check_entries,
+    cut_torn_line,
+    explained,
+    read_json_object,
+    replace_file,
+    set_aside,
+    sync,
+)
 from rl.run_records import (
     SCHEMA_VERSION,
     LlmUse,
@@ -50,6 +60,9 @@ __all__ = [
     "list_runs",
 ]
 
+_LINE_LIMIT: Final = 1 << 16
+"""Bytes of the longest row of metrics.jsonl that is read."""
+
 _PACKAGES: Final = (
     "torch",
     "numpy",
@@ -59,10 +72,6 @@ _PACKAGES: Final = (
     "langgraph",
     "openai",
 )
-
-
-class RunFolderError(ValueError):
-    """A run folder that cannot be made, read or written; the message is one line."""
 
 
 class RunFolder:
@@ -80,7 +89,7 @@ class RunFolder:
     def create(cls, path: Path) -> RunFolder:
         """Make the folder, its parents too. It may exist if it is empty."""
         folder = cls(path)
-        with _explained("make the run folder", path):
+        with explained("make the run folder", path):
             path.mkdir(parents=True, exist_ok=True)
             if any(path.iterdir()):
                 raise RunFolderError(
@@ -96,9 +105,15 @@ class RunFolder:
         folder = cls(path)
         if not path.is_dir():
             raise RunFolderError(f"{path}: there is no such run folder")
+        folder.check()
         if not folder.config.is_file():
             raise RunFolderError(f"{path} is not a run folder: it has no {folder.config.name}")
         return folder
+
+    def check(self) -> None:
+        """See that none of the run's files is a link or a pipe: the folder may be a stranger's."""
+        own = (self.config, self.metrics, self.trace, self.checkpoints, self.student, self.summary)
+        check_entries(self.path, tuple(path.name for path in own))
 
     @property
     def config(self) -> Path:
@@ -137,17 +152,17 @@ class RunFolder:
         through, but for OSError, and the old file stays.
         """
         target = self.path / name
-        temporary = target.with_name(f".{target.name}.tmp")
-        with _explained("write", target):
-            _make_folder(target.parent)
-            temporary.unlink(missing_ok=True)
-            try:
-                writer(temporary)
-                _sync(temporary)
-                temporary.replace(target)
-            finally:
-                temporary.unlink(missing_ok=True)
-            _sync(target.parent)
+        with explained("write", target):
+            if not target.parent.is_dir():
+                # Not its parents: a run folder that was deleted or moved must not come back.
+                target.parent.mkdir()
+                sync(target.parent.parent)
+            replace_file(target, writer)
+
+    def set_aside(self, path: Path) -> str:
+        """Rename what is damaged, so that nothing is overwritten; returns a line that says so."""
+        with explained("rename", path):
+            return f"{path} is damaged; kept as {set_aside(path).name}"
 
     def write_json(self, name: str, value: Mapping[str, Any]) -> None:
         """Replace a JSON file. Raises ValueError or TypeError for what JSON cannot hold."""
@@ -156,26 +171,22 @@ class RunFolder:
 
     def read_json(self, name: str) -> dict[str, Any]:
         """A JSON file that `write_json` wrote."""
-        path = self.path / name
-        with _explained("read", path):
-            try:
-                value = json.loads(path.read_bytes())
-            except ValueError as error:
-                raise RunFolderError(f"{path} is damaged: {error}") from error
-        if not isinstance(value, dict):
-            raise RunFolderError(f"{path} is damaged: it holds no JSON object")
-        return value
+        return read_json_object(self.path / name)
 
     def write_config(self, config: Mapping[str, Any]) -> None:
         """Write config.json with `schema_version` and `versions` added to it."""
-        stamp = {"schema_version": SCHEMA_VERSION, "versions": package_versions()}
+        stamp = {"schema_version": newest_version(), "versions": package_versions()}
         self.write_json(self.config.name, {**config, **stamp})
 
     def read_config(self) -> dict[str, Any]:
-        """config.json as written, `schema_version` and `versions` included."""
+        """config.json, brought up to date; `schema_version` and `versions` are included."""
         config = self.read_json(self.config.name)
-        _check_version(self.config, config)
-        return config
+        try:
+            return up_to_date(config)
+        except NewerVersionError as error:
+            raise RunFolderError(f"{self.config}: {error}") from error
+        except ValueError as error:
+            raise RunFolderError(f"{self.config} is damaged: {error}") from error
 
     def write_summary(self, summary: Summary | Mapping[str, Any]) -> None:
         """Write summary.json. Raises pydantic.ValidationError for what is not its shape."""
@@ -195,37 +206,56 @@ class RunFolder:
     def append_metrics(self, row: MetricsRow | Mapping[str, Any]) -> None:
         """Add an iteration's row. Raises pydantic.ValidationError for what is not its shape."""
         line = MetricsRow.model_validate(row).model_dump_json() + "\n"
-        with _explained("write", self.metrics), self.metrics.open("ab+") as file:
-            _cut_torn_line(file)
+        with explained("write", self.metrics), self.metrics.open("ab+") as file:
+            cut_torn_line(file)
             file.write(line.encode())
 
     def read_metrics(self) -> list[MetricsRow]:
         """The rows so far. A last line that a crash tore is skipped."""
-        return [row for _, row in self._metrics_lines()]
-
-    def cut_metrics(self, last_iteration: int) -> None:
-        """Remove the rows beyond an iteration; for a resume."""
-        kept = [line for line, row in self._metrics_lines() if row.iteration <= last_iteration]
-        self.write_atomic(
-            self.metrics.name, lambda path: _write_text(path, "".join(f"{x}\n" for x in kept))
-        )
-
-    def _metrics_lines(self) -> Iterator[tuple[str, MetricsRow]]:
-        if not self.metrics.exists():
-            return
-        with _explained("read", self.metrics):
-            *lines, _torn = self.metrics.read_bytes().split(b"\n")
-        for number, line in enumerate(lines, start=1):
+        rows = []
+        for number, line in enumerate(self._metrics_lines(), start=1):
             try:
-                yield line.decode(), MetricsRow.model_validate_json(line)
-            except ValidationError as error:
-                raise RunFolderError(
-                    f"{self.metrics}, line {number} is damaged: {_first_problem(error)}"
-                ) from error
-            except UnicodeDecodeError as error:
-                raise RunFolderError(
-                    f"{self.metrics}, line {number} is damaged: {error}"
-                ) from error
+                rows.append(_row_of(line))
+            except ValueError as error:
+                problem = f"{self.metrics}, line {number} is damaged: {error}"
+                raise RunFolderError(problem) from error
+        return rows
+
+    def sync_metrics(self) -> None:
+        """Wait until the rows so far are on the disk."""
+        with explained("write", self.metrics):
+            sync(self.metrics)
+
+    def cut_metrics(self, last_iteration: int) -> str | None:
+        """Remove the rows beyond an iteration; for a resume.
+
+        A file with damaged lines is set aside, and the rows that can be read are kept; returns a
+        line that says so.
+        """
+        problem = None
+        kept: list[bytes] = []
+        for line in self._metrics_lines():
+            try:
+                row = _row_of(line)
+            except ValueError as error:
+                problem = problem or str(error)
+            else:
+                kept += [line] if row.iteration <= last_iteration else []
+        if problem is not None:
+            problem = f"{self.set_aside(self.metrics)} ({problem}); its other rows go on"
+        content = b"".join(line + b"\n" for line in kept)
+        self.write_atomic(self.metrics.name, lambda path: _write_bytes(path, content))
+        return problem
+
+    def _metrics_lines(self) -> Iterator[bytes]:
+        """The lines that are whole; one that is too long for a row comes in pieces of no use."""
+        with explained("read", self.metrics):
+            if not self.metrics.exists():
+                return
+            with self.metrics.open("rb") as file:
+                while line := file.readline(_LINE_LIMIT):
+                    if line.endswith(b"\n") or len(line) == _LINE_LIMIT:
+                        yield line.removesuffix(b"\n")
 
 
 @dataclass(frozen=True)
@@ -278,6 +308,7 @@ def _version(package: str) -> str | None:
 def _entry(folder: RunFolder) -> RunEntry:
     config = summary = problem = None
     try:
+        folder.check()
         config = folder.read_config()
         summary = folder.read_summary()
     except RunFolderError as error:
@@ -302,41 +333,17 @@ def _first_problem(error: ValidationError) -> str:
     return f"{place}: {problem['msg']}" if place else problem["msg"]
 
 
-def _cut_torn_line(file: BinaryIO) -> None:
-    """Remove what follows the last line end: a write that a crash tore."""
-    size = file.seek(0, os.SEEK_END)
-    if size == 0:
-        return
-    file.seek(size - 1)
-    if file.read(1) != b"\n":
-        file.seek(0)
-        file.truncate(file.read().rfind(b"\n") + 1)
+def _row_of(line: bytes) -> MetricsRow:
+    """A line's row. Raises ValueError, in one line."""
+    try:
+        return MetricsRow.model_validate_json(line)
+    except ValidationError as error:
+        raise ValueError(_first_problem(error)) from error
 
 
 def _write_text(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8", newline="\n")
 
 
-def _make_folder(path: Path) -> None:
-    """Make a folder if it is missing, so that it survives a power failure."""
-    if not path.is_dir():
-        path.mkdir(parents=True, exist_ok=True)
-        _sync(path.parent)
-
-
-def _sync(path: Path) -> None:
-    """Wait until a file's content, or a folder's list of names, is on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
-def _explained(action: str, path: Path) -> Iterator[None]:
-    """Turns the system's errors into one line."""
-    try:
-        yield
-    except OSError as error:
-        raise RunFolderError(f"cannot {action} {path}: {error.strerror or error}") from error
+def _write_bytes(path: Path, content: bytes) -> None:
+    path.write_bytes(content)

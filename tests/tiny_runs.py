@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,7 +103,7 @@ def tiny_arguments(folder: Path) -> list[str]:
     return arguments
 
 
-def environment(**variables: str) -> dict[str, str]:
+def environment(variables: Mapping[str, str]) -> dict[str, str]:
     """The variables of a plain terminal-less process, without anybody's keys or colours."""
     unwanted = ("FORCE_COLOR", "NO_COLOR", "COLUMNS", "TTY_COMPATIBLE", "TTY_INTERACTIVE")
     kept = {
@@ -114,15 +115,40 @@ def environment(**variables: str) -> dict[str, str]:
 
 
 def cli(
-    *arguments: str | Path, cwd: Path | None = None, **variables: str
+    *arguments: str | Path, cwd: Path = ROOT, variables: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[bytes]:
     """Run the command line in a process of its own to its end."""
     return subprocess.run(
         [sys.executable, str(CLI), *map(str, arguments)],
         capture_output=True,
         check=False,
-        cwd=cwd or ROOT,
-        env=environment(**variables),
+        cwd=cwd,
+        env=environment(variables or {}),
         stdin=subprocess.DEVNULL,
         timeout=120,
     )
+
+
+def start_cli(
+    *arguments: str | Path, cwd: Path = ROOT, variables: Mapping[str, str] | None = None
+) -> subprocess.Popen[bytes]:
+    """Start the command line in a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, str(CLI), *map(str, arguments)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=cwd,
+        env=environment(variables or {}),
+    )
+
+
+def wait_for(
+    condition: Callable[[], bool], process: subprocess.Popen[bytes], limit_s: float = 100.0
+) -> None:
+    """Wait until something is true. Raises AssertionError where the process ends before."""
+    deadline = time.monotonic() + limit_s
+    while not condition():
+        assert process.poll() is None, "the process ended before anything happened"
+        assert time.monotonic() < deadline, f"nothing happened within {limit_s} s"
+        time.sleep(0.05)

@@ -22,7 +22,13 @@ def show(config: RunConfig, as_json: bool) -> None:
         }
         for key, allowed, default, sentence in describe_fields()
     ]
-    listings.print_rows(console(), rows, as_json)
+    columns = {
+        "field": "field",
+        "value": "value",
+        "allowed": "allowed",
+        "what it does": "what it does",
+    }
+    listings.print_rows(console(), rows, as_json, columns)
 
 
 def _value(config: RunConfig, key: str) -> Any:

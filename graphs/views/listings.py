@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final, Literal
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -13,16 +14,27 @@ from graphs.views.text import print_json, safe
 from rl.runfolder import RunEntry
 
 
-def print_rows(console: Console, rows: Sequence[Mapping[str, Any]], as_json: bool) -> None:
-    """Rows of the same fields: as JSON, or as a table whose every cell is untrusted text."""
+def print_rows(
+    console: Console,
+    rows: Sequence[Mapping[str, Any]],
+    as_json: bool,
+    columns: Mapping[str, str] | None = None,
+) -> None:
+    """Rows of the same fields: as JSON, or as a table whose every cell is untrusted text.
+
+    columns: headings and the fields under them, where the table is to show only some.
+    """
     if as_json:
         print_json(list(rows))
         return
-    table = Table()
-    for name in rows[0] if rows else ("nothing here",):
-        table.add_column(name, overflow="fold")
+    shown = columns or {name.replace("_", " "): name for name in (rows[0] if rows else {})}
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1), collapse_padding=True)
+    for heading, field in shown.items():
+        number = isinstance(rows[0][field], int | float) and not isinstance(rows[0][field], bool)
+        justify: Literal["left", "right"] = "right" if number else "left"
+        table.add_column(heading, overflow="fold", no_wrap=number, justify=justify)
     for row in rows:
-        table.add_row(*(safe(_cell(value)) for value in row.values()))
+        table.add_row(*(safe(_cell(row[field])) for field in shown.values()))
     console.print(table)
 
 
@@ -31,7 +43,23 @@ def _cell(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, int):
         return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:g}"
     return "–" if value is None else str(value)  # noqa: RUF001 - a dash for people
+
+
+RUN_COLUMNS: Final = {
+    "run": "run",
+    "env": "env",
+    "teacher": "provider",
+    "seed": "seed",
+    "status": "status",
+    "steps": "env_steps",
+    "success": "success_rate",
+    "95 % at": "steps_to_95",
+    "calls": "llm_calls",
+}
+"""What `runs list` shows to people, of the fields of `run_row`."""
 
 
 def graph_shape(name: str) -> dict[str, Any]:

@@ -1,0 +1,20 @@
+"""Options and arguments that several commands take."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+Run = Annotated[Path, typer.Argument(help="A run folder.")]
+ConfigFile = Annotated[Path | None, typer.Option("--config", help="TOML or JSON file of fields.")]
+Assignments = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Any config field; see `config show`."),
+]
+Prompts = Annotated[Path | None, typer.Option(help="Folder of your own prompt templates.")]
+Provider = Annotated[str | None, typer.Option(help="The teacher: offline, openai:MODEL, …")]
+Env = Annotated[str | None, typer.Option(help="The task; see `envs list`.")]
+Seed = Annotated[int | None, typer.Option(help="Seed of everything random.")]

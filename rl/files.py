@@ -1,0 +1,127 @@
+"""The files of a run folder: written as a whole, looked at before they are opened, never lost.
+
+What is damaged is renamed and kept (`set_aside`); what could lead out of the folder, or could be
+larger than it should be, is refused before it is read (`check_entries`, `read_json_object`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+JSON_LIMIT: Final = 1 << 28
+"""Bytes of the largest JSON file that is read."""
+
+_SQLITE_SIDE_FILES: Final = ("-wal", "-shm", "-journal")
+
+
+class RunFolderError(ValueError):
+    """A run folder that cannot be made, read or written; the message is one line."""
+
+
+@contextmanager
+def explained(action: str, path: Path) -> Iterator[None]:
+    """Turns the system's errors into one line, a RunFolderError."""
+    try:
+        yield
+    except OSError as error:
+        raise RunFolderError(f"cannot {action} {path}: {error.strerror or error}") from error
+
+
+def replace_file(target: Path, writer: Callable[[Path], None]) -> None:
+    """Write a file so that a crash leaves the old one or the new one. Raises OSError.
+
+    writer: fills the temporary file that it is given the path of; its errors pass through.
+    """
+    temporary = target.with_name(f".{target.name}.tmp")
+    temporary.unlink(missing_ok=True)
+    try:
+        writer(temporary)
+        sync(temporary)
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+    sync(target.parent)
+
+
+def sync(path: Path) -> None:
+    """Wait until a file's content, or a folder's list of names, is on the disk. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a damaged file or folder to `NAME.damaged-1`, `-2`, ...; returns its new path.
+
+    What SQLite keeps beside a file goes along: it would be applied to the file's successor.
+    Raises OSError.
+    """
+    number = 1
+    while os.path.lexists(aside := path.with_name(f"{path.name}.damaged-{number}")):
+        number += 1
+    for ending in _SQLITE_SIDE_FILES:
+        beside = path.with_name(f"{path.name}{ending}")
+        if os.path.lexists(beside):
+            beside.rename(aside.with_name(f"{aside.name}{ending}"))
+    path.rename(aside)
+    return aside
+
+
+def check_entries(folder: Path, names: tuple[str, ...]) -> None:
+    """See that what a run folder's own names stand for lies in it. Raises RunFolderError.
+
+    A link could lead to any file of whoever opens a stranger's run, and a pipe would hang. The
+    folder itself may be a link, and so may files that the run has nothing to do with.
+    """
+    with explained("read", folder):
+        for entry in os.scandir(folder):
+            if entry.name.startswith((".", *names)):
+                _check_plain(Path(entry.path))
+
+
+def _check_plain(path: Path) -> None:
+    """A plain file, or a folder of plain files and folders."""
+    mode = path.lstat().st_mode
+    if stat.S_ISDIR(mode):
+        for entry in os.scandir(path):
+            _check_plain(Path(entry.path))
+    elif not stat.S_ISREG(mode):
+        kind = "a symbolic link" if stat.S_ISLNK(mode) else "no plain file"
+        raise RunFolderError(f"cannot read {path}: it is {kind}; a run's files lie in its folder")
+
+
+def read_json_object(path: Path) -> dict[str, Any]:
+    """A file's JSON object. Raises RunFolderError where it holds none, or is absurdly large."""
+    with explained("read", path):
+        size = path.stat().st_size
+        if size > JSON_LIMIT:
+            raise RunFolderError(f"{path} is damaged: {size:,} bytes are no JSON of a run")
+        content = path.read_bytes()
+    try:
+        value = json.loads(content)
+    except RecursionError:
+        raise RunFolderError(f"{path} is damaged: its JSON is nested too deeply") from None
+    except ValueError as error:
+        raise RunFolderError(f"{path} is damaged: {error}") from error
+    if not isinstance(value, dict):
+        raise RunFolderError(f"{path} is damaged: it holds no JSON object")
+    return value
+
+
+def cut_torn_line(file: BinaryIO) -> None:
+    """Remove what follows the last line end: a write that a crash tore."""
+    size = file.seek(0, os.SEEK_END)
+    if size == 0:
+        return
+    file.seek(size - 1)
+    if file.read(1) != b"\n":
+        file.seek(0)
+        file.truncate(file.read().rfind(b"\n") + 1)
