@@ -61,12 +61,13 @@ def main() -> None:
     sys.path.append(str(Path.cwd()))
     try:
         app()
-    except ValueError as error:
-        from graphs.errors import USER_ERRORS
+    except Exception as error:
+        from graphs.errors import one_line
 
-        if not isinstance(error, USER_ERRORS):
+        line = one_line(error)
+        if line is None:
             raise
-        sys.exit(_complain(str(error)))
+        sys.exit(_complain(line))
 
 
 if __name__ == "__main__":

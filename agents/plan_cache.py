@@ -3,7 +3,8 @@
 With the advice it keeps the conversation behind it, for the trace of a run that replays it. One
 SQLite file for all runs, a LangGraph store inside. Losing it costs money, not correctness: so
 a damaged file is set aside, a value that cannot be read is a miss, and a file that is locked for
-too long is passed over.
+too long, or has no room left, is passed over. A file that is another program's is left alone: a
+stranger's configuration may name any.
 """
 
 from __future__ import annotations
@@ -11,11 +12,8 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import sqlite3
-import tempfile
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -31,10 +29,22 @@ from platformdirs import user_cache_path
 from pydantic import TypeAdapter
 
 from agents.calls import Exchange
+from agents.plan_file import SUFFIX, CacheError, CacheFullError, is_full, open_store
 from rl.advice import Advice
+from rl.files import is_damage, set_aside
 from rl.trace_records import json_writer
 
 logger = logging.getLogger(__name__)
+
+__all__ = [
+    "CacheEntry",
+    "CacheError",
+    "CacheFullError",
+    "PlanCache",
+    "cache_key",
+    "default_cache_path",
+    "now",
+]
 
 KEY_VERSION: Final = 1
 """Raise it when stored advice changes its meaning: old entries are then never found."""
@@ -42,16 +52,11 @@ KEY_VERSION: Final = 1
 _NAMESPACE: Final = ("plans",)
 _BATCH: Final = 500
 """Keys in one statement: SQLite bounds its variables."""
-_DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _ALL: Final = 2**31 - 1
 _CALLS: Final = TypeAdapter(tuple[Exchange, ...])
 
 Result = TypeVar("Result")
 Item = TypeVar("Item")
-
-
-class CacheError(ValueError):
-    """The cache's file cannot be used. The message is one line."""
 
 
 @dataclass(frozen=True)
@@ -136,20 +141,25 @@ def cache_key(
 class PlanCache:
     """The cache in one file; may be used by many threads, and by many processes at once.
 
-    busy_s: how long to wait while another process writes. warnings: what went wrong so far, a
-    line each; it goes to the log as well. Raises CacheError where the file cannot be used at all.
+    busy_s: how long to wait while another process writes. on_warning: told what went wrong, a
+    line each and the same line once; the log, unless given. warnings: those lines so far. Raises
+    CacheError where the file cannot be used at all, CacheFullError where there is no room for it.
     """
 
-    def __init__(self, path: Path, busy_s: float = 10.0) -> None:
+    def __init__(
+        self, path: Path, busy_s: float = 10.0, on_warning: Callable[[str], None] = logger.warning
+    ) -> None:
         self.path = path
         self._busy_s = busy_s
+        self._on_warning = on_warning
         self.warnings: list[str] = []
         self._lock = threading.RLock()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._store = self._opened()
         except (OSError, sqlite3.Error) as error:
-            raise CacheError(f"plan cache {path} cannot be used: {error}") from error
+            kind = CacheFullError if is_full(error) else CacheError
+            raise kind(f"plan cache {path} cannot be used: {error}") from error
 
     def get_many(self, keys: Iterable[str]) -> dict[str, CacheEntry]:
         """The entries of those keys that have one."""
@@ -225,7 +235,7 @@ class PlanCache:
 
     def _recovered(self, fault: sqlite3.Error) -> bool:
         """Whether trying again may help: the file was damaged and there is a new one now."""
-        if not _is_damage(fault):
+        if not is_damage(fault):
             if self._store.conn.in_transaction:
                 self._store.conn.rollback()
             self._warn(f"plan cache {self.path}: {fault}; going on without it")
@@ -237,82 +247,33 @@ class PlanCache:
 
     def _opened(self) -> SqliteStore:
         """The store in the file, which is made where there is none, and renewed if damaged."""
-        if not self.path.exists():
-            self._create()
-        store = _connect(self.path, self._busy_s)
         try:
-            store.setup()
+            return open_store(self.path, self._busy_s)
         except sqlite3.Error as error:
-            store.conn.close()
-            if not _is_damage(error):
+            if not is_damage(error):
                 raise
             self._set_aside()
-            self._create()
-            store = _connect(self.path, self._busy_s)
-            store.setup()
-        return store
-
-    def _create(self) -> None:
-        """A new file, complete before it gets its name: another run may be starting too."""
-        handle, name = tempfile.mkstemp(dir=self.path.parent, prefix=f".{self.path.name}-")
-        os.close(handle)
-        fresh = Path(name)
-        try:
-            store = _connect(fresh, self._busy_s)
-            store.setup()
-            store.conn.close()
-            _name_unless_taken(fresh, self.path)
-        finally:
-            fresh.unlink(missing_ok=True)
+            return open_store(self.path, self._busy_s)
 
     def _set_aside(self) -> None:
-        """Rename the file, and the journal that SQLite would otherwise apply to its successor."""
-        aside = self.path.with_name(f"{self.path.name}.damaged-{time.time_ns()}")
-        journal = self.path.with_name(f"{self.path.name}-journal")
-        if journal.exists():
-            journal.replace(aside.with_name(f"{aside.name}-journal"))
-        self.path.replace(aside)
+        """Rename the file. Raises CacheError for one that may be anything else."""
+        if self.path.suffix != SUFFIX:
+            raise CacheError(
+                f"{self.path} is no plan cache, and is left as it is: a name that does not end in"
+                f" {SUFFIX} may be any file's"
+            )
+        aside = set_aside(self.path)
         self._warn(f"plan cache {self.path} is damaged; kept as {aside.name}, starting a new one")
 
     def _warn(self, line: str) -> None:
-        self.warnings.append(line)
-        logger.warning("%s", line)
-
-
-def _connect(path: Path, busy_s: float) -> SqliteStore:
-    connection = sqlite3.connect(
-        path, timeout=busy_s, check_same_thread=False, isolation_level=None
-    )
-    return SqliteStore(connection, deserializer=_loads)
-
-
-def _loads(content: Any) -> dict[str, Any]:
-    """A stored value; an empty one where it is not what was stored."""
-    try:
-        value = json.loads(content)
-    except (TypeError, ValueError, RecursionError):
-        return {}
-    return value if isinstance(value, dict) else {}
-
-
-def _name_unless_taken(fresh: Path, path: Path) -> None:
-    """Give a file its name, unless another process was faster."""
-    try:
-        path.hardlink_to(fresh)
-    except FileExistsError:
-        return
-    except OSError:  # a file system without hard links
-        fresh.replace(path)
+        if line not in self.warnings:
+            self.warnings.append(line)
+            self._on_warning(line)
 
 
 def _is_misuse(error: sqlite3.Error) -> bool:
     """A fault of the caller's, such as using a closed cache."""
     return isinstance(error, sqlite3.ProgrammingError)
-
-
-def _is_damage(error: sqlite3.Error) -> bool:
-    """By the primary code: the extended ones keep it in their low byte."""
-    return (getattr(error, "sqlite_errorcode", 0) & 0xFF) in _DAMAGED
 
 
 def _batches(items: Sequence[Item]) -> Iterator[Sequence[Item]]:

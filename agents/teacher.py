@@ -14,6 +14,8 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any, Final
 
+from pydantic import TypeAdapter
+
 from agents.asking import WAYS, Way, messages_for, schemas_for
 from agents.budget import Budget
 from agents.calls import Call, PlannerAnswer
@@ -49,6 +51,9 @@ class Counters:
     completion_tokens: int = 0
     failures: dict[str, int] = field(default_factory=dict)
     fallbacks: int = 0
+
+
+_COUNTERS: Final = TypeAdapter(Counters)
 
 
 @dataclass
@@ -133,12 +138,17 @@ class Teacher:
         }
 
     def restore(self, record: Mapping[str, Any]) -> None:
-        """Go on counting, spending and resting from a snapshot. Raises KeyError or TypeError."""
-        counted = self.counters = Counters(**record["counters"])
+        """Go on counting, spending and resting from a snapshot.
+
+        Raises AttributeError, KeyError, TypeError or ValueError for anything else, with nothing
+        changed.
+        """
+        counted = _COUNTERS.validate_python(record["counters"])
+        rests = {int(s): _Rest.from_json(rest) for s, rest in record["rests"].items()}
+        provider_rest = _Rest.from_json(record["provider_rest"])
         self._budget.start_from(counted.calls, counted.prompt_tokens, counted.completion_tokens)
-        for signature, rest in record["rests"].items():
-            self._rests[int(signature)] = _Rest.from_json(rest)
-        self._provider_rest = _Rest.from_json(record["provider_rest"])
+        self.counters, self._provider_rest = counted, provider_rest
+        self._rests.update(rests)
 
     def lookup(self, signatures: Iterable[int]) -> list[PlannerAnswer]:
         """The answers that the cache holds, in the order of their signatures. Raises PromptError.

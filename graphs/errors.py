@@ -6,6 +6,7 @@ from typing import Final
 
 from agents.plan_cache import CacheError
 from agents.providers import ProviderError
+from graphs.conditions import RunStoppedError, machine_trouble
 from graphs.config import ConfigError
 from graphs.registry import UnknownGraphError
 from graphs.views.traces import UnknownSituationError
@@ -25,9 +26,15 @@ USER_ERRORS: Final = (
     ProviderError,
     ReplayError,
     RunFolderError,
+    RunStoppedError,
     StudentError,
     TraceError,
     UnknownGraphError,
     UnknownSituationError,
     UnknownTaskError,
 )
+
+
+def one_line(error: Exception) -> str | None:
+    """What to tell people of an error; None for a fault of the program, to be shown in full."""
+    return str(error) if isinstance(error, USER_ERRORS) else machine_trouble(error)

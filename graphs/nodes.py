@@ -12,12 +12,12 @@ from agents.calls import PlannerAnswer
 from agents.teacher import Teacher
 from graphs.context import RunContext
 from graphs.events import Evaluating, IterationDone
+from graphs.recording import trace_answers, trace_texts, trace_visits
 from graphs.saving import save_boundary
 from graphs.state import PlanRows, TeachState, known_advice
-from rl.advice import Labels, agreement, label
+from rl.advice import label
 from rl.evaluation import Evaluation, evaluate
-from rl.rollout import Passage, Rollout
-from rl.trace import AdviceRecord, EventRecord, ExampleRecord, VisitRecord
+from rl.trace import EventRecord
 from rl.weaning import teacher_weight
 
 Update = dict[str, Any]
@@ -30,8 +30,10 @@ def collect(state: TeachState, runtime: Runtime[RunContext]) -> Update:
     """The student acts alone for one rollout; the situations that it met are noted."""
     context = runtime.context
     with context.timers.phase("collect"):
-        rollout = context.collector.collect()
+        rollout = context.collector.collect(context.leave_if_late)
         situations = np.unique(rollout.signatures).tolist()
+    with context.timers.phase("record"):
+        trace_texts(context, situations)
     return {
         "iteration": state["iteration"] + 1,
         "env_steps": state["env_steps"] + rollout.size,
@@ -48,8 +50,7 @@ def cache(state: TeachState, runtime: Runtime[RunContext]) -> Update:
     unknown = [s for s in state["situations"] if str(s) not in state["advice"]]
     with context.timers.phase("advice"):
         answers = _teacher(context).lookup(unknown)
-    _trace_texts(context, unknown)
-    _trace_answers(context, state, answers)
+    trace_answers(context, state, answers)
     rows = _rows(answers)
     return {
         "advice": state["advice"] | rows,
@@ -70,7 +71,7 @@ def planner(state: TeachState, runtime: Runtime[RunContext]) -> Update:
         # Not later again: a server that hangs would hold up every iteration until it answers.
         at_the_start = state["iteration"] == 1 and not state["advice"]
         answers = _harvest(context, teacher, at_the_start)
-    _trace_answers(context, state, answers)
+    trace_answers(context, state, answers)
     rows = _rows(answers)
     waiting = set(teacher.pending)
     return {
@@ -85,7 +86,7 @@ def fallback(state: TeachState, runtime: Runtime[RunContext]) -> Update:
     fresh = [s for s in state["unsettled"] if str(s) not in state["stand_ins"]]
     with context.timers.phase("advice"):
         answers = _teacher(context).settle(fresh)
-    _trace_answers(context, state, answers)
+    trace_answers(context, state, answers)
     return {"stand_ins": state["stand_ins"] | _rows(answers)}
 
 
@@ -104,7 +105,7 @@ def learner(state: TeachState, runtime: Runtime[RunContext]) -> Update:
         progress = state["env_steps"] / context.steps
         done = context.ppo.update(rollout, labels, state["teacher_weight"], progress)
     with context.timers.phase("record"):
-        agreed = _trace_visits(context, state, rollout, labels)
+        agreed = trace_visits(context, state, rollout, labels)
     return {
         "train_success": context.collector.log.success,
         "report": {
@@ -218,6 +219,7 @@ def _evaluation_update(state: TeachState, runtime: Runtime[RunContext]) -> Updat
             settings.episodes,
             context.config.seed,
             on_progress=lambda done: runtime.stream_writer(Evaluating(done, settings.episodes)),
+            on_step=context.leave_if_late,
         )
     return {
         "report": _evaluation_figures(result),
@@ -260,77 +262,3 @@ def _write_row(
     with context.timers.phase("record"):
         context.folder.append_metrics(row)
     runtime.stream_writer(IterationDone(row))
-
-
-def _trace_texts(context: RunContext, signatures: Sequence[int]) -> None:
-    context.trace.situations({s: context.task.describe(s) for s in signatures})
-
-
-def _trace_answers(
-    context: RunContext, state: TeachState, answers: Sequence[PlannerAnswer]
-) -> None:
-    """Every request with all that went in and out, the advice that came of it, every failure.
-
-    Answers from the cache bring the requests of the run that stored them.
-    """
-    step = (state["iteration"], state["env_steps"])
-    with context.timers.phase("record"):
-        context.trace.calls(call.record(*step) for answer in answers for call in answer.calls)
-        context.trace.advice(
-            AdviceRecord(*step, a.signature, a.source, a.advice.to_json())
-            for a in answers
-            if a.advice is not None
-        )
-        context.trace.events(
-            EventRecord(*step, "planner", a.failure, f"situation {a.signature}")
-            for a in answers
-            if a.failure is not None
-        )
-
-
-def _trace_visits(
-    context: RunContext, state: TeachState, rollout: Rollout, labels: Labels | None
-) -> float | None:
-    """What the rollout was in each situation; returns the agreement over all advised steps."""
-    passages = context.collector.log.take_passages()
-    if labels is None:
-        return None
-    agreed = agreement(labels, rollout.greedy.reshape(-1))
-    situations, which = np.unique(rollout.signatures.reshape(-1), return_inverse=True)
-    visits = np.bincount(which)
-    mass = np.bincount(which, labels.mass)
-    advised = np.bincount(which, labels.mass > 0)
-    agreements = np.bincount(which, agreed)
-    context.trace.visits(
-        VisitRecord(
-            state["iteration"],
-            int(signature),
-            int(visits[i]),
-            float(mass[i] / visits[i]),
-            float(agreements[i] / advised[i]) if advised[i] else None,
-            passages.get(int(signature), Passage()).episodes,
-            passages.get(int(signature), Passage()).successes,
-        )
-        for i, signature in enumerate(situations)
-    )
-    _trace_examples(context, state, situations, which, rollout)
-    return float(agreed.sum() / advised.sum()) if advised.any() else None
-
-
-def _trace_examples(
-    context: RunContext,
-    state: TeachState,
-    situations: np.ndarray[Any, Any],
-    which: np.ndarray[Any, Any],
-    rollout: Rollout,
-) -> None:
-    """A state of each situation that has too few drawn so far."""
-    states = context.collector.states()
-    for i, signature in enumerate(situations):
-        if context.trace.wants_example(int(signature)):
-            row = int(np.flatnonzero(which == i)[0])
-            picture = context.task.picture(states, row)
-            env = row % rollout.actions.shape[1]
-            context.trace.examples(
-                [ExampleRecord(state["iteration"], int(signature), env, picture)]
-            )

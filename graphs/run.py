@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from threading import Event as StopSignal
 from typing import Any, Final
 
-# A run must not phone home by itself, and LangGraph reads its own switch when it is imported.
-os.environ.setdefault("LANGSMITH_TRACING", "false")
-os.environ.setdefault("LANGGRAPH_STRICT_MSGPACK", "true")
-
+from agents.providers import keep_tracing_private
+from graphs.conditions import stopped
 from graphs.config import RunConfig, validated
-from graphs.context import RunContext
+from graphs.context import RunContext, StopAskedError
 from graphs.events import Evaluating, Event, Notice, RunEnded, RunStarted
 from graphs.registry import build_graph
 from graphs.saving import delete_old_boundaries, restore_newest
-from graphs.setup import Parts, open_context
+from graphs.setup import Parts, open_context, renew_learner, renew_records
 from graphs.state import TeachState, first_state
+from graphs.strangers import check_imports
 from rl.evaluation import Evaluation, evaluate
 from rl.runfolder import (
     LlmUse,
@@ -51,7 +50,7 @@ def run(
     on_event: told of everything that a watcher may want to see. stop: ends the run at the next
     iteration's end when set. import_s: seconds that the caller spent importing, for the record.
     Raises one of `graphs.errors.USER_ERRORS` where the configuration cannot be used, before the
-    run folder is made.
+    run folder is made, and RunStoppedError where the machine does not let the run go on.
     """
     parts = Parts(config)
     where = config.run_dir or default_run_dir(config.graph, config.env, config.seed, datetime.now())
@@ -70,7 +69,8 @@ def resume(
 ) -> Summary:
     """Go on with a run that stopped, from its newest boundary, to the numbers it would have had.
 
-    Arguments as in `run`. Raises RunFolderError where there is nothing to go on with.
+    Arguments as in `run`. Raises as `run` does, and RunFolderError where there is nothing to go on
+    with, or where the folder holds what no run of this program has left there.
     """
     folder = RunFolder.open(path)
     summary = folder.read_summary()
@@ -78,6 +78,7 @@ def resume(
         raise RunFolderError(f"{path} is finished: there is nothing to resume")
     stored = {k: v for k, v in folder.read_config().items() if k not in _FOLDERS_OWN}
     config = validated({**stored, "run_dir": str(path)})
+    check_imports(path, config)
     return _session(Parts(config), folder, on_event, stop, import_s)
 
 
@@ -88,24 +89,22 @@ def _session(
     stop: StopSignal | None,
     import_s: float,
 ) -> Summary:
+    keep_tracing_private()
     tell = on_event or _ignore
-    config, run_dir = parts.config, str(folder.path)
-    with ExitStack() as resources:
-        context = open_context(parts, folder, import_s, stop or StopSignal(), resources)
-        state = _starting_state(context, tell)
-        tell(
-            RunStarted(
-                run_dir,
-                parts.task.name,
-                config.provider,
-                config.graph,
-                context.steps,
-                state["env_steps"],
-            )
-        )
-        state = _drive(context, state, tell)
-        summary = _conclude(context, state, tell)
-    tell(RunEnded(run_dir, summary))
+    try:
+        with ExitStack() as resources:
+            context = open_context(parts, folder, import_s, stop or StopSignal(), tell, resources)
+            renew = partial(renew_learner, context, parts, resources)
+            state = _starting_state(context, renew, resources, tell)
+            tell(_started(context, state))
+            state = _drive(context, state, tell)
+            summary = _conclude(context, state, tell)
+    except Exception as error:
+        told = stopped(error, folder)
+        if told is None:
+            raise
+        raise told from error
+    tell(RunEnded(str(folder.path), summary))
     return summary
 
 
@@ -113,13 +112,35 @@ def _ignore(_event: Event) -> None:
     """Nobody watches."""
 
 
-def _starting_state(context: RunContext, tell: Tell) -> TeachState:
-    """The newest boundary's state, or the first one; records beyond it are cut."""
-    state, problems = restore_newest(context)
+def _started(context: RunContext, state: TeachState) -> RunStarted:
+    return RunStarted(
+        str(context.folder.path),
+        context.task.name,
+        context.config.provider,
+        context.config.graph,
+        context.steps,
+        state["env_steps"],
+    )
+
+
+def _starting_state(
+    context: RunContext, renew: Callable[[], None], resources: ExitStack, tell: Tell
+) -> TeachState:
+    """The newest boundary's state, or the first one; records beyond it are cut.
+
+    Where boundaries are lost and the run begins anew, its records up to now are kept aside.
+    """
+    state, problems = restore_newest(context, renew)
     for problem in problems:
         tell(Notice(problem))
+    if state is None and problems:
+        for kept in renew_records(context, resources):
+            tell(Notice(kept))
+        tell(Notice(f"{context.folder.path} has no saved state that can be used: it begins anew"))
     state = state or first_state(teacher_weight(context.config.weaning, 0.0))
-    context.folder.cut_metrics(state["iteration"])
+    damaged = context.folder.cut_metrics(state["iteration"])
+    if damaged is not None:
+        tell(Notice(damaged))
     context.trace.cut(state["iteration"])
     return state
 
@@ -147,11 +168,12 @@ def _invoke(graph: Any, state: TeachState, context: RunContext, tell: Tell) -> T
         stream_mode=["custom", "values"],
         durability="exit",
     )
-    for mode, item in stream:
-        if mode == "custom":
-            tell(item)
-        else:
-            state = item
+    with suppress(StopAskedError):
+        for mode, item in stream:
+            if mode == "custom":
+                tell(item)
+            else:
+                state = item
     return state
 
 
@@ -160,8 +182,10 @@ def _conclude(context: RunContext, state: TeachState, tell: Tell) -> Summary:
     with context.timers.phase("record"):
         context.folder.write_atomic(context.folder.student.name, context.student.save)
         context.trace.commit()
-    finished = state["phase"] == "finished"
-    student = _final_result(context, tell) if finished else None
+    student = None
+    if state["phase"] == "finished":
+        with suppress(StopAskedError):
+            student = _final_result(context, tell)
     summary = _summary(context, state, student)
     context.folder.write_summary(summary)
     return summary
@@ -190,6 +214,7 @@ def _final_evaluation(context: RunContext, tell: Tell, greedy: bool) -> Evaluati
             context.config.seed,
             greedy,
             on_progress=lambda done: tell(Evaluating(done, episodes)),
+            on_step=context.leave_if_late,
         )
 
 
@@ -205,7 +230,7 @@ def _summary(context: RunContext, state: TeachState, student: StudentResult | No
         env_steps=state["env_steps"],
         wall_s=wall_s,
         steps_per_s=state["env_steps"] / working_s,
-        status="finished" if state["phase"] == "finished" else "interrupted",
+        status="interrupted" if student is None else "finished",
         student=student,
         teacher=None,
         teacher_removed_at_step=state["teacher_removed_at_step"],

@@ -2,30 +2,77 @@
 
 The order of a save: tensors, record, then the graph's own checkpoint, written by LangGraph when
 its call ends. A resume takes the newest boundary that has both and fits together, so a process may
-be killed anywhere in between.
+be killed anywhere in between. What a save has left that was cut short is removed; what is damaged
+is renamed and kept. All of it may come from a stranger: it is checked before it is used.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.sqlite import SqliteSaver
 
-from graphs.state import TeachState
+from graphs.state import TeachState, checked_state
 from rl.checkpoints import KEPT, Boundary, CheckpointError, arrays_to_tensors, digest_of
+from rl.files import explained, is_damage
 from rl.replay import ReplayError
 from rl.runfolder import RunFolder, RunFolderError
+from rl.timers import PHASES
 
 if TYPE_CHECKING:
     from graphs.context import RunContext
 
 _FILE: Final = "graph.sqlite"
 _BUSY_S: Final = 10.0
+_REPLAY_BYTES: Final = 1 << 30
+"""The most that the actions of the running episodes may take in a boundary that is read."""
+
+
+class _PlainSerializer(JsonPlusSerializer):
+    """LangGraph's own, for a state of plain values: no class is looked up, no object is made."""
+
+    def __init__(self) -> None:
+        super().__init__(allowed_msgpack_modules=None)
+
+    def loads_typed(self, data: tuple[str, bytes]) -> Any:
+        """Raises ValueError for what this program does not write."""
+        if data[0] not in ("msgpack", "null", "bytes"):
+            raise ValueError(f"values of type {data[0]!r} do not belong there")
+        return super().loads_typed(data)
+
+
+class _Saver(SqliteSaver):
+    """LangGraph's own, with SQLite's errors in one line."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        connection = sqlite3.connect(path, timeout=_BUSY_S, check_same_thread=False)
+        super().__init__(connection, serde=_PlainSerializer())
+
+    @contextmanager
+    def cursor(self, transaction: bool = True) -> Iterator[sqlite3.Cursor]:
+        """Raises RunFolderError where SQLite fails, CheckpointError where the file is damaged."""
+        try:
+            with super().cursor(transaction) as cursor:
+                yield cursor
+        except sqlite3.Error as error:
+            if is_damage(error):
+                raise CheckpointError(f"{self._path} is damaged: {error}") from error
+            raise RunFolderError(f"cannot use {self._path}: {error}") from error
+
+    def check(self) -> None:
+        """Raises CheckpointError where the file's structure is not whole."""
+        with self.cursor() as cursor:
+            (found,) = cursor.execute("PRAGMA quick_check(1)").fetchone()
+        if found != "ok":
+            raise CheckpointError(f"{self._path} is damaged: {found}")
 
 
 class GraphCheckpoints:
@@ -33,18 +80,21 @@ class GraphCheckpoints:
 
     A call of the graph begins at the end of an iteration, and that names its thread. Threads that
     no boundary needs any more are deleted, so the file stays small.
+
+    problem: what was wrong with a file that was there, which is then set aside; else None. Raises
+    RunFolderError.
     """
 
     def __init__(self, folder: RunFolder) -> None:
         path = folder.checkpoints / _FILE
-        try:
+        self.problem: str | None = None
+        with explained("write", folder.checkpoints):
             folder.checkpoints.mkdir(exist_ok=True)
-            self.saver = self._open(path)
-        except sqlite3.DatabaseError:
-            self._set_aside(path)
-            self.saver = self._open(path)
-        except OSError as error:
-            raise RunFolderError(f"cannot write {folder.checkpoints}: {error.strerror}") from error
+        try:
+            self.saver = _opened(path)
+        except CheckpointError:
+            self.problem = folder.set_aside(path)
+            self.saver = _opened(path)
 
     def __enter__(self) -> Self:
         return self
@@ -66,36 +116,38 @@ class GraphCheckpoints:
         """The state that the call ended with; None where it has none. Raises CheckpointError."""
         try:
             found = self.saver.get_tuple({"configurable": {"thread_id": str(thread)}})
+        except RunFolderError:
+            raise
         except Exception as error:  # a damaged file can fail anywhere inside the serialiser
-            raise CheckpointError(f"the graph's checkpoint {thread} is damaged: {error}") from error
+            line = " ".join(str(error).split())[:200]
+            raise CheckpointError(f"the graph's checkpoint {thread} is damaged: {line}") from error
         return None if found is None else found.checkpoint["channel_values"]
 
     def keep_only(self, threads: set[int]) -> None:
         """Delete all other threads."""
-        rows = self.saver.conn.execute("SELECT DISTINCT thread_id FROM checkpoints").fetchall()
-        for (thread,) in rows:
-            if int(thread) not in threads:
-                self.saver.delete_thread(thread)
+        with self.saver.cursor() as cursor:
+            rows = cursor.execute("SELECT DISTINCT thread_id FROM checkpoints").fetchall()
+        for thread in {str(thread) for (thread,) in rows} - {str(thread) for thread in threads}:
+            self.saver.delete_thread(thread)
 
-    def _open(self, path: Path) -> SqliteSaver:
-        connection = sqlite3.connect(path, timeout=_BUSY_S, check_same_thread=False)
-        saver = SqliteSaver(connection)
-        saver.setup()
-        connection.execute("SELECT count(*) FROM checkpoints").fetchone()
-        return saver
 
-    def _set_aside(self, path: Path) -> None:
-        """Make room for a new file; nothing that was there is overwritten."""
-        number = 1
-        while (aside := path.with_name(f"{path.name}.damaged-{number}")).exists():
-            number += 1
-        path.rename(aside)
+def _opened(path: Path) -> _Saver:
+    try:
+        saver = _Saver(path)
+    except sqlite3.Error as error:
+        raise RunFolderError(f"cannot open {path}: {error}") from error
+    try:
+        saver.check()
+    except BaseException:
+        saver.conn.close()
+        raise
+    return saver
 
 
 def save_boundary(context: RunContext, state: Mapping[str, Any]) -> None:
     """Write what is needed to go on from the end of this iteration; called before the graph ends.
 
-    Raises RunFolderError.
+    Raises RunFolderError or TraceError.
     """
     arrays, collector = context.collector.snapshot()
     tensors, ppo = context.ppo.snapshot()
@@ -109,6 +161,9 @@ def save_boundary(context: RunContext, state: Mapping[str, Any]) -> None:
         "seconds": context.timers.seconds(),
         "wall_s": context.wall_s,
     }
+    # The rows up to here must not be less durable than what makes a resume skip them.
+    context.folder.sync_metrics()
+    context.trace.sync()
     context.checkpoints.save(state["iteration"], {**tensors, **arrays_to_tensors(arrays)}, record)
 
 
@@ -121,19 +176,32 @@ def delete_old_boundaries(context: RunContext) -> None:
     context.graph_checkpoints.keep_only({thread for thread in kept if thread is not None})
 
 
-def restore_newest(context: RunContext) -> tuple[TeachState | None, list[str]]:
+def restore_newest(
+    context: RunContext, renew: Callable[[], None]
+) -> tuple[TeachState | None, list[str]]:
     """Bring the context to the newest usable boundary; its state, and what was wrong with others.
 
-    None where there is no usable boundary: the run then begins anew, to the same numbers.
+    renew: gives the context a learner as at the run's start; called where a boundary turned out to
+    be of no use half way. None where there is no usable boundary: the run then begins anew, to the
+    same numbers. Raises RunFolderError.
     """
-    problems = []
+    context.checkpoints.delete_unfinished()
+    problems = [context.graph_checkpoints.problem] if context.graph_checkpoints.problem else []
     for iteration in context.checkpoints.iterations():
         try:
-            boundary = context.checkpoints.load(iteration)
+            boundary = context.checkpoints.load(iteration, _most_bytes(context))
             state = _matching_state(context, boundary)
+            if state is None and context.graph_checkpoints.problem is None:
+                # The process was killed between the two halves of a save.
+                context.checkpoints.delete(iteration)
+                continue
+            if state is None:
+                raise CheckpointError(f"the graph's checkpoint of iteration {iteration} is missing")
             _restore(context, boundary)
         except (CheckpointError, ReplayError) as error:
-            problems.append(str(error))
+            kept = context.checkpoints.set_aside(iteration)
+            problems.append(f"{error}; {kept}" if kept not in str(error) else kept)
+            renew()
         else:
             return state, problems
     return None, problems
@@ -144,31 +212,41 @@ def plain_state(state: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in state.items() if name != "until_iteration"}
 
 
+def _most_bytes(context: RunContext) -> int:
+    """The most that a boundary's tensors may take: weights, Adam's two moments, actions, names."""
+    weights: int = sum(t.numel() for t in context.student.network.state_dict().values())
+    return 3 * 4 * weights + _REPLAY_BYTES
+
+
 def _thread_of(context: RunContext, iteration: int) -> int | None:
     try:
-        return int(context.checkpoints.load(iteration).record["thread"])
-    except (CheckpointError, KeyError):
+        return int(context.checkpoints.record(iteration)["thread"])
+    except (CheckpointError, KeyError, TypeError, ValueError):
         return None
 
 
-def _matching_state(context: RunContext, boundary: Boundary) -> TeachState:
-    """The graph's state of a boundary. Raises CheckpointError where the two do not fit."""
-    found = context.graph_checkpoints.state(int(boundary.record["thread"]))
-    names = TeachState.__annotations__
-    if found is None or not set(names) <= set(found):
-        raise CheckpointError(
-            f"the graph's checkpoint of iteration {boundary.iteration} is missing"
-        )
-    state: Any = {name: found[name] for name in names}
-    if digest_of(plain_state(state)) != boundary.record["state_sha256"]:
+def _matching_state(context: RunContext, boundary: Boundary) -> TeachState | None:
+    """The graph's state of a boundary, None where there is none.
+
+    Raises CheckpointError where the two do not fit, or are no run's of this task.
+    """
+    try:
+        found = context.graph_checkpoints.state(int(boundary.record["thread"]))
+        if found is None or not set(TeachState.__annotations__) <= set(found):
+            return None
+        state = checked_state(found, context.task)
+        fits = digest_of(plain_state(state)) == boundary.record["state_sha256"]
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise _unfit(boundary, error) from error
+    if not fits or state["iteration"] != boundary.iteration:
         raise CheckpointError(
             f"the graph's checkpoint of iteration {boundary.iteration} does not fit its tensors"
         )
-    restored: TeachState = state
-    return restored
+    return state
 
 
 def _restore(context: RunContext, boundary: Boundary) -> None:
+    """Raises CheckpointError or ReplayError; the learner may then be half restored."""
     record = boundary.record
     arrays = {
         name: tensor.numpy()
@@ -178,12 +256,23 @@ def _restore(context: RunContext, boundary: Boundary) -> None:
     try:
         context.ppo.restore(boundary.tensors, record["ppo"])
         context.collector.restore(arrays, record["collector"])
+        seconds = {name.removesuffix("_s"): float(s) for name, s in record["seconds"].items()}
+        wall_s = float(record["wall_s"])
+        if not set(seconds) <= set(PHASES):
+            raise KeyError("seconds")
         if context.teacher is not None and record["teacher"] is not None:
             context.teacher.restore(record["teacher"])
-        for name, seconds in record["seconds"].items():
-            context.timers.add(name.removesuffix("_s"), seconds)
-        context.started -= float(record["wall_s"])
-    except (KeyError, TypeError, RuntimeError) as error:
-        raise CheckpointError(
-            f"checkpoint {boundary.iteration} does not fit the run's configuration: {error}"
-        ) from error
+    except ReplayError:
+        raise
+    except (AttributeError, KeyError, TypeError, RuntimeError, ValueError, OverflowError) as error:
+        raise _unfit(boundary, error) from error
+    for phase in PHASES:
+        context.timers.add(phase, seconds.get(phase, 0.0))
+    context.started -= wall_s
+
+
+def _unfit(boundary: Boundary, error: Exception) -> CheckpointError:
+    line = " ".join(str(error).split())[:200]
+    return CheckpointError(
+        f"checkpoint {boundary.iteration} does not fit the run's configuration: {line}"
+    )

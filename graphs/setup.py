@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from threading import Event
+from threading import Event as StopSignal
 from time import monotonic
 from typing import Final
 
 import torch
 from filelock import FileLock, Timeout
 
-from agents.plan_cache import PlanCache, default_cache_path
+from agents.plan_cache import CacheFullError, PlanCache, default_cache_path
 from agents.providers import ChatProvider, make_chat_model
 from agents.teacher import Teacher
 from graphs.config import ConfigError, RunConfig
 from graphs.context import RunContext
+from graphs.events import Event, Notice
 from graphs.registry import find_graph
 from graphs.saving import GraphCheckpoints
 from prompts.library import PromptError, PromptLibrary
@@ -29,7 +30,7 @@ from rl.student import Student, make_student
 from rl.task import Task
 from rl.tasks import make_task
 from rl.timers import PhaseTimers
-from rl.trace import TraceWriter
+from rl.trace import TraceDamagedError, TraceWriter
 from rl.weaning import teacher_weight
 
 _LOCK: Final = ".lock"
@@ -67,35 +68,32 @@ def checked_library(folder: Path | None) -> PromptLibrary:
 
 
 def open_context(
-    parts: Parts, folder: RunFolder, import_s: float, stop: Event, resources: ExitStack
+    parts: Parts,
+    folder: RunFolder,
+    import_s: float,
+    stop: StopSignal,
+    tell: Callable[[Event], None],
+    resources: ExitStack,
 ) -> RunContext:
     """Everything that a run holds on to; closed when `resources` are.
 
-    Raises RunFolderError where another process has the folder open.
+    Raises RunFolderError where another process has the folder open, TraceError and CacheError.
     """
     config = parts.config
     _lock(folder, resources)
     torch.set_num_threads(config.threads)
-    student = _student(parts)
-    envs = parts.task.make_envs(config.num_envs, "train", config.seed)
-    resources.callback(envs.close)
+    student, collector, ppo = _learner(parts, resources)
     timers = PhaseTimers()
     timers.add("import", import_s)
     return RunContext(
         config=config,
         task=parts.task,
         student=student,
-        collector=Collector(
-            parts.task,
-            student,
-            envs,
-            config.ppo.num_steps,
-            generator(config.seed, "actions"),
-        ),
-        ppo=PPO(student, config.ppo, generator(config.seed, "minibatches")),
-        teacher=_teacher(parts, resources),
+        collector=collector,
+        ppo=ppo,
+        teacher=_teacher(parts, tell, resources),
         folder=folder,
-        trace=resources.enter_context(TraceWriter(folder.trace)),
+        trace=resources.enter_context(_trace(folder, tell)),
         checkpoints=Checkpoints(folder),
         graph_checkpoints=resources.enter_context(GraphCheckpoints(folder)),
         timers=timers,
@@ -103,6 +101,42 @@ def open_context(
         wait=config.wait or (parts.provider is not None and parts.provider.wait_always),
         stop=stop,
         started=monotonic() - import_s,
+    )
+
+
+def renew_learner(context: RunContext, parts: Parts, resources: ExitStack) -> None:
+    """Give the context a learner as at the run's start, in the place of one half restored."""
+    context.student, context.collector, context.ppo = _learner(parts, resources)
+
+
+def renew_records(context: RunContext, resources: ExitStack) -> list[str]:
+    """Begin the records anew; what is there is set aside. Returns a line for each file."""
+    folder = context.folder
+    context.trace.close()
+    lost = "tells of what cannot be gone on with"
+    lines = [folder.set_aside(p, lost) for p in (folder.metrics, folder.trace) if p.exists()]
+    context.trace = resources.enter_context(TraceWriter(folder.trace))
+    return lines
+
+
+def _trace(folder: RunFolder, tell: Callable[[Event], None]) -> TraceWriter:
+    """The trace, a new one where there is none or a damaged one."""
+    try:
+        return TraceWriter(folder.trace)
+    except TraceDamagedError as error:
+        tell(Notice(f"{error}; {folder.set_aside(folder.trace)}, and a new one begins"))
+        return TraceWriter(folder.trace)
+
+
+def _learner(parts: Parts, resources: ExitStack) -> tuple[Student, Collector, PPO]:
+    config, student = parts.config, _student(parts)
+    envs = parts.task.make_envs(config.num_envs, "train", config.seed)
+    resources.callback(envs.close)
+    actions = generator(config.seed, "actions")
+    return (
+        student,
+        Collector(parts.task, student, envs, config.ppo.num_steps, actions),
+        PPO(student, config.ppo, generator(config.seed, "minibatches")),
     )
 
 
@@ -136,11 +170,16 @@ def _student(parts: Parts) -> Student:
     )
 
 
-def _teacher(parts: Parts, resources: ExitStack) -> Teacher | None:
+def _teacher(parts: Parts, tell: Callable[[Event], None], resources: ExitStack) -> Teacher | None:
     if parts.provider is None:
         return None
-    plan_cache = PlanCache(parts.config.cache or default_cache_path())
-    resources.callback(plan_cache.close)
-    teacher = Teacher(parts.task, parts.library, parts.provider, parts.config.teacher, plan_cache)
+    path = parts.config.cache or default_cache_path()
+    cache = None
+    try:
+        cache = PlanCache(path, on_warning=lambda line: tell(Notice(line)))
+        resources.callback(cache.close)
+    except CacheFullError as error:
+        tell(Notice(f"{error}; going on without it"))
+    teacher = Teacher(parts.task, parts.library, parts.provider, parts.config.teacher, cache)
     resources.callback(teacher.close)
     return teacher

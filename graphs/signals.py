@@ -5,24 +5,27 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from threading import Event
+from threading import Event, Thread
 from types import FrameType
+from typing import Final
+
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+_POLL_S: Final = 0.05
 
 
 class StopRequest:
     """What a run looks at to know that it is to stop, and which signal asked."""
 
-    def __init__(self, on_first: Callable[[str], None]) -> None:
+    def __init__(self) -> None:
         self.event = Event()
         self.signal: int | None = None
-        self._on_first = on_first
 
     def __call__(self, number: int, _frame: FrameType | None) -> None:
-        """The signal handler."""
-        signal.signal(number, signal.SIG_DFL)
+        """The signal handler. It prints nothing: it may interrupt a print."""
+        for each in _SIGNALS:
+            signal.signal(each, signal.SIG_DFL)
         self.signal = number
         self.event.set()
-        self._on_first(signal.Signals(number).name)
 
     @property
     def exit_code(self) -> int:
@@ -32,11 +35,26 @@ class StopRequest:
 
 @contextmanager
 def stop_on_signals(on_first: Callable[[str], None]) -> Iterator[StopRequest]:
-    """Handle SIGINT and SIGTERM within the block; the handlers before are restored."""
-    request = StopRequest(on_first)
-    before = {number: signal.signal(number, request) for number in (signal.SIGINT, signal.SIGTERM)}
+    """Handle SIGINT and SIGTERM within the block; the handlers before are restored.
+
+    on_first: told the first signal's name, from a thread of its own and at once, whatever the
+    block is at. It should leave the terminal as it was: a second signal ends the process.
+    """
+    request, over = StopRequest(), Event()
+
+    def watch() -> None:
+        while not over.is_set():
+            if request.event.wait(_POLL_S) and request.signal is not None:
+                on_first(signal.Signals(request.signal).name)
+                return
+
+    watcher = Thread(target=watch, name="signals", daemon=True)
+    before = {number: signal.signal(number, request) for number in _SIGNALS}
+    watcher.start()
     try:
         yield request
     finally:
+        over.set()
+        watcher.join()
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypedDict
+import json
+from collections.abc import Mapping
+from typing import Any, Final, Literal
+
+from pydantic import TypeAdapter
+from typing_extensions import TypedDict  # Pydantic reads this one before Python 3.12
 
 from rl.advice import Advice
+from rl.task import Task, encode_plans
 
 Phase = Literal["teaching", "alone", "finished"]
 """With a teacher; after its removal, or without one from the start; done."""
@@ -43,6 +49,23 @@ class TeachState(TypedDict):
     steps_to_95: int | None
     last_eval: tuple[int, float] | None
     report: dict[str, float | None]
+
+
+_STATE: Final = TypeAdapter(TeachState)
+
+
+def checked_state(values: Mapping[str, Any], task: Task) -> TeachState:
+    """A stored state's own values, known to be what the nodes expect.
+
+    Raises KeyError, TypeError or ValueError where they are not, or where the advice is not about
+    options of the task.
+    """
+    found = {name: values[name] for name in TeachState.__annotations__}
+    # By way of JSON, which has no tuples: LangGraph's format has none either.
+    state = _STATE.validate_json(json.dumps(found), strict=True)
+    for advice in known_advice(state).values():
+        encode_plans(task, advice.plans)
+    return state
 
 
 def first_state(teacher_weight: float) -> TeachState:

@@ -103,9 +103,9 @@ class Checkpoints:
             (path / _RECORD).unlink(missing_ok=True)
             shutil.rmtree(path)
 
-    def set_aside(self, iteration: int) -> None:
-        """Rename a damaged boundary, so that nothing is overwritten. Raises RunFolderError."""
-        self._folder.set_aside(self._path(iteration))
+    def set_aside(self, iteration: int) -> str:
+        """Rename a damaged boundary; returns a line that says so. Raises RunFolderError."""
+        return self._folder.set_aside(self._path(iteration))
 
     def _checked(self, iteration: int) -> dict[str, Any]:
         """A record's file, known to be whole and of a version that this program reads."""
@@ -120,7 +120,11 @@ class Checkpoints:
                 f"{path}: schema_version {version} is newer than {SCHEMA_VERSION},"
                 " the newest this program knows; update the program"
             )
-        if not isinstance(record, dict) or whole.get("record_sha256") != digest_of(record):
+        try:
+            whole_yet = isinstance(record, dict) and whole["record_sha256"] == digest_of(record)
+        except (KeyError, RecursionError):
+            whole_yet = False
+        if not whole_yet:
             raise CheckpointError(f"checkpoint {path} is damaged")
         return whole
 
@@ -129,8 +133,9 @@ class Checkpoints:
         if not self._folder.checkpoints.is_dir():
             return []
         names = [path.name for path in self._folder.checkpoints.iterdir() if path.is_dir()]
-        # Plain digits: Python reads others as numbers too, which name another folder.
-        return sorted((int(n) for n in names if n.isascii() and n.isdecimal()), reverse=True)
+        # Only as `save` writes them: Python reads 007 as a number too, which names another folder.
+        numbers = {n: int(n) for n in names if n.isascii() and n.isdecimal()}
+        return sorted((i for name, i in numbers.items() if str(i) == name), reverse=True)
 
     def _path(self, iteration: int) -> Path:
         return self._folder.checkpoints / str(iteration)

@@ -42,12 +42,14 @@ def evaluate(
     seed: int,
     greedy: bool = False,
     on_progress: Callable[[int], None] | None = None,
+    on_step: Callable[[], None] | None = None,
 ) -> Evaluation:
     """Play episodes 0 .. episodes - 1 of the evaluation split with the student.
 
     Actions are drawn from the policy, or its likeliest ones where `greedy`. Every environment
     plays a fixed number of episodes, so that long ones are not left out. The same seed and
-    student give the same result. on_progress: told how many episodes have ended.
+    student give the same result. on_progress: told how many episodes have ended. on_step:
+    called before each step; what it raises ends the evaluation.
     """
     rng = None if greedy else generator(seed, "evaluation")
     num_envs = min(episodes, MAX_ENVS)
@@ -58,6 +60,8 @@ def evaluate(
     tally = _Tally(quota)
     try:
         while tally.playing.any():
+            if on_step is not None:
+                on_step()
             actions = student.act(envs.observe(), rng)
             actions[~tally.playing] = IDLE
             result = envs.step(actions)

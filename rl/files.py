@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ JSON_LIMIT: Final = 1 << 28
 """Bytes of the largest JSON file that is read."""
 
 _SQLITE_SIDE_FILES: Final = ("-wal", "-shm", "-journal")
+_DAMAGE: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT})
 
 
 class RunFolderError(ValueError):
@@ -73,6 +75,14 @@ def set_aside(path: Path) -> Path:
             beside.rename(aside.with_name(f"{aside.name}{ending}"))
     path.rename(aside)
     return aside
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Whether SQLite found the file to be none of its own, rather than in use, say, or too large.
+
+    By the primary code: the extended ones keep it in their low byte.
+    """
+    return (getattr(error, "sqlite_errorcode", 0) & 0xFF) in _DAMAGE
 
 
 def check_entries(folder: Path, names: tuple[str, ...]) -> None:

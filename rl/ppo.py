@@ -89,7 +89,9 @@ class PPO:
         return tensors, {"rng": self._rng.bit_generator.state}
 
     def restore(self, tensors: dict[str, Tensor], record: dict[str, Any]) -> None:
-        """The inverse of `snapshot`. Raises KeyError or RuntimeError for another network's."""
+        """The inverse of `snapshot`. Raises KeyError, RuntimeError, TypeError or ValueError for
+        another network's, or for none.
+        """
         network = {
             name.removeprefix("network."): tensor
             for name, tensor in tensors.items()
@@ -101,9 +103,22 @@ class PPO:
             if name.startswith("adam."):
                 _, number, kind = name.split(".")
                 moments.setdefault(int(number), {})[kind] = tensor
+        self._check_moments(moments)
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
         self._rng.bit_generator.state = record["rng"]
+
+    def _check_moments(self, moments: dict[int, dict[str, Tensor]]) -> None:
+        """Adam's own loader takes tensors of any shape."""
+        parameters = list(self._student.network.parameters())
+        expected = {
+            number: {"step": torch.Size(), "exp_avg": p.shape, "exp_avg_sq": p.shape}
+            for number, p in enumerate(parameters)
+        }
+        found = {n: {kind: t.shape for kind, t in kinds.items()} for n, kinds in moments.items()}
+        # Before the first update Adam has none at all.
+        if found and found != expected:
+            raise ValueError("the optimiser's tensors are those of another network")
 
     def _batch(
         self, rollout: Rollout, advantages: FloatArray, returns: FloatArray, labels: Labels | None

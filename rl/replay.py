@@ -23,7 +23,8 @@ class ReplayError(ValueError):
 class EpisodeReplay:
     """The running episodes of a vector environment: which they are, and what was done in them."""
 
-    def __init__(self, num_envs: int, max_episode_steps: int) -> None:
+    def __init__(self, num_envs: int, max_episode_steps: int, num_actions: int) -> None:
+        self._num_actions = num_actions
         self._episodes = np.zeros(num_envs, dtype=np.int64)
         self._lengths = np.zeros(num_envs, dtype=np.int64)
         self._actions = np.full((num_envs, max_episode_steps), IDLE, dtype=np.int64)
@@ -53,9 +54,11 @@ class EpisodeReplay:
     def restore(self, arrays: dict[str, NDArray[np.int64]], envs: VectorEnv) -> None:
         """Bring a fresh vector environment to where the snapshot was taken.
 
-        Raises ReplayError where an episode ends before its recorded actions do.
+        Raises ReplayError where an episode ends before its recorded actions do, and where the
+        arrays are no snapshot of this many environments and actions.
         """
         episodes, actions = arrays[f"{_PREFIX}episodes"], arrays[f"{_PREFIX}actions"]
+        self._check(episodes, actions)
         envs.reset(episodes)
         self._episodes[:] = episodes
         self._lengths[:] = 0
@@ -70,5 +73,22 @@ class EpisodeReplay:
                     "an environment cannot be resumed: repeating an episode's actions ended it "
                     "early, so it is not deterministic for its seed"
                 )
+        if actions.shape[1] > self._actions.shape[1]:
+            self._actions = np.full_like(actions, IDLE)
         self._actions[:, : actions.shape[1]] = actions
         self._lengths[:] = (actions != IDLE).sum(axis=1)
+
+    def _check(self, episodes: NDArray[np.int64], actions: NDArray[np.int64]) -> None:
+        """A file may hold anything, and an environment need not check its actions."""
+        num_envs = len(self._rows)
+        played = actions != IDLE
+        if (
+            not episodes.dtype == actions.dtype == np.int64
+            or episodes.shape != (num_envs,)
+            or actions.ndim != 2
+            or len(actions) != num_envs
+            or not ((actions >= IDLE) & (actions < self._num_actions)).all()
+            or (played[:, 1:] & ~played[:, :-1]).any()
+            or not ((episodes >= 0) & (episodes < 2**48)).all()
+        ):
+            raise ReplayError("the recorded episodes are not those of this run's environments")

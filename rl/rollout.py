@@ -6,6 +6,7 @@ Nothing here asks a teacher; the record is labelled later, when the loss is comp
 from __future__ import annotations
 
 from collections import defaultdict, deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -149,12 +150,16 @@ class EpisodeLog:
         }
 
     def restore(self, record: dict[str, Any]) -> None:
-        """The inverse of `snapshot`."""
+        """The inverse of `snapshot`. Raises KeyError, TypeError or ValueError for anything else."""
         self.recent.clear()
         self.recent.extend((bool(success), float(value)) for success, value in record["recent"])
         self.ended = int(record["ended"])
+        self._seen = [{int(signature) for signature in seen} for seen in record["seen"]]
+        if {self.num_envs} != {
+            len(record[name]) for name in ("returns", "lengths", "last", "seen")
+        }:
+            raise ValueError("it is the log of another number of environments")
         self._returns[:], self._lengths[:] = record["returns"], record["lengths"]
-        self._seen = [set(seen) for seen in record["seen"]]
         self._last[:] = record["last"]
 
     @property
@@ -182,16 +187,21 @@ class Collector:
         self._task, self._student, self._envs, self._rng = task, student, envs, rng
         self.rollout = Rollout.allocate(num_steps, envs.num_envs, task.observation_spec)
         self.log = EpisodeLog(envs.num_envs)
-        self._replay = EpisodeReplay(envs.num_envs, task.max_episode_steps)
+        self._replay = EpisodeReplay(envs.num_envs, task.max_episode_steps, len(task.action_names))
         envs.reset()
 
-    def collect(self) -> Rollout:
-        """Fill the buffers with the next T steps of every environment."""
+    def collect(self, on_step: Callable[[], None] | None = None) -> Rollout:
+        """Fill the buffers with the next T steps of every environment.
+
+        on_step: called before each of them; what it raises ends the rollout there, which is lost.
+        """
         rollout = self.rollout
         num_steps = len(rollout.actions)
         self._envs.begin_rollout(num_steps)
         rollout.final_values[:] = 0.0
         for t in range(num_steps):
+            if on_step is not None:
+                on_step()
             self._act(t)
         rollout.last_values[:] = self._student.judge(self._envs.observe())[1]
         return rollout
@@ -204,7 +214,10 @@ class Collector:
         }
 
     def restore(self, arrays: dict[str, NDArray[Any]], record: dict[str, Any]) -> None:
-        """Go on from a snapshot: the environments replay their running episodes."""
+        """Go on from a snapshot: the environments replay their running episodes.
+
+        Raises ReplayError where they cannot, KeyError, TypeError or ValueError for no snapshot.
+        """
         self._replay.restore(arrays, self._envs)
         self._rng.bit_generator.state = record["rng"]
         self.log.restore(record["log"])

@@ -91,13 +91,20 @@ class RunFolder:
         folder = cls(path)
         with explained("make the run folder", path):
             path.mkdir(parents=True, exist_ok=True)
-            if any(path.iterdir()):
+            if not folder._is_unused():
                 raise RunFolderError(
                     f"{path} is not empty; choose another --run-dir, or continue that run with:"
                     f" python cli.py resume {shlex.quote(str(path))}"
                 )
-            folder.checkpoints.mkdir()
+            folder.checkpoints.mkdir(exist_ok=True)
         return folder
+
+    def _is_unused(self) -> bool:
+        """Whether nothing was written yet, or was cut short before the configuration was there."""
+        begun = {self.checkpoints, self.config.with_name(f".{self.config.name}.tmp")}
+        return set(self.path.iterdir()) <= begun and not (
+            self.checkpoints.exists() and any(self.checkpoints.iterdir())
+        )
 
     @classmethod
     def open(cls, path: Path) -> RunFolder:
@@ -159,10 +166,10 @@ class RunFolder:
                 sync(target.parent.parent)
             replace_file(target, writer)
 
-    def set_aside(self, path: Path) -> str:
-        """Rename what is damaged, so that nothing is overwritten; returns a line that says so."""
+    def set_aside(self, path: Path, why: str = "is damaged") -> str:
+        """Rename a file or folder, so that nothing is overwritten; returns a line that says so."""
         with explained("rename", path):
-            return f"{path} is damaged; kept as {set_aside(path).name}"
+            return f"{path} {why}; kept as {set_aside(path).name}"
 
     def write_json(self, name: str, value: Mapping[str, Any]) -> None:
         """Replace a JSON file. Raises ValueError or TypeError for what JSON cannot hold."""

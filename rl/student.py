@@ -13,14 +13,16 @@ from typing import Any, Final
 import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import from_json
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from rl.student_settings import SMALLEST_CONV, StudentSettings
 from rl.task import FloatArray, IntArray, Observation, ObservationSpec
 
 SCHEMA_VERSION: Final = 1
+_METADATA: Final = "student"
 _CHANNELS: Final = 32
 
 
@@ -137,15 +139,17 @@ class Student:
 
     def save(self, path: Path) -> None:
         """Write the network and what is needed to build it again, as safetensors."""
-        metadata = {
-            "schema_version": str(SCHEMA_VERSION),
+        described = {
+            "schema_version": SCHEMA_VERSION,
             "task": self.task_name,
-            "num_actions": str(self.num_actions),
-            "observation_spec": json.dumps(asdict(self.spec)),
-            "settings": self.settings.model_dump_json(),
+            "num_actions": self.num_actions,
+            "observation_spec": asdict(self.spec),
+            "settings": self.settings.model_dump(mode="json"),
         }
+        # One field: safetensors orders several at random, and equal students give equal files.
+        metadata = {_METADATA: json.dumps(described, sort_keys=True)}
         tensors = {name: t.contiguous().cpu() for name, t in self.network.state_dict().items()}
-        save_file(tensors, str(path), metadata=metadata)
+        path.write_bytes(save(tensors, metadata))
 
 
 def load_student(path: str | Path, device: str = "cpu") -> Student:
@@ -156,6 +160,8 @@ def load_student(path: str | Path, device: str = "cpu") -> Student:
     file = Path(path)
     file = file / "student.safetensors" if file.is_dir() else file
     try:
+        if file.exists() and not file.is_file():
+            raise OSError("it is no plain file")  # opening a pipe would hang
         with safe_open(str(file), framework="pt") as stored:
             student = _from_metadata(stored, torch.device(device))
             tensors = _matching_tensors(student, stored)
@@ -178,22 +184,29 @@ class _StoredSpec(BaseModel):
     features: int = Field(ge=0, le=65_536)
 
 
+class _StoredStudent(BaseModel):
+    """All that a file says about its student, besides the weights."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    schema_version: int
+    task: str
+    num_actions: int = Field(ge=1, le=4096)
+    observation_spec: _StoredSpec
+    settings: StudentSettings
+
+
 def _from_metadata(stored: Any, device: torch.device) -> Student:
     """The student that an open file describes, its weights not read yet."""
-    metadata = stored.metadata() or {}
-    version = int(metadata["schema_version"])
+    described = from_json((stored.metadata() or {})[_METADATA])
+    version = described["schema_version"]
     if version > SCHEMA_VERSION:
         raise ValueError(f"schema_version {version} is newer than {SCHEMA_VERSION}")
-    spec = ObservationSpec(
-        **_StoredSpec.model_validate_json(metadata["observation_spec"]).model_dump()
-    )
-    num_actions = int(metadata["num_actions"])
-    if not 1 <= num_actions <= 4096:
-        raise ValueError(f"num_actions {num_actions} is not within 1..4096")
-    settings = StudentSettings.model_validate_json(metadata["settings"])
-    _check_size(stored, spec, settings)
+    found = _StoredStudent.model_validate(described)
+    spec = ObservationSpec(**found.observation_spec.model_dump())
+    _check_size(stored, spec, found.settings)
     with torch.random.fork_rng(devices=[]):
-        return Student(metadata["task"], spec, num_actions, settings, device)
+        return Student(found.task, spec, found.num_actions, found.settings, device)
 
 
 def _check_size(stored: Any, spec: ObservationSpec, settings: StudentSettings) -> None:

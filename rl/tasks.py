@@ -17,15 +17,19 @@ class TaskInfo:
     env_id: str
     summary: str
     default_steps: int
+    renamed: bool = False
+    """Whether situations rename colours (`rl.grid.colors`)."""
 
 
 _OPEN = "find the key, unlock the door"
 _GOAL = "walk to the goal"
 _SHIPPED: Final = (
-    TaskInfo("SimpleDoorKey", "Tutelage/SimpleDoorKey-v0", _OPEN, 100_000),
-    TaskInfo("LavaDoorKey", "Tutelage/LavaDoorKey-v0", f"{_OPEN}, keep off the lava", 200_000),
-    TaskInfo("ColoredDoorKey", "Tutelage/ColoredDoorKey-v0", f"{_OPEN}; one key misfits", 300_000),
-    TaskInfo("DivergentDoorKey", "Tutelage/DivergentDoorKey-v0", f"{_OPEN}, of two", 1_000_000),
+    TaskInfo("SimpleDoorKey", "Tutelage/SimpleDoorKey-v0", _OPEN, 100_000, renamed=True),
+    TaskInfo(
+        "LavaDoorKey", "Tutelage/LavaDoorKey-v0", f"{_OPEN}, keep off the lava", 100_000, True
+    ),
+    TaskInfo("ColoredDoorKey", "Tutelage/ColoredDoorKey-v0", f"{_OPEN}; one key misfits", 100_000),
+    TaskInfo("DivergentDoorKey", "Tutelage/DivergentDoorKey-v0", f"{_OPEN}, of two", 500_000, True),
     *(
         TaskInfo(f"MiniGrid-{level}-v0", f"MiniGrid-{level}-v0", _GOAL, steps)
         for level, steps in (
@@ -77,7 +81,7 @@ def make_task(name: str, crop: int) -> Task:
         )
     from rl.grid.task import GridTask  # compiles kernels: only once a task is wanted
 
-    return GridTask(info.name, info.env_id, info.default_steps, crop)
+    return GridTask(info.name, info.env_id, info.default_steps, crop, info.renamed)
 
 
 def _task_at(path: str) -> Task:

@@ -10,12 +10,13 @@ import json
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import fields
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
+from rl.files import is_damage
 from rl.trace_records import (
     CACHED,
     OK,
@@ -32,7 +33,12 @@ from rl.trace_records import (
     to_rows,
     to_signature,
 )
-from rl.trace_schema import TraceError, open_for_reading, open_for_writing
+from rl.trace_schema import (
+    TraceDamagedError,
+    TraceError,
+    open_for_reading,
+    open_for_writing,
+)
 
 __all__ = [
     "CACHED",
@@ -43,6 +49,7 @@ __all__ = [
     "EventRecord",
     "ExampleRecord",
     "SituationSummary",
+    "TraceDamagedError",
     "TraceError",
     "TraceReader",
     "TraceWriter",
@@ -65,8 +72,9 @@ _TABLES: Final[Mapping[type, str]] = {
 class TraceWriter:
     """Writes a trace. Nothing is kept until `commit`, which ends an iteration's transaction.
 
-    Every text is redacted on the way in. Each method raises TraceError where SQLite fails, and
-    ValueError for a signature that is not in 0..2**63 - 1. Not for two threads at once.
+    Every text is redacted on the way in. Each method raises TraceError where SQLite fails,
+    TraceDamagedError where that is for good, and ValueError for a signature that is not in
+    0..2**63 - 1. Not for two threads at once.
     """
 
     def __init__(self, path: Path) -> None:
@@ -115,6 +123,11 @@ class TraceWriter:
         with _explained(self.path):
             self._connection.commit()
 
+    def sync(self) -> None:
+        """Wait until all commits are on the disk, which spares those of each iteration the wait."""
+        with _explained(self.path):
+            self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
     def cut(self, last_iteration: int) -> None:
         """Remove all that lies beyond an iteration, and what was not committed; for a resume."""
         with _explained(self.path):
@@ -152,7 +165,9 @@ class TraceWriter:
         exc_value: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.close()
+        # A disk that is full, say, has been reported already, and is no news at the end.
+        with suppress(TraceError) if exc_type is not None else nullcontext():
+            self.close()
 
     def _add(self, kind: type[Record], records: Iterable[Record]) -> None:
         names = [field.name for field in fields(kind) if field.name != "id"]
@@ -310,6 +325,7 @@ def _explained(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        raise TraceError(f"{path}: {error}") from error
+        kind = TraceDamagedError if is_damage(error) else TraceError
+        raise kind(f"{path}: {error}") from error
     except json.JSONDecodeError as error:
         raise TraceError(f"{path}: damaged JSON in the trace ({error})") from error

@@ -70,6 +70,8 @@ MIGRATIONS: Final[tuple[str, ...]] = (
 )
 """Script i brings a file from version i to i + 1. Append to it; never edit what was released."""
 
+TABLES: Final = frozenset({"situations", "calls", "advice", "visits", "examples", "events"})
+
 _BUSY_TIMEOUT_S: Final = 10.0
 
 
@@ -77,10 +79,15 @@ class TraceError(ValueError):
     """A trace that cannot be opened, read or written; the message is one line."""
 
 
+class TraceDamagedError(TraceError):
+    """A file that is no trace any more, and will not be one again by itself."""
+
+
 def open_for_writing(path: Path) -> sqlite3.Connection:
     """A connection to a trace that is made or brought up to date first.
 
-    Raises sqlite3.Error where SQLite fails, TraceError for a file of a newer version.
+    Raises sqlite3.Error where SQLite fails, TraceDamagedError where the file's structure is not
+    whole, and TraceError for a file of a newer version.
     """
     # The nodes of a graph may run in different threads, one after the other.
     connection = sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S, check_same_thread=False)
@@ -89,7 +96,10 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
         # every commit through a crash of the process and spares an fsync at each.
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
+        # A stranger's file may hold triggers and views of its own.
+        connection.execute("PRAGMA trusted_schema = OFF")
         migrate(connection, path, MIGRATIONS)
+        _check_structure(connection, path)
     except BaseException:
         connection.close()
         raise
@@ -140,6 +150,18 @@ def migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[str
         except sqlite3.Error:
             connection.rollback()
             raise
+
+
+def _check_structure(connection: sqlite3.Connection, path: Path) -> None:
+    (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if found != "ok":
+        raise TraceDamagedError(f"{path}: {' '.join(str(found).split())}")
+    missing = TABLES - {
+        name
+        for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+    }
+    if missing:
+        raise TraceDamagedError(f"{path}: it has no table {', '.join(sorted(missing))}")
 
 
 def _version(connection: sqlite3.Connection) -> int:

@@ -35,7 +35,7 @@ from rl.grid.task import GridTask
 from rl.grid.vector import GridStates
 from rl.seeding import episode_seed
 from rl.task import PADDING, CodeArray, IntArray, Option, Split
-from rl.tasks import make_task, shipped_tasks
+from rl.tasks import shipped_tasks
 
 Place = complex
 Pose = tuple[Place, int]
@@ -140,9 +140,9 @@ def case(name: str) -> Case:
         env_id = f"TutelageTest/{name.title().replace(' ', '')}-v0"
         gym.register(env_id, entry_point=Jumble, kwargs=arguments)
         return Case(GridTask(name, env_id, 1000, crop), env_id)
-    task = make_task(name, crop=9)
-    assert isinstance(task, GridTask)
-    return Case(task, next(info.env_id for info in shipped_tasks() if info.name == name))
+    # Colours by their own names, so that judges need know nothing of renaming (test_colors.py).
+    info = next(info for info in shipped_tasks() if info.name == name)
+    return Case(GridTask(name, info.env_id, info.default_steps, crop=9), info.env_id)
 
 
 @functools.cache

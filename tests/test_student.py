@@ -1,63 +1,27 @@
-"""The student's network, how it draws actions, and what its file is trusted with."""
+"""The student's network, its settings, and how it draws actions."""
 
 from __future__ import annotations
 
-import json
 import math
-import struct
-import tracemalloc
 import warnings
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from pydantic import ValidationError
-from safetensors.torch import load_file, save_file
 from scipy.stats import chisquare
+from small_students import CONV, KINDS, observations_for, student_of
 from torch import nn
 
-from rl.student import (
-    SCHEMA_VERSION,
-    Student,
-    StudentError,
-    load_student,
-    make_student,
-    sample,
-    softmax,
-)
+from rl.student import Student, sample, softmax
 from rl.student_settings import StudentSettings
 from rl.task import Observation, ObservationSpec
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-
-SMALL = StudentSettings(body="dense", hidden=16, embedding=3)
-CONV = StudentSettings(body="conv", hidden=16, embedding=3, crop=7)
-KINDS: dict[str, tuple[ObservationSpec, StudentSettings]] = {
-    "features": (ObservationSpec(0, 0, 0, 5), SMALL),
-    "codes": (ObservationSpec(3, 4, 6, 0), SMALL),
-    "dense": (ObservationSpec(3, 4, 6, 5), SMALL),
-    "conv": (ObservationSpec(7, 6, 6, 5), CONV),
-    "smallest conv": (ObservationSpec(5, 5, 6, 5), CONV),
-}
-
-
-def student_of(kind: str, seed: int = 0, num_actions: int = 3) -> Student:
-    spec, network = KINDS[kind]
-    return make_student("a task", spec, num_actions, network, "cpu", lambda: seed)
-
-
-def observations_for(spec: ObservationSpec, rows: int = 20) -> Observation:
-    rng = np.random.default_rng(3)
-    codes = rng.integers(0, max(spec.num_codes, 1), (rows, spec.height, spec.width))
-    features = rng.normal(size=(rows, spec.features))
-    return Observation(codes.astype(np.uint8), features.astype(np.float32))
-
 
 # --- the network ---
 
@@ -114,6 +78,26 @@ def test_every_code_of_the_picture_counts(kind: str) -> None:
             _, after = student.judge(seen)
             assert after[0] != before[0], (y, x)
             before = after
+
+
+def test_the_convolutions_see_the_picture_as_it_lies() -> None:
+    """A change of one cell is felt within the two cells on each side that two 3x3 layers reach."""
+    student = student_of("conv")
+    felt: list[torch.Tensor] = []
+    last = [m for m in student.network.modules() if isinstance(m, nn.Conv2d)][-1]
+    hook = last.register_forward_hook(lambda _module, _inputs, output: felt.append(output[0]))
+    seen = observations_for(student.spec, rows=1)
+    student.judge(seen)
+    for y in range(student.spec.height):
+        for x in range(student.spec.width):
+            other = Observation(seen.codes.copy(), seen.features)
+            other.codes[0, y, x] = (other.codes[0, y, x] + 1) % student.spec.num_codes
+            student.judge(other)
+            places = torch.nonzero((felt[0] != felt.pop()).any(dim=0))
+            # Output (v, u) is centred on cell (v + 2, u + 2): there is no padding.
+            assert len(places) > 0
+            assert (places + 2 - torch.tensor([y, x])).abs().max() <= 2, (y, x)
+    hook.remove()
 
 
 def test_judging_needs_no_gradients_and_leaves_none() -> None:
@@ -269,234 +253,3 @@ def test_one_action_leaves_no_choice() -> None:
     seen = observations_for(student.spec)
     assert not student.act(seen).any()
     assert not student.act(seen, np.random.default_rng(0)).any()
-
-
-# --- the file ---
-
-
-def saved(folder: Path, kind: str = "dense") -> Path:
-    path = folder / "student.safetensors"
-    student_of(kind, seed=3).save(path)
-    return path
-
-
-def changed(
-    path: Path, metadata: dict[str, str | None], tensors: dict[str, torch.Tensor] | None = None
-) -> Path:
-    """The same file with other metadata (None takes a field out) and more or other tensors."""
-    raw = path.read_bytes()
-    (length,) = struct.unpack("<Q", raw[:8])
-    fields = json.loads(raw[8 : 8 + length])["__metadata__"] | metadata
-    kept = {key: value for key, value in fields.items() if value is not None}
-    save_file(load_file(path) | (tensors or {}), path, metadata=kept)
-    return path
-
-
-def assert_refused(path: Path, says: str = "") -> None:
-    """StudentError, in one line that names the file, and nothing but it."""
-    with pytest.raises(StudentError) as caught:
-        load_student(path)
-    message = str(caught.value)
-    assert str(path) in message
-    assert says in message
-    assert len(message.splitlines()) == 1, message
-    assert len(message) < 500
-
-
-def is_refused(path: Path) -> bool:
-    """Whether a file is refused; one that is not must hold a student that can be used."""
-    try:
-        loaded = load_student(path)
-    except StudentError as error:
-        message = str(error)
-    else:
-        loaded.judge(observations_for(loaded.spec))
-        return False
-    assert len(message.splitlines()) == 1, message
-    return True
-
-
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("place", ["file", "folder", "string"])
-def test_a_loaded_student_is_the_saved_one(tmp_path: Path, kind: str, place: str) -> None:
-    student = student_of(kind, seed=3)
-    path = saved(tmp_path, kind)
-    state = torch.get_rng_state()
-    places: dict[str, Path | str] = {"file": path, "folder": tmp_path, "string": str(path)}
-    loaded = load_student(places[place])
-    assert torch.equal(torch.get_rng_state(), state), "loading draws no random numbers"
-    seen = observations_for(student.spec)
-    for found, expected in zip(loaded.judge(seen), student.judge(seen), strict=True):
-        np.testing.assert_array_equal(found, expected)
-    assert loaded.task_name == "a task"
-    assert loaded.num_actions == 3
-    assert (loaded.spec, loaded.settings) == (student.spec, student.settings)
-    assert loaded.device == torch.device("cpu")
-
-
-def test_a_loaded_student_can_learn_and_outlives_its_file(tmp_path: Path) -> None:
-    path = saved(tmp_path)
-    loaded = load_student(path)
-    seen = observations_for(loaded.spec)
-    before = loaded.judge(seen)[1]
-    path.write_bytes(b"\0" * path.stat().st_size)
-    np.testing.assert_array_equal(loaded.judge(seen)[1], before)
-    _, values = loaded.network(torch.from_numpy(seen.codes), torch.from_numpy(seen.features))
-    values.sum().backward()
-    torch.optim.SGD(loaded.network.parameters(), lr=0.1).step()
-    assert (loaded.judge(seen)[1] != before).all()
-
-
-def test_a_missing_file_and_a_folder_without_one(tmp_path: Path) -> None:
-    assert_refused(tmp_path / "nowhere.safetensors")
-    assert_refused(tmp_path)
-
-
-@pytest.mark.parametrize("name", ["with\nline end", "with\0null"], ids=["line end", "null"])
-def test_names_that_are_no_files(tmp_path: Path, name: str) -> None:
-    with pytest.raises(StudentError) as caught:
-        load_student(f"{tmp_path}/{name}")
-    assert len(str(caught.value).splitlines()) == 1
-
-
-@pytest.mark.parametrize("content", [b"", b"\0", b"{}", b"a text\n" * 9, b"\xff" * 64])
-def test_files_of_something_else(tmp_path: Path, content: bytes) -> None:
-    path = tmp_path / "student.safetensors"
-    path.write_bytes(content)
-    assert_refused(path)
-
-
-def test_any_truncation_is_noticed(tmp_path: Path) -> None:
-    path = saved(tmp_path, "features")
-    raw = path.read_bytes()
-    lengths = [*range(0, 600, 7), *range(600, len(raw), 101), len(raw) - 1]
-    for length in lengths:
-        path.write_bytes(raw[:length])
-        assert_refused(path)
-
-
-def test_bit_flips_in_the_header_are_refused_or_harmless(tmp_path: Path) -> None:
-    """A flip in the task's name, say, leaves a student; no flip may end in any other error."""
-    path = saved(tmp_path, "dense")
-    raw = path.read_bytes()
-    (length,) = struct.unpack("<Q", raw[:8])
-    refused = 0
-    for place in range(8 + length):
-        flipped = bytearray(raw)
-        flipped[place] ^= 1 << (place * 5 % 8)
-        path.write_bytes(flipped)
-        refused += is_refused(path)
-    assert refused > 0.8 * (8 + length)
-
-
-@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(data=st.data())
-def test_damage_anywhere_is_refused_or_harmless(tmp_path: Path, data: st.DataObject) -> None:
-    path = saved(tmp_path, "features")
-    raw = bytearray(path.read_bytes())
-    for _ in range(data.draw(st.integers(1, 4))):
-        start = data.draw(st.integers(0, min(len(raw) - 1, 900)))
-        raw[start : start + data.draw(st.integers(0, 3))] = data.draw(st.binary(max_size=4))
-    path.write_bytes(raw)
-    is_refused(path)
-
-
-def test_a_newer_schema_version_is_named(tmp_path: Path) -> None:
-    path = changed(saved(tmp_path), {"schema_version": str(SCHEMA_VERSION + 1)})
-    assert_refused(path, f"schema_version {SCHEMA_VERSION + 1} is newer than {SCHEMA_VERSION}")
-
-
-SPEC = {"height": 3, "width": 4, "num_codes": 6, "features": 5}
-
-
-def spec_with(**fields: Any) -> str:
-    return json.dumps(SPEC | fields)
-
-
-BROKEN: dict[str, dict[str, str | None]] = {
-    "no schema_version": {"schema_version": None},
-    "schema_version is no number": {"schema_version": "one\ntwo"},
-    "no task": {"task": None},
-    "no num_actions": {"num_actions": None},
-    "num_actions zero": {"num_actions": "0"},
-    "num_actions too many": {"num_actions": "99999999"},
-    "num_actions of 5000 digits": {"num_actions": "9" * 5000},
-    "no spec": {"observation_spec": None},
-    "spec is no JSON": {"observation_spec": "{"},
-    "spec is a list": {"observation_spec": "[1, 2, 3, 4]"},
-    "spec nests deeply": {"observation_spec": "[" * 100_000},
-    "spec lacks a field": {"observation_spec": '{"height": 3}'},
-    "spec has one more": {"observation_spec": spec_with(depth=3)},
-    "height is infinite": {"observation_spec": spec_with(height=math.inf)},
-    "height is no number": {"observation_spec": spec_with(height=math.nan)},
-    "height is a text": {"observation_spec": spec_with(height="3")},
-    "height is a fraction": {"observation_spec": spec_with(height=3.5)},
-    "height is true": {"observation_spec": spec_with(height=True)},
-    "height is null": {"observation_spec": spec_with(height=None)},
-    "height is negative": {"observation_spec": spec_with(height=-3)},
-    "height is absurd": {"observation_spec": spec_with(height=10**18)},
-    "height without width": {"observation_spec": spec_with(width=0)},
-    "nothing to see": {"observation_spec": spec_with(height=0, width=0, features=0)},
-    "no codes": {"observation_spec": spec_with(num_codes=0)},
-    "too many codes": {"observation_spec": spec_with(num_codes=257)},
-    "no settings": {"settings": None},
-    "settings are no JSON": {"settings": "x\ny"},
-    "settings are a number": {"settings": "3"},
-    "settings with an unknown field": {"settings": '{"crop": 9, "li\\nne": 1}'},
-    "settings with an even crop": {"settings": '{"crop": 8}'},
-    "settings with an absurd width": {"settings": '{"hidden": 1000000000}'},
-    "settings with several faults": {"settings": '{"hidden": 0, "embedding": 0, "body": "\\n"}'},
-}
-
-
-@pytest.mark.filterwarnings("ignore:Initializing zero-element tensors")
-@pytest.mark.parametrize("fault", BROKEN)
-def test_metadata_that_describe_no_student(tmp_path: Path, fault: str) -> None:
-    assert_refused(changed(saved(tmp_path), BROKEN[fault]))
-
-
-def test_another_network_than_the_file_holds(tmp_path: Path) -> None:
-    path = changed(saved(tmp_path), {"num_actions": "4"})
-    assert_refused(path, "policy_head")
-    assert_refused(changed(saved(tmp_path), {"settings": '{"body": "conv"}'}))
-    extra = {"more": torch.zeros(2)}
-    assert_refused(changed(saved(tmp_path), {}, extra))
-
-
-def test_tensors_of_another_shape_or_type(tmp_path: Path) -> None:
-    shaped = {"value_head.weight": torch.zeros(16, 1)}
-    assert_refused(changed(saved(tmp_path), {}, shaped), "value_head.weight")
-    for dtype in (torch.float64, torch.float16, torch.int32):
-        typed = {"value_head.weight": torch.zeros(1, 16, dtype=dtype)}
-        assert_refused(changed(saved(tmp_path), {}, typed), "value_head.weight")
-
-
-@pytest.fixture
-def little_memory() -> Iterator[None]:
-    """The process may take 1 GiB of address space more, and not the 34 that are asked for."""
-    resource = pytest.importorskip("resource")
-    statm = Path("/proc/self/statm")
-    if not statm.exists():
-        pytest.skip("needs /proc")
-    in_use = int(statm.read_text().split()[0]) * resource.getpagesize()
-    limits = resource.getrlimit(resource.RLIMIT_AS)
-    resource.setrlimit(resource.RLIMIT_AS, (in_use + 2**30, limits[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_AS, limits)
-
-
-@pytest.mark.usefixtures("little_memory")
-@pytest.mark.parametrize("body", ["dense", "conv"])
-def test_absurd_sizes_are_refused_before_memory_is_taken(tmp_path: Path, body: str) -> None:
-    """Every number is within its own bounds; the network of all of them takes 34 GB."""
-    spec = {"height": 255, "width": 255, "num_codes": 256, "features": 65_536}
-    largest = {"crop": 41, "body": body, "embedding": 64, "hidden": 2048}
-    fields: dict[str, str | None] = {
-        "observation_spec": json.dumps(spec),
-        "settings": json.dumps(largest),
-    }
-    path = changed(saved(tmp_path), fields)
-    tracemalloc.start()
-    assert_refused(path)
-    assert tracemalloc.get_traced_memory()[1] < 2**24
-    tracemalloc.stop()

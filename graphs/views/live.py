@@ -50,8 +50,23 @@ class LiveProgress:
         exc_value: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._live:
-            self._live.stop()
+        self._leave_panel()
+
+    def on_signal(self, name: str) -> None:
+        """A first Ctrl-C, say: give the terminal back, for a second one ends the process at once.
+
+        May be called from any thread.
+        """
+        self._leave_panel()
+        self._console.print(
+            safe(f"{name}: stopping at the end of this iteration; once more quits at once")
+        )
+
+    def _leave_panel(self) -> None:
+        """From here on, plain lines; the cursor is shown again."""
+        live, self._live = self._live, None
+        if live is not None:
+            live.stop()
 
     def on_event(self, event: Event) -> None:
         """Take note of an event and show it."""
@@ -63,8 +78,9 @@ class LiveProgress:
             self._console.print(safe(event.text, "yellow"), soft_wrap=True)
         elif isinstance(event, Evaluating):
             self._evaluating = f"evaluating {event.done}/{event.episodes}"
-        if self._live:
-            self._live.update(self.panel())
+        live = self._live
+        if live is not None:
+            live.update(self.panel())
 
     def _start(self, event: RunStarted) -> None:
         self._started = event

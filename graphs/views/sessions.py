@@ -15,7 +15,7 @@ from graphs.run import resume, run
 from graphs.signals import stop_on_signals
 from graphs.views.live import LiveProgress
 from graphs.views.results import print_summary
-from graphs.views.text import print_json, safe
+from graphs.views.text import print_json
 from rl.runfolder import Summary
 
 
@@ -38,8 +38,8 @@ def _watch(make: Callable[..., Summary], process_started: float, as_json: bool) 
     console = Console(highlight=False, stderr=as_json)
     ended: list[RunEnded] = []
     with (
-        stop_on_signals(lambda name: _say_stopping(console, name)) as request,
         LiveProgress(console) as progress,
+        stop_on_signals(progress.on_signal) as request,
     ):
 
         def on_event(event: Event) -> None:
@@ -54,9 +54,3 @@ def _watch(make: Callable[..., Summary], process_started: float, as_json: bool) 
     else:
         print_summary(console, ended[0].run_dir, summary)
     return request.exit_code if summary.status == "interrupted" else 0
-
-
-def _say_stopping(console: Console, signal_name: str) -> None:
-    console.print(
-        safe(f"{signal_name}: stopping at the end of this iteration; once more quits at once")
-    )

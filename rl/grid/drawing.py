@@ -16,6 +16,7 @@ from rl.grid.codes import (
     UNKNOWN,
     name_of,
 )
+from rl.grid.colors import order_colors, ranks_of, recolored
 from rl.grid.mapping import carried_in, write_view
 from rl.grid.vector import GridStates
 
@@ -31,11 +32,12 @@ _LETTERS: Final = (
 )
 
 
-def draw(states: GridStates, row: int) -> str:
+def draw(states: GridStates, row: int, renamed: bool) -> str:
     """The map of one recorded state, cropped to what is known, with a legend of what is in it.
 
     `?` unknown, `.` floor, `#` wall, `~` lava, `G` goal, `k` key, `o` ball, `b` box, `/` open,
-    `+` closed and `L` locked door, `> v < ^` the agent.
+    `+` closed and `L` locked door, `> v < ^` the agent. renamed: name colours as the situation
+    does (`rl.grid.colors`).
     """
     num_envs = states.starts.shape[1]
     step, env = divmod(row, num_envs)
@@ -51,8 +53,10 @@ def draw(states: GridStates, row: int) -> str:
     lines = [[_letter(int(code)) for code in line] for line in window]
     lines[y - top][x - left] = _AGENT[heading]
     carried = int(carried_in(states.views[step, env]))
-    legend = sorted({f"{_letter(c)} {name_of(c)}" for c in map(int, window.flat) if c >= KEY})
-    legend.append(f"carrying {name_of(carried) if carried else 'nothing'}")
+    ranks = ranks_of(order_colors(cells, carried, renamed))
+    seen = {recolored(int(code), ranks) for code in window.flat if code >= KEY}
+    legend = sorted(f"{_letter(code)} {name_of(code)}" for code in seen)
+    legend.append(f"carrying {name_of(recolored(carried, ranks)) if carried else 'nothing'}")
     return "\n".join(["".join(line) for line in lines] + [", ".join(legend)])
 
 

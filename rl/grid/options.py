@@ -31,6 +31,7 @@ from rl.grid.codes import (
     UNKNOWN,
     name_of,
 )
+from rl.grid.colors import order_colors, recolored
 from rl.grid.mapping import carried_in, is_inside, is_walkable, reveals, turn, write_view
 from rl.task import BoolArray, CodeArray, IntArray, Option
 
@@ -266,6 +267,14 @@ def find_unexplored(
             unexplored[i] = feasible[0]
 
 
+@njit(cache=True, inline="always")
+def _meant(option: int, order: IntArray) -> int:
+    """The option with the colour that its target really has; padding stays padding."""
+    if option < 0:
+        return option
+    return option - option % TARGET_SPACE + recolored(option % TARGET_SPACE, order)
+
+
 @njit(cache=True)
 def replay_options(
     maps: CodeArray,
@@ -273,6 +282,7 @@ def replay_options(
     poses: IntArray,
     starts: BoolArray,
     options: IntArray,
+    renamed: bool,
     probs: np.ndarray,
     feasible: BoolArray,
     finished: BoolArray,
@@ -281,7 +291,8 @@ def replay_options(
 
     maps: uint8 [N, M, M] as they were at the first step; views: uint8 [T, N, v, v];
     poses: int64 [T, N, 3]; starts: bool [T, N], where an episode begins with that state.
-    options: int64 [T, N, K]; probs: float32 [T, N, K, A]; feasible, finished: bool [T, N, K].
+    options: int64 [T, N, K], their colours as the situation calls them where `renamed` (see
+    `rl.grid.colors`); probs: float32 [T, N, K, A]; feasible, finished: bool [T, N, K].
     """
     num_steps, num_envs, num_options = options.shape
     size, side = maps.shape[1], views.shape[2]
@@ -289,6 +300,7 @@ def replay_options(
     queue = np.empty(size * size * 4, dtype=np.int64)
     seen = np.empty((side, side), dtype=np.bool_)
     actions = np.empty(num_options, dtype=np.int64)
+    meant = np.empty(num_options, dtype=np.int64)
     for i in range(num_envs):
         cells = maps[i].copy()
         for t in range(num_steps):
@@ -299,12 +311,16 @@ def replay_options(
             if (options[t, i] < 0).all():
                 feasible[t, i], finished[t, i] = False, False
                 continue
+            carried = carried_in(view)
+            order = order_colors(cells, carried, renamed)
+            for k in range(num_options):
+                meant[k] = _meant(options[t, i, k], order)
             flood_options(
                 cells,
                 pose,
-                carried_in(view),
+                carried,
                 side,
-                options[t, i],
+                meant,
                 actions,
                 feasible[t, i],
                 finished[t, i],

@@ -31,6 +31,7 @@ from rl.grid.codes import (
     door_state,
     name_of,
 )
+from rl.grid.colors import order_colors, ranks_of, recolored
 from rl.grid.mapping import carried_in, write_view
 from rl.task import BoolArray, CodeArray, IntArray, Option
 
@@ -49,11 +50,12 @@ def sign(
     starts: BoolArray,
     unexplored: BoolArray,
     missions: IntArray,
+    renamed: bool,
     signatures: IntArray,
 ) -> None:
     """The signatures of a recorded rollout, into int64 [T, N]; arrays as in `replay_options`.
 
-    unexplored: bool [T, N]; missions: int64 [T, N].
+    unexplored: bool [T, N]; missions: int64 [T, N]. renamed: see `rl.grid.colors`.
     """
     num_steps, num_envs = starts.shape
     for i in range(num_envs):
@@ -63,13 +65,14 @@ def sign(
                 cells[:] = UNKNOWN
             pose = poses[t, i]
             write_view(cells, pose[0], pose[1], pose[2], views[t, i])
+            carried = carried_in(views[t, i])
+            ranks = ranks_of(order_colors(cells, carried, renamed))
             key = np.int64(0)
             for code in cells.flat:
                 if code >= LAVA:
-                    key |= np.int64(1) << np.int64(code - LAVA)
-            carried = carried_in(views[t, i])
+                    key |= np.int64(1) << np.int64(recolored(code, ranks) - LAVA)
             if carried:
-                key |= np.int64(carried - KEY + 1) << _CARRIED_SHIFT
+                key |= np.int64(recolored(carried, ranks) - KEY + 1) << _CARRIED_SHIFT
             if unexplored[t, i]:
                 key |= np.int64(1) << _UNEXPLORED_SHIFT
             signatures[t, i] = key | (missions[t, i] << _MISSION_SHIFT)

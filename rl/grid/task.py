@@ -33,13 +33,22 @@ class GridTask:
     """A MiniGrid environment behind the task seam.
 
     name: what people type; env_id: Gymnasium's id; default_steps: enough env steps for a student
-    to finish its job; crop: side of the map crop that the student sees, odd.
+    to finish its job; crop: side of the map crop that the student sees, odd; renamed: whether
+    situations rename colours (`rl.grid.colors`), for tasks in which only their sameness matters.
     """
 
     action_names: tuple[str, ...] = ACTION_NAMES
 
-    def __init__(self, name: str, env_id: str, default_steps: int, crop: int) -> None:
+    def __init__(
+        self,
+        name: str,
+        env_id: str,
+        default_steps: int,
+        crop: int,
+        renamed: bool = False,
+    ) -> None:
         register_levels()
+        self._renamed = renamed
         self.name, self.default_steps = name, default_steps
         self._env_id, self._crop = env_id, crop
         probe = make_minigrid(env_id)
@@ -66,6 +75,7 @@ class GridTask:
             grid.starts,
             grid.unexplored,
             grid.missions,
+            self._renamed,
             signatures,
         )
         return signatures.reshape(-1)
@@ -86,7 +96,15 @@ class GridTask:
         feasible, finished = np.zeros(shape, dtype=np.bool_), np.zeros(shape, dtype=np.bool_)
         coded = np.ascontiguousarray(options).reshape(shape)
         replay_options(
-            grid.maps, grid.views, grid.poses, grid.starts, coded, probs, feasible, finished
+            grid.maps,
+            grid.views,
+            grid.poses,
+            grid.starts,
+            coded,
+            self._renamed,
+            probs,
+            feasible,
+            finished,
         )
         rows = len(grid)
         return OptionActions(
@@ -99,7 +117,7 @@ class GridTask:
         return episode.terminated and episode.return_ > 0.0
 
     def picture(self, states: States, row: int) -> str:
-        return draw(_grid_states(states), row)
+        return draw(_grid_states(states), row, self._renamed)
 
     def _mission_number(self, mission: str) -> int:
         return self._missions.index(mission)

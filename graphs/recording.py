@@ -1,0 +1,91 @@
+"""Writing down what happened: the graph's nodes hand it over, the run's trace keeps it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from agents.calls import PlannerAnswer
+from graphs.context import RunContext
+from graphs.state import TeachState
+from rl.advice import Labels, agreement
+from rl.rollout import Passage, Rollout
+from rl.trace import AdviceRecord, EventRecord, ExampleRecord, VisitRecord
+
+
+def trace_texts(context: RunContext, signatures: Sequence[int]) -> None:
+    """What the situations say; those that are known stay as they are."""
+    context.trace.situations({s: context.task.describe(s) for s in signatures})
+
+
+def trace_answers(context: RunContext, state: TeachState, answers: Sequence[PlannerAnswer]) -> None:
+    """Every request with all that went in and out, the advice that came of it, every failure.
+
+    Answers from the cache bring the requests of the run that stored them.
+    """
+    step = (state["iteration"], state["env_steps"])
+    with context.timers.phase("record"):
+        context.trace.calls(call.record(*step) for answer in answers for call in answer.calls)
+        context.trace.advice(
+            AdviceRecord(*step, a.signature, a.source, a.advice.to_json())
+            for a in answers
+            if a.advice is not None
+        )
+        context.trace.events(
+            EventRecord(*step, "planner", a.failure, f"situation {a.signature}")
+            for a in answers
+            if a.failure is not None
+        )
+
+
+def trace_visits(
+    context: RunContext, state: TeachState, rollout: Rollout, labels: Labels | None
+) -> float | None:
+    """What the rollout was in each situation, and what became of the episodes that passed through.
+
+    Returns the agreement over all advised steps, None where there are none.
+    """
+    passages = context.collector.log.take_passages()
+    situations, which = np.unique(rollout.signatures.reshape(-1), return_inverse=True)
+    if labels is None:
+        labels = Labels(np.zeros((rollout.size, 1), np.float32), np.zeros(rollout.size, np.float32))
+    agreed = agreement(labels, rollout.greedy.reshape(-1))
+    visits = np.bincount(which)
+    mass = np.bincount(which, labels.mass)
+    advised = np.bincount(which, labels.mass > 0)
+    agreements = np.bincount(which, agreed)
+    context.trace.visits(
+        VisitRecord(
+            state["iteration"],
+            int(signature),
+            int(visits[i]),
+            float(mass[i] / visits[i]),
+            float(agreements[i] / advised[i]) if advised[i] else None,
+            passages.get(int(signature), Passage()).episodes,
+            passages.get(int(signature), Passage()).successes,
+        )
+        for i, signature in enumerate(situations)
+    )
+    _trace_examples(context, state, situations, which, rollout)
+    return float(agreed.sum() / advised.sum()) if advised.any() else None
+
+
+def _trace_examples(
+    context: RunContext,
+    state: TeachState,
+    situations: np.ndarray[Any, Any],
+    which: np.ndarray[Any, Any],
+    rollout: Rollout,
+) -> None:
+    """A state of each situation that has too few drawn so far."""
+    states = context.collector.states()
+    for i, signature in enumerate(situations):
+        if context.trace.wants_example(int(signature)):
+            row = int(np.flatnonzero(which == i)[0])
+            picture = context.task.picture(states, row)
+            env = row % rollout.actions.shape[1]
+            context.trace.examples(
+                [ExampleRecord(state["iteration"], int(signature), env, picture)]
+            )

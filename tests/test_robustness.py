@@ -1,0 +1,174 @@
+"""Runs on machines that fail them: full disks, missing rights, damaged files, company."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fork_server import ForkServer, Kill
+from small_runs import Runner, assert_one_line, assert_tidy, outcome
+
+ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="mounts a small file system: needs root")
+KIB = 1024
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[ForkServer]:
+    with ForkServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def runner(server: ForkServer) -> Runner:
+    return Runner(server)
+
+
+@pytest.fixture(scope="module")
+def expected(runner: Runner, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The outcome of a run that nothing disturbs."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    done = runner.run(folder)
+    assert done.code == 0, done.err
+    return outcome(folder)
+
+
+@contextmanager
+def small_disk(place: Path, kib: int) -> Iterator[Path]:
+    """A file system of that size at a place."""
+    place.mkdir(exist_ok=True)
+    mount("-t", "tmpfs", "-o", f"size={kib}k", "tmpfs", str(place))
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def mount(*arguments: str) -> None:
+    done = subprocess.run(["mount", *arguments], capture_output=True, check=False)
+    if done.returncode:
+        pytest.skip(f"cannot mount here: {done.stderr!r}")
+
+
+def assert_goes_on(runner: Runner, folder: Path, expected: dict[str, Any]) -> None:
+    """With the trouble gone, a resume leads to where the undisturbed run went."""
+    done = runner.go_on(folder)
+    assert done.code == 0, done.err
+    assert outcome(folder) == expected
+    assert_tidy(folder)
+
+
+def interrupted(runner: Runner, folder: Path) -> None:
+    """A run that was killed after its second boundary."""
+    assert runner.run(folder, kill=Kill(5, "RunFolder.append_metrics:after")).code == -9
+
+
+class TestTheMachine:
+    @ROOT_ONLY
+    @pytest.mark.parametrize(
+        "kib",
+        [200, 320, *(pytest.param(n, marks=pytest.mark.slow) for n in range(40, 500, 40))],
+    )
+    def test_a_full_disk(
+        self, runner: Runner, kib: int, tmp_path: Path, expected: dict[str, Any]
+    ) -> None:
+        with small_disk(tmp_path / "disk", kib) as disk:
+            done = runner.run(disk, {"cache": tmp_path / "plans.sqlite"})
+            line = assert_one_line(done)
+            assert "No space left" in line or "disk is full" in line
+            assert str(disk) in line
+            mount("-o", "remount,size=50m", str(disk))
+            if (disk / "run" / "config.json").exists():
+                assert f"python cli.py resume {disk / 'run'}" in line
+                assert_goes_on(runner, disk, expected)
+
+    @ROOT_ONLY
+    @pytest.mark.parametrize("kib", [4, 20, 60])
+    def test_a_full_disk_under_the_plan_cache_stops_nothing(
+        self, runner: Runner, kib: int, tmp_path: Path, expected: dict[str, Any]
+    ) -> None:
+        with small_disk(tmp_path / "disk", kib) as disk:
+            done = runner.run(tmp_path, {"cache": disk / "plans.sqlite"})
+        assert (done.code, done.err) == (0, "")
+        assert outcome(tmp_path) == expected
+        assert done.out.replace("\n", "").count("going on without it") == 1
+
+    @ROOT_ONLY
+    def test_a_disk_that_can_only_be_read(
+        self, runner: Runner, tmp_path: Path, expected: dict[str, Any]
+    ) -> None:
+        with small_disk(tmp_path / "disk", 50 * KIB) as disk:
+            interrupted(runner, disk)
+            mount("-o", "remount,ro", str(disk))
+            before = contents(disk / "run")
+            assert_one_line(runner.go_on(disk), str(disk), "Read-only file system")
+            assert contents(disk / "run") == before
+            other = runner.arguments(tmp_path)
+            other[2] = str(disk / "other")
+            assert_one_line(runner.server.run(other), str(disk / "other"), "Read-only")
+            mount("-o", "remount,rw", str(disk))
+            assert_goes_on(runner, disk, expected)
+
+    @pytest.mark.parametrize(
+        "size",
+        [30_000, *(pytest.param(n, marks=pytest.mark.slow) for n in range(4000, 90_000, 9000))],
+    )
+    def test_a_limit_on_the_size_of_files(
+        self, runner: Runner, size: int, tmp_path: Path, expected: dict[str, Any]
+    ) -> None:
+        done = runner.run(tmp_path, limits={"RLIMIT_FSIZE": size})
+        assert_one_line(done, str(tmp_path))
+        assert_goes_on(runner, tmp_path, expected)
+
+    @pytest.mark.parametrize(
+        "most", [14, *(pytest.param(n, marks=pytest.mark.slow) for n in range(4, 32, 2))]
+    )
+    def test_a_limit_on_open_files(
+        self, runner: Runner, most: int, tmp_path: Path, expected: dict[str, Any]
+    ) -> None:
+        done = runner.run(tmp_path, limits={"RLIMIT_NOFILE": most})
+        if done.code != 0:
+            assert_one_line(done)
+            assert_goes_on(runner, tmp_path, expected)
+        else:
+            assert outcome(tmp_path) == expected
+
+    @pytest.mark.parametrize(
+        "mib", [8, *(pytest.param(n, marks=pytest.mark.slow) for n in (0, 1, 2, 4, 16, 24, 32, 64))]
+    )
+    def test_a_limit_on_memory(self, runner: Runner, mib: int, tmp_path: Path) -> None:
+        """64 MiB and more are asked for by the rollout's buffers alone."""
+        large = {"num_envs": 4096, "ppo__num_steps": 512, "steps": 512 * 4096}
+        done = runner.run(tmp_path, large, memory=mib * KIB * KIB)
+        assert_one_line(done, "memory")
+
+    def test_a_folder_deleted_under_the_run(self, runner: Runner, tmp_path: Path) -> None:
+        child = runner.start(tmp_path, {"steps": 10**7})
+        run = tmp_path / "run"
+        await_that(lambda: (run / "checkpoints" / "4" / "record.json").exists())
+        run.rename(tmp_path / "moved")
+        line = assert_one_line(child.wait(), str(run))
+        assert "resume" not in line
+        assert not run.exists()
+        stored = runner.server.run(["runs", "show", str(tmp_path / "moved"), "--json"])
+        assert (stored.code, stored.out.strip()) == (0, "null")
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def await_that(condition: Any, limit_s: float = 120.0) -> None:
+    end = time.monotonic() + limit_s
+    while not condition():
+        assert time.monotonic() < end, "it never came to that"
+        time.sleep(0.02)
