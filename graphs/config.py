@@ -107,6 +107,11 @@ def validated(values: Mapping[str, Any]) -> RunConfig:
         raise ConfigError("; ".join(_problem(problem) for problem in error.errors())) from None
 
 
+def without_own_fields(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """A run folder's config.json without what only says how it was written."""
+    return {k: v for k, v in stored.items() if k not in ("schema_version", "versions")}
+
+
 def describe_fields() -> Iterator[tuple[str, str, Any, str]]:
     """(dotted key, allowed, default, sentence) for every field of the configuration."""
     yield from _fields_of(RunConfig, "")
@@ -150,8 +155,8 @@ def _read(file: Path) -> dict[str, Any]:
         raise ConfigError(f"--config {file} is not valid TOML or JSON: {error}") from error
     if not isinstance(values, dict):
         raise ConfigError(f"--config {file} must hold a table of fields")
-    # A run's own config.json repeats that run; these two are the folder's, not the run's.
-    return {k: v for k, v in values.items() if k not in ("schema_version", "versions")}
+    # A run's own config.json repeats that run.
+    return without_own_fields(values)
 
 
 def _put(values: dict[str, Any], key: str, value: Any) -> None:

@@ -8,11 +8,12 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 from threading import Event as StopSignal
+from time import monotonic
 from typing import Any, Final
 
 from agents.providers import keep_tracing_private
 from graphs.conditions import stopped
-from graphs.config import RunConfig, validated
+from graphs.config import RunConfig, validated, without_own_fields
 from graphs.context import RunContext, StopAskedError
 from graphs.events import Evaluating, Event, Notice, RunEnded, RunStarted
 from graphs.registry import build_graph
@@ -20,7 +21,7 @@ from graphs.saving import delete_old_boundaries, restore_newest
 from graphs.setup import Parts, open_context, renew_learner, renew_records
 from graphs.state import TeachState, first_state
 from graphs.strangers import check_imports
-from rl.evaluation import Evaluation, evaluate
+from rl.evaluation import evaluate_both_ways
 from rl.runfolder import (
     LlmUse,
     RunFolder,
@@ -33,9 +34,6 @@ from rl.runfolder import (
 from rl.weaning import teacher_weight
 
 _NODES_PER_ITERATION: Final = 6
-_FOLDERS_OWN: Final = ("schema_version", "versions")
-"""Fields of config.json that say how it was written, and are no part of the configuration."""
-
 Tell = Callable[[Event], None]
 
 
@@ -48,11 +46,14 @@ def run(
     """Make a run from start to end and return its summary, which is in the run folder too.
 
     on_event: told of everything that a watcher may want to see. stop: ends the run at the next
-    iteration's end when set. import_s: seconds that the caller spent importing, for the record.
+    iteration's end when set. import_s: seconds that the caller spent importing, for the record;
+    what task and provider still import is added.
     Raises one of `graphs.errors.USER_ERRORS` where the configuration cannot be used, before the
     run folder is made, and RunStoppedError where the machine does not let the run go on.
     """
+    began = monotonic()
     parts = Parts(config)
+    import_s += monotonic() - began
     where = config.run_dir or default_run_dir(config.graph, config.env, config.seed, datetime.now())
     folder = RunFolder.create(where)
     folder.write_config(
@@ -76,10 +77,22 @@ def resume(
     summary = folder.read_summary()
     if summary is not None and summary.status == "finished":
         raise RunFolderError(f"{path} is finished: there is nothing to resume")
-    stored = {k: v for k, v in folder.read_config().items() if k not in _FOLDERS_OWN}
-    config = validated({**stored, "run_dir": str(path)})
-    check_imports(path, config)
-    return _session(Parts(config), folder, on_event, stop, import_s)
+    config = stored_config(folder)
+    began = monotonic()
+    parts = Parts(config)
+    import_s += monotonic() - began
+    return _session(parts, folder, on_event, stop, import_s)
+
+
+def stored_config(folder: RunFolder) -> RunConfig:
+    """The configuration of a run that was made. Raises ConfigError or RunFolderError.
+
+    The folder may be a stranger's: it is refused where its fields could make its own code run.
+    """
+    stored = without_own_fields(folder.read_config())
+    config = validated({**stored, "run_dir": str(folder.path)})
+    check_imports(folder.path, config)
+    return config
 
 
 def _session(
@@ -192,27 +205,13 @@ def _conclude(context: RunContext, state: TeachState, tell: Tell) -> Summary:
 
 
 def _final_result(context: RunContext, tell: Tell) -> StudentResult:
-    sampled = _final_evaluation(context, tell, greedy=False)
-    greedy = _final_evaluation(context, tell, greedy=True)
-    return StudentResult(
-        success_rate=sampled.success_rate,
-        ci95=sampled.ci95,
-        episodes=sampled.episodes,
-        mean_return=sampled.mean_return,
-        mean_length=sampled.mean_length,
-        argmax_success_rate=greedy.success_rate,
-    )
-
-
-def _final_evaluation(context: RunContext, tell: Tell, greedy: bool) -> Evaluation:
     episodes = context.config.evaluation.final_episodes
     with context.timers.phase("evaluate"):
-        return evaluate(
+        return evaluate_both_ways(
             context.task,
             context.student,
             episodes,
             context.config.seed,
-            greedy,
             on_progress=lambda done: tell(Evaluating(done, episodes)),
             on_step=context.leave_if_late,
         )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rl.run_records import StudentResult
 from rl.seeding import generator
 from rl.statistics import wilson_interval
 from rl.student import Student
@@ -77,6 +78,30 @@ def evaluate(
         episodes,
         float(np.mean([episode.return_ for episode in tally.ended])),
         float(np.mean([episode.length for episode in tally.ended])),
+    )
+
+
+def evaluate_both_ways(
+    task: Task,
+    student: Student,
+    episodes: int,
+    seed: int,
+    on_progress: Callable[[int], None] | None = None,
+    on_step: Callable[[], None] | None = None,
+) -> StudentResult:
+    """The student's result: with sampled actions, and its argmax success beside that.
+
+    Arguments as in `evaluate`, which is called twice.
+    """
+    sampled = evaluate(task, student, episodes, seed, False, on_progress, on_step)
+    greedy = evaluate(task, student, episodes, seed, True, on_progress, on_step)
+    return StudentResult(
+        success_rate=sampled.success_rate,
+        ci95=sampled.ci95,
+        episodes=sampled.episodes,
+        mean_return=sampled.mean_return,
+        mean_length=sampled.mean_length,
+        argmax_success_rate=greedy.success_rate,
     )
 
 

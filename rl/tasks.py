@@ -88,7 +88,7 @@ def _task_at(path: str) -> Task:
     module_name, _, attribute = path.partition(":")
     try:
         made = getattr(importlib.import_module(module_name), attribute)()
-    except (ImportError, AttributeError, TypeError) as error:
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
         raise UnknownTaskError(f"environment {path!r} cannot be made: {error}") from error
     if not isinstance(made, Task):
         raise UnknownTaskError(f"environment {path!r} is no Task: see rl/task.py for the protocol")

@@ -46,6 +46,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 PROVIDER = "openai:test-model"
 HURRIED: dict[str, Any] = {
     "provider": PROVIDER,
+    "env": "ColoredDoorKey",
     "steps": 4 * ROLLOUT,
     "weaning__schedule": "constant",
     "teacher__max_tries": 2,
@@ -189,33 +190,33 @@ class TestNoServer:
         check_accounts(run)
         assert all(sources == {SOURCE} for sources in sources_of(run).values())
         assert run.summary.llm.fallbacks == len(sources_of(run)) > 0
-        assert shares(run) == [1.0] * 4
+        assert min(shares(run)) > 0.95
         assert cached_models(run) == []
 
 
 class TestDyingServer:
     @waiting_or_not
     def test_what_came_before_its_end_is_kept(self, wait: bool, tmp_path: Path) -> None:
-        with OpenAIServer(*[teach()] * 4, hang_up()) as server:
+        with OpenAIServer(*[teach()] * 2, hang_up()) as server:
             run = make_run(tmp_path, base_url=server.base_url, wait=wait, **HURRIED)
         check_accounts(run)
         answered = [call for call in calls_of(run) if call.status == "ok"]
-        assert len(answered) == 4
+        assert len(answered) == 2
         assert set(sources_of(run)) == {call.signature for call in answered}
         assert failures_of(run)["provider_down"] > 0
         assert len(server.requests) == run.summary.llm.calls
         assert 0 < shares(run)[0] < 1
-        assert len(cached_models(run)) == 4
+        assert len(cached_models(run)) == 2
 
     def test_what_it_did_not_answer_the_script_does(self, tmp_path: Path) -> None:
         options = {**HURRIED, "teacher__fallback": "offline"}
-        with OpenAIServer(*[teach()] * 4, hang_up()) as server:
+        with OpenAIServer(*[teach()] * 2, hang_up()) as server:
             run = make_run(tmp_path, base_url=server.base_url, wait=True, **options)
         check_accounts(run)
         origins = Counter(next(iter(sources)) for sources in sources_of(run).values())
-        assert origins == {"model": 4, SOURCE: run.summary.llm.fallbacks}
-        assert shares(run) == [1.0] * 4
-        assert cached_models(run) == [(PROVIDER, "test-model")] * 4
+        assert origins == {"model": 2, SOURCE: run.summary.llm.fallbacks}
+        assert min(shares(run)) > 0.95
+        assert cached_models(run) == [(PROVIDER, "test-model")] * 2
 
     def test_it_is_gone_in_the_middle_of_the_run(self, tmp_path: Path) -> None:
         server = OpenAIServer()

@@ -35,6 +35,9 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 SIX = 6 * ROLLOUT
 """Steps of six iterations: the teacher is removed after the fourth, at 0.6 of the run."""
 
+MANIFOLD = "ColoredDoorKey"
+"""A task in which rollouts go on meeting new situations."""
+
 ROW = [
     *("iteration", "env_steps", "wall_s", "train_success", "train_return", "teacher_weight"),
     *("advised_share", "agreement", "policy_loss", "value_loss", "entropy", "approx_kl"),
@@ -74,9 +77,9 @@ def replayed(taught: TinyRun, tmp_path_factory: pytest.TempPathFactory) -> TinyR
 
 @pytest.fixture(scope="module")
 def constant(tmp_path_factory: pytest.TempPathFactory) -> TinyRun:
-    """The same with a teacher that stays."""
+    """Six iterations with a teacher that stays, in a task of many situations."""
     folder = tmp_path_factory.mktemp("constant")
-    return make_run(folder, steps=SIX, weaning__schedule="constant")
+    return make_run(folder, steps=SIX, env=MANIFOLD, weaning__schedule="constant")
 
 
 def calls_of(run: TinyRun) -> list[CallRecord]:
@@ -163,6 +166,19 @@ class TestRunFolder:
         working = summary.wall_s - summary.time.import_s - summary.time.evaluate_s
         assert summary.steps_per_s == pytest.approx(summary.env_steps / working)
 
+    def test_wall_time_begins_before_the_task_is_made(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Making a task imports and compiles: what people wait for is in the record."""
+        lines = ["import time", "from toy_task import Corridor", "def make():"]
+        lines += ["    time.sleep(1.0)", "    return Corridor()"]
+        (tmp_path / "dawdling_task.py").write_text("\n".join(lines))
+        monkeypatch.syspath_prepend(str(tmp_path))
+        run = make_run(tmp_path, env="dawdling_task:make")
+        assert run.summary.time.import_s >= 1.0
+        assert run.rows[0].wall_s >= 1.0
+        assert run.summary.wall_s > run.rows[-1].wall_s
+
     def test_the_student_acts_without_the_rest(self, taught: TinyRun) -> None:
         student = load_student(taught.path)
         spec = student.spec
@@ -174,7 +190,7 @@ class TestRunFolder:
         assert actions.shape == (4,)
         assert set(actions.tolist()) <= set(range(student.num_actions))
 
-    def test_the_trace_accounts_for_every_advised_step(self, taught: TinyRun) -> None:
+    def test_the_trace_accounts_for_every_step(self, taught: TinyRun) -> None:
         steps: Counter[int] = Counter()
         mass: defaultdict[int, float] = defaultdict(float)
         with taught.trace() as trace:
@@ -183,10 +199,9 @@ class TestRunFolder:
                 for visit in trace.visits(situation.signature):
                     steps[visit.iteration] += visit.visits
                     mass[visit.iteration] += visit.visits * visit.mass
-        advised = {row.iteration: row.advised_share for row in taught.rows if row.teacher_weight}
-        assert steps == dict.fromkeys(advised, ROLLOUT)
-        for iteration, share in advised.items():
-            assert mass[iteration] / ROLLOUT == pytest.approx(share)
+        shares = {row.iteration: row.advised_share for row in taught.rows}
+        assert steps == dict.fromkeys(shares, ROLLOUT)
+        assert {i: mass[i] / ROLLOUT for i in shares} == pytest.approx(shares)
 
     def test_every_call_is_kept_with_all_that_went_in_and_out(self, taught: TinyRun) -> None:
         calls = calls_of(taught)
@@ -237,7 +252,7 @@ class TestWeaning:
     ) -> None:
         """The situations that the student meets after the removal are new: nobody asks."""
         early: dict[str, Any] = {"weaning__floor_at": 0.1, "weaning__removal_at": 0.1}
-        run = make_run(tmp_path, steps=SIX, **early)
+        run = make_run(tmp_path, steps=SIX, env=MANIFOLD, **early)
         assert run.summary.teacher_removed_at_step == ROLLOUT
         asked = {row.llm_calls for row in run.rows}
         assert asked == {constant.rows[0].llm_calls}

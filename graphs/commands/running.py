@@ -85,3 +85,20 @@ def resume(run: Run, as_json: Json = False) -> None:
     from graphs.views.sessions import watch_resume
 
     raise typer.Exit(watch_resume(run, _STARTED, as_json))
+
+
+@app.command("eval")
+def evaluate(
+    run: Run,
+    episodes: Annotated[int, typer.Option(min=1, help="Episodes, each way.")] = 1000,
+    env: Env = None,
+    seed: Annotated[int | None, typer.Option(help="None takes the run's own.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Test a run's student alone, on episodes that its training never saw.
+
+    Example: python cli.py eval runs/my-run --episodes 1000
+    """
+    from graphs.views import evaluations
+
+    evaluations.show(run, episodes, env, seed, as_json)

@@ -43,7 +43,7 @@ def _rows(summary: Summary) -> list[tuple[str, str]]:
     phases = {name: seconds for name, seconds in time.model_dump().items() if seconds >= 0.05}
     removed = summary.teacher_removed_at_step
     return [
-        *_student_rows(summary.student),
+        *student_rows(summary.student),
         ("environment steps", f"{summary.env_steps:,}"),
         ("teacher removed at", "not removed" if removed is None else f"step {removed:,}"),
         (
@@ -65,7 +65,8 @@ def _rows(summary: Summary) -> list[tuple[str, str]]:
     ]
 
 
-def _student_rows(student: StudentResult | None) -> list[tuple[str, str]]:
+def student_rows(student: StudentResult | None) -> list[tuple[str, str]]:
+    """How a student does alone, as names and figures."""
     if student is None:
         return [("student", "not evaluated: the run was interrupted")]
     low, high = student.ci95
