@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event as StopSignal
 from typing import Any
 
 import pytest
@@ -26,6 +27,7 @@ from tiny_runs import (
     ROOT,
     cli,
     environment,
+    make_run,
     start_cli,
     strict_json,
     tiny_arguments,
@@ -113,6 +115,18 @@ class TestRun:
         assert lines[0] == "teacher_student · SimpleDoorKey · teacher offline"
         assert str(base.path) in lines[1]
         assert any(line.startswith(f"steps {ROLLOUT}/{3 * ROLLOUT}") for line in lines)
+
+
+class TestResume:
+    def test_it_finishes_what_was_stopped(self, type_in: TypeIn, tmp_path: Path) -> None:
+        at_once = StopSignal()
+        at_once.set()
+        stopped = make_run(tmp_path, stop=at_once)
+        assert stopped.summary.status == "interrupted"
+        done = type_in("resume", stopped.path, "--json")
+        assert done.returncode == 0
+        assert json.loads(done.stdout)["status"] == "finished"
+        assert strict_json(stopped.folder.summary)["env_steps"] == 3 * ROLLOUT
 
 
 LISTINGS = [

@@ -245,6 +245,11 @@ class TestDyingServer:
         assert shares(run) == [0.0] * 4
 
 
+def after(seconds: float) -> Behaviour:
+    """A good answer, after so long."""
+    return lambda body: Reply(body=teach()(body).body, delay_s=seconds)
+
+
 class TestSlowServer:
     def test_late_answers_serve_later_rollouts(self, tmp_path: Path) -> None:
         """No answer is given before three rollouts were made: the learner did not wait for one."""
@@ -272,10 +277,14 @@ class TestSlowServer:
         assert len(calls_of(run)) == run.summary.llm.calls
 
     def test_patience_holds_only_the_first_rollout(self, tmp_path: Path) -> None:
-        options = {**HURRIED, "teacher__patience_s": 60.0}
-        with OpenAIServer(lambda body: Reply(body=teach()(body).body, delay_s=0.2)) as server:
+        """The first five situations are answered after a while, the later ones not at all."""
+        with OpenAIServer(*[after(0.2)] * 5, hang(300)) as server:
+            options = {**HURRIED, "teacher__patience_s": 30.0}
             run = make_run(tmp_path, base_url=server.base_url, wait=False, **options)
+        assert len(server.requests) > 5
         assert shares(run)[0] == 1.0
+        assert 0 < shares(run)[-1] < 1
+        assert run.summary.time.advice_s < 30
 
     def test_a_run_that_waits_for_a_hanging_server_can_be_stopped(self, tmp_path: Path) -> None:
         with OpenAIServer(hang(300)) as server:

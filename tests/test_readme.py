@@ -67,6 +67,8 @@ def test_every_command_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
             assert (program, script) == ("python", "cli.py"), line
             if arguments[0] == "run":
                 arguments += TINY
+            if arguments[0] == "eval":
+                arguments += ["--episodes", "4"]
             arguments = [a.replace("http://localhost:8000/v1", server.base_url) for a in arguments]
             done = CliRunner().invoke(app, arguments)
             assert done.exit_code == 0, (line, done.output[-2000:], done.exception)
