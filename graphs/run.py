@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from agents.providers import keep_tracing_private
 from graphs.conditions import stopped
-from graphs.config import RunConfig, validated, without_own_fields
+from graphs.config import ConfigError, RunConfig, validated, without_own_fields
 from graphs.context import RunContext, StopAskedError
 from graphs.events import Evaluating, Event, Notice, RunEnded, RunStarted
 from graphs.registry import build_graph
@@ -90,7 +90,10 @@ def stored_config(folder: RunFolder) -> RunConfig:
     The folder may be a stranger's: it is refused where its fields could make its own code run.
     """
     stored = without_own_fields(folder.read_config())
-    config = validated({**stored, "run_dir": str(folder.path)})
+    try:
+        config = validated({**stored, "run_dir": str(folder.path)})
+    except ConfigError as error:
+        raise ConfigError(f"{folder.config}: {error}") from error
     check_imports(folder.path, config)
     return config
 

@@ -21,7 +21,7 @@ from langgraph.checkpoint.sqlite import SqliteSaver
 
 from graphs.state import TeachState, checked_state
 from rl.checkpoints import KEPT, Boundary, CheckpointError, arrays_to_tensors, digest_of
-from rl.files import explained, is_damage
+from rl.files import explained, is_damage, sqlite_reason
 from rl.replay import ReplayError
 from rl.runfolder import RunFolder, RunFolderError
 from rl.timers import PHASES
@@ -59,20 +59,27 @@ class _Saver(SqliteSaver):
     @contextmanager
     def cursor(self, transaction: bool = True) -> Iterator[sqlite3.Cursor]:
         """Raises RunFolderError where SQLite fails, CheckpointError where the file is damaged."""
+        with self._explained(), super().cursor(transaction) as cursor:
+            yield cursor
+
+    def check(self) -> None:
+        """Before the first use. Raises CheckpointError where the file's structure is not whole."""
+        with self._explained():
+            self.conn.execute("PRAGMA trusted_schema = OFF")
+            (found,) = self.conn.execute("PRAGMA quick_check(1)").fetchone()
+        if found != "ok":
+            raise CheckpointError(f"{self._path} is damaged: {found}")
+        with self.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM checkpoints").fetchone()
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
         try:
-            with super().cursor(transaction) as cursor:
-                yield cursor
+            yield
         except sqlite3.Error as error:
             if is_damage(error):
                 raise CheckpointError(f"{self._path} is damaged: {error}") from error
-            raise RunFolderError(f"cannot use {self._path}: {error}") from error
-
-    def check(self) -> None:
-        """Raises CheckpointError where the file's structure is not whole."""
-        with self.cursor() as cursor:
-            (found,) = cursor.execute("PRAGMA quick_check(1)").fetchone()
-        if found != "ok":
-            raise CheckpointError(f"{self._path} is damaged: {found}")
+            raise RunFolderError(f"cannot use {self._path}: {sqlite_reason(error)}") from error
 
 
 class GraphCheckpoints:
@@ -135,7 +142,7 @@ def _opened(path: Path) -> _Saver:
     try:
         saver = _Saver(path)
     except sqlite3.Error as error:
-        raise RunFolderError(f"cannot open {path}: {error}") from error
+        raise RunFolderError(f"cannot open {path}: {sqlite_reason(error)}") from error
     try:
         saver.check()
     except BaseException:

@@ -85,6 +85,12 @@ def is_damage(error: sqlite3.Error) -> bool:
     return (getattr(error, "sqlite_errorcode", 0) & 0xFF) in _DAMAGE
 
 
+def sqlite_reason(error: sqlite3.Error) -> str:
+    """What SQLite says, in one line. Some of a full disk it calls an error of the disk."""
+    failed = (getattr(error, "sqlite_errorcode", 0) & 0xFF) == sqlite3.SQLITE_IOERR
+    return f"{error} (the disk may be full)" if failed else " ".join(str(error).split())
+
+
 def check_entries(folder: Path, names: tuple[str, ...]) -> None:
     """See that what a run folder's own names stand for lies in it. Raises RunFolderError.
 

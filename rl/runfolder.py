@@ -160,8 +160,8 @@ class RunFolder:
         """
         target = self.path / name
         with explained("write", target):
-            if not target.parent.is_dir():
-                # Not its parents: a run folder that was deleted or moved must not come back.
+            # Never the run folder itself: one that was deleted or moved must not come back.
+            if target.parent != self.path and not target.parent.is_dir():
                 target.parent.mkdir()
                 sync(target.parent.parent)
             replace_file(target, writer)
@@ -236,21 +236,26 @@ class RunFolder:
     def cut_metrics(self, last_iteration: int) -> str | None:
         """Remove the rows beyond an iteration; for a resume.
 
-        A file with damaged lines is set aside, and the rows that can be read are kept; returns a
-        line that says so.
+        A file with damaged lines, or without a row for each iteration up to there, is set aside,
+        and the rows that can be read are kept; returns a line that says so.
         """
         problem = None
-        kept: list[bytes] = []
+        kept: dict[int, bytes] = {}
         for line in self._metrics_lines():
             try:
                 row = _row_of(line)
             except ValueError as error:
                 problem = problem or str(error)
             else:
-                kept += [line] if row.iteration <= last_iteration else []
+                kept |= {row.iteration: line} if row.iteration <= last_iteration else {}
+        whole = len(kept) == last_iteration and list(kept) == sorted(kept)
+        if problem is None and not whole:
+            problem = "rows are missing"
         if problem is not None:
-            problem = f"{self.set_aside(self.metrics)} ({problem}); its other rows go on"
-        content = b"".join(line + b"\n" for line in kept)
+            there = self.metrics.exists()
+            done = self.set_aside(self.metrics) if there else f"{self.metrics} is damaged"
+            problem = f"{done} ({problem}); what can be read of it goes on"
+        content = b"".join(line + b"\n" for line in kept.values())
         self.write_atomic(self.metrics.name, lambda path: _write_bytes(path, content))
         return problem
 

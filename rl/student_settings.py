@@ -15,7 +15,7 @@ class StudentSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    crop: int = Field(9, ge=3, le=41, description="Side of the map crop it sees, in cells; odd.")
+    crop: int = Field(7, ge=3, le=41, description="Side of the map crop it sees, in cells; odd.")
     body: Literal["dense", "conv"] = Field(
         "conv", description="How the crop is read: one dense layer, or two 3x3 convolutions."
     )

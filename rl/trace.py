@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from rl.files import is_damage
+from rl.files import is_damage, sqlite_reason
 from rl.trace_records import (
     CACHED,
     OK,
@@ -79,6 +79,7 @@ class TraceWriter:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._closed = False
         with _explained(path):
             self._connection = open_for_writing(path)
             self._examples = self._count_examples()
@@ -145,7 +146,10 @@ class TraceWriter:
             self._examples = self._count_examples()
 
     def close(self) -> None:
-        """Close the file. What was not committed is dropped."""
+        """Close the file, unless it is closed. What was not committed is dropped."""
+        if self._closed:
+            return
+        self._closed = True
         with _explained(self.path):
             self._connection.rollback()
             # Outside WAL mode the trace is one plain file, readable from a read-only place too.
@@ -326,6 +330,6 @@ def _explained(path: Path) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         kind = TraceDamagedError if is_damage(error) else TraceError
-        raise kind(f"{path}: {error}") from error
+        raise kind(f"{path}: {sqlite_reason(error)}") from error
     except json.JSONDecodeError as error:
         raise TraceError(f"{path}: damaged JSON in the trace ({error})") from error

@@ -92,14 +92,15 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
     # The nodes of a graph may run in different threads, one after the other.
     connection = sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S, check_same_thread=False)
     try:
+        # A stranger's file may hold triggers and views of its own.
+        connection.execute("PRAGMA trusted_schema = OFF")
+        _check_structure(connection, path)
         # A reader does not block the writer in WAL mode, nor the other way round. NORMAL keeps
         # every commit through a crash of the process and spares an fsync at each.
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
-        # A stranger's file may hold triggers and views of its own.
-        connection.execute("PRAGMA trusted_schema = OFF")
         migrate(connection, path, MIGRATIONS)
-        _check_structure(connection, path)
+        _check_tables(connection, path)
     except BaseException:
         connection.close()
         raise
@@ -156,6 +157,9 @@ def _check_structure(connection: sqlite3.Connection, path: Path) -> None:
     (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if found != "ok":
         raise TraceDamagedError(f"{path}: {' '.join(str(found).split())}")
+
+
+def _check_tables(connection: sqlite3.Connection, path: Path) -> None:
     missing = TABLES - {
         name
         for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")

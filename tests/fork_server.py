@@ -17,7 +17,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -29,16 +28,17 @@ TESTS = Path(__file__).resolve().parent
 
 @dataclass(frozen=True)
 class Kill:
-    """Where a child ends itself with SIGKILL.
+    """Where a child sends itself a signal.
 
     at: the how manieth point it passes, from 1; beyond the last, it lives. point: points whose
-    name begins so, all if empty. later_s: so long after the point, as the clock has it. Points are
-    passed before and after each of the `pieces` below.
+    name begins so, all if empty. later_s: so long after the point, as the clock has it, and then it
+    is SIGALRM. Points are passed before and after each of the `pieces` below.
     """
 
     at: int
     point: str = ""
     later_s: float = 0.0
+    number: int = signal.SIGKILL
 
 
 @dataclass(frozen=True)
@@ -247,8 +247,7 @@ class _Points:
             # The timer's signal ends the process as it stands: nobody handles it.
             signal.setitimer(signal.ITIMER_REAL, self._kill.later_s)
         elif self._passed == self._kill.at:
-            os.kill(os.getpid(), signal.SIGKILL)
-            time.sleep(60)
+            os.kill(os.getpid(), self._kill.number)
 
 
 def _install(points: _Points) -> None:
@@ -256,7 +255,7 @@ def _install(points: _Points) -> None:
     import shutil
 
     import graphs.nodes
-    import graphs.run
+    import rl.evaluation
     from graphs.saving import GraphCheckpoints, _Saver
     from rl.checkpoints import Checkpoints
     from rl.ppo import PPO
@@ -280,7 +279,7 @@ def _install(points: _Points) -> None:
         (_Saver, "delete_thread"),
         (PPO, "update"),
         (graphs.nodes, "evaluate"),
-        (graphs.run, "evaluate"),
+        (rl.evaluation, "evaluate"),
     ]
     for owner, name in pieces:
         where = getattr(owner, "__name__", str(owner)).rpartition(".")[2].strip("_")

@@ -70,7 +70,7 @@ FEW = [
     ("os.replace:record.json:before", 2),  # after the tensors, before the record
     ("Saver.put:before", 2),  # after the record, before the graph's checkpoint
     ("TraceWriter.commit:before", 3),
-    ("run.evaluate:after", 1),  # between the two final evaluations
+    ("evaluation.evaluate:after", 1),  # between the two final evaluations
 ]
 MORE = [
     ("os.replace:config.json:before", 1),
@@ -87,7 +87,7 @@ MORE = [
     ("shutil.rmtree:before", 1),  # its record is gone, its tensors are not
     ("GraphCheckpoints.keep_only:before", 3),
     ("Saver.delete_thread:after", 3),
-    ("run.evaluate:before", 1),
+    ("evaluation.evaluate:before", 1),
     ("os.replace:student.safetensors:before", 1),
     ("os.replace:summary.json:before", 1),
     ("os.replace:summary.json:after", 1),

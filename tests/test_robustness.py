@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import random
+import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -80,7 +83,7 @@ class TestTheMachine:
         with small_disk(tmp_path / "disk", kib) as disk:
             done = runner.run(disk, {"cache": tmp_path / "plans.sqlite"})
             line = assert_one_line(done)
-            assert "No space left" in line or "disk is full" in line
+            assert any(says in line for says in ("No space left", "disk is full", "may be full"))
             assert str(disk) in line
             mount("-o", "remount,size=50m", str(disk))
             if (disk / "run" / "config.json").exists():
@@ -139,7 +142,7 @@ class TestTheMachine:
             assert outcome(tmp_path) == expected
 
     @pytest.mark.parametrize(
-        "mib", [8, *(pytest.param(n, marks=pytest.mark.slow) for n in (0, 1, 2, 4, 16, 24, 32, 64))]
+        "mib", [8, *(pytest.param(n, marks=pytest.mark.slow) for n in (12, 16, 24, 32, 48, 64))]
     )
     def test_a_limit_on_memory(self, runner: Runner, mib: int, tmp_path: Path) -> None:
         """64 MiB and more are asked for by the rollout's buffers alone."""
@@ -157,6 +160,123 @@ class TestTheMachine:
         assert not run.exists()
         stored = runner.server.run(["runs", "show", str(tmp_path / "moved"), "--json"])
         assert (stored.code, stored.out.strip()) == (0, "null")
+
+
+DAMAGES = ("truncated", "emptied", "flipped", "scrambled", "missing")
+FILES = {
+    "tensors": "run/checkpoints/4/tensors.safetensors",
+    "record": "run/checkpoints/4/record.json",
+    "graph": "run/checkpoints/graph.sqlite",
+    "trace": "run/trace.sqlite",
+    "metrics": "run/metrics.jsonl",
+    "config": "run/config.json",
+    "plans": "plans.sqlite",
+}
+
+
+def damage(path: Path, how: str, seed: int) -> None:
+    draw = random.Random(f"{path.name} {how} {seed}")
+    for ending in ("-wal", "-shm"):
+        path.with_name(f"{path.name}{ending}").unlink(missing_ok=True)
+    raw = bytearray(path.read_bytes())
+    if how == "missing":
+        path.unlink()
+        return
+    if how == "truncated":
+        raw = raw[: draw.randrange(1, len(raw))]
+    elif how == "emptied":
+        raw = bytearray()
+    elif how == "flipped":
+        raw[draw.randrange(len(raw))] ^= 1 << draw.randrange(8)
+    else:
+        start = draw.randrange(max(len(raw) - 4000, 1))
+        raw[start : start + 4000] = draw.randbytes(min(4000, len(raw) - start))
+    path.write_bytes(raw)
+
+
+@pytest.fixture(scope="module")
+def halted(runner: Runner, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that was stopped in order after two boundaries: no file has a journal beside it."""
+    folder = tmp_path_factory.mktemp("halted")
+    stop = Kill(4, "RunFolder.append_metrics:after", number=signal.SIGTERM)
+    assert runner.run(folder, kill=stop).code == 128 + signal.SIGTERM
+    return folder
+
+
+class TestDamage:
+    """Whatever is damaged: the same end as ever, or one line. Nothing that was there is lost."""
+
+    @pytest.mark.parametrize("file", FILES)
+    @pytest.mark.parametrize(
+        ("how", "seed"),
+        [
+            ("truncated", 0),
+            *(
+                pytest.param(how, seed, marks=pytest.mark.slow)
+                for how in DAMAGES
+                for seed in range(1 if how in ("emptied", "missing") else 3)
+            ),
+        ],
+    )
+    def test_a_damaged_file(
+        self,
+        runner: Runner,
+        halted: Path,
+        file: str,
+        how: str,
+        seed: int,
+        tmp_path: Path,
+        expected: dict[str, Any],
+    ) -> None:
+        folder = moved_copy(halted, tmp_path)
+        path = folder / FILES[file]
+        damage(path, how, seed)
+        before = path.read_bytes() if path.exists() else None
+        done = runner.go_on(folder)
+        assert "Traceback" not in done.err + done.out
+        if file == "config":
+            if done.code:  # a flipped bit may leave a configuration
+                assert_one_line(done, str(path) if how != "missing" else "")
+            return
+        assert done.code == 0, done.err
+        same = ("rows", "student", "result", "removed")
+        found = outcome(folder)
+        if file != "metrics":
+            assert {name: found[name] for name in same} == {name: expected[name] for name in same}
+        if file in ("tensors", "record", "graph"):
+            assert found["trace"] == expected["trace"]
+        kept = [p for p in folder.rglob("*") if p.is_file() and ".damaged-" in str(p)]
+        said = "".join(done.out.split())
+        for aside in kept:
+            assert aside.name in said or aside.parent.name in said
+        if kept and before is not None:
+            assert before in {p.read_bytes() for p in kept} | {path.read_bytes()}
+        if how == "truncated" and file != "plans":
+            assert kept
+
+    def test_both_boundaries_damaged_begins_anew(
+        self, runner: Runner, halted: Path, tmp_path: Path, expected: dict[str, Any]
+    ) -> None:
+        folder = moved_copy(halted, tmp_path)
+        rows = (folder / "run" / "metrics.jsonl").read_bytes()
+        for number in (2, 4):
+            damage(folder / f"run/checkpoints/{number}/tensors.safetensors", "flipped", 0)
+        done = runner.go_on(folder)
+        assert done.code == 0, done.err
+        assert outcome(folder) == expected
+        assert "itbeginsanew" in "".join(done.out.split())
+        assert (folder / "run" / "metrics.jsonl.damaged-1").read_bytes() == rows
+        assert (folder / "run" / "trace.sqlite.damaged-1").exists()
+        assert (folder / "run" / "checkpoints" / "4.damaged-1").is_dir()
+
+
+def moved_copy(folder: Path, place: Path) -> Path:
+    """A copy of a run and its cache, whose configuration names the copy's."""
+    copy = place / "copy"
+    shutil.copytree(folder, copy)
+    config = copy / "run" / "config.json"
+    config.write_text(config.read_text().replace(str(folder), str(copy)))
+    return copy
 
 
 def contents(folder: Path) -> dict[str, bytes]:

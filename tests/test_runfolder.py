@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -238,13 +239,72 @@ def test_any_other_damaged_line_is_named(run: RunFolder, damage: bytes) -> None:
 
 
 def test_cut_metrics_keeps_the_earlier_lines_as_they_were(run: RunFolder) -> None:
-    for i in range(5):
+    for i in range(1, 6):
         run.append_metrics(row(i, train_return=0.1 * i))
     lines = run.metrics.read_bytes().splitlines(keepends=True)
     with run.metrics.open("ab") as file:
-        file.write(b'{"iteration": 5, "env_st')
-    run.cut_metrics(2)
+        file.write(b'{"iteration": 6, "env_st')
+    assert run.cut_metrics(3) is None
     assert run.metrics.read_bytes() == b"".join(lines[:3])
+    assert run.cut_metrics(3) is None, "a second time changes nothing"
+
+
+@pytest.mark.parametrize("damage", [b"{}\n", b"\xff\n", b"\0" * 200_000 + b"\n", b""])
+def test_cut_metrics_sets_a_damaged_file_aside_and_keeps_its_rows(
+    run: RunFolder, damage: bytes
+) -> None:
+    for i in (1, 2, 3):
+        run.append_metrics(row(i))
+    lines = run.metrics.read_bytes().splitlines(keepends=True)
+    raw = lines[0] + damage + lines[2]
+    run.metrics.write_bytes(raw)
+    problem = run.cut_metrics(3)
+    assert str(run.metrics) in (problem or "")
+    assert run.metrics.read_bytes() == lines[0] + lines[2]
+    assert (run.path / "metrics.jsonl.damaged-1").read_bytes() == raw
+
+
+def test_a_configuration_of_an_older_program_is_brought_up_to_date(
+    run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run.write_config({"lr": 0.5})
+    steps = [
+        lambda old: {**{k: v for k, v in old.items() if k != "lr"}, "learning_rate": old["lr"]},
+        lambda old: {**old, "learning_rate": old["learning_rate"] * 2},
+    ]
+    monkeypatch.setattr("rl.config_versions.CONFIG_MIGRATIONS", steps)
+    config = run.read_config()
+    assert (config["schema_version"], config["learning_rate"]) == (3, 1.0)
+    assert "lr" not in config
+    run.write_config({"learning_rate": 7.0})
+    assert run.read_config()["learning_rate"] == 7.0, "it was written by the newest"
+    monkeypatch.setattr("rl.config_versions.CONFIG_MIGRATIONS", steps[:1])
+    with pytest.raises(RunFolderError, match="schema_version 3 is newer than 2"):
+        run.read_config()
+
+
+def test_a_begun_folder_without_a_configuration_can_be_used_again(tmp_path: Path) -> None:
+    """What a process leaves that was killed before it had written the configuration."""
+    path = tmp_path / "run"
+    (path / "checkpoints").mkdir(parents=True)
+    (path / ".config.json.tmp").write_text("{")
+    RunFolder.create(path)
+    (path / "checkpoints" / "mine").write_text("not ours")
+    with pytest.raises(RunFolderError, match="is not empty"):
+        RunFolder.create(path)
+
+
+def test_a_deleted_folder_does_not_come_back(run: RunFolder) -> None:
+    run.append_metrics(row(1))
+    shutil.rmtree(run.path)
+    for write in (
+        lambda: run.append_metrics(row(2)),
+        lambda: run.write_json("checkpoints/1/record.json", {}),
+        lambda: run.write_summary(SUMMARY),
+    ):
+        with pytest.raises(RunFolderError, match=str(run.path)):
+            write()
+    assert not run.path.exists()
 
 
 def test_summary_round_trip_has_exactly_the_documented_keys(run: RunFolder) -> None:
