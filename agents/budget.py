@@ -28,6 +28,12 @@ class Budget:
             self._prompt_tokens = prompt_tokens
             self._completion_tokens = completion_tokens
 
+    @property
+    def calls(self) -> int:
+        """Requests that were made, whether or not they have been answered."""
+        with self._lock:
+            return self._calls
+
     def take_call(self) -> bool:
         """Claim one request. False, and nothing claimed, where a limit is reached."""
         with self._lock:

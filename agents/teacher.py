@@ -206,14 +206,20 @@ class Teacher:
         self.counters.fallbacks += len(answers)
         return [self._hardened(answer) for answer in answers]
 
-    def close(self) -> None:
-        """Stop asking. Answers that are there go to the cache; a hanging request is left behind."""
+    def close(self) -> list[PlannerAnswer]:
+        """Stop asking; the answers that are there and were not given yet.
+
+        They are in the cache by then. A hanging request is left behind, and counted: it may be
+        paid for.
+        """
         self._planner.close()
         for signature in self.pending:
             if self._pending[signature].cancel():
                 del self._pending[signature]
-        self.harvest(wait_for_all=False)
+        answers = self.harvest(wait_for_all=False)
         self._pool.close()
+        self.counters.calls = self._budget.calls
+        return answers
 
     def _is_due(self, signature: int, iteration: int) -> bool:
         resting = signature in self._rests and iteration < self._rests[signature].until

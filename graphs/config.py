@@ -8,14 +8,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_core import PydanticCustomError
 
 from agents.settings import TeacherSettings
+from rl.config_versions import up_to_date
 from rl.evaluation_settings import EvaluationSettings
 from rl.ppo_settings import PPOSettings
 from rl.student_settings import StudentSettings
 from rl.weaning import WeaningSettings
+
+_SECRET = "secret"
+"""The kind of a problem whose value must not be repeated."""
 
 
 class ConfigError(ValueError):
@@ -77,6 +83,23 @@ class RunConfig(BaseModel):
     evaluation: EvaluationSettings = Field(
         default_factory=EvaluationSettings, description="When and how long the student is tested."
     )
+
+    @field_validator("base_url")
+    @classmethod
+    def _without_secrets(cls, url: str | None) -> str | None:
+        """The configuration is written down, so no secret may be in it."""
+        if url is not None and "@" in urlsplit(url).netloc:
+            raise PydanticCustomError(
+                _SECRET, "must hold no user name or password; set OPENAI_BASE_URL instead"
+            )
+        return url
+
+    @field_validator("cache")
+    @classmethod
+    def _a_file(cls, path: Path | None) -> Path | None:
+        if path is not None and path.is_dir():
+            raise ValueError("is a folder; needed: a file")
+        return path
 
 
 def make_config(
@@ -151,12 +174,19 @@ def _read(file: Path) -> dict[str, Any]:
         values = json.loads(text) if file.suffix == ".json" else tomllib.loads(text)
     except OSError as error:
         raise ConfigError(f"cannot read --config {file}: {error.strerror}") from error
+    except RecursionError:
+        raise ConfigError(f"--config {file} is nested too deeply") from None
     except ValueError as error:
         raise ConfigError(f"--config {file} is not valid TOML or JSON: {error}") from error
     if not isinstance(values, dict):
         raise ConfigError(f"--config {file} must hold a table of fields")
-    # A run's own config.json repeats that run.
-    return without_own_fields(values)
+    if "schema_version" not in values:
+        return values
+    try:
+        # A run's own config.json repeats that run.
+        return without_own_fields(up_to_date(values))
+    except ValueError as error:
+        raise ConfigError(f"--config {file}: {error}") from error
 
 
 def _put(values: dict[str, Any], key: str, value: Any) -> None:
@@ -174,7 +204,7 @@ def _parsed(text: str) -> Any:
         return None
     try:
         return json.loads(text)
-    except ValueError:
+    except (RecursionError, ValueError):
         return text
 
 
@@ -184,6 +214,8 @@ def _problem(problem: Any) -> str:
     if problem["type"] == "extra_forbidden":
         return f"unknown field {place}; allowed: {', '.join(_siblings(problem['loc']))}"
     message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == _SECRET:
+        return f"{place}: {message}"
     if problem["type"] == "value_error" and isinstance(problem["input"], Mapping):
         return f"{place}: {message}"
     return f"{place} = {problem['input']!r}: {message[0].lower()}{message[1:]}"

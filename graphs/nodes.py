@@ -202,12 +202,12 @@ def _remove_teacher(context: RunContext, state: TeachState) -> Update:
         [EventRecord(state["iteration"], step, "assess", "teacher_removed", f"at step {step}")]
     )
     if context.teacher is not None:
-        context.teacher.close()
+        trace_answers(context, state, context.teacher.close())
     return {"teacher_weight": 0.0, "teacher_removed_at_step": step, "phase": "alone"}
 
 
 def _evaluation_update(state: TeachState, runtime: Runtime[RunContext]) -> Update:
-    """What an evaluation changes, where one is due: every so many steps, and at the end."""
+    """What an evaluation changes, where one is due, every so many steps."""
     context, settings = runtime.context, runtime.context.config.evaluation
     before = state["env_steps"] - context.collector.rollout.size
     if before // settings.every == state["env_steps"] // settings.every:

@@ -16,6 +16,7 @@ from graphs.conditions import stopped
 from graphs.config import ConfigError, RunConfig, validated, without_own_fields
 from graphs.context import RunContext, StopAskedError
 from graphs.events import Evaluating, Event, Notice, RunEnded, RunStarted
+from graphs.recording import trace_answers
 from graphs.registry import build_graph
 from graphs.saving import delete_old_boundaries, restore_newest
 from graphs.setup import Parts, open_context, renew_learner, renew_records
@@ -195,6 +196,8 @@ def _invoke(graph: Any, state: TeachState, context: RunContext, tell: Tell) -> T
 
 def _conclude(context: RunContext, state: TeachState, tell: Tell) -> Summary:
     """The last evaluation, the student's file and the summary."""
+    if context.teacher is not None:
+        trace_answers(context, state, context.teacher.close())
     with context.timers.phase("record"):
         context.folder.write_atomic(context.folder.student.name, context.student.save)
         context.trace.commit()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from fork_server import ForkServer
 from hypothesis import settings
 
 # A busy machine is no bug: how long an example takes says nothing.
@@ -21,3 +22,10 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[ForkServer]:
+    """Command lines in processes of their own, without the imports of each."""
+    with ForkServer() as server:
+        yield server

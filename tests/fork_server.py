@@ -1,8 +1,8 @@
 """Command lines in processes that can be killed anywhere, cheaply.
 
 One process imports everything and then forks a child for each command line (`cli.main()`). The
-child may be told to kill itself at a point of its work, to live with limits, or to be somebody
-else. Run as a script this file is that process; `ForkServer` starts it and talks to it.
+child may be told to kill itself at a point of its work, or to live with limits. Run as a script
+this file is that process; `ForkServer` starts it and talks to it.
 
     with ForkServer() as server:
         done = server.run(["run", ...], kill=Kill(at=17))
@@ -111,13 +111,15 @@ class ForkServer:
         arguments: list[str],
         kill: Kill | None = None,
         limits: dict[str, int] | None = None,
-        user: int | None = None,
         memory: int | None = None,
+        terminal: str | None = None,
+        cwd: str = str(TESTS),
     ) -> Child:
         """Start a command line.
 
-        limits: by the names of `resource`. user: the id it runs as. memory: bytes of address space
-        that it may take on top of what it has at the start.
+        limits: by the names of `resource`. memory: bytes of address space that it may take on top
+        of what it has at the start. terminal: the device that becomes its terminal. cwd: where the
+        line is typed.
         """
         self._started += 1
         folder = Path(self._folder.name) / str(self._started)
@@ -128,8 +130,9 @@ class ForkServer:
             "arguments": arguments,
             "kill": asdict(kill) if kill else None,
             "limits": limits or {},
-            "user": user,
             "memory": memory,
+            "terminal": terminal,
+            "cwd": cwd,
             "folder": str(folder),
         }
         return Child(self, self.ask(job), folder)
@@ -195,18 +198,16 @@ def _be_child(job: dict[str, Any]) -> None:
     """Do a job and exit."""
     os.setsid()
     folder = Path(job["folder"])
-    for descriptor, name in ((1, "out"), (2, "err")):
-        os.dup2(os.open(folder / name, os.O_WRONLY), descriptor)
-    sys.stdin.close()
-    sys.stdin = open(os.devnull)  # noqa: SIM115, PTH123 - for the child's whole life
+    places = [Path(os.devnull), folder / "out", folder / "err"]
+    if job["terminal"]:
+        places = [Path(job["terminal"])] * 3  # the first one that is opened becomes its own
+    for descriptor, place in enumerate(places):
+        os.dup2(os.open(place, os.O_RDWR), descriptor)
     sys.argv = ["cli.py", *job["arguments"]]
+    os.chdir(job["cwd"])
     _install(_Points(job["kill"], folder / "points"))
     import cli
 
-    if job["user"] is not None:
-        os.setgroups([])
-        os.setgid(job["user"])
-        os.setuid(job["user"])
     for name, value in job["limits"].items():
         number = getattr(resource, name)
         resource.setrlimit(number, (value, resource.getrlimit(number)[1]))

@@ -94,7 +94,7 @@ def assert_tidy(folder: Path) -> None:
 def assert_one_line(done: Done, *says: str) -> str:
     """A command that ended with exit code 2 and one clear line, which is returned."""
     assert done.code == 2, done.err
-    (line,) = done.err.splitlines()
+    (line,) = done.err.strip().splitlines()
     assert line.startswith("tutelage: ")
     assert "Traceback" not in done.out
     for part in says:

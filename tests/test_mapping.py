@@ -38,7 +38,7 @@ from minigrid.core.world_object import (
     WorldObj,
 )
 
-from rl.grid.codes import EMPTY, NUM_CODES, cell_codes
+from rl.grid.codes import DONE, EMPTY, FORWARD, LEFT, NUM_CODES, RIGHT, cell_codes
 from rl.grid.sight import NUM_FEATURES
 from rl.grid.vector import GridStates, GridVectorEnv
 from rl.seeding import episode_seed
@@ -104,7 +104,7 @@ def test_the_map_is_what_was_seen_and_true(name: str) -> None:
             agree(envs.states(), i, shadows[i])
         actions = wanderer.actions(envs.states())
         actions[rng.random(num_envs) < 0.05] = IDLE
-        result = envs.step(actions)
+        result = envs.step(actions.copy())
         for i, shadow in enumerate(shadows):
             before = shadow.carried, shadow.ahead()
             real = (0.0, False, False) if actions[i] == IDLE else shadow.step(int(actions[i]))
@@ -170,6 +170,19 @@ def student_view(shadow: Shadow, side: int, crop: int) -> tuple[CodeArray, Float
     return codes, np.concatenate(
         [summary(cells, int(row), int(column), half), carried_features(shadow.carried)]
     )
+
+
+def test_reaching_the_aim_with_the_last_step_is_no_truncation() -> None:
+    tested, envs = start("MiniGrid-Empty-5x5-v0", 2, "train", 0)
+    way = [FORWARD, FORWARD, RIGHT, FORWARD, FORWARD]
+    waits = tested.task.max_episode_steps - len(way)
+    for action in [DONE] * waits + way:
+        result = envs.step(np.array([action, LEFT]))
+    assert result.terminated.tolist() == [True, False]
+    assert result.truncated.tolist() == [False, True]
+    assert result.rewards.tolist() == [np.float32(0.1), 0]
+    assert result.final is not None
+    assert len(result.final) == 1
 
 
 CHANNEL_WORDS = (

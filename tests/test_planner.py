@@ -393,6 +393,18 @@ def test_a_restored_teacher_goes_on_counting_and_spending() -> None:
     assert asking.counters.prompt_tokens > 7
 
 
+def test_a_request_that_is_left_behind_is_counted(tmp_path: Path) -> None:
+    with OpenAIServer(hang()) as server:
+        provider = make_chat_model("openai:m", server.base_url, settings())
+        asking = Teacher(TASK, PromptLibrary(), provider, settings(), PlanCache(tmp_path / "c"))
+        asking.submit([1], iteration=1)
+        while not server.requests:
+            time.sleep(0.01)
+        assert asking.harvest(wait_for_all=False) == []
+        assert asking.close() == []
+        assert asking.counters.calls == 1
+
+
 def test_the_script_costs_nothing_and_an_unknown_price_is_not_guessed() -> None:
     asking = teacher(settings())
     run_once(asking, [1])

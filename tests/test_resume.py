@@ -19,12 +19,6 @@ All with the script's answers, so that they can be repeated."""
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[ForkServer]:
-    with ForkServer() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
 def teacher() -> Iterator[OpenAIServer]:
     with OpenAIServer() as teacher:
         yield teacher

@@ -106,6 +106,16 @@ def test_every_option_there_is_has_a_code_of_its_own() -> None:
     assert len({encode_option(option) for option in ALL_OPTIONS}) == len(ALL_OPTIONS)
 
 
+@pytest.mark.parametrize("verb", ["explore", "go_to", "pick_up", "drop", "open"])
+def test_an_option_is_refused_where_the_target_does_not_fit(verb: str) -> None:
+    names = [None, "", "floor", "wall", "lava", "unknown", "green goal", *THINGS, *DOORS]
+    refused = [option for name in names if (option := Option(verb, name)) not in ALL_OPTIONS]
+    assert len(refused) >= 6
+    for option in refused:
+        with pytest.raises(ValueError, match=f"{verb}.*{option.target!r}"):
+            encode_option(option)
+
+
 names = st.one_of(st.sampled_from(["explore", "go_to", "pick_up", "drop", "open"]), st.text())
 targets = st.one_of(
     st.none(),

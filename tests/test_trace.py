@@ -33,6 +33,7 @@ from rl.trace import (
     CallRecord,
     EventRecord,
     ExampleRecord,
+    TraceDamagedError,
     TraceError,
     TraceReader,
     TraceWriter,
@@ -498,6 +499,66 @@ def test_migrations_run_once_in_order_and_all_or_nothing(path: Path) -> None:
         assert state(connection) == (3, "kept", "old")
         with pytest.raises(TraceError, match="version 3 is newer than version 1"):
             migrate(connection, path, MIGRATIONS)
+
+
+def stored_trace(path: Path) -> None:
+    """A trace as version 1 wrote it, kept from then."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(Path(__file__).with_name("trace_v1.sql").read_text("utf-8"))
+
+
+def test_a_released_migration_is_as_it_was_released(path: Path, tmp_path: Path) -> None:
+    stored_trace(path)
+    made = tmp_path / "made.sqlite"
+    with closing(sqlite3.connect(made)) as connection:
+        migrate(connection, made, MIGRATIONS[:1])
+
+    def schema(place: Path) -> set[tuple[str, str]]:
+        with closing(sqlite3.connect(place)) as connection:
+            rows = connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL")
+            return {(name, " ".join(sql.split())) for name, sql in rows}
+
+    assert schema(path) == schema(made)
+
+
+def test_a_stored_trace_of_version_1_is_migrated_and_read(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored_trace(path)
+    later = "CREATE TABLE notes (id INTEGER PRIMARY KEY, text TEXT NOT NULL)"
+    monkeypatch.setattr("rl.trace_schema.MIGRATIONS", (*MIGRATIONS, later))
+    with pytest.raises(TraceError, match="trace version 1, but this program reads version 2"):
+        TraceReader(path)
+    with TraceWriter(path) as writer:
+        writer.events([EventRecord(2, 4096, "assess", "note", "by the newer program")])
+        writer.commit()
+    with TraceReader(path) as reader:
+        (situation,) = reader.situations()
+        assert (situation.signature, situation.calls, situation.visits) == (7, 1, 5)
+        assert Advice.from_json(reader.advice(7)[0].plans) == ADVICE
+        assert [call.messages for call in reader.calls(7)] == [
+            [{"role": "user", "content": "Now?"}]
+        ]
+        assert [event.kind for event in reader.events()] == ["timed_out", "note"]
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+        assert connection.execute("SELECT * FROM notes").fetchall() == []
+
+
+def test_a_file_whose_structure_is_not_whole_is_known_at_once(path: Path) -> None:
+    with TraceWriter(path) as writer:
+        writer.situations(dict.fromkeys(range(50), "text " * 500))
+        writer.commit()
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(TraceDamagedError):
+        TraceWriter(path)
+    assert path.read_bytes() == whole[: len(whole) // 2]
+    path.write_bytes(whole)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("DROP TABLE visits")
+    with pytest.raises(TraceDamagedError, match="it has no table visits"):
+        TraceWriter(path)
 
 
 # ---------------------------------------------------------------------------------- secrets
