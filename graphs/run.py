@@ -165,6 +165,7 @@ def _starting_state(
 def _drive(context: RunContext, state: TeachState, tell: Tell) -> TeachState:
     """Call the graph, a bounded number of iterations at a time, until the run ends or stops."""
     graph = build_graph(context.config.graph, context.graph_checkpoints.saver)
+    delete_old_boundaries(context)  # a process that was killed may not have come to it
     while state["phase"] != "finished" and not context.stop.is_set():
         context.thread = state["iteration"]
         state["until_iteration"] = state["iteration"] + context.config.checkpoint_every

@@ -110,7 +110,8 @@ def check_accounts(run: TinyRun) -> None:
     assert run.summary.status == "finished"
     assert run.summary.student is not None
     assert len(run.rows) == 4
-    assert len(calls_of(run)) == llm.calls == run.rows[-1].llm_calls
+    # What was on its way when the last row was written is counted at the end.
+    assert len(calls_of(run)) == llm.calls >= run.rows[-1].llm_calls
     assert failures_of(run).total() == llm.failures
 
 

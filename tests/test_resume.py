@@ -80,6 +80,7 @@ MORE = [
     ("Checkpoints.delete:before", 1),
     ("shutil.rmtree:before", 1),  # its record is gone, its tensors are not
     ("GraphCheckpoints.keep_only:before", 3),
+    ("Checkpoints.delete:before", 2),  # at the end of the run
     ("Saver.delete_thread:after", 3),
     ("evaluation.evaluate:before", 1),
     ("os.replace:student.safetensors:before", 1),
