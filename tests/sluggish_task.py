@@ -9,6 +9,8 @@ from toy_task import Corridor, CorridorEnvs
 from rl.task import IntArray, Split, StepResult
 
 STEP_S = 0.5
+STUCK = "stuck in a step"
+"""What a step says before it does not come back."""
 
 
 class _SlowEnvs(CorridorEnvs):
@@ -19,6 +21,7 @@ class _SlowEnvs(CorridorEnvs):
 
 class _StuckEnvs(CorridorEnvs):
     def step(self, actions: IntArray) -> StepResult:
+        print(STUCK, flush=True)
         time.sleep(1000)
         return super().step(actions)
 

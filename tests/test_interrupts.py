@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from fork_server import Child, Done, ForkServer
 from openai_server import OpenAIServer, hang, teach
+from sluggish_task import STUCK
 from small_runs import Runner, outcome
 
 from rl.runfolder import RunFolder
@@ -124,8 +125,7 @@ def test_a_second_signal_quits_at_once(
 ) -> None:
     """The task is stuck in a step: nothing but a second signal can end it."""
     child = Runner(server, ["--env", "sluggish_task:Stuck"]).start(tmp_path)
-    await_that(lambda: (tmp_path / "run" / "metrics.jsonl").exists())
-    time.sleep(0.5)
+    await_that(lambda: STUCK in child.output())
     child.kill(signal.SIGINT)
     await_that(lambda: "SIGINT: stopping" in child.output())
     sent = time.monotonic()
@@ -187,7 +187,7 @@ def test_ctrl_c_at_a_terminal(server: ForkServer, terminal: Terminal, tmp_path: 
 def test_ctrl_c_twice_at_a_terminal(server: ForkServer, terminal: Terminal, tmp_path: Path) -> None:
     child = Runner(server, ["--env", "sluggish_task:Stuck"]).start(tmp_path, terminal=terminal.name)
     await_that(lambda: b"\x1b[?25l" in terminal.read())
-    await_that(lambda: (tmp_path / "run" / "metrics.jsonl").exists())
+    await_that(lambda: STUCK.encode() in terminal.read())
     terminal.press_ctrl_c()
     await_that(lambda: b"SIGINT: stopping" in terminal.read())
     terminal.press_ctrl_c()
