@@ -88,8 +88,6 @@ class CacheEntry:
     def from_json(cls, value: Mapping[str, Any]) -> CacheEntry:
         """The inverse. Raises KeyError, TypeError, ValueError or AttributeError."""
         advice = Advice.from_json(value["advice"])
-        if not advice.plans:
-            raise ValueError("stored advice has no plan")
         return cls(
             advice=advice,
             calls=_CALLS.validate_json(value["calls"]),
