@@ -156,9 +156,6 @@ def _lock(folder: RunFolder, resources: ExitStack) -> None:
 
 
 def _student(parts: Parts) -> Student:
-    seed: Callable[[], int] = lambda: int(  # noqa: E731 - named for its type
-        generator(parts.config.seed, "network").integers(2**31)
-    )
     task = parts.task
     return make_student(
         task.name,
@@ -166,7 +163,7 @@ def _student(parts: Parts) -> Student:
         len(task.action_names),
         parts.config.student,
         parts.config.device,
-        seed,
+        int(generator(parts.config.seed, "network").integers(2**31)),
     )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
@@ -261,9 +260,9 @@ def make_student(
     num_actions: int,
     settings: StudentSettings,
     device: str,
-    seed_network: Callable[[], int],
+    seed: int,
 ) -> Student:
-    """A new student whose initial weights depend on the drawn seed alone."""
+    """A new student whose initial weights depend on the seed alone."""
     with torch.random.fork_rng():
-        torch.manual_seed(seed_network())
+        torch.manual_seed(seed)
         return Student(task_name, spec, num_actions, settings, torch.device(device))

@@ -33,7 +33,7 @@ STUDENTS = {
 def student_with(kind: str = "dense", seed: int = 0) -> Student:
     """A student whose policy is far from uniform."""
     spec, settings = STUDENTS[kind]
-    student = make_student("made up", spec, NUM_ACTIONS, settings, "cpu", lambda: seed)
+    student = make_student("made up", spec, NUM_ACTIONS, settings, "cpu", seed)
     with torch.no_grad():
         student.network.policy_head.weight *= 100
     return student

@@ -18,7 +18,7 @@ TASK = Corridor()
 def lively_student(seed: int = 0, scale: float = 60.0) -> Student:
     """A student with a policy far from uniform, so that a wrong probability shows."""
     student = make_student(
-        TASK.name, TASK.observation_spec, 3, StudentSettings(hidden=16), "cpu", lambda: seed
+        TASK.name, TASK.observation_spec, 3, StudentSettings(hidden=16), "cpu", seed
     )
     with torch.no_grad():
         student.network.policy_head.weight *= scale

@@ -22,7 +22,7 @@ KINDS: dict[str, tuple[ObservationSpec, StudentSettings]] = {
 def student_of(kind: str, seed: int = 0, num_actions: int = 3) -> Student:
     """A new student of one of the kinds."""
     spec, network = KINDS[kind]
-    return make_student("a task", spec, num_actions, network, "cpu", lambda: seed)
+    return make_student("a task", spec, num_actions, network, "cpu", seed)
 
 
 def observations_for(spec: ObservationSpec, rows: int = 20) -> Observation:

@@ -48,7 +48,7 @@ class Training:
             len(self.task.action_names),
             StudentSettings(hidden=32),
             "cpu",
-            lambda: int(streams["network"].integers(2**31)),
+            int(streams["network"].integers(2**31)),
         )
         self._ppo = PPO(self.student, settings, streams["minibatches"])
         envs = self.task.make_envs(16, "train", seed)
