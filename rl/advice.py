@@ -92,10 +92,25 @@ class Labels:
     mass: FloatArray
 
 
-def label(task: Task, states: States, signatures: IntArray, advice: Mapping[int, Advice]) -> Labels:
-    """Turn advice on situations into advice on actions, for a batch of states in one call.
+@dataclass(frozen=True)
+class PlanActions:
+    """What P plans do in each of B states.
 
-    signatures: int64 [B], each state's situation; where `advice` lacks it, m(s) = 0.
+    shares: float32 [B, P], P(plan | situation) where the plan can be carried out in the state, else
+    0. probs: float32 [B, P, A], its action distribution there; zero where the share is.
+    """
+
+    shares: FloatArray
+    probs: FloatArray
+
+
+def carry_out(
+    task: Task, states: States, signatures: IntArray, advice: Mapping[int, Advice]
+) -> PlanActions:
+    """What the plans of each state's situation do there, for a batch of states in one call.
+
+    signatures: int64 [B], each state's situation; where `advice` lacks it, all shares are 0. Plan p
+    of a state is plan p of its situation's advice.
     """
     situations, which = np.unique(signatures, return_inverse=True)
     plans, weights = _plan_table(task, [advice.get(int(s)) for s in situations])
@@ -107,9 +122,18 @@ def label(task: Task, states: States, signatures: IntArray, advice: Mapping[int,
     current = runnable.argmax(axis=2)
     probs = done.probs.reshape(*runnable.shape, done.probs.shape[2])
     chosen = np.take_along_axis(probs, current[:, :, None, None], axis=2)[:, :, 0]
-    shares = weights[which] * carried_out
-    mass = shares.sum(axis=1)
-    mixed = (shares[:, :, None] * chosen).sum(axis=1)
+    shares: FloatArray = weights[which] * carried_out
+    return PlanActions(shares, chosen * (shares > 0)[:, :, None])
+
+
+def label(task: Task, states: States, signatures: IntArray, advice: Mapping[int, Advice]) -> Labels:
+    """Turn advice on situations into advice on actions, for a batch of states in one call.
+
+    signatures: int64 [B], each state's situation; where `advice` lacks it, m(s) = 0.
+    """
+    done = carry_out(task, states, signatures, advice)
+    mass = done.shares.sum(axis=1)
+    mixed = (done.shares[:, :, None] * done.probs).sum(axis=1)
     targets = mixed / np.maximum(mass, np.finfo(np.float32).tiny)[:, None]
     return Labels(targets.astype(np.float32), mass.astype(np.float32))
 

@@ -1,4 +1,4 @@
-"""Evaluation: the student alone, no teacher, on seeds of the evaluation split."""
+"""Evaluation: the student alone, or its teacher alone, on seeds of the evaluation split."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rl.acting import Actor, AdviceLookup, StudentActor, TeacherActor
 from rl.run_records import StudentResult
 from rl.seeding import generator
 from rl.statistics import wilson_interval
 from rl.student import Student
-from rl.task import IDLE, BoolArray, Episode, IntArray, Task
+from rl.task import BoolArray, Episode, IntArray, Task
 
 MAX_ENVS = 100
 
@@ -53,22 +54,56 @@ def evaluate(
     called before each step; what it raises ends the evaluation.
     """
     rng = None if greedy else generator(seed, "evaluation")
+    actor = StudentActor(student, rng)
+    return _play(task, lambda _: actor, episodes, seed, on_progress, on_step)
+
+
+def evaluate_teacher(
+    task: Task,
+    advise: AdviceLookup,
+    episodes: int,
+    seed: int,
+    on_progress: Callable[[int], None] | None = None,
+    on_step: Callable[[], None] | None = None,
+) -> tuple[Evaluation, int]:
+    """The teacher alone, on the episodes that `evaluate` plays with the student.
+
+    Also how many steps it had no advice for (`TeacherActor`). advise: may be called at every step.
+    """
+    actors: list[TeacherActor] = []
+
+    def make(num_envs: int) -> Actor:
+        actors.append(TeacherActor(task, num_envs, advise, generator(seed, "teacher")))
+        return actors[0]
+
+    return _play(task, make, episodes, seed, on_progress, on_step), actors[0].unadvised
+
+
+def _play(
+    task: Task,
+    make_actor: Callable[[int], Actor],
+    episodes: int,
+    seed: int,
+    on_progress: Callable[[int], None] | None,
+    on_step: Callable[[], None] | None,
+) -> Evaluation:
+    """The outcomes of the evaluation split's episodes. make_actor: for so many environments."""
     num_envs = min(episodes, MAX_ENVS)
     envs = task.make_envs(num_envs, "evaluation", seed)
     envs.reset()
     # Environment i plays one episode more than its share where the division leaves a rest.
     quota = episodes // num_envs + (np.arange(num_envs) < episodes % num_envs)
-    tally = _Tally(quota)
+    tally, actor = _Tally(quota), make_actor(num_envs)
     try:
         while tally.playing.any():
             if on_step is not None:
                 on_step()
-            actions = student.act(envs.observe(), rng)
-            actions[~tally.playing] = IDLE
-            result = envs.step(actions)
+            result = envs.step(actor.act(envs, tally.playing))
             tally.rewards += result.rewards
             tally.lengths += tally.playing
-            if tally.close(result.terminated, result.truncated) and on_progress:
+            ended = tally.close(result.terminated, result.truncated)
+            actor.ended(ended)
+            if len(ended) and on_progress:
                 on_progress(len(tally.ended))
     finally:
         envs.close()
@@ -119,8 +154,8 @@ class _Tally:
         """bool [N], which environments still have episodes to play."""
         return self._left > 0
 
-    def close(self, terminated: BoolArray, truncated: BoolArray) -> bool:
-        """File the episodes that ended with this step; whether there were any."""
+    def close(self, terminated: BoolArray, truncated: BoolArray) -> IntArray:
+        """File the episodes that ended with this step; the environments in which they did."""
         rows = np.flatnonzero(terminated | truncated)
         for i in rows:
             self.ended.append(
@@ -133,4 +168,4 @@ class _Tally:
             )
         self.rewards[rows], self.lengths[rows] = 0.0, 0
         self._left[rows] -= 1
-        return len(rows) > 0
+        return rows

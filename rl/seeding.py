@@ -9,7 +9,7 @@ import numpy as np
 from rl.task import Split
 
 _EVALUATION_BIT: Final = 1 << 62
-_STREAMS: Final = {"network": 1, "actions": 2, "minibatches": 3, "evaluation": 4}
+_STREAMS: Final = {"network": 1, "actions": 2, "minibatches": 3, "evaluation": 4, "teacher": 5}
 
 
 def episode_seed(run_seed: int, split: Split, env: int, episode: int) -> int:

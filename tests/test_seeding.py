@@ -34,7 +34,7 @@ def test_streams_are_independent() -> None:
     drawn = {
         (seed, stream, keys): generator(seed, stream, *keys).integers(2**62)
         for seed in (0, 1)
-        for stream in ("network", "actions", "minibatches", "evaluation")
+        for stream in ("network", "actions", "minibatches", "evaluation", "teacher")
         for keys in ((), (1,), (2,), (1, 1))
     }
     assert len(set(drawn.values())) == len(drawn)
