@@ -7,13 +7,22 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any, Literal, Self, Union, get_args, get_origin
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from agents.settings import TeacherSettings
+from graphs.fitting import misfits
+from graphs.registry import find_graph
 from rl.config_versions import up_to_date
 from rl.evaluation_settings import EvaluationSettings
 from rl.ppo_settings import PPOSettings
@@ -100,6 +109,14 @@ class RunConfig(BaseModel):
         if path is not None and path.is_dir():
             raise ValueError("is a folder; needed: a file")
         return path
+
+    @model_validator(mode="after")
+    def _fits_its_graph(self) -> Self:
+        """Raises UnknownGraphError, a ValueError, as well."""
+        problems = list(misfits(self, find_graph(self.graph)))
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
 
 
 def make_config(
@@ -217,7 +234,7 @@ def _problem(problem: Any) -> str:
     if problem["type"] == _SECRET:
         return f"{place}: {message}"
     if problem["type"] == "value_error" and isinstance(problem["input"], Mapping):
-        return f"{place}: {message}"
+        return f"{place}: {message}" if place else message
     return f"{place} = {problem['input']!r}: {message[0].lower()}{message[1:]}"
 
 

@@ -18,18 +18,35 @@ class UnknownGraphError(ValueError):
 
 @dataclass(frozen=True)
 class GraphInfo:
-    """A graph: its name, what it is for, and the module whose `build()` compiles it."""
+    """A graph: its name, what it is for, and the module whose `build()` compiles it.
+
+    unused: the fields and sections of the configuration that mean nothing in it (`graphs.fitting`).
+    """
 
     name: str
     summary: str
     module: str
+    unused: tuple[str, ...] = ()
 
+    @property
+    def taught(self) -> bool:
+        """Whether a teacher is part of it."""
+        return "teacher" not in self.unused
+
+
+_ABOUT_THE_TEACHER: Final = ("provider", "base_url", "prompts", "teacher", "weaning")
 
 _GRAPHS: Final = (
     GraphInfo(
         "teacher_student",
         "An LLM teaches a PPO student and is withdrawn as the student gets better.",
         "graphs.teacher_student",
+    ),
+    GraphInfo(
+        "student_only",
+        "A PPO student learns from reward alone; no LLM is in it.",
+        "graphs.student_only",
+        unused=_ABOUT_THE_TEACHER,
     ),
 )
 

@@ -23,6 +23,7 @@ from graphs.setup import Parts, open_context, renew_learner, renew_records
 from graphs.state import TeachState, first_state
 from graphs.strangers import check_imports
 from rl.evaluation import evaluate_both_ways
+from rl.run_records import NO_TEACHER
 from rl.runfolder import (
     LlmUse,
     RunFolder,
@@ -133,11 +134,16 @@ def _started(context: RunContext, state: TeachState) -> RunStarted:
     return RunStarted(
         str(context.folder.path),
         context.task.name,
-        context.config.provider,
+        _provider(context),
         context.config.graph,
         context.steps,
         state["env_steps"],
     )
+
+
+def _provider(context: RunContext) -> str:
+    """Who teaches; a run without a teacher names none."""
+    return NO_TEACHER if context.teacher is None else context.config.provider
 
 
 def _starting_state(
@@ -154,7 +160,8 @@ def _starting_state(
         for kept in renew_records(context, resources):
             tell(Notice(kept))
         tell(Notice(f"{context.folder.path} has no saved state that can be used: it begins anew"))
-    state = state or first_state(teacher_weight(context.config.weaning, 0.0))
+    weight = 0.0 if context.teacher is None else teacher_weight(context.config.weaning, 0.0)
+    state = state or first_state(weight)
     damaged = context.folder.cut_metrics(state["iteration"])
     if damaged is not None:
         tell(Notice(damaged))
@@ -231,7 +238,7 @@ def _summary(context: RunContext, state: TeachState, student: StudentResult | No
     return Summary(
         graph=context.config.graph,
         env=context.task.name,
-        provider=context.config.provider,
+        provider=_provider(context),
         seed=context.config.seed,
         env_steps=state["env_steps"],
         wall_s=wall_s,

@@ -43,13 +43,13 @@ class Parts:
     """
 
     def __init__(self, config: RunConfig) -> None:
-        find_graph(config.graph)
+        graph = find_graph(config.graph)
         _check_device(config.device)
         self.config = config
         self.task: Task = make_task(config.env, config.student.crop)
         self.library = checked_library(config.prompts)
         self.provider: ChatProvider | None = None
-        if teacher_weight(config.weaning, 0.0) > 0:
+        if graph.taught and teacher_weight(config.weaning, 0.0) > 0:
             self.provider = make_chat_model(config.provider, config.base_url, config.teacher)
 
     @property

@@ -17,6 +17,9 @@ from pydantic import (
 SCHEMA_VERSION: Final = 1
 """The version of summary.json that this program writes, and the newest it reads."""
 
+NO_TEACHER: Final = "none"
+"""The provider of a run in which no teacher was asked."""
+
 
 def _finite_or_none(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None

@@ -104,7 +104,7 @@ def run_row(entry: RunEntry) -> dict[str, Any]:
         "run": str(entry.path),
         "graph": entry.config.get("graph") if entry.config else None,
         "env": entry.config.get("env") if entry.config else None,
-        "provider": entry.config.get("provider") if entry.config else None,
+        "provider": summary.provider if summary else (entry.config or {}).get("provider"),
         "seed": entry.config.get("seed") if entry.config else None,
         "status": summary.status if summary else entry.problem or "not finished",
         "env_steps": summary.env_steps if summary else None,

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from graphs.views.text import console, percent, print_json, safe
+from rl.run_records import NO_TEACHER
 from rl.runfolder import RunFolder, StudentResult, Summary
 
 
@@ -39,29 +40,37 @@ def show(run: Path, as_json: bool) -> None:
 
 
 def _rows(summary: Summary) -> list[tuple[str, str]]:
-    llm, time = summary.llm, summary.time
-    phases = {name: seconds for name, seconds in time.model_dump().items() if seconds >= 0.05}
-    removed = summary.teacher_removed_at_step
+    phases = {
+        name: seconds for name, seconds in summary.time.model_dump().items() if seconds >= 0.05
+    }
     return [
         *student_rows(summary.student),
         ("environment steps", f"{summary.env_steps:,}"),
-        ("teacher removed at", "not removed" if removed is None else f"step {removed:,}"),
         (
             "95 % first reached at",
             "not reached" if summary.steps_to_95 is None else f"step {summary.steps_to_95:,}",
         ),
         ("teacher", summary.provider),
+        *([] if summary.provider == NO_TEACHER else _use_of_teacher(summary)),
+        ("wall time", f"{summary.wall_s:.1f} s, {summary.steps_per_s:,.0f} steps/s"),
+        (
+            "of which",
+            ", ".join(f"{name.removesuffix('_s')} {s:.1f} s" for name, s in phases.items()),
+        ),
+    ]
+
+
+def _use_of_teacher(summary: Summary) -> list[tuple[str, str]]:
+    """What was asked, what it cost, and when it was over."""
+    llm, removed = summary.llm, summary.teacher_removed_at_step
+    return [
+        ("teacher removed at", "not removed" if removed is None else f"step {removed:,}"),
         (
             "asked",
             f"{llm.situations:,} situations in {llm.calls:,} calls, {llm.cache_hits:,} from the "
             f"cache; {llm.failures:,} failed, {llm.fallbacks:,} settled by the fallback",
         ),
         ("tokens", f"{llm.prompt_tokens:,} in, {llm.completion_tokens:,} out{_cost(llm.cost_usd)}"),
-        ("wall time", f"{summary.wall_s:.1f} s, {summary.steps_per_s:,.0f} steps/s"),
-        (
-            "of which",
-            ", ".join(f"{name.removesuffix('_s')} {s:.1f} s" for name, s in phases.items()),
-        ),
     ]
 
 
