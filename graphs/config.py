@@ -27,6 +27,7 @@ from rl.config_versions import up_to_date
 from rl.evaluation_settings import EvaluationSettings
 from rl.ppo_settings import PPOSettings
 from rl.student_settings import StudentSettings
+from rl.task_settings import TaskSettings
 from rl.weaning import WeaningSettings
 
 _SECRET = "secret"
@@ -78,6 +79,9 @@ class RunConfig(BaseModel):
     )
     cache: Path | None = Field(
         None, description="File of the plan cache; none takes the one in your cache folder."
+    )
+    task: TaskSettings = Field(
+        default_factory=TaskSettings, description="What the teacher is told of the task's world."
     )
     student: StudentSettings = Field(
         default_factory=StudentSettings, description="The student's eyes and network."

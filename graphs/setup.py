@@ -46,7 +46,7 @@ class Parts:
         graph = find_graph(config.graph)
         _check_device(config.device)
         self.config = config
-        self.task: Task = make_task(config.env, config.student.crop)
+        self.task: Task = make_task(config.env, config.student.crop, config.task)
         self.library = checked_library(config.prompts)
         self.provider: ChatProvider | None = None
         if graph.taught and teacher_weight(config.weaning, 0.0) > 0:

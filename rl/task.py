@@ -192,6 +192,19 @@ class Task(Protocol):
         """One state drawn as text, for people and traces."""
 
 
+@runtime_checkable
+class Noted(Protocol):
+    """What a task may have besides: rules of its own that its teacher is to know."""
+
+    notes: str
+    """A paragraph or more, in Markdown; empty for none."""
+
+
+def notes_of(task: object) -> str:
+    """The task's own rules, empty where it has none."""
+    return task.notes if isinstance(task, Noted) else ""
+
+
 def encode_plans(task: Task, plans: Sequence[Plan]) -> list[list[int]]:
     """The plans as lists of option codes. Raises ValueError for an option the task lacks."""
     return [[task.encode(option) for option in plan] for plan in plans]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from rl.task import Task
+from rl.task_settings import TaskSettings
 
 
 @dataclass(frozen=True)
@@ -19,32 +20,92 @@ class TaskInfo:
     default_steps: int
     renamed: bool = False
     """Whether situations rename colours (`rl.grid.colors`)."""
+    notes: str = ""
+    """The task's own rules, a paragraph for the teacher."""
+    lava_notes: str = ""
+    """A further paragraph, for a teacher that knows of lava."""
+
+    def told(self, lava_known: bool) -> str:
+        """The paragraphs that the teacher gets, with a blank line between them."""
+        return "\n\n".join(filter(None, (self.notes, self.lava_notes if lava_known else "")))
 
 
 _OPEN = "find the key, unlock the door"
 _GOAL = "walk to the goal"
+_ONE_KEY: Final = (
+    "The world is one room with one locked door in its wall and one key, which opens that door. "
+    "Opening the door ends the episode in success; nothing behind it matters."
+)
+_LAVA: Final = (
+    "One cell of the room is lava. Stepping on it ends the episode in failure. The options walk "
+    "around lava that was seen, so it calls for no step in a plan."
+)
+_TWO_KEYS: Final = (
+    "The world is one room with one locked door in its wall and two keys of different colours. "
+    "Only the key of the door's colour opens it, and the agent carries one key at a time: with the "
+    "wrong one in hand it must `drop` that before it can pick up the other. Opening the door ends "
+    "the episode in success; nothing behind it matters."
+)
+_TWO_DOORS: Final = (
+    "The world is one large room with two locked doors of the same colour, in opposite walls, and "
+    "near its middle one key, which opens both. Opening either door ends the episode in success, "
+    "so the door that is found first is the one to open. The agent sees three cells at most in "
+    "front of it: there is no time to see all of the room."
+)
+_BEHIND_A_DOOR: Final = (
+    "The world is two rooms with a locked door between them. The agent begins in the room with the "
+    "key, which opens the door; the goal lies in the other room. Reaching it ends the episode."
+)
+_FOUR_ROOMS: Final = (
+    "The world is four rooms with gaps in the walls between them and no doors. Reaching the goal "
+    "ends the episode."
+)
+_BARE_ROOM: Final = "The world is one bare room. Reaching the goal ends the episode."
 _SHIPPED: Final = (
-    TaskInfo("SimpleDoorKey", "Tutelage/SimpleDoorKey-v0", _OPEN, 100_000, renamed=True),
+    TaskInfo("SimpleDoorKey", "Tutelage/SimpleDoorKey-v0", _OPEN, 100_000, True, _ONE_KEY),
     TaskInfo(
-        "LavaDoorKey", "Tutelage/LavaDoorKey-v0", f"{_OPEN}, keep off the lava", 100_000, True
+        "LavaDoorKey",
+        "Tutelage/LavaDoorKey-v0",
+        f"{_OPEN}, keep off the lava",
+        100_000,
+        renamed=True,
+        notes=_ONE_KEY,
+        lava_notes=_LAVA,
     ),
-    TaskInfo("ColoredDoorKey", "Tutelage/ColoredDoorKey-v0", f"{_OPEN}; one key misfits", 100_000),
-    TaskInfo("DivergentDoorKey", "Tutelage/DivergentDoorKey-v0", f"{_OPEN}, of two", 500_000, True),
+    TaskInfo(
+        "ColoredDoorKey",
+        "Tutelage/ColoredDoorKey-v0",
+        f"{_OPEN}; one key misfits",
+        100_000,
+        notes=_TWO_KEYS,
+    ),
+    TaskInfo(
+        "DivergentDoorKey",
+        "Tutelage/DivergentDoorKey-v0",
+        f"{_OPEN}, of two",
+        500_000,
+        renamed=True,
+        notes=_TWO_DOORS,
+    ),
     *(
-        TaskInfo(f"MiniGrid-{level}-v0", f"MiniGrid-{level}-v0", _GOAL, steps)
-        for level, steps in (
-            ("Empty-5x5", 50_000),
-            ("Empty-Random-5x5", 50_000),
-            ("Empty-6x6", 50_000),
-            ("Empty-Random-6x6", 50_000),
-            ("Empty-8x8", 50_000),
-            ("Empty-16x16", 100_000),
-            ("FourRooms", 500_000),
+        TaskInfo(f"MiniGrid-{level}-v0", f"MiniGrid-{level}-v0", _GOAL, steps, notes=notes)
+        for level, steps, notes in (
+            ("Empty-5x5", 50_000, _BARE_ROOM),
+            ("Empty-Random-5x5", 50_000, _BARE_ROOM),
+            ("Empty-6x6", 50_000, _BARE_ROOM),
+            ("Empty-Random-6x6", 50_000, _BARE_ROOM),
+            ("Empty-8x8", 50_000, _BARE_ROOM),
+            ("Empty-16x16", 100_000, _BARE_ROOM),
+            ("FourRooms", 500_000, _FOUR_ROOMS),
         )
     ),
     *(
         TaskInfo(
-            f"MiniGrid-DoorKey-{size}-v0", f"MiniGrid-DoorKey-{size}-v0", f"{_OPEN}, {_GOAL}", steps
+            f"MiniGrid-DoorKey-{size}-v0",
+            f"MiniGrid-DoorKey-{size}-v0",
+            f"{_OPEN}, {_GOAL}",
+            steps,
+            notes=_BEHIND_A_DOOR,
         )
         for size, steps in (
             ("5x5", 100_000),
@@ -65,13 +126,20 @@ def shipped_tasks() -> tuple[TaskInfo, ...]:
     return _SHIPPED
 
 
-def make_task(name: str, crop: int) -> Task:
+def make_task(name: str, crop: int, settings: TaskSettings | None = None) -> Task:
     """The task of that name.
 
     name: a shipped task's, or `module:attribute` of a callable that takes no argument and returns
-    a `Task`. crop: side of the map crop for grid tasks. Raises UnknownTaskError.
+    a `Task`. crop: side of the map crop for grid tasks. settings: None for the defaults. Raises
+    UnknownTaskError, also where the settings ask something of a task that only others can do.
     """
+    settings = settings or TaskSettings()
     if ":" in name:
+        if settings != TaskSettings():
+            raise UnknownTaskError(
+                f"env = {name!r}: the settings task.* are for the shipped tasks; "
+                "leave them out, what they are about is up to your own code"
+            )
         return _task_at(name)
     info = next((info for info in _SHIPPED if info.name == name), None)
     if info is None:
@@ -81,7 +149,15 @@ def make_task(name: str, crop: int) -> Task:
         )
     from rl.grid.task import GridTask  # compiles kernels: only once a task is wanted
 
-    return GridTask(info.name, info.env_id, info.default_steps, crop, info.renamed)
+    return GridTask(
+        info.name,
+        info.env_id,
+        info.default_steps,
+        crop,
+        info.renamed,
+        settings.lava_known,
+        info.told(settings.lava_known),
+    )
 
 
 def _task_at(path: str) -> Task:

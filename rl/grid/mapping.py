@@ -8,6 +8,7 @@ of its last row, looking towards row 0.
 
 from __future__ import annotations
 
+import numpy as np
 from numba import njit
 
 from rl.grid.codes import (
@@ -32,6 +33,11 @@ from rl.task import BoolArray, CodeArray, IntArray
 def is_walkable(code: int) -> bool:
     """Free floor, a goal or an open door. Unknown cells and lava are not walked on."""
     return code in (EMPTY, GOAL) or DOOR_OPEN <= code < DOOR_CLOSED
+
+
+def without_lava(codes: CodeArray) -> CodeArray:
+    """The same maps or views as somebody knows them who takes lava for floor."""
+    return np.where(codes == LAVA, np.uint8(EMPTY), codes)
 
 
 @njit(cache=True, inline="always")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
@@ -11,6 +12,7 @@ from minigrid.minigrid_env import MiniGridEnv
 from rl.grid.codes import ACTION_NAMES, NUM_CODES
 from rl.grid.drawing import draw
 from rl.grid.levels import register_levels
+from rl.grid.mapping import without_lava
 from rl.grid.options import encode_option, replay_options
 from rl.grid.sight import NUM_FEATURES
 from rl.grid.simulator import GymnasiumSimulator, make_minigrid
@@ -35,6 +37,8 @@ class GridTask:
     name: what people type; env_id: Gymnasium's id; default_steps: enough env steps for a student
     to finish its job; crop: side of the map crop that the student sees, odd; renamed: whether
     situations rename colours (`rl.grid.colors`), for tasks in which only their sameness matters.
+    lava_known: see `rl.task_settings`; what the student sees does not depend on it. notes: what
+    the teacher is told of the task's own rules.
     """
 
     action_names: tuple[str, ...] = ACTION_NAMES
@@ -46,10 +50,12 @@ class GridTask:
         default_steps: int,
         crop: int,
         renamed: bool = False,
+        lava_known: bool = True,
+        notes: str = "",
     ) -> None:
         register_levels()
-        self._renamed = renamed
-        self.name, self.default_steps = name, default_steps
+        self._renamed, self._lava_known = renamed, lava_known
+        self.name, self.default_steps, self.notes = name, default_steps, notes
         self._env_id, self._crop = env_id, crop
         probe = make_minigrid(env_id)
         self.max_episode_steps = int(probe.max_steps)
@@ -62,11 +68,17 @@ class GridTask:
     def make_envs(self, num_envs: int, split: Split, seed: int) -> GridVectorEnv:
         simulator = GymnasiumSimulator(self._env_id, num_envs)
         return GridVectorEnv(
-            simulator, self._mission_number, self._map_side, self._crop, split, seed
+            simulator,
+            self._mission_number,
+            self._map_side,
+            self._crop,
+            split,
+            seed,
+            self._lava_known,
         )
 
     def signature(self, states: States) -> IntArray:
-        grid = _grid_states(states)
+        grid = self._taught(states)
         signatures = np.empty(grid.starts.shape, dtype=np.int64)
         sign(
             grid.maps,
@@ -90,7 +102,7 @@ class GridTask:
         return encode_option(option)
 
     def act(self, options: IntArray, states: States) -> OptionActions:
-        grid = _grid_states(states)
+        grid = self._taught(states)
         shape = (*grid.starts.shape, options.shape[1])
         probs = np.zeros((*shape, _NUM_ACTIONS), dtype=np.float32)
         feasible, finished = np.zeros(shape, dtype=np.bool_), np.zeros(shape, dtype=np.bool_)
@@ -118,6 +130,13 @@ class GridTask:
 
     def picture(self, states: States, row: int) -> str:
         return draw(_grid_states(states), row, self._renamed)
+
+    def _taught(self, states: States) -> GridStates:
+        """The states as the teacher and its options know them."""
+        grid = _grid_states(states)
+        if self._lava_known:
+            return grid
+        return replace(grid, maps=without_lava(grid.maps), views=without_lava(grid.views))
 
     def _mission_number(self, mission: str) -> int:
         return self._missions.index(mission)

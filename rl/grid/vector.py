@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rl.grid.mapping import begin, track
+from rl.grid.mapping import begin, track, without_lava
 from rl.grid.options import find_unexplored
 from rl.grid.sight import NUM_FEATURES, look
 from rl.grid.simulator import Simulator
@@ -36,7 +36,11 @@ class GridStates:
 
 
 class GridVectorEnv:
-    """N grid worlds, their remembered maps, and the record of a rollout."""
+    """N grid worlds, their remembered maps, and the record of a rollout.
+
+    lava_known: whether what there is left to explore is judged with lava, or with floor in its
+    place.
+    """
 
     def __init__(
         self,
@@ -46,10 +50,12 @@ class GridVectorEnv:
         crop: int,
         split: Split,
         seed: int,
+        lava_known: bool = True,
     ) -> None:
         self.num_envs, self._view_side = simulator.frames.views.shape[:2]
         self._simulator, self._mission_number = simulator, mission_number
         self._crop, self._split, self._seed = crop, split, seed
+        self._lava_known = lava_known
         self._episodes = np.full(self.num_envs, -1, dtype=np.int64)
         self._now = self._empty_states(1, map_side)
         self._record: GridStates | None = None
@@ -76,9 +82,7 @@ class GridVectorEnv:
         now.starts[0] = False
         final = self._look(truncated) if truncated.any() else None
         ended = terminated | truncated
-        find_unexplored(
-            now.maps, now.poses[0], self._view_side, changed & ~ended, now.unexplored[0]
-        )
+        self._find_unexplored(changed & ~ended)
         if ended.any():
             self._begin(np.flatnonzero(ended))
         return StepResult(rewards, terminated, truncated, final)
@@ -110,7 +114,12 @@ class GridVectorEnv:
         now.starts[0, rows] = True
         chosen = np.zeros(self.num_envs, dtype=np.bool_)
         chosen[rows] = True
-        find_unexplored(now.maps, now.poses[0], self._view_side, chosen, now.unexplored[0])
+        self._find_unexplored(chosen)
+
+    def _find_unexplored(self, rows: BoolArray) -> None:
+        now = self._now
+        maps = now.maps if self._lava_known else without_lava(now.maps)
+        find_unexplored(maps, now.poses[0], self._view_side, rows, now.unexplored[0])
 
     def _look(self, rows: slice | BoolArray) -> Observation:
         now = self._now
