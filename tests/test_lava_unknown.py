@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pytest
@@ -11,7 +11,8 @@ from agents.planner import Planner
 from agents.providers import make_chat_model
 from agents.settings import TeacherSettings
 from prompts.library import PromptLibrary
-from rl.advice import Advice, label
+from rl.advice import Advice
+from rl.evaluation import evaluate_teacher
 from rl.grid.codes import EMPTY, FORWARD, LAVA, NUM_CODES, UNKNOWN
 from rl.grid.mapping import without_lava
 from rl.grid.task import GridTask
@@ -151,23 +152,14 @@ def test_the_offline_teacher_alone_fails_more_often_without_knowing(
 
 
 def _solved_alone(task: GridTask, episodes: int) -> float:
-    """The share of first episodes that the teacher's likeliest actions end in success."""
+    """The share of episodes that the teacher, at its surest, solves by itself."""
     settings = TeacherSettings(temperature=0.0, samples=1)
     planner = Planner(task, PromptLibrary(), make_chat_model("offline", None, settings), settings)
-    advice: dict[int, Advice] = {}
-    envs = task.make_envs(episodes, "evaluation", seed=0)
-    envs.reset()
-    running, won = np.ones(episodes, dtype=np.bool_), np.zeros(episodes, dtype=np.bool_)
-    for _ in range(task.max_episode_steps):
-        states = envs.states()
-        signatures = task.signature(states)
-        for signature in set(signatures[running].tolist()) - set(advice):
-            found = planner.ask(signature).advice
-            assert found is not None
-            advice[signature] = found
-        actions = label(task, states, signatures, advice).targets.argmax(axis=1)
-        result = envs.step(np.where(running, actions, -1).astype(np.int64))
-        won |= running & (result.rewards > 0)
-        running &= ~(result.terminated | result.truncated)
-    envs.close()
-    return float(won.mean())
+
+    def advise(situations: Sequence[int]) -> dict[int, Advice]:
+        answers = {signature: planner.ask(signature).advice for signature in situations}
+        return {signature: found for signature, found in answers.items() if found is not None}
+
+    played, unadvised = evaluate_teacher(task, advise, episodes, seed=0)
+    assert unadvised == 0
+    return played.success_rate
