@@ -62,11 +62,12 @@ def main() -> None:
     try:
         app()
     except Exception as error:
-        from graphs.errors import one_line
+        from graphs.errors import in_full, one_line
 
         line = one_line(error)
         if line is None:
-            raise
+            print(in_full(error), end="", file=sys.stderr)
+            sys.exit(1)
         sys.exit(_complain(line))
 
 

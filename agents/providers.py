@@ -21,6 +21,7 @@ from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
+from agents.keys import load_keys
 from agents.settings import TeacherSettings
 
 if TYPE_CHECKING:
@@ -85,6 +86,7 @@ _KNOWN: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
 
 def list_providers() -> list[ProviderInfo]:
     """The offline script, the best known providers, and what entry points add."""
+    load_keys()
     found = [ProviderInfo(OFFLINE, "tutelage", True, (), True)]
     found += [
         ProviderInfo(name, package, _installed(package), variables, _any_present(variables))
@@ -99,12 +101,14 @@ def make_chat_model(provider: str, base_url: str | None, settings: TeacherSettin
     """The chat model of a provider. Nothing is sent yet.
 
     base_url: the address of an OpenAI-compatible server, as in `openai:my-model`.
-    Raises ProviderError, in one line, for a name, package, key or address that does not do.
+    Raises ProviderError, in one line, for a name, package, key or address that does not do, and
+    KeyFileError for a key file that cannot be used.
     """
     keep_tracing_private()
     _check_url(base_url)
     if provider == OFFLINE:
         return _offline(base_url, settings)
+    load_keys()
     points = entry_points(group=ENTRY_POINTS, name=provider)
     if points:
         point = next(iter(points))
@@ -287,6 +291,14 @@ def _digest(parameters: object) -> str:
 
 def _installed(package: str) -> bool:
     return importlib.util.find_spec(package.replace("-", "_")) is not None
+
+
+def keys_at_hand(provider: str) -> tuple[str, ...]:
+    """The variables that hold a key which a provider's package would send. Raises KeyFileError."""
+    load_keys()
+    name = provider.partition(":")[0]
+    variables = _variables(name) or (f"{name.upper()}_API_KEY",)
+    return tuple(variable for variable in variables if os.environ.get(variable))
 
 
 def _variables(name: str) -> tuple[str, ...]:

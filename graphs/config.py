@@ -26,6 +26,7 @@ from graphs.registry import find_graph
 from rl.config_versions import up_to_date
 from rl.evaluation_settings import EvaluationSettings
 from rl.ppo_settings import PPOSettings
+from rl.redact import redact
 from rl.student_settings import StudentSettings
 from rl.task_settings import TaskSettings
 from rl.weaning import WeaningSettings
@@ -101,11 +102,25 @@ class RunConfig(BaseModel):
     @classmethod
     def _without_secrets(cls, url: str | None) -> str | None:
         """The configuration is written down, so no secret may be in it."""
-        if url is not None and "@" in urlsplit(url).netloc:
+        parts = urlsplit(url or "")
+        if "@" in parts.netloc or parts.query:
             raise PydanticCustomError(
-                _SECRET, "must hold no user name or password; set OPENAI_BASE_URL instead"
+                _SECRET, "must hold no user name, password or query; set OPENAI_BASE_URL instead"
             )
         return url
+
+    @model_validator(mode="before")
+    @classmethod
+    def _keyless(cls, values: Any) -> Any:
+        """A key that was typed into a field is in the environment's place, and would be kept."""
+        for place, text in _texts(values, ""):
+            if redact(text) != text:
+                raise PydanticCustomError(
+                    _SECRET,
+                    "{place} must hold no key; keys belong in the environment or the key file",
+                    {"place": place},
+                )
+        return values
 
     @field_validator("cache")
     @classmethod
@@ -172,6 +187,15 @@ def _fields_of(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, str, 
             yield f"{prefix}{name}", allowed, field.default, field.description or ""
 
 
+def _texts(value: Any, place: str) -> Iterator[tuple[str, str]]:
+    """(dotted key, text) of every text in a tree of values."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _texts(inner, f"{place}.{key}".lstrip("."))
+    elif isinstance(value, str | Path):
+        yield place, str(value)
+
+
 def _bound(metadata: object) -> str:
     signs = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
     return " ".join(
@@ -236,7 +260,7 @@ def _problem(problem: Any) -> str:
         return f"unknown field {place}; allowed: {', '.join(_siblings(problem['loc']))}"
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == _SECRET:
-        return f"{place}: {message}"
+        return f"{place}: {message}" if place else message
     if problem["type"] == "value_error" and isinstance(problem["input"], Mapping):
         return f"{place}: {message}" if place else message
     return f"{place} = {problem['input']!r}: {message[0].lower()}{message[1:]}"

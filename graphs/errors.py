@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import traceback
 from typing import Final
 
+from agents.keys import KeyFileError
 from agents.plan_cache import CacheError
 from agents.providers import ProviderError
 from graphs.conditions import RunStoppedError, machine_trouble
@@ -12,6 +14,7 @@ from graphs.registry import UnknownGraphError
 from graphs.views.traces import UnknownSituationError
 from prompts.library import PromptError
 from rl.checkpoints import CheckpointError
+from rl.redact import redact
 from rl.replay import ReplayError
 from rl.runfolder import RunFolderError
 from rl.student import StudentError
@@ -22,6 +25,7 @@ USER_ERRORS: Final = (
     CacheError,
     CheckpointError,
     ConfigError,
+    KeyFileError,
     PromptError,
     ProviderError,
     ReplayError,
@@ -36,5 +40,14 @@ USER_ERRORS: Final = (
 
 
 def one_line(error: Exception) -> str | None:
-    """What to tell people of an error; None for a fault of the program, to be shown in full."""
-    return str(error) if isinstance(error, USER_ERRORS) else machine_trouble(error)
+    """What to tell people of an error; None for a fault of the program, to be shown in full.
+
+    Without secrets: a key may have been typed where something else belongs.
+    """
+    line = str(error) if isinstance(error, USER_ERRORS) else machine_trouble(error)
+    return None if line is None else redact(line)
+
+
+def in_full(error: BaseException) -> str:
+    """The traceback of a fault of the program, without secrets: an error may quote anything."""
+    return redact("".join(traceback.format_exception(error)))

@@ -21,7 +21,7 @@ from graphs.registry import build_graph
 from graphs.saving import delete_old_boundaries, restore_newest
 from graphs.setup import Parts, open_context, renew_learner, renew_records
 from graphs.state import TeachState, first_state
-from graphs.strangers import check_imports
+from graphs.strangers import check_address, check_imports
 from rl.evaluation import evaluate_both_ways
 from rl.run_records import NO_TEACHER
 from rl.runfolder import (
@@ -69,17 +69,21 @@ def resume(
     on_event: Tell | None = None,
     stop: StopSignal | None = None,
     import_s: float = 0.0,
+    base_url: str | None = None,
 ) -> Summary:
     """Go on with a run that stopped, from its newest boundary, to the numbers it would have had.
 
-    Arguments as in `run`. Raises as `run` does, and RunFolderError where there is nothing to go on
-    with, or where the folder holds what no run of this program has left there.
+    Arguments as in `run`. base_url: the run's own address of its teacher, said again, without
+    which no key of the user's is sent to another machine. Raises as `run` does, and RunFolderError
+    where there is nothing to go on with, or where the folder holds what no run of this program has
+    left there.
     """
     folder = RunFolder.open(path)
     summary = folder.read_summary()
     if summary is not None and summary.status == "finished":
         raise RunFolderError(f"{path} is finished: there is nothing to resume")
     config = stored_config(folder)
+    check_address(folder.path, config, base_url)
     began = monotonic()
     parts = Parts(config)
     import_s += monotonic() - began

@@ -1,16 +1,21 @@
-"""What resuming a stranger's run must not do: run code that lies in its folder.
+"""What resuming a stranger's run must not do: run code of its folder, or give a key away.
 
 A run of somebody's own task or teacher names it by a dotted path, and a resume imports it. That
-path must lead to code that the user has put there, and never into the run folder itself.
+path must lead to code that the user has put there, and never into the run folder itself. And a run
+names the address that its teacher is asked at: the user's key goes there only on their own word.
 """
 
 from __future__ import annotations
 
+import ipaddress
 import os
+import shlex
 import sys
 from importlib.machinery import all_suffixes
 from pathlib import Path
+from urllib.parse import urlsplit
 
+from agents.providers import keys_at_hand
 from graphs.config import RunConfig
 from rl.runfolder import RunFolderError
 
@@ -33,3 +38,32 @@ def check_imports(folder: Path, config: RunConfig) -> None:
                     f" for code in it, or the run names code of its own"
                     f" (env {config.env}, provider {config.provider})"
                 )
+
+
+def check_address(folder: Path, config: RunConfig, base_url: str | None) -> None:
+    """See that a key goes to no address but one that the user names. Raises RunFolderError.
+
+    base_url: the address as the user gives it; None where they give none. This machine's own
+    addresses need no word.
+    """
+    stored = config.base_url
+    if base_url is not None and base_url != stored:
+        raise RunFolderError(f"{folder} asks its teacher at {stored}, and not at {base_url}")
+    if stored is None or base_url is not None or _is_here(stored):
+        return
+    keys = keys_at_hand(config.provider)
+    if keys:
+        hint = f"python cli.py resume {shlex.quote(str(folder))} --base-url {shlex.quote(stored)}"
+        raise RunFolderError(
+            f"{folder} would send your key ({' or '.join(keys)}) to {stored}; if you trust that "
+            f"address, say so: {hint}"
+        )
+
+
+def _is_here(url: str) -> bool:
+    """Whether an address is this machine's own."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -12,11 +12,20 @@ from typing import Final
 
 REDACTED: Final = "[redacted]"
 
-_NAME_ENDINGS: Final = ("_API_KEY", "_TOKEN", "_SECRET")
-_MIN_LENGTH: Final = 8
+MIN_LENGTH: Final = 8
 """Shorter values (`none`, `local`, `1`) are placeholders that also occur as ordinary words."""
 
-_KEY_SHAPES: Final = re.compile(r"sk-[A-Za-z0-9_-]{16,}|Bearer \S+")
+_SECRET_NAME: Final = re.compile(r"(^|_)(API_?KEY|KEY|TOKEN|SECRET|PASSWORD)$")
+_KEY_SHAPES: Final = re.compile(
+    r"sk-[A-Za-z0-9_-]{16,}|Bearer \S+"
+    # xAI, Groq, Hugging Face, NVIDIA, Google and AWS.
+    r"|\b(?:xai-|gsk_|hf_|nvapi-)[A-Za-z0-9_-]{16,}|\bAIza[A-Za-z0-9_-]{30,}|\bAKIA[A-Z0-9]{16}\b"
+)
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether the value of an environment variable of that name is a secret."""
+    return _SECRET_NAME.search(name.upper()) is not None
 
 
 def redactor() -> Callable[[str], str]:
@@ -39,12 +48,13 @@ def redact(text: str) -> str:
     """The text with every secret replaced by `[redacted]`.
 
     A secret is the value (8 characters or more) of an environment variable whose name ends in
-    `_API_KEY`, `_TOKEN` or `_SECRET`, or anything of the shape `sk-...` or `Bearer ...`.
+    `KEY`, `TOKEN`, `SECRET` or `PASSWORD`, or anything of the shape of a well-known service's key
+    or of `Bearer ...`.
     """
     return redactor()(text)
 
 
 def _known_secrets() -> re.Pattern[str] | None:
-    values = {v.strip() for name, v in os.environ.items() if name.upper().endswith(_NAME_ENDINGS)}
-    secrets = sorted((v for v in values if len(v) >= _MIN_LENGTH), key=len, reverse=True)
+    values = {v.strip() for name, v in os.environ.items() if is_secret_name(name)}
+    secrets = sorted((v for v in values if len(v) >= MIN_LENGTH), key=len, reverse=True)
     return re.compile("|".join(map(re.escape, secrets))) if secrets else None

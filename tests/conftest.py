@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from fork_server import ForkServer
 from hypothesis import settings
+from tiny_runs import CLI, environment
 
 # A busy machine is no bug: how long an example takes says nothing.
 settings.register_profile("tutelage", deadline=None)
@@ -29,3 +34,26 @@ def server() -> Iterator[ForkServer]:
     """Command lines in processes of their own, without the imports of each."""
     with ForkServer() as server:
         yield server
+
+
+@pytest.fixture
+def type_in(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Callable[..., subprocess.CompletedProcess[bytes]]:
+    """The command line in this process, as if it had been started anew; standard input is none."""
+    from cli import main
+
+    def type_in(*arguments: str | Path) -> subprocess.CompletedProcess[bytes]:
+        monkeypatch.setattr(sys, "argv", [str(CLI), *map(str, arguments)])
+        monkeypatch.setattr(sys, "path", [*sys.path])
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as end:
+            main()
+        out, err = capfd.readouterr()
+        code = int(end.value.code or 0)
+        return subprocess.CompletedProcess(sys.argv, code, out.encode(), err.encode())
+
+    for name in set(os.environ) - set(environment({})):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("COLUMNS", "200")
+    return type_in

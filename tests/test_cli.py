@@ -7,7 +7,6 @@ has the heavy imports behind it.
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import subprocess
@@ -35,7 +34,7 @@ from tiny_runs import (
 )
 from typer.testing import CliRunner
 
-from cli import app, main
+from cli import app
 from prompts.library import SHIPPED
 from rl.runfolder import RunFolder
 
@@ -71,25 +70,6 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Base:
 
 
 TypeIn = Callable[..., Done]
-
-
-@pytest.fixture
-def type_in(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> TypeIn:
-    """The command line in this process, as if it had been started anew."""
-
-    def type_in(*arguments: str | Path) -> Done:
-        monkeypatch.setattr(sys, "argv", [str(CLI), *map(str, arguments)])
-        monkeypatch.setattr(sys, "path", [*sys.path])
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as end:
-            main()
-        out, err = capfd.readouterr()
-        return Done(sys.argv, int(end.value.code or 0), out.encode(), err.encode())
-
-    for name in set(os.environ) - set(environment({})):
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("COLUMNS", "200")
-    return type_in
 
 
 def filled(arguments: str, base: Base) -> list[str]:

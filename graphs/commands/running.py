@@ -77,14 +77,21 @@ def run(
 
 
 @app.command()
-def resume(run: Run, as_json: Json = False) -> None:
+def resume(
+    run: Run,
+    base_url: Annotated[
+        str | None,
+        typer.Option(help="The run's own address, said again: your key may be sent there."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
     """Go on with a run that stopped, to the numbers that it would have had.
 
     Example: python cli.py resume runs/my-run
     """
     from graphs.views.sessions import watch_resume
 
-    raise typer.Exit(watch_resume(run, _STARTED, as_json))
+    raise typer.Exit(watch_resume(run, base_url, _STARTED, as_json))
 
 
 @app.command("eval")

@@ -24,9 +24,9 @@ def watch_run(config: RunConfig, process_started: float, as_json: bool) -> int:
     return _watch(partial(run, config), process_started, as_json)
 
 
-def watch_resume(path: Path, process_started: float, as_json: bool) -> int:
-    """Go on with a run and show it; arguments and result as in `_watch`."""
-    return _watch(partial(resume, path), process_started, as_json)
+def watch_resume(path: Path, base_url: str | None, process_started: float, as_json: bool) -> int:
+    """Go on with a run and show it; arguments and result as in `resume` and `_watch`."""
+    return _watch(partial(resume, path, base_url=base_url), process_started, as_json)
 
 
 def _watch(make: Callable[..., Summary], process_started: float, as_json: bool) -> int:
