@@ -81,7 +81,7 @@ class Planner:
         self.provider = provider
         self._source = source
         self._settings = settings
-        self._verbaliser = Verbaliser(task, library, settings.max_options)
+        self._verbaliser = Verbaliser(task, library, settings.max_options, settings.thinking)
         self._budget = budget or Budget(settings)
         self._redactor = Redactor(provider.model)
         self._jitter = random.Random()

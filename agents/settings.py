@@ -29,6 +29,11 @@ class TeacherSettings(BaseModel):
         0, ge=0, lt=2**31, description="Seed of the teacher's samples, where the provider has one."
     )
     max_options: int = Field(5, ge=1, le=32, description="The most options that a plan may have.")
+    thinking: bool = Field(
+        False,
+        description="Tell the teacher to think in words before it calls tools; the words are "
+        "never read as an answer.",
+    )
     timeout_s: float = Field(
         60.0, gt=0.0, le=3600.0, description="Seconds after which a request is given up."
     )

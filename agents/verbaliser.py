@@ -10,7 +10,7 @@ from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
 
 from agents.option_tools import OptionTools, option_help
 from prompts.library import PromptLibrary
-from rl.task import Option
+from rl.task import Option, notes_of
 
 _CONTROL: Final = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 """Control characters, the line feed apart."""
@@ -38,20 +38,29 @@ class Question:
 
 
 class Verbaliser:
-    """Renders a task's situations through the prompt templates."""
+    """Renders a task's situations through the prompt templates.
 
-    def __init__(self, task: Situations, library: PromptLibrary, max_options: int) -> None:
+    thinking: whether the model is told to think in words before it answers.
+    """
+
+    def __init__(
+        self, task: Situations, library: PromptLibrary, max_options: int, thinking: bool = False
+    ) -> None:
         self._task = task
         self._library = library
         self._max_options = max_options
+        self._thinking = thinking
 
     def question(self, signature: int) -> Question:
         """The messages and tools of a situation. Raises PromptError for a broken template."""
         options = self._task.options(signature)
         system = self._library.get("planner_system").render(
             task_name=plain(self._task.name),
+            task_notes=plain(notes_of(self._task)),
             option_help=plain(option_help(options)),
             max_options=str(self._max_options),
+            thinking=self._library.get("planner_thinking").render() if self._thinking else "",
+            examples=self._library.get("planner_examples").render(),
         )
         situation = self._library.get("planner_situation").render(
             situation=plain(self._task.describe(signature)),

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
-Role = Literal["system", "user"]
+Role = Literal["system", "user", "part"]
+"""Whose message a template makes; a part is put into another template's message."""
 
 FENCE: Final = "```"
 """Closes a fenced block; followed by the name of its variable, it opens the block."""
@@ -22,6 +23,7 @@ class Slot:
 
     variables: every variable the code supplies, with a sentence that says what it holds.
     required: the variables that the template must use.
+    optional: the variables that may be empty; a line that holds nothing else then goes with them.
     fenced: a variable that must stand alone in a fenced block of its own name, so that a program
         can read it back out of the rendered text; None where there is none.
     """
@@ -30,6 +32,7 @@ class Slot:
     role: Role
     variables: Mapping[str, str]
     required: frozenset[str] = frozenset()
+    optional: frozenset[str] = frozenset()
     fenced: str | None = None
 
 
@@ -39,9 +42,13 @@ _SLOTS = (
         role="system",
         variables={
             "task_name": "The name of the task, e.g. MiniGrid-DoorKey-8x8-v0.",
+            "task_notes": "The task's own rules; empty where it has none.",
             "option_help": "What the option tools do, one line for each.",
             "max_options": "The largest number of options that a plan may have.",
+            "thinking": "planner_thinking where teacher.thinking is on, else empty.",
+            "examples": "planner_examples.",
         },
+        optional=frozenset({"task_notes", "thinking", "examples"}),
     ),
     Slot(
         name="planner_situation",
@@ -53,6 +60,8 @@ _SLOTS = (
         required=frozenset({"situation"}),
         fenced="situation",
     ),
+    Slot(name="planner_examples", role="part", variables={}),
+    Slot(name="planner_thinking", role="part", variables={}),
 )
 
 SLOTS: Final[Mapping[str, Slot]] = {slot.name: slot for slot in _SLOTS}

@@ -65,7 +65,8 @@ class PromptTemplate:
     def render(self, **values: str | int) -> str:
         """The body with its variables replaced; what is put in is not expanded again.
 
-        values: the slot's variables; those that the template does not use may be left out.
+        A line that holds nothing but an empty optional variable is left out, the blank line below
+        it too. values: the slot's variables; those that the template does not use may be left out.
 
         Raises PromptError for a value that is missing, one that the slot does not know, and, in a
         slot with a fenced block, one that holds a fence line and so would break the block.
@@ -85,7 +86,9 @@ class PromptTemplate:
                     self._line_of(name),
                     f"variable {name!r} has no value; given: {listed(values)}",
                 )
-        return VARIABLE.sub(lambda match: str(values[match[1]]), self.body)
+        empty = [name for name in slot.optional if values.get(name) == ""]
+        body = _without_lines_of(empty, self.body)
+        return VARIABLE.sub(lambda match: str(values[match[1]]), body).rstrip("\n")
 
     def _error(self, line: int, message: str) -> PromptError:
         return PromptError(located(self.path, line, message))
@@ -96,6 +99,15 @@ class PromptTemplate:
             if match[1] == name:
                 return self.body_line + self.body.count("\n", 0, match.start())
         return self.variables_line
+
+
+def _without_lines_of(names: Iterable[str], body: str) -> str:
+    """The body without the lines that hold nothing but one of these variables."""
+    for name in names:
+        body = re.sub(
+            rf"^\{{\{{[ \t]*{name}[ \t]*\}}\}}(?:\n\n|\n|\Z)", "", body, flags=re.MULTILINE
+        )
+    return body
 
 
 def _has_fence_line(text: str) -> bool:

@@ -133,7 +133,7 @@ def test_an_unknown_value_is_named_with_what_is_allowed(system: PromptTemplate) 
     with pytest.raises(PromptError) as caught:
         system.render(task_name="x", max_options="4", mission="y")
     message = "variable 'mission' is not known to planner_system"
-    allowed = "task_name, option_help, max_options"
+    allowed = ", ".join(SLOTS["planner_system"].variables)
     assert str(caught.value) == f"{system.path}:4: {message}; allowed: {allowed}"
 
 
@@ -315,13 +315,20 @@ def test_the_variable_may_be_spaced_freely(tmp_path: Path) -> None:
 def test_shipped_templates_pass_the_check_and_render() -> None:
     library = PromptLibrary()
     assert library.check() == []
-    assert library.names() == ("planner_system", "planner_situation")
+    assert library.names() == (
+        "planner_system",
+        "planner_situation",
+        "planner_examples",
+        "planner_thinking",
+    )
     rendered = {
         name: library.get(name).render(**{v: f"<{v}>" for v in SLOTS[name].variables})
         for name in library.names()
     }
     for name, text in rendered.items():
-        assert all(f"<{variable}>" in text for variable in SLOTS[name].variables)
+        # A task's name tells a teacher nothing that its notes do not tell better.
+        used = SLOTS[name].variables.keys() - {"task_name"}
+        assert {variable for variable in SLOTS[name].variables if f"<{variable}>" in text} == used
         assert "{{" not in text
     # The examples must not be taken for the situation that is asked about.
     assert "".join(rendered.values()).count("```situation") == 1
@@ -339,7 +346,7 @@ def test_a_users_file_replaces_the_shipped_one_and_no_other(tmp_path: Path) -> N
     library = PromptLibrary(tmp_path)
     assert library.sources() == {
         "planner_system": tmp_path / "planner_system.md",
-        "planner_situation": SHIPPED / "planner_situation.md",
+        **{name: SHIPPED / f"{name}.md" for name in SLOTS if name != "planner_system"},
     }
     assert library.get("planner_system") == own
     assert own.digest != shipped.get("planner_system").digest
@@ -368,7 +375,7 @@ def test_what_was_checked_is_what_is_used(tmp_path: Path) -> None:
 @pytest.mark.parametrize("stray", ["planer_system.md", "planner_system.MD", "planner_system.txt"])
 def test_a_file_that_replaces_nothing_is_told(tmp_path: Path, stray: str) -> None:
     (tmp_path / stray).write_text(SYSTEM)
-    allowed = "planner_system.md, planner_situation.md"
+    allowed = ", ".join(f"{name}.md" for name in SLOTS)
     assert PromptLibrary(tmp_path).check() == [
         f"{tmp_path / stray}: file name {stray!r} is no template; allowed: {allowed}"
     ]
@@ -385,7 +392,7 @@ def test_an_unknown_name_is_refused_with_the_names_there_are() -> None:
     with pytest.raises(PromptError) as caught:
         PromptLibrary().get("../planner_system")
     assert str(caught.value) == (
-        "prompt '../planner_system' is not known; allowed: planner_system, planner_situation"
+        f"prompt '../planner_system' is not known; allowed: {', '.join(SLOTS)}"
     )
 
 
