@@ -188,7 +188,6 @@ def test_a_message_with_malformed_calls_is_unusable() -> None:
 def test_the_question_holds_situation_options_and_rules() -> None:
     question = Verbaliser(TASK, LIBRARY, 4).question(7)
     system, human = (str(message.text) for message in question.messages)
-    assert "Doors" in system
     assert "at most 4 options" in system
     assert "pick_up(target)" in system
     assert f"```situation\n{TASK.describe(7)}\n```" in human
