@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
+from agents.prices import Price
 from rl.advice import Advice
 from rl.trace import CACHED, CallRecord
 
@@ -38,7 +39,7 @@ class Call(Exchange):
 
     A trace's `CallRecord` without what only the graph knows, the iteration and the steps done.
     status: `ok` (it brought at least one plan), `cached` or a failure's name. Tokens are None
-    where the provider counted none.
+    where the provider counted none. cost_usd: None where it is not known.
     """
 
     signature: int
@@ -48,6 +49,18 @@ class Call(Exchange):
     completion_tokens: int | None
     started_at: float
     latency_s: float
+    cost_usd: float | None = None
+
+    @property
+    def is_uncounted(self) -> bool:
+        """Whether an answer came whose tokens nobody counted."""
+        return bool(self.answers) and self.status != CACHED and self.prompt_tokens is None
+
+    def priced(self, price: Price | None) -> Call:
+        """The call with what it has cost, which nobody knows without price or tokens."""
+        if price is None or self.prompt_tokens is None or self.completion_tokens is None:
+            return self
+        return replace(self, cost_usd=price.cost(self.prompt_tokens, self.completion_tokens))
 
     @classmethod
     def from_cache(cls, exchange: Exchange, signature: int) -> Call:
@@ -81,7 +94,7 @@ class PlannerAnswer:
     both serves as it is but is not stored in the cache. Neither: nothing was on offer, so nothing
     was asked.
     calls: the requests; from the cache, those that brought the plans at the time.
-    way: how the model was asked when it answered.
+    way: how the model was asked when it answered. key: the plan cache's, for what it may keep.
     """
 
     signature: int
@@ -90,3 +103,4 @@ class PlannerAnswer:
     calls: tuple[Call, ...]
     failure: FailureName | None
     way: Way
+    key: str | None = None

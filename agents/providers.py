@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
 from agents.keys import load_keys
+from agents.prices import FREE, Price, find_price, own_file
 from agents.settings import TeacherSettings
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class ChatProvider:
 
     identity: everything about the provider that its answers depend on; part of the cache's key.
     wait_always: its answers come at once and are reproducible, so waiting for them is no loss.
+    price: None where it is not known.
     """
 
     model: BaseChatModel
@@ -54,6 +56,7 @@ class ChatProvider:
     model_name: str
     identity: dict[str, Any]
     wait_always: bool
+    price: Price | None = None
 
 
 @dataclass(frozen=True)
@@ -102,10 +105,15 @@ def make_chat_model(provider: str, base_url: str | None, settings: TeacherSettin
 
     base_url: the address of an OpenAI-compatible server, as in `openai:my-model`.
     Raises ProviderError, in one line, for a name, package, key or address that does not do, and
-    KeyFileError for a key file that cannot be used.
+    for a limit in dollars where the price is not known; KeyFileError or PriceFileError for a file
+    that cannot be used.
     """
     keep_tracing_private()
     _check_url(base_url)
+    return _checked_budget(_made(provider, base_url, settings), settings)
+
+
+def _made(provider: str, base_url: str | None, settings: TeacherSettings) -> ChatProvider:
     if provider == OFFLINE:
         return _offline(base_url, settings)
     load_keys()
@@ -147,7 +155,8 @@ def _offline(base_url: str | None, settings: TeacherSettings) -> ChatProvider:
         seed=settings.seed, temperature=settings.temperature, max_options=settings.max_options
     )
     identity = {"provider": OFFLINE, **model._identifying_params}
-    return ChatProvider(model, OFFLINE, MODEL_NAME, identity, wait_always=True)
+    price = _price(settings, FREE)
+    return ChatProvider(model, OFFLINE, MODEL_NAME, identity, wait_always=True, price=price)
 
 
 def _langchain(
@@ -177,7 +186,28 @@ def _langchain(
         "temperature": settings.temperature,
         "seed": settings.seed,
     }
-    return ChatProvider(model, f"{name}:{model_name}", model_name, identity, wait_always=False)
+    price = _price(settings, find_price(name, model_name, address))
+    return ChatProvider(model, f"{name}:{model_name}", model_name, identity, False, price)
+
+
+def _price(settings: TeacherSettings, known: Price | None) -> Price | None:
+    """The price in the settings, else the one that is known."""
+    price_in = settings.usd_per_million_prompt_tokens
+    price_out = settings.usd_per_million_completion_tokens
+    if price_in is None or price_out is None:
+        return known
+    return Price(price_in, price_out, "the settings")
+
+
+def _checked_budget(provider: ChatProvider, settings: TeacherSettings) -> ChatProvider:
+    """Raises ProviderError for a limit in dollars that could not be kept."""
+    if settings.budget_usd is not None and provider.price is None:
+        raise ProviderError(
+            f"budget_usd = {settings.budget_usd:g}: no price is known for {provider.name} there; "
+            f"set teacher.usd_per_million_prompt_tokens and "
+            f"teacher.usd_per_million_completion_tokens, or write it into {own_file()}"
+        )
+    return provider
 
 
 def _arguments(name: str, base_url: str | None, settings: TeacherSettings) -> dict[str, Any]:
@@ -231,7 +261,8 @@ def _own(
         "temperature": settings.temperature,
         "seed": settings.seed,
     }
-    return ChatProvider(model, provider, model_name, identity, wait_always=False)
+    price = _price(settings, find_price(provider, model_name))
+    return ChatProvider(model, provider, model_name, identity, wait_always=False, price=price)
 
 
 def _attribute(provider: str, module_name: str, attribute: str) -> object:

@@ -71,30 +71,25 @@ class TeacherSettings(BaseModel):
     budget_usd: float | None = Field(
         None,
         ge=0.0,
-        description="US dollars after which no request is made; needs both prices. None for no "
-        "limit.",
+        description="US dollars after which no request is made; needs a known price (`providers "
+        "prices`). None for no limit.",
     )
     usd_per_million_prompt_tokens: float | None = Field(
-        None, ge=0.0, description="Price of a million tokens that go in; none where not known."
+        None,
+        ge=0.0,
+        description="US dollars for a million tokens that go in; none takes what `providers "
+        "prices` says.",
     )
     usd_per_million_completion_tokens: float | None = Field(
-        None, ge=0.0, description="Price of a million tokens that come out; none where not known."
+        None, ge=0.0, description="US dollars for a million tokens that come out; none as above."
     )
 
     @model_validator(mode="after")
     def _priced(self) -> Self:
-        """A limit in dollars means nothing without prices."""
-        if self.budget_usd is not None and self.cost_usd(0, 0) is None:
+        """One price without the other is none."""
+        prices = (self.usd_per_million_prompt_tokens, self.usd_per_million_completion_tokens)
+        if prices.count(None) == 1:
             raise ValueError(
-                "budget_usd needs usd_per_million_prompt_tokens and "
-                "usd_per_million_completion_tokens"
+                "usd_per_million_prompt_tokens and usd_per_million_completion_tokens go together"
             )
         return self
-
-    def cost_usd(self, prompt_tokens: int, completion_tokens: int) -> float | None:
-        """What so many tokens cost, or None where a price is not known."""
-        price_in = self.usd_per_million_prompt_tokens
-        price_out = self.usd_per_million_completion_tokens
-        if price_in is None or price_out is None:
-            return None
-        return (price_in * prompt_tokens + price_out * completion_tokens) / 1e6

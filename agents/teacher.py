@@ -24,7 +24,7 @@ from agents.fallback import make_fallback, settle
 from agents.plan_cache import CacheEntry, PlanCache, cache_key, now
 from agents.planner import Planner
 from agents.pool import RequestPool
-from agents.providers import OFFLINE, ChatProvider
+from agents.providers import ChatProvider
 from agents.settings import TeacherSettings
 from agents.verbaliser import Situations
 from prompts.library import PromptLibrary
@@ -41,7 +41,7 @@ class Counters:
 
     calls: requests; what the cache replays is none, and has no tokens. situations: those that were
     asked about. failures: how often asking about a situation failed, by the failure's name.
-    fallbacks: answers of the fallback.
+    fallbacks: answers of the fallback. uncounted: answers that came without a number of tokens.
     """
 
     calls: int = 0
@@ -51,6 +51,7 @@ class Counters:
     completion_tokens: int = 0
     failures: dict[str, int] = field(default_factory=dict)
     fallbacks: int = 0
+    uncounted: int = 0
 
 
 _COUNTERS: Final = TypeAdapter(Counters)
@@ -101,7 +102,7 @@ class Teacher:
         self._task = task
         self._settings = settings
         self._cache = cache
-        self._budget = Budget(settings)
+        self._budget = Budget(settings, provider.price)
         self._planner = Planner(task, library, provider, settings, self._budget)
         self._fallback = make_fallback(task, library, settings)
         # One at a time for the script: nothing is gained by more, and a budget then always ends
@@ -121,13 +122,11 @@ class Teacher:
 
     @property
     def cost_usd(self) -> float | None:
-        """What the tokens so far have cost; None where a price is not known.
+        """What the tokens so far have cost; None where their price or their number is not known.
 
-        The script's price is known: it costs nothing, unless the settings name a price.
+        Nothing has cost nothing, whatever the price.
         """
-        counted = self.counters
-        cost = self._settings.cost_usd(counted.prompt_tokens, counted.completion_tokens)
-        return 0.0 if cost is None and self.provider.name == OFFLINE else cost
+        return self._budget.cost_usd if self._budget.calls else 0.0
 
     def snapshot(self) -> dict[str, Any]:
         """What it counts and what it leaves alone for a while, as JSON has it."""
@@ -146,7 +145,12 @@ class Teacher:
         counted = _COUNTERS.validate_python(record["counters"])
         rests = {int(s): _Rest.from_json(rest) for s, rest in record["rests"].items()}
         provider_rest = _Rest.from_json(record["provider_rest"])
-        self._budget.start_from(counted.calls, counted.prompt_tokens, counted.completion_tokens)
+        self._budget.start_from(
+            counted.calls,
+            counted.prompt_tokens,
+            counted.completion_tokens,
+            counted.uncounted,
+        )
         self.counters, self._provider_rest = counted, provider_rest
         self._rests.update(rests)
 
@@ -192,11 +196,11 @@ class Teacher:
         if wait_for_all:
             wait(self._pending.values(), timeout=timeout_s)
         done = [signature for signature in self.pending if self._pending[signature].done()]
-        answers = [self._pending.pop(signature).result() for signature in done]
+        answers = [self._priced(self._pending.pop(signature).result()) for signature in done]
         for answer in answers:
             self._count(answer)
         self._note_failures(answers)
-        self._store(answers)
+        answers = self._stored(answers)
         return [self._hardened(answer) for answer in answers]
 
     def settle(self, signatures: Iterable[int]) -> list[PlannerAnswer]:
@@ -248,6 +252,7 @@ class Teacher:
         for way, entry in entries.items():
             if all(offered.issuperset(plan) for plan in entry.advice.plans):
                 return PlannerAnswer(
+                    key=self._keys_of(signature)[way],
                     signature=signature,
                     source="cache",
                     advice=entry.advice,
@@ -262,8 +267,16 @@ class Teacher:
         counted.calls += len(answer.calls)
         counted.prompt_tokens += sum(call.prompt_tokens or 0 for call in answer.calls)
         counted.completion_tokens += sum(call.completion_tokens or 0 for call in answer.calls)
+        uncounted = sum(call.is_uncounted for call in answer.calls)
+        counted.uncounted += uncounted
+        self._budget.add_uncounted(uncounted)
         if answer.failure is not None:
             counted.failures[answer.failure] = counted.failures.get(answer.failure, 0) + 1
+
+    def _priced(self, answer: PlannerAnswer) -> PlannerAnswer:
+        """The answer with what each of its requests has cost."""
+        price = self.provider.price
+        return replace(answer, calls=tuple(call.priced(price) for call in answer.calls))
 
     def _note_failures(self, answers: Sequence[PlannerAnswer]) -> None:
         for answer in answers:
@@ -276,17 +289,26 @@ class Teacher:
         elif answers and all(answer.failure in PROVIDER_FAULTS for answer in answers):
             self._provider_rest.fail(self._iteration)
 
-    def _store(self, answers: Sequence[PlannerAnswer]) -> None:
-        """Keep what was answered in full; a failed or incomplete answer is never kept."""
-        if self._cache is None:
-            return
-        self._cache.put_many(
-            {
-                self._keys_of(answer.signature)[answer.way]: self._entry(answer, answer.advice)
-                for answer in answers
-                if answer.advice is not None and answer.failure is None
-            }
-        )
+    def _stored(self, answers: Sequence[PlannerAnswer]) -> list[PlannerAnswer]:
+        """The answers, those that were given in full with the key that the cache keeps them by.
+
+        A failed or incomplete answer is never kept.
+        """
+        keyed = [
+            replace(answer, key=self._keys_of(answer.signature)[answer.way])
+            if answer.advice is not None and answer.failure is None
+            else answer
+            for answer in answers
+        ]
+        if self._cache is not None:
+            self._cache.put_many(
+                {
+                    answer.key: self._entry(answer, answer.advice)
+                    for answer in keyed
+                    if answer.key is not None and answer.advice is not None
+                }
+            )
+        return keyed
 
     def _entry(self, answer: PlannerAnswer, advice: Advice) -> CacheEntry:
         # What a way of asking brought that was given up later is no part of the advice.

@@ -7,6 +7,7 @@ from typing import Final
 
 from agents.keys import KeyFileError
 from agents.plan_cache import CacheError
+from agents.prices import PriceFileError
 from agents.providers import ProviderError
 from graphs.conditions import RunStoppedError, machine_trouble
 from graphs.config import ConfigError
@@ -26,6 +27,7 @@ USER_ERRORS: Final = (
     CheckpointError,
     ConfigError,
     KeyFileError,
+    PriceFileError,
     PromptError,
     ProviderError,
     ReplayError,

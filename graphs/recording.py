@@ -29,7 +29,7 @@ def trace_answers(context: RunContext, state: TeachState, answers: Sequence[Plan
     with context.timers.phase("record"):
         context.trace.calls(call.record(*step) for answer in answers for call in answer.calls)
         context.trace.advice(
-            AdviceRecord(*step, a.signature, a.source, a.advice.to_json())
+            AdviceRecord(*step, a.signature, a.source, a.advice.to_json(), a.key)
             for a in answers
             if a.advice is not None
         )

@@ -34,6 +34,7 @@ class CallRecord:
     started_at: seconds since the epoch. Token counts are None where the provider gave none.
     A cached call is one by the conversation alone: it has no tokens, took no time, and started
     when the cache was read; so sums over all calls are what the run itself has spent.
+    cost_usd: in US dollars, None where it is not known.
     id: given by the trace; None before that.
     """
 
@@ -53,6 +54,7 @@ class CallRecord:
     completion_tokens: int | None
     started_at: float
     latency_s: float
+    cost_usd: float | None = None
     id: int | None = None
 
 
@@ -60,7 +62,8 @@ class CallRecord:
 class AdviceRecord:
     """What the teacher's word on a situation became.
 
-    source: `model`, `cache` or `fallback:<which>`. id: given by the trace; None before that.
+    source: `model`, `cache` or `fallback:<which>`. cache_key: under which the plan cache holds it;
+    None where it does not. id: given by the trace; None before that.
     """
 
     iteration: int
@@ -68,6 +71,7 @@ class AdviceRecord:
     signature: int
     source: str
     plans: PlanRows
+    cache_key: str | None = None
     id: int | None = None
 
 

@@ -67,6 +67,10 @@ MIGRATIONS: Final[tuple[str, ...]] = (
         message TEXT NOT NULL
     );
     """,
+    """
+    ALTER TABLE calls ADD COLUMN cost_usd REAL;
+    ALTER TABLE advice ADD COLUMN cache_key TEXT;
+    """,
 )
 """Script i brings a file from version i to i + 1. Append to it; never edit what was released."""
 

@@ -267,7 +267,7 @@ REFUSALS = {
     "range-option": Refusal(f"{RUN} --num-envs 0", r"num_envs.*0.*1"),
     "kind": Refusal(f"{RUN} --steps 100 --set num_envs=many", "num_envs.*'many'"),
     "choice": Refusal(f"{RUN} --device tpu", "device.*'tpu'.*cpu"),
-    "budget": Refusal(f"{RUN} --budget-usd 1", "budget_usd.*usd_per_million"),
+    "price": Refusal(f"{RUN} --set teacher.usd_per_million_prompt_tokens=1", "go together"),
     "not-empty": Refusal("run --run-dir PLACE/full", r"full.*not empty.*resume"),
     "in-the-way": Refusal("run --run-dir PLACE/file/new", "file/new"),
     "file-for-folder": Refusal("run --run-dir PLACE/file", "file"),

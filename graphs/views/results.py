@@ -94,4 +94,4 @@ def student_rows(student: StudentResult | None) -> list[tuple[str, str]]:
 
 
 def _cost(cost_usd: float | None) -> str:
-    return "; price not known" if cost_usd is None else f"; {cost_usd:.4f} USD"
+    return "; cost not known" if cost_usd is None else f"; {cost_usd:.4f} USD"

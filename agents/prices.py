@@ -1,0 +1,141 @@
+"""What a model's tokens cost: a dated table that comes along, with the user's own layered over it.
+
+A price that stands in neither is not known. It is None everywhere, and never a guess.
+"""
+
+from __future__ import annotations
+
+import datetime
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from platformdirs import user_config_path
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+SHIPPED: Final = Path(__file__).with_name("prices.toml")
+
+
+class PriceFileError(ValueError):
+    """A file of prices that cannot be used. The message is one line."""
+
+
+@dataclass(frozen=True)
+class Price:
+    """US dollars for a million tokens, in and out, and where the figures come from."""
+
+    input_usd: float
+    output_usd: float
+    source: str
+
+    def cost(self, prompt_tokens: int, completion_tokens: int) -> float:
+        """What so many tokens cost, in US dollars."""
+        return (self.input_usd * prompt_tokens + self.output_usd * completion_tokens) / 1e6
+
+
+FREE: Final = Price(0.0, 0.0, "asks nobody who charges")
+
+
+@dataclass(frozen=True)
+class ListedPrice:
+    """A row of the tables. file: the one that it stands in. checked: when, if the file says so."""
+
+    provider: str
+    model: str
+    price: Price
+    file: Path
+    checked: datetime.date | None
+
+
+class _Tokens(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    input: float = Field(ge=0.0, allow_inf_nan=False)
+    output: float = Field(ge=0.0, allow_inf_nan=False)
+
+
+class _Provider(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    host: str | None = None
+    page: str | None = None
+    models: dict[str, _Tokens] = {}
+
+
+class _Head(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    date: datetime.date | None = None
+    source: str | None = None
+
+
+_PROVIDERS: Final = TypeAdapter(dict[str, _Provider])
+
+
+@dataclass(frozen=True)
+class _Table:
+    path: Path
+    head: _Head
+    providers: dict[str, _Provider]
+
+    def rows(self) -> Iterator[ListedPrice]:
+        where = f"{self.path}, {self.head.date}" if self.head.date else str(self.path)
+        for provider, found in self.providers.items():
+            for model, tokens in found.models.items():
+                price = Price(tokens.input, tokens.output, where)
+                yield ListedPrice(provider, model, price, self.path, self.head.date)
+
+
+def own_file() -> Path:
+    """Where the user's own prices are, if there are any."""
+    return user_config_path("tutelage") / "prices.toml"
+
+
+def list_prices() -> list[ListedPrice]:
+    """All prices that are known, the user's in the place of those that come along.
+
+    Raises PriceFileError.
+    """
+    rows = [row for table in _tables() for row in table.rows()]
+    return list({(row.provider, row.model): row for row in rows}.values())
+
+
+def find_price(provider: str, model: str, address: str | None = None) -> Price | None:
+    """The price of a provider's model; None where it is not known. Raises PriceFileError.
+
+    address: where requests go; None for the provider's own. A server of one's own that speaks a
+    provider's protocol does not charge that provider's prices.
+    """
+    tables = _tables()
+    hosts = [table.providers[provider].host for table in tables if provider in table.providers]
+    named = [host for host in hosts if host is not None]
+    if address is not None and named and urlsplit(address).hostname != named[-1]:
+        return None
+    rows = [row for table in tables for row in table.rows()]
+    found = [row.price for row in rows if (row.provider, row.model) == (provider, model)]
+    return found[-1] if found else None
+
+
+def _tables() -> list[_Table]:
+    """The shipped table, then the user's."""
+    own = own_file()
+    return [_read(SHIPPED), *([_read(own)] if own.exists() else [])]
+
+
+def _read(path: Path) -> _Table:
+    try:
+        values = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise PriceFileError(f"prices {path} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise PriceFileError(f"prices {path}: not valid TOML: {error}") from error
+    heads = {name: values.pop(name) for name in _Head.model_fields if name in values}
+    try:
+        return _Table(path, _Head.model_validate(heads), _PROVIDERS.validate_python(values))
+    except ValidationError as error:
+        problem = error.errors()[0]
+        place = ".".join(str(part) for part in problem["loc"])
+        raise PriceFileError(f"prices {path}: {place}: {problem['msg']}") from None
