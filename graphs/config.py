@@ -151,7 +151,7 @@ def make_config(
         key, equals, value = assignment.partition("=")
         if not equals:
             raise ConfigError(f"--set {assignment!r} is not of the form key=value")
-        _put(values, key.strip(), _parsed(value.strip()))
+        _put(values, key.strip(), parsed(value.strip()))
     for key, given in options.items():
         if given is not None:
             _put(values, key, given)
@@ -164,6 +164,14 @@ def validated(values: Mapping[str, Any]) -> RunConfig:
         return RunConfig.model_validate(dict(values))
     except ValidationError as error:
         raise ConfigError("; ".join(_problem(problem) for problem in error.errors())) from None
+
+
+def with_fields(config: RunConfig, fields: Mapping[str, Any]) -> RunConfig:
+    """The same configuration but for some fields, by dotted key. Raises ConfigError."""
+    values = config.model_dump(mode="json", exclude_unset=True)
+    for key, value in fields.items():
+        _put(values, key, value)
+    return validated(values)
 
 
 def without_own_fields(stored: Mapping[str, Any]) -> dict[str, Any]:
@@ -244,7 +252,8 @@ def _put(values: dict[str, Any], key: str, value: Any) -> None:
     values[last] = value
 
 
-def _parsed(text: str) -> Any:
+def parsed(text: str) -> Any:
+    """A field's value as people type it: JSON where it can be read as that, else a text."""
     if text.lower() == "none":
         return None
     try:

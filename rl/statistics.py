@@ -1,9 +1,17 @@
-"""How sure a measured success rate is."""
+"""How sure a measured figure is: of one student, of several seeds, of one setting against another.
+
+An interval is a pair (low, high) at 95 % confidence unless another is asked for.
+"""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 
-def wilson_interval(successes: int, episodes: int, confidence: float = 0.95) -> tuple[float, float]:
+Interval = tuple[float, float]
+
+
+def wilson_interval(successes: int, episodes: int, confidence: float = 0.95) -> Interval:
     """The Wilson score interval of a success rate (Wilson 1927), without continuity correction.
 
         (p + z^2 / 2n -+ z sqrt(p (1 - p) / n + z^2 / 4n^2)) / (1 + z^2 / n)
@@ -18,3 +26,65 @@ def wilson_interval(successes: int, episodes: int, confidence: float = 0.95) -> 
 
     interval = binomtest(successes, episodes).proportion_ci(confidence, method="wilson")
     return float(interval.low), float(interval.high)
+
+
+def newcombe_interval(
+    successes: tuple[int, int], episodes: tuple[int, int], confidence: float = 0.95
+) -> Interval:
+    """The interval of a difference of two success rates, first minus second.
+
+    Newcombe's hybrid score interval (Newcombe 1998, "Interval estimation for the difference between
+    independent proportions", method 10), made of Wilson's limits l and u of both:
+
+        d - sqrt((p1 - l1)^2 + (u2 - p2)^2),  d + sqrt((u1 - p1)^2 + (p2 - l2)^2)
+    """
+    p1, p2 = (s / n if n else 0.5 for s, n in zip(successes, episodes, strict=True))
+    (l1, u1), (l2, u2) = (
+        wilson_interval(s, n, confidence) for s, n in zip(successes, episodes, strict=True)
+    )
+    difference = p1 - p2
+    return (
+        difference - math.hypot(p1 - l1, u2 - p2),
+        difference + math.hypot(u1 - p1, p2 - l2),
+    )
+
+
+def t_interval(values: Sequence[float], confidence: float = 0.95) -> Interval | None:
+    """Student's interval of the mean of independent values; None for fewer than two."""
+    if len(values) < 2:
+        return None
+    mean, variance = _moments(values)
+    half = _t_quantile(len(values) - 1, confidence) * math.sqrt(variance / len(values))
+    return mean - half, mean + half
+
+
+def welch_interval(
+    first: Sequence[float], second: Sequence[float], confidence: float = 0.95
+) -> Interval | None:
+    """The interval of a difference of two means, first minus second, variances not pooled.
+
+    Welch 1947, with the degrees of freedom of Welch and Satterthwaite. None where either has fewer
+    than two values.
+    """
+    if min(len(first), len(second)) < 2:
+        return None
+    (mean1, variance1), (mean2, variance2) = _moments(first), _moments(second)
+    error1, error2 = variance1 / len(first), variance2 / len(second)
+    difference, error = mean1 - mean2, error1 + error2
+    if error == 0.0:
+        return difference, difference
+    freedom = error**2 / (error1**2 / (len(first) - 1) + error2**2 / (len(second) - 1))
+    half = _t_quantile(freedom, confidence) * math.sqrt(error)
+    return difference - half, difference + half
+
+
+def _moments(values: Sequence[float]) -> tuple[float, float]:
+    """The mean, and the variance with n - 1 in the denominator."""
+    mean = math.fsum(values) / len(values)
+    return mean, math.fsum((v - mean) ** 2 for v in values) / (len(values) - 1)
+
+
+def _t_quantile(freedom: float, confidence: float) -> float:
+    from scipy.special import stdtrit
+
+    return float(stdtrit(freedom, (1 + confidence) / 2))

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from graphs.commands.options import Assignments, ConfigFile, Json, Run, Seed
+from graphs.commands.options import Assignments, ConfigFile, Json, Run, Runs, Seed
 
 graphs_app = typer.Typer(help="See the graphs that can be run.", no_args_is_help=True)
 envs_app = typer.Typer(help="See the tasks that can be learned.", no_args_is_help=True)
@@ -141,6 +141,17 @@ def runs_show(run: Run, as_json: Json = False) -> None:
     from graphs.views import results
 
     results.show(run, as_json)
+
+
+@runs_app.command("compare")
+def runs_compare(runs: Runs, as_json: Json = False) -> None:
+    """Compare runs; those that differ only in their seed are one setting.
+
+    Example: python cli.py runs compare runs/my-run
+    """
+    from graphs.views import comparisons
+
+    comparisons.show(runs, None, as_json)
 
 
 @config_app.command("show")

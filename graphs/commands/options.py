@@ -9,6 +9,10 @@ import typer
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 Run = Annotated[Path, typer.Argument(help="A run folder.")]
+Runs = Annotated[
+    list[Path],
+    typer.Argument(metavar="RUN...", help="Run folders, or folders in which there are some."),
+]
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="TOML or JSON file of fields.")]
 Assignments = Annotated[
     list[str] | None,

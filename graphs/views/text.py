@@ -24,9 +24,9 @@ def print_json(value: Any) -> None:
     print(json.dumps(value, indent=2, default=str))
 
 
-def console() -> Console:
-    """The console for people, on standard output."""
-    return Console(highlight=False)
+def console(stderr: bool = False) -> Console:
+    """The console for people: on standard output, or on standard error beside a result."""
+    return Console(highlight=False, stderr=stderr)
 
 
 def percent(share: float | None) -> str:

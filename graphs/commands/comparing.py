@@ -1,0 +1,82 @@
+"""`compare`: settings against each other, over seeds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from graphs.commands.options import Assignments, ConfigFile, Env, Json, Prompts, Provider
+
+app = typer.Typer()
+
+
+@app.command()
+def compare(
+    runs: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[RUN]...", help="Runs that were made, or folders of them."),
+    ] = None,
+    vary: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=A,B", help="A config field and its values; may be repeated."),
+    ] = None,
+    seeds: Annotated[str, typer.Option(help="Each combination is run with each of them.")] = (
+        "0,1,2"
+    ),
+    graph: Annotated[str | None, typer.Option(help="The graph; see `graphs list`.")] = None,
+    env: Env = None,
+    provider: Provider = None,
+    base_url: Annotated[
+        str | None, typer.Option(help="Address of an OpenAI-compatible server.")
+    ] = None,
+    prompts: Prompts = None,
+    steps: Annotated[int | None, typer.Option(help="Environment steps of each run.")] = None,
+    config: ConfigFile = None,
+    assignments: Assignments = None,
+    episodes: Annotated[
+        int, typer.Option(min=1, help="Held-out episodes for each student, at the least.")
+    ] = 1000,
+    folder: Annotated[
+        Path | None,
+        typer.Option("--dir", help="Folder of the runs; none takes runs/compare-<what is asked>."),
+    ] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Runs side by side.")] = 1,
+    as_json: Json = False,
+) -> None:
+    """Train every combination of settings over several seeds, and compare what came out.
+
+    Finished runs are kept: the same command, typed again, goes on where it stopped. Given RUNs
+    and no --vary, nothing is trained.
+
+    Examples:
+
+    python cli.py compare --vary weaning.schedule=linear,constant --seeds 0,1,2
+
+    python cli.py compare --env LavaDoorKey --vary ppo.gamma=0.98,0.99 --jobs 2
+
+    python cli.py compare runs/my-run
+    """
+    options = {
+        "graph": graph,
+        "env": env,
+        "provider": provider,
+        "base_url": base_url,
+        "prompts": prompts,
+        "steps": steps,
+    }
+    from graphs.config import make_config, with_fields
+    from graphs.experiments import plan_experiment, seeds_of
+    from graphs.views import comparisons
+
+    given = runs or []
+    if vary or not given:
+        base = make_config(config, assignments or [], options)
+        base = with_fields(base, {"evaluation.final_episodes": episodes})
+        experiment = plan_experiment(base, vary or [], seeds_of(seeds), folder)
+        code = comparisons.make(experiment, jobs, as_json)
+        if code != 0:
+            raise typer.Exit(code)
+        given = [*given, *(job.path for job in experiment.jobs)]
+    comparisons.show(given, episodes, as_json)
