@@ -11,7 +11,10 @@ from agents.calls import PlannerAnswer
 from graphs.context import RunContext
 from graphs.state import TeachState
 from rl.advice import Labels, agreement
+from rl.decisions import Decision, options_at
 from rl.rollout import Passage, Rollout
+from rl.student import softmax
+from rl.task import Observation, States, Watchable
 from rl.trace import AdviceRecord, EventRecord, ExampleRecord, VisitRecord
 
 
@@ -81,11 +84,46 @@ def _trace_examples(
 ) -> None:
     """A state of each situation that has too few drawn so far."""
     states = context.collector.states()
-    for i, signature in enumerate(situations):
-        if context.trace.wants_example(int(signature)):
-            row = int(np.flatnonzero(which == i)[0])
-            picture = context.task.picture(states, row)
-            env = row % rollout.actions.shape[1]
-            context.trace.examples(
-                [ExampleRecord(state["iteration"], int(signature), env, picture)]
-            )
+    wanted = [i for i, s in enumerate(situations) if context.trace.wants_example(int(s))]
+    if not wanted:
+        return
+    states, task = context.collector.states(), context.task
+    rows = [int(np.flatnonzero(which == i)[0]) for i in wanted]
+    signatures = [int(situations[i]) for i in wanted]
+    decisions = _decisions(context, states, rows, signatures, rollout)
+    num_envs = rollout.actions.shape[1]
+    context.trace.examples(
+        ExampleRecord(
+            state["iteration"],
+            signature,
+            row % num_envs,
+            task.picture(states, row),
+            task.inks(states, row) if isinstance(task, Watchable) else None,
+            decision.to_json(),
+        )
+        for row, signature, decision in zip(rows, signatures, decisions, strict=True)
+    )
+
+
+def _decisions(
+    context: RunContext,
+    states: States,
+    rows: list[int],
+    signatures: list[int],
+    rollout: Rollout,
+) -> list[Decision]:
+    """Some states of a rollout as those see them who decide in them."""
+    actions = tuple(context.task.action_names)
+    steps, envs = np.divmod(rows, rollout.actions.shape[1])
+    codes, features = rollout.codes[steps, envs], rollout.features[steps, envs]
+    policy = softmax(context.student.judge(Observation(codes, features))[0])
+    return [
+        Decision(
+            actions,
+            options,
+            tuple(policy[i].tolist()),
+            tuple(map(tuple, codes[i].tolist())),
+            tuple(features[i].tolist()),
+        )
+        for i, options in enumerate(options_at(context.task, states, rows, signatures))
+    ]

@@ -172,6 +172,8 @@ def save_boundary(context: RunContext, state: Mapping[str, Any]) -> None:
     context.folder.sync_metrics()
     context.trace.sync()
     context.checkpoints.save(state["iteration"], {**tensors, **arrays_to_tensors(arrays)}, record)
+    # No resume needs it: people may want to test or watch the student while it learns.
+    context.folder.write_atomic(context.folder.student.name, context.student.save)
 
 
 def delete_old_boundaries(context: RunContext) -> None:

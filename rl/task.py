@@ -8,7 +8,7 @@ own environment can implement it too.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -19,6 +19,8 @@ IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float32]
 BoolArray = NDArray[np.bool_]
 CodeArray = NDArray[np.uint8]
+ImageArray = NDArray[np.uint8]
+"""Red, green and blue: uint8 [height, width, 3]."""
 
 Split = Literal["train", "evaluation"]
 
@@ -203,6 +205,55 @@ class Noted(Protocol):
 def notes_of(task: object) -> str:
     """The task's own rules, empty where it has none."""
     return task.notes if isinstance(task, Noted) else ""
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A map as coloured letters, for people: lines of equal length.
+
+    inks: a letter for each of `letters`, what it is drawn in: `u` unknown, `f` floor, `w` wall,
+    `l` lava, `o` goal, `a` the agent, and a thing's colour by `r` red, `g` green, `b` blue,
+    `p` purple, `y` yellow, `e` grey, the capital where the whole cell has it, as a door does.
+    """
+
+    letters: tuple[str, ...]
+    inks: tuple[str, ...]
+
+
+class World(Protocol):
+    """One episode's environment as it really is, which the agent never sees whole."""
+
+    def step(self, action: int) -> None:
+        """Do what was done in the episode."""
+
+    def truth(self) -> Drawing:
+        """All of it."""
+
+    def remembered(self, states: States, row: int) -> Drawing:
+        """What the agent knows of it, in the frame of `truth`. The state must be the present."""
+
+    def truth_image(self, tile: int) -> ImageArray:
+        """`truth` in pixels, `tile` for a cell's side."""
+
+    def remembered_image(self, states: States, row: int, tile: int) -> ImageArray:
+        """`remembered` in pixels, as large as `truth_image`."""
+
+    def close(self) -> None:
+        """Release what it holds."""
+
+
+@runtime_checkable
+class Watchable(Protocol):
+    """What a task may offer besides, for those who look on; `rl.grid` does."""
+
+    def inks(self, states: States, row: int) -> str:
+        """As many lines as the map in `Task.picture` has, a letter for a letter; see `Drawing`."""
+
+    def aliases(self, states: States, row: int) -> Mapping[str, str]:
+        """What the state's situation renames: the thing's own name, and how it is called there."""
+
+    def world(self, split: Split, seed: int, env: int, episode: int) -> World:
+        """The world of an episode at its start; the same that `Task.make_envs` plays."""
 
 
 def encode_plans(task: Task, plans: Sequence[Plan]) -> list[list[int]]:

@@ -94,12 +94,18 @@ class VisitRecord:
 
 @dataclass(frozen=True)
 class ExampleRecord:
-    """One state of a situation, drawn as text. env: the environment's number in the batch."""
+    """One state of a situation, drawn as text. env: the environment's number in the batch.
+
+    inks: the colours of the picture's map (`rl.task.Drawing`); None where the task names none.
+    decision: `rl.decisions.Decision.to_json`; None in a trace of an older program.
+    """
 
     iteration: int
     signature: int
     env: int
     picture: str
+    inks: str | None = None
+    decision: Json = None
     id: int | None = None
 
 

@@ -71,6 +71,10 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     ALTER TABLE calls ADD COLUMN cost_usd REAL;
     ALTER TABLE advice ADD COLUMN cache_key TEXT;
     """,
+    """
+    ALTER TABLE examples ADD COLUMN inks TEXT;
+    ALTER TABLE examples ADD COLUMN decision TEXT NOT NULL DEFAULT 'null';
+    """,
 )
 """Script i brings a file from version i to i + 1. Append to it; never edit what was released."""
 
@@ -114,6 +118,7 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
 def open_for_reading(path: Path) -> sqlite3.Connection:
     """A read-only connection to a trace; its statements see what has been committed.
 
+    Of a trace that an older program wrote, a copy that was brought up to date; the file stays.
     Raises sqlite3.Error where SQLite fails, TraceError for a missing file or another version.
     """
     if not path.is_file():
@@ -128,15 +133,27 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
     try:
         version = _version(connection)
         _refuse_newer(path, version, len(MIGRATIONS))
-        if version < len(MIGRATIONS):
-            raise TraceError(
-                f"{path}: trace version {version}, but this program reads version"
-                f" {len(MIGRATIONS)}; the file was made by an older program, or only just begun"
-            )
+        if version == 0:
+            raise TraceError(f"{path}: trace version 0; the file is empty, or was only just begun")
+        return connection if version == len(MIGRATIONS) else _up_to_date_copy(connection, path)
     except BaseException:
         connection.close()
         raise
-    return connection
+
+
+def _up_to_date_copy(connection: sqlite3.Connection, path: Path) -> sqlite3.Connection:
+    """The same rows in a temporary file of SQLite's own; the given connection is closed."""
+    copy = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+    try:
+        # A stranger's file may hold triggers and views of its own.
+        copy.execute("PRAGMA trusted_schema = OFF")
+        connection.backup(copy)
+        migrate(copy, path, MIGRATIONS)
+    except BaseException:
+        copy.close()
+        raise
+    connection.close()
+    return copy
 
 
 def migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[str]) -> None:

@@ -1,7 +1,8 @@
-"""A remembered map drawn as text, for traces and for people."""
+"""A remembered map drawn in coloured letters, for traces and for people."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -13,12 +14,15 @@ from rl.grid.codes import (
     DOOR_LOCKED,
     DOOR_OPEN,
     KEY,
+    NUM_CODES,
+    NUM_COLORS,
     UNKNOWN,
     name_of,
 )
 from rl.grid.colors import order_colors, ranks_of, recolored
 from rl.grid.mapping import carried_in, write_view
 from rl.grid.vector import GridStates
+from rl.task import CodeArray, Drawing, IntArray
 
 _PLAIN: Final = "?.#~G"
 _AGENT: Final = ">v<^"
@@ -32,6 +36,50 @@ _LETTERS: Final = (
 )
 
 
+_INKS: Final = "ufwlo"
+_COLOR_INKS: Final = "rgbpye"
+"""By MiniGrid's numbers; see `rl.task.Drawing`."""
+_AGENT_INK: Final = "a"
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What the agent knows in one state.
+
+    cells: uint8 [M, M], the remembered map; x, y, heading: its pose there; carried: a code, 0 for
+    nothing.
+    """
+
+    cells: CodeArray
+    x: int
+    y: int
+    heading: int
+    carried: int
+
+    def ranks(self, renamed: bool) -> IntArray:
+        """By which colour's name each colour is called (`rl.grid.colors`), int64 [6]."""
+        return ranks_of(order_colors(self.cells, self.carried, renamed))
+
+    def known(self) -> tuple[CodeArray, int, int]:
+        """The smallest window that holds all that is known, and the agent's place (x, y) in it."""
+        rows, columns = np.nonzero(self.cells != UNKNOWN)
+        top, left = int(rows.min()), int(columns.min())
+        window = self.cells[top : rows.max() + 1, left : columns.max() + 1]
+        return window, self.x - left, self.y - top
+
+
+def recall(states: GridStates, row: int) -> Memory:
+    """The memory in one recorded state, rebuilt from the record."""
+    step, env = divmod(row, states.starts.shape[1])
+    cells = states.maps[env].copy()
+    for t in range(step + 1):
+        if states.starts[t, env]:
+            cells[:] = UNKNOWN
+        x, y, heading = (int(v) for v in states.poses[t, env])
+        write_view(cells, x, y, heading, states.views[t, env])
+    return Memory(cells, x, y, heading, int(carried_in(states.views[step, env])))
+
+
 def draw(states: GridStates, row: int, renamed: bool) -> str:
     """The map of one recorded state, cropped to what is known, with a legend of what is in it.
 
@@ -39,25 +87,39 @@ def draw(states: GridStates, row: int, renamed: bool) -> str:
     `+` closed and `L` locked door, `> v < ^` the agent. renamed: name colours as the situation
     does (`rl.grid.colors`).
     """
-    num_envs = states.starts.shape[1]
-    step, env = divmod(row, num_envs)
-    cells = states.maps[env].copy()
-    for t in range(step + 1):
-        if states.starts[t, env]:
-            cells[:] = UNKNOWN
-        x, y, heading = (int(v) for v in states.poses[t, env])
-        write_view(cells, x, y, heading, states.views[t, env])
-    rows, columns = np.nonzero(cells != UNKNOWN)
-    top, left = int(rows.min()), int(columns.min())
-    window = cells[top : rows.max() + 1, left : columns.max() + 1]
-    lines = [[_letter(int(code)) for code in line] for line in window]
-    lines[y - top][x - left] = _AGENT[heading]
-    carried = int(carried_in(states.views[step, env]))
-    ranks = ranks_of(order_colors(cells, carried, renamed))
+    memory = recall(states, row)
+    window, x, y = memory.known()
+    ranks = memory.ranks(renamed)
     seen = {recolored(int(code), ranks) for code in window.flat if code >= KEY}
     legend = sorted(f"{_letter(code)} {name_of(code)}" for code in seen)
+    carried = memory.carried
     legend.append(f"carrying {name_of(recolored(carried, ranks)) if carried else 'nothing'}")
-    return "\n".join(["".join(line) for line in lines] + [", ".join(legend)])
+    lines = in_letters(window, x, y, memory.heading).letters
+    return "\n".join([*lines, ", ".join(legend)])
+
+
+def draw_inks(states: GridStates, row: int, renamed: bool) -> str:
+    """The colours of `draw`'s map, a letter for a letter; see `rl.task.Drawing`."""
+    memory = recall(states, row)
+    window, x, y = memory.known()
+    ranks = memory.ranks(renamed)
+    told = np.array([recolored(code, ranks) for code in range(NUM_CODES)], dtype=np.uint8)
+    return "\n".join(in_letters(told[window], x, y, memory.heading).inks)
+
+
+def in_letters(cells: CodeArray, x: int, y: int, heading: int) -> Drawing:
+    """Cells, uint8 [H, W], as coloured letters, with the agent at (x, y)."""
+    letters = [[_letter(int(code)) for code in line] for line in cells]
+    inks = [[_ink(int(code)) for code in line] for line in cells]
+    letters[y][x], inks[y][x] = _AGENT[heading], _AGENT_INK
+    return Drawing(tuple(map("".join, letters)), tuple(map("".join, inks)))
+
+
+def _ink(code: int) -> str:
+    if code < KEY:
+        return _INKS[code]
+    ink = _COLOR_INKS[(code - KEY) % NUM_COLORS]
+    return ink.upper() if code >= DOOR_OPEN else ink
 
 
 def _letter(code: int) -> str:

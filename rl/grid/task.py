@@ -9,8 +9,8 @@ from typing import Any, Final
 import numpy as np
 from minigrid.minigrid_env import MiniGridEnv
 
-from rl.grid.codes import ACTION_NAMES, NUM_CODES
-from rl.grid.drawing import draw
+from rl.grid.codes import ACTION_NAMES, COLORS, KEY, NUM_CODES, NUM_COLORS
+from rl.grid.drawing import draw, draw_inks, recall
 from rl.grid.levels import register_levels
 from rl.grid.mapping import without_lava
 from rl.grid.options import encode_option, replay_options
@@ -18,6 +18,8 @@ from rl.grid.sight import NUM_FEATURES
 from rl.grid.simulator import GymnasiumSimulator, make_minigrid
 from rl.grid.situations import MAX_MISSIONS, Situation, sign
 from rl.grid.vector import GridStates, GridVectorEnv
+from rl.grid.world import GridWorld
+from rl.seeding import episode_seed
 from rl.task import (
     Episode,
     IntArray,
@@ -130,6 +132,19 @@ class GridTask:
 
     def picture(self, states: States, row: int) -> str:
         return draw(_grid_states(states), row, self._renamed)
+
+    def inks(self, states: States, row: int) -> str:
+        return draw_inks(_grid_states(states), row, self._renamed)
+
+    def aliases(self, states: States, row: int) -> dict[str, str]:
+        memory = recall(_grid_states(states), row)
+        ranks = memory.ranks(self._renamed)
+        codes = {memory.carried, *map(int, np.unique(memory.cells))}
+        colors = {(code - KEY) % NUM_COLORS for code in codes if code >= KEY}
+        return {COLORS[c]: COLORS[ranks[c]] for c in sorted(colors) if ranks[c] != c}
+
+    def world(self, split: Split, seed: int, env: int, episode: int) -> GridWorld:
+        return GridWorld(self._env_id, episode_seed(seed, split, env, episode))
 
     def _taught(self, states: States) -> GridStates:
         """The states as the teacher and its options know them."""
