@@ -25,6 +25,7 @@ from graphs.fitting import misfits
 from graphs.registry import find_graph
 from rl.config_versions import up_to_date
 from rl.evaluation_settings import EvaluationSettings
+from rl.option_settings import HierarchicalSettings
 from rl.ppo_settings import PPOSettings
 from rl.redact import redact
 from rl.student_settings import StudentSettings
@@ -93,6 +94,10 @@ class RunConfig(BaseModel):
     )
     weaning: WeaningSettings = Field(
         default_factory=WeaningSettings, description="How the teacher is withdrawn."
+    )
+    hierarchical: HierarchicalSettings = Field(
+        default_factory=HierarchicalSettings,
+        description="How a student acts that picks options; for the graph of that name.",
     )
     evaluation: EvaluationSettings = Field(
         default_factory=EvaluationSettings, description="When and how long the student is tested."

@@ -8,10 +8,10 @@ from typing import Any
 
 from graphs.config import ConfigError
 from graphs.run import stored_config
+from graphs.tasks import task_of
 from rl.evaluation import evaluate_both_ways
 from rl.runfolder import RunFolder
 from rl.student import load_student
-from rl.tasks import make_task
 
 
 def evaluate_run(
@@ -30,7 +30,7 @@ def evaluate_run(
     config = stored_config(RunFolder.open(path))
     student = load_student(path)
     name = env or config.env
-    task = make_task(name, student.settings.crop)
+    task = task_of(config.model_copy(update={"env": name}))
     if (task.observation_spec, len(task.action_names)) != (student.spec, student.num_actions):
         raise ConfigError(
             f"env = {name!r}: the student of {path} was taught on {student.task_name} and cannot "

@@ -36,7 +36,7 @@ def collect(state: TeachState, runtime: Runtime[RunContext]) -> Update:
         trace_texts(context, situations)
     return {
         "iteration": state["iteration"] + 1,
-        "env_steps": state["env_steps"] + rollout.size,
+        "env_steps": state["env_steps"] + rollout.env_steps,
         "situations": situations,
         "missing": [],
         "unsettled": [],
@@ -209,7 +209,7 @@ def _remove_teacher(context: RunContext, state: TeachState) -> Update:
 def _evaluation_update(state: TeachState, runtime: Runtime[RunContext]) -> Update:
     """What an evaluation changes, where one is due, every so many steps."""
     context, settings = runtime.context, runtime.context.config.evaluation
-    before = state["env_steps"] - context.collector.rollout.size
+    before = state["env_steps"] - context.collector.rollout.env_steps
     if before // settings.every == state["env_steps"] // settings.every:
         return {}
     with context.timers.phase("evaluate"):

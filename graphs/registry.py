@@ -21,12 +21,14 @@ class GraphInfo:
     """A graph: its name, what it is for, and the module whose `build()` compiles it.
 
     unused: the fields and sections of the configuration that mean nothing in it (`graphs.fitting`).
+    by_options: whether its student picks options in place of primitive actions.
     """
 
     name: str
     summary: str
     module: str
     unused: tuple[str, ...] = ()
+    by_options: bool = False
 
     @property
     def taught(self) -> bool:
@@ -34,19 +36,26 @@ class GraphInfo:
         return "teacher" not in self.unused
 
 
-_ABOUT_THE_TEACHER: Final = ("provider", "base_url", "prompts", "teacher", "weaning")
+_ABOUT_THE_TEACHER: Final = ("provider", "base_url", "prompts", "task", "teacher", "weaning")
 
 _GRAPHS: Final = (
     GraphInfo(
         "teacher_student",
         "An LLM teaches a PPO student and is withdrawn as the student gets better.",
         "graphs.teacher_student",
+        unused=("hierarchical",),
     ),
     GraphInfo(
         "student_only",
         "A PPO student learns from reward alone; no LLM is in it.",
         "graphs.student_only",
-        unused=_ABOUT_THE_TEACHER,
+        unused=(*_ABOUT_THE_TEACHER, "hierarchical"),
+    ),
+    GraphInfo(
+        "hierarchical",
+        "The PPO student picks options, not primitive actions; an LLM may teach it which.",
+        "graphs.hierarchical",
+        by_options=True,
     ),
 )
 

@@ -20,6 +20,7 @@ from graphs.context import RunContext
 from graphs.events import Event, Notice
 from graphs.registry import find_graph
 from graphs.saving import GraphCheckpoints
+from graphs.tasks import task_of
 from prompts.library import PromptError, PromptLibrary
 from rl.checkpoints import Checkpoints
 from rl.ppo import PPO
@@ -28,7 +29,6 @@ from rl.runfolder import RunFolder, RunFolderError
 from rl.seeding import generator
 from rl.student import Student, make_student
 from rl.task import Task
-from rl.tasks import make_task
 from rl.timers import PhaseTimers
 from rl.trace import TraceDamagedError, TraceWriter
 from rl.weaning import teacher_weight
@@ -46,7 +46,7 @@ class Parts:
         graph = find_graph(config.graph)
         _check_device(config.device)
         self.config = config
-        self.task: Task = make_task(config.env, config.student.crop, config.task)
+        self.task: Task = task_of(config)
         self.library = checked_library(config.prompts)
         self.provider: ChatProvider | None = None
         if graph.taught and teacher_weight(config.weaning, 0.0) > 0:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rl.advice import Advice, PlanActions, carry_out
 from rl.student import Student
@@ -77,7 +78,9 @@ class TeacherActor:
         self._situations = situations
         chosen = np.take_along_axis(done.probs, np.maximum(held, 0)[:, None, None], 1)[:, 0]
         lost = held == _NONE
-        chosen[lost] = 1.0
+        if lost.any():
+            allowed = envs.observe().allowed
+            chosen[lost] = 1.0 if allowed is None else allowed[lost]
         self.unadvised += int((lost & playing).sum())
         return np.where(playing, _draw(chosen, self._rng), IDLE)
 
@@ -103,8 +106,13 @@ class TeacherActor:
 
 def _draw(weights: FloatArray, rng: np.random.Generator) -> IntArray:
     """A column for each row of non-negative weights [B, K], drawn in proportion, int64 [B]."""
+    return pick(weights, rng.random(len(weights)))
+
+
+def pick(weights: FloatArray, uniform: NDArray[np.float64]) -> IntArray:
+    """The column at a point in [0, 1) of each row of non-negative weights [B, K], int64 [B]."""
     sums = weights.cumsum(axis=1, dtype=np.float64)
-    marks = rng.random(len(weights))[:, None] * sums[:, -1:]
+    marks = uniform[:, None] * sums[:, -1:]
     # The last column where rounding puts the mark at the very end; of no weight, never drawn.
     last = weights.shape[1] - 1 - (weights[:, ::-1] > 0).argmax(axis=1)
     drawn: IntArray = np.minimum((sums <= marks).sum(axis=1), last)

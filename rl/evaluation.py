@@ -100,7 +100,7 @@ def _play(
                 on_step()
             result = envs.step(actor.act(envs, tally.playing))
             tally.rewards += result.rewards
-            tally.lengths += tally.playing
+            tally.lengths += tally.playing if result.durations is None else result.durations
             ended = tally.close(result.terminated, result.truncated)
             actor.ended(ended)
             if len(ended) and on_progress:

@@ -22,7 +22,7 @@ from rl.advice import Labels
 from rl.gae import advantages_of
 from rl.ppo_settings import PPOSettings
 from rl.rollout import Rollout
-from rl.student import Student
+from rl.student import FORBIDDEN, Student
 from rl.task import FloatArray
 
 
@@ -68,7 +68,7 @@ class PPO:
             rollout.truncated,
             rollout.final_values,
             rollout.last_values,
-            settings.gamma,
+            rollout.discounts(settings.gamma),
             settings.gae_lambda,
         )
         returns = advantages + rollout.values
@@ -131,6 +131,8 @@ class PPO:
             "advantages": advantages,
             "returns": returns,
         }
+        if rollout.allowed is not None:
+            arrays["allowed"] = rollout.allowed
         flat = {
             name: array.reshape(rollout.size, *array.shape[2:]) for name, array in arrays.items()
         }
@@ -143,6 +145,8 @@ class PPO:
         settings = self._settings
         part = {name: tensor[rows] for name, tensor in batch.items()}
         logits, values = self._student.network(part["codes"], part["features"])
+        if "allowed" in part:
+            logits = logits.masked_fill(~part["allowed"], FORBIDDEN)
         log_pi = functional.log_softmax(logits, dim=1)
         log_ratio = log_pi.gather(1, part["actions"][:, None]).squeeze(1) - part["log_probs"]
         ratio = log_ratio.exp()

@@ -35,6 +35,8 @@ class Rollout:
     codes: uint8 [T, N, H, W]; features: float32 [T, N, F]; actions, greedy: int64 [T, N] (done,
     likeliest); log_probs, values, rewards, final_values: float32 [T, N]; terminated, truncated:
     bool [T, N]; signatures: int64 [T, N]; last_values: float32 [N].
+    allowed: bool [T, N, A], where observations say which actions are; durations: int64 [T, N], the
+    primitive steps of each. None where all are allowed, and each is one.
     """
 
     codes: CodeArray
@@ -49,6 +51,8 @@ class Rollout:
     truncated: BoolArray
     signatures: IntArray
     last_values: FloatArray
+    allowed: BoolArray | None = None
+    durations: IntArray | None = None
 
     @classmethod
     def allocate(cls, num_steps: int, num_envs: int, spec: ObservationSpec) -> Rollout:
@@ -71,12 +75,25 @@ class Rollout:
             truncated=np.zeros(shape, dtype=np.bool_),
             signatures=np.zeros(shape, dtype=np.int64),
             last_values=np.zeros(num_envs, dtype=np.float32),
+            allowed=np.zeros((*shape, spec.slots), dtype=np.bool_) if spec.slots else None,
+            durations=np.zeros(shape, dtype=np.int64) if spec.slots else None,
         )
 
     @property
     def size(self) -> int:
         """How many steps it holds, T * N."""
         return self.actions.size
+
+    @property
+    def env_steps(self) -> int:
+        """How many primitive steps of the environments it holds."""
+        return self.size if self.durations is None else int(self.durations.sum())
+
+    def discounts(self, gamma: float) -> float | FloatArray:
+        """The discount of each step, for `advantages_of`. gamma: that of a primitive step."""
+        if self.durations is None:
+            return gamma
+        return np.asarray(gamma**self.durations, dtype=np.float32)
 
 
 @dataclass
@@ -112,11 +129,16 @@ class EpisodeLog:
         self._last = signatures.copy()
 
     def step(
-        self, task: Task, rewards: FloatArray, terminated: BoolArray, truncated: BoolArray
+        self,
+        task: Task,
+        rewards: FloatArray,
+        terminated: BoolArray,
+        truncated: BoolArray,
+        durations: IntArray | None = None,
     ) -> None:
-        """Count a step, and close the episodes that ended with it."""
+        """Count a step, and close the episodes that ended with it. Arrays as in `StepResult`."""
         self._returns += rewards
-        self._lengths += 1
+        self._lengths += 1 if durations is None else durations
         for i in np.flatnonzero(terminated | truncated):
             episode = Episode(
                 float(self._returns[i]),
@@ -234,15 +256,21 @@ class Collector:
         logits, values = self._student.judge(observation)
         actions = sample(logits, self._rng)
         rollout.codes[t], rollout.features[t] = observation.codes, observation.features
+        if rollout.allowed is not None:
+            rollout.allowed[t] = observation.allowed
         rollout.actions[t], rollout.values[t] = actions, values
         rollout.greedy[t] = logits.argmax(axis=1)
         rollout.log_probs[t] = _log_prob(logits, actions)
         result = envs.step(actions)
-        rollout.rewards[t] = result.rewards
+        rollout.rewards[t] = result.rewards if result.discounted is None else result.discounted
         rollout.terminated[t], rollout.truncated[t] = result.terminated, result.truncated
         if result.final is not None:
             rollout.final_values[t][result.truncated] = self._student.judge(result.final)[1]
-        self.log.step(self._task, result.rewards, result.terminated, result.truncated)
+        if rollout.durations is not None and result.durations is not None:
+            rollout.durations[t] = result.durations
+        self.log.step(
+            self._task, result.rewards, result.terminated, result.truncated, result.durations
+        )
         self._replay.step(actions, result.terminated | result.truncated)
 
 

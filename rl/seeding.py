@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
-from rl.task import Split
+from rl.task import BoolArray, IntArray, Split
 
 _EVALUATION_BIT: Final = 1 << 62
 _STREAMS: Final = {"network": 1, "actions": 2, "minibatches": 3, "evaluation": 4, "teacher": 5}
@@ -30,3 +31,43 @@ def generator(run_seed: int, stream: str, *keys: int) -> np.random.Generator:
     Raises KeyError for a stream that is not declared above.
     """
     return np.random.default_rng(np.random.SeedSequence([run_seed, _STREAMS[stream], *keys]))
+
+
+class EpisodeDraws:
+    """A random number for each step of each of N environments' episodes, whatever came before.
+
+    It is a function of (run seed, split, environment, episode, step), so that an episode that is
+    played again draws the same: SplitMix64 (Steele, Lea & Flood 2014) at the episode's seed.
+    """
+
+    def __init__(self, num_envs: int, split: Split, seed: int) -> None:
+        self._split, self._seed = split, seed
+        self._episodes = np.full(num_envs, -1, dtype=np.int64)
+        self._steps = np.zeros(num_envs, dtype=np.uint64)
+        self._keys = np.zeros(num_envs, dtype=np.uint64)
+
+    def reset(self, episodes: IntArray | None = None) -> None:
+        """The next episode in every environment, or the given ones, int64 [N]."""
+        if episodes is not None:
+            self._episodes[:] = episodes - 1
+        self._begin(np.arange(len(self._episodes)))
+
+    def step(self, played: BoolArray, ended: BoolArray) -> None:
+        """Go on by a step where one was played, bool [N], to the next episode where it `ended`."""
+        self._steps += played.astype(np.uint64)
+        self._begin(np.flatnonzero(ended))
+
+    def uniform(self) -> NDArray[np.float64]:
+        """The numbers of the current steps, float64 [N] in [0, 1)."""
+        z = self._keys + (self._steps + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
+        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        z ^= z >> np.uint64(31)
+        drawn: NDArray[np.float64] = (z >> np.uint64(11)) * 2.0**-53
+        return drawn
+
+    def _begin(self, rows: IntArray) -> None:
+        self._episodes[rows] += 1
+        self._steps[rows] = 0
+        for i in rows.tolist():
+            self._keys[i] = episode_seed(self._seed, self._split, i, int(self._episodes[i]))

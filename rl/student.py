@@ -21,6 +21,9 @@ from rl.student_settings import SMALLEST_CONV, StudentSettings
 from rl.task import FloatArray, IntArray, Observation, ObservationSpec
 
 SCHEMA_VERSION: Final = 1
+FORBIDDEN: Final = -1e8
+"""The logit of an action that is not allowed: its probability and its gradient are 0 (Huang &
+Ontañón 2022, "A Closer Look at Invalid Action Masking in Policy Gradient Algorithms")."""
 _METADATA: Final = "student"
 _CHANNELS: Final = 32
 
@@ -129,7 +132,10 @@ class Student:
                 torch.from_numpy(observation.codes).to(self.device),
                 torch.from_numpy(observation.features).to(self.device),
             )
-            return logits.cpu().numpy(), values.cpu().numpy()
+            chosen = logits.cpu().numpy()
+            if observation.allowed is not None:
+                chosen[~observation.allowed] = FORBIDDEN
+            return chosen, values.cpu().numpy()
 
     def act(self, observation: Observation, rng: np.random.Generator | None = None) -> IntArray:
         """Actions int64 [B]: drawn from the policy with `rng`, its likeliest ones without."""
@@ -181,6 +187,7 @@ class _StoredSpec(BaseModel):
     width: int = Field(ge=0, le=255)
     num_codes: int = Field(ge=0, le=256)
     features: int = Field(ge=0, le=65_536)
+    slots: int = Field(0, ge=0, le=4096)
 
 
 class _StoredStudent(BaseModel):
@@ -203,6 +210,8 @@ def _from_metadata(stored: Any, device: torch.device) -> Student:
         raise ValueError(f"schema_version {version} is newer than {SCHEMA_VERSION}")
     found = _StoredStudent.model_validate(described)
     spec = ObservationSpec(**found.observation_spec.model_dump())
+    if spec.slots not in (0, found.num_actions):
+        raise ValueError(f"{spec.slots} slots for {found.num_actions} actions")
     _check_size(stored, spec, found.settings)
     with torch.random.fork_rng(devices=[]):
         return Student(found.task, spec, found.num_actions, found.settings, device)

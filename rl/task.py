@@ -50,13 +50,15 @@ Plan = tuple[Option, ...]
 class ObservationSpec:
     """What the student sees: a picture of category codes and a vector of features.
 
-    Either part may be empty (`height == 0` or `features == 0`).
+    Either part may be empty (`height == 0` or `features == 0`). slots: the number of actions where
+    each observation says which are allowed; 0 where all are, always.
     """
 
     height: int
     width: int
     num_codes: int
     features: int
+    slots: int = 0
 
 
 @dataclass
@@ -65,16 +67,19 @@ class Observation:
 
     codes: uint8 [B, height, width], category codes below `ObservationSpec.num_codes`.
     features: float32 [B, features], roughly within -1..1.
+    allowed: bool [B, slots], the actions that can be picked; None where all can.
     """
 
     codes: CodeArray
     features: FloatArray
+    allowed: BoolArray | None = None
 
     def __len__(self) -> int:
         return len(self.features)
 
     def __getitem__(self, rows: Any) -> Observation:
-        return Observation(self.codes[rows], self.features[rows])
+        allowed = None if self.allowed is None else self.allowed[rows]
+        return Observation(self.codes[rows], self.features[rows], allowed)
 
 
 @dataclass(frozen=True)
@@ -114,12 +119,16 @@ class StepResult:
     rewards: float32 [N]; terminated, truncated: bool [N].
     final: the last observations of the episodes that were truncated, in the order of
         `np.flatnonzero(truncated)`; needed to bootstrap their value. None where there are none.
+    durations: int64 [N], the primitive steps that it took; None where it was one for all that were
+        not idle. discounted: float32 [N], the rewards discounted within it; None where it was one.
     """
 
     rewards: FloatArray
     terminated: BoolArray
     truncated: BoolArray
     final: Observation | None
+    durations: IntArray | None = None
+    discounted: FloatArray | None = None
 
 
 class VectorEnv(Protocol):
@@ -254,6 +263,14 @@ class Watchable(Protocol):
 
     def world(self, split: Split, seed: int, env: int, episode: int) -> World:
         """The world of an episode at its start; the same that `Task.make_envs` plays."""
+
+
+@runtime_checkable
+class ListsOptions(Protocol):
+    """What a task has besides where a student is to pick its options (`rl.option_task`)."""
+
+    def all_options(self) -> tuple[Option, ...]:
+        """Every option that may ever be on offer, in a fixed order."""
 
 
 def encode_plans(task: Task, plans: Sequence[Plan]) -> list[list[int]]:

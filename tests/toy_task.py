@@ -180,6 +180,9 @@ class Corridor:
             return PULL_IT, WALK_TO_EXIT, WANDER
         return WALK_TO_LEVER, PULL_IT, WALK_TO_EXIT, WANDER
 
+    def all_options(self) -> tuple[Option, ...]:
+        return OPTIONS
+
     def encode(self, option: Option) -> int:
         if option not in OPTIONS:
             raise ValueError(f"unknown option {option}; allowed: {', '.join(map(str, OPTIONS))}")

@@ -67,6 +67,18 @@ def target_allowed(verb: int, code: int) -> bool:
     return verb == GO_TO and GOAL <= code < DOOR_CLOSED
 
 
+def every_option() -> tuple[Option, ...]:
+    """All that `encode_option` knows, by their codes."""
+    plain = [Option("explore"), Option("drop")]
+    aimed = [
+        Option(VERBS[verb], name)
+        for verb in (GO_TO, PICK_UP, OPEN)
+        for name, code in _TARGET_CODES.items()
+        if target_allowed(verb, code)
+    ]
+    return tuple(sorted(plain + aimed, key=encode_option))
+
+
 @njit(cache=True, inline="always")
 def _is_target(cell: int, target: int) -> bool:
     """Whether a cell holds the target; a door in any of its three states is the same door."""

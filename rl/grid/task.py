@@ -13,7 +13,7 @@ from rl.grid.codes import ACTION_NAMES, COLORS, KEY, NUM_CODES, NUM_COLORS
 from rl.grid.drawing import draw, draw_inks, recall
 from rl.grid.levels import register_levels
 from rl.grid.mapping import without_lava
-from rl.grid.options import encode_option, replay_options
+from rl.grid.options import encode_option, every_option, replay_options
 from rl.grid.sight import NUM_FEATURES
 from rl.grid.simulator import GymnasiumSimulator, make_minigrid
 from rl.grid.situations import MAX_MISSIONS, Situation, sign
@@ -99,6 +99,9 @@ class GridTask:
 
     def options(self, signature: int) -> tuple[Option, ...]:
         return Situation.of(signature).options()
+
+    def all_options(self) -> tuple[Option, ...]:
+        return every_option()
 
     def encode(self, option: Option) -> int:
         return encode_option(option)

@@ -1,0 +1,20 @@
+"""The task of a run, as its graph's student sees it."""
+
+from __future__ import annotations
+
+from graphs.config import ConfigError, RunConfig
+from graphs.registry import find_graph
+from rl.option_task import NoOptionsError, OptionTask
+from rl.task import Task
+from rl.tasks import make_task
+
+
+def task_of(config: RunConfig) -> Task:
+    """The task that the configuration names. Raises ConfigError or UnknownTaskError."""
+    task = make_task(config.env, config.student.crop, config.task)
+    if not find_graph(config.graph).by_options:
+        return task
+    try:
+        return OptionTask(task, config.ppo.gamma, config.hierarchical.max_option_steps)
+    except NoOptionsError as error:
+        raise ConfigError(str(error)) from None
