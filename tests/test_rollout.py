@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
@@ -27,7 +28,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 def copied(rollout: Rollout) -> Rollout:
     """The buffers as they are now: the collector fills them again."""
-    return Rollout(**{name: array.copy() for name, array in vars(rollout).items()})
+    return copy.deepcopy(rollout)
 
 
 @dataclass
@@ -161,14 +162,16 @@ def test_drawn_actions_follow_the_policy(recording: Recording) -> None:
 
 
 def test_buffers_have_the_shapes_and_types_that_they_promise() -> None:
-    spec = TASK.observation_spec
+    spec = replace(TASK.observation_spec, slots=5)
     rollout = Rollout.allocate(7, 3, spec)
     assert rollout.size == 21
     assert rollout.codes.shape == (7, 3, 0, 0)
     assert rollout.features.shape == (7, 3, spec.features)
     assert rollout.last_values.shape == (3,)
-    whole = {"actions", "greedy", "signatures"}
-    truths = {"terminated", "truncated"}
+    assert rollout.allowed is not None
+    assert rollout.allowed.shape == (7, 3, 5)
+    whole = {"actions", "greedy", "signatures", "durations"}
+    truths = {"terminated", "truncated", "allowed"}
     for name, array in vars(rollout).items():
         kind = np.int64 if name in whole else np.bool_ if name in truths else np.float32
         assert array.dtype == (np.uint8 if name == "codes" else kind), name
