@@ -38,7 +38,7 @@ def _complain(problem: str) -> int:
 if (_problem := check_packages()) is not None:
     sys.exit(_complain(_problem))
 
-from graphs.commands import catalogue, comparing, prompting, running, tracing  # noqa: E402 - see above
+from graphs.commands import catalogue, comparing, made_runs, prompting, running, tracing  # noqa: E402 - see above
 
 app = typer.Typer(
     name="tutelage",
@@ -50,6 +50,7 @@ app = typer.Typer(
 )
 app.add_typer(running.app)
 app.add_typer(comparing.app)
+app.add_typer(made_runs.app, name="runs")
 app.add_typer(tracing.app, name="trace")
 app.add_typer(prompting.app, name="prompts")
 for _noun, _commands in catalogue.APPS.items():

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean, median
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
 
 from graphs.config import ConfigError, describe_fields, without_own_fields
 from rl.runfolder import RunFolder, StudentResult, Summary, list_runs
@@ -40,13 +40,11 @@ how long the student is tested at the end."""
 
 
 @dataclass(frozen=True)
-class Result:
-    """A run that ended. config: by dotted key, with the defaults of fields that it has not."""
+class Made:
+    """A run that was made. config: by dotted key, with the defaults of fields that it has not."""
 
     path: Path
     config: Mapping[str, Any]
-    summary: Summary
-    student: StudentResult
 
     @property
     def setting(self) -> dict[str, Any]:
@@ -55,17 +53,28 @@ class Result:
 
 
 @dataclass(frozen=True)
-class Setting:
+class Result(Made):
+    """A run that ended."""
+
+    summary: Summary
+    student: StudentResult
+
+
+Run = TypeVar("Run", bound=Made)
+
+
+@dataclass(frozen=True)
+class Setting(Generic[Run]):
     """Runs that differ only in their seed. differs: the fields in which settings differ."""
 
     differs: Mapping[str, Any]
-    runs: tuple[Result, ...]
+    runs: tuple[Run, ...]
 
     @property
     def name(self) -> str:
         """What tells it from the others; the task where there is nothing to tell."""
         parts = [f"{_short(key)}={_plain(value)}" for key, value in self.differs.items()]
-        return " ".join(parts) or self.runs[0].summary.env
+        return " ".join(parts) or str(self.runs[0].config["env"])
 
 
 def find_runs(paths: Sequence[Path]) -> list[Path]:
@@ -111,22 +120,22 @@ def read_result(path: Path) -> Result | None:
     return Result(path, stored_fields(folder), summary, summary.student)
 
 
-def settings_of(results: Sequence[Result]) -> tuple[list[Setting], list[Path]]:
+def settings_of(runs: Sequence[Run]) -> tuple[list[Setting[Run]], list[Path]]:
     """The settings, in the order in which they first come, and what was left out of them.
 
     A second run of a setting with the same seed is left out: it is no further evidence.
     """
-    groups: dict[str, dict[int, Result]] = {}
+    groups: dict[str, dict[Any, Run]] = {}
     repeated = []
-    for result in results:
-        key = json.dumps(result.setting, sort_keys=True, default=str)
+    for run in runs:
+        key = json.dumps(run.setting, sort_keys=True, default=str)
         seeds = groups.setdefault(key, {})
-        if seeds.setdefault(result.summary.seed, result) is not result:
-            repeated.append(result.path)
+        if seeds.setdefault(run.config["seed"], run) is not run:
+            repeated.append(run.path)
     members = [tuple(seeds.values()) for seeds in groups.values()]
-    differing = _differing([runs[0].setting for runs in members])
+    differing = _differing([made[0].setting for made in members])
     settings = [
-        Setting({key: runs[0].setting.get(key) for key in differing}, runs) for runs in members
+        Setting({key: made[0].setting.get(key) for key in differing}, made) for made in members
     ]
     return settings, repeated
 
@@ -169,7 +178,7 @@ def _differing(settings: Sequence[Mapping[str, Any]]) -> list[str]:
     return [key for key in keys if any(s.get(key) != settings[0].get(key) for s in settings)]
 
 
-def _figures(setting: Setting) -> dict[str, Any]:
+def _figures(setting: Setting[Result]) -> dict[str, Any]:
     runs = setting.runs
     summaries, students = [r.summary for r in runs], [r.student for r in runs]
     reached = [s.steps_to_95 for s in summaries]
@@ -203,7 +212,7 @@ def _figures(setting: Setting) -> dict[str, Any]:
     }
 
 
-def _success(setting: Setting) -> dict[str, Any]:
+def _success(setting: Setting[Result]) -> dict[str, Any]:
     rates = [r.student.success_rate for r in setting.runs]
     wilson = wilson_interval(*_pooled(setting))
     low, high = _wider(t_interval(rates), wilson)
@@ -219,7 +228,7 @@ def _median_reached(steps: Sequence[int | None]) -> int | None:
     return int(middle) if middle < float("inf") else None
 
 
-def _difference(setting: Setting, base: Setting) -> dict[str, Any]:
+def _difference(setting: Setting[Result], base: Setting[Result]) -> dict[str, Any]:
     """What the setting has more than the base."""
     pair = (setting, base)
     students = [[r.student for r in s.runs] for s in pair]
@@ -243,7 +252,7 @@ def _welch(pair: Sequence[Sequence[float]]) -> dict[str, Any]:
     return {"difference": fmean(pair[0]) - fmean(pair[1]), "ci95": welch_interval(pair[0], pair[1])}
 
 
-def _pooled(setting: Setting) -> tuple[int, int]:
+def _pooled(setting: Setting[Result]) -> tuple[int, int]:
     """Successes and episodes of all seeds together."""
     students = [r.student for r in setting.runs]
     successes = sum(round(s.success_rate * s.episodes) for s in students)

@@ -7,10 +7,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from threading import Event as StopSignal
 from time import monotonic
-from typing import Final
 
 import torch
-from filelock import FileLock, Timeout
 
 from agents.plan_cache import CacheFullError, PlanCache, default_cache_path
 from agents.providers import ChatProvider, make_chat_model
@@ -25,15 +23,14 @@ from prompts.library import PromptError, PromptLibrary
 from rl.checkpoints import Checkpoints
 from rl.ppo import PPO
 from rl.rollout import Collector
-from rl.runfolder import RunFolder, RunFolderError
+from rl.run_lock import locked
+from rl.runfolder import RunFolder
 from rl.seeding import generator
 from rl.student import Student, make_student
 from rl.task import Task
 from rl.timers import PhaseTimers
 from rl.trace import TraceDamagedError, TraceWriter
 from rl.weaning import teacher_weight
-
-_LOCK: Final = ".lock"
 
 
 class Parts:
@@ -80,7 +77,7 @@ def open_context(
     Raises RunFolderError where another process has the folder open, TraceError and CacheError.
     """
     config = parts.config
-    _lock(folder, resources)
+    resources.enter_context(locked(folder))
     torch.set_num_threads(config.threads)
     student, collector, ppo = _learner(parts, resources)
     timers = PhaseTimers()
@@ -143,16 +140,6 @@ def _learner(parts: Parts, resources: ExitStack) -> tuple[Student, Collector, PP
 def _check_device(device: str) -> None:
     if device == "cuda" and not torch.cuda.is_available():
         raise ConfigError("device = 'cuda': no CUDA device is available here; allowed: cpu")
-
-
-def _lock(folder: RunFolder, resources: ExitStack) -> None:
-    """Keep other processes out of the folder; the lock goes with the process, however it ends."""
-    try:
-        resources.enter_context(FileLock(folder.path / _LOCK, timeout=0))
-    except Timeout:
-        raise RunFolderError(f"{folder.path} is in use: another process runs there") from None
-    except OSError as error:
-        raise RunFolderError(f"cannot lock {folder.path}: {error.strerror}") from error
 
 
 def _student(parts: Parts) -> Student:

@@ -1,4 +1,4 @@
-"""What there is: graphs, environments, providers, runs, config fields, cached answers."""
+"""What there is: graphs, environments, providers, config fields, cached answers."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from graphs.commands.options import Assignments, ConfigFile, Json, Run, Runs, Seed
+from graphs.commands.options import Assignments, ConfigFile, Json, Seed
 
 graphs_app = typer.Typer(help="See the graphs that can be run.", no_args_is_help=True)
 envs_app = typer.Typer(help="See the tasks that can be learned.", no_args_is_help=True)
 providers_app = typer.Typer(help="See the teachers that can be asked.", no_args_is_help=True)
-runs_app = typer.Typer(help="See the runs that were made.", no_args_is_help=True)
 config_app = typer.Typer(
     help="See the configuration and what each field does.", no_args_is_help=True
 )
@@ -24,7 +23,6 @@ APPS: Final = {
     "graphs": graphs_app,
     "envs": envs_app,
     "providers": providers_app,
-    "runs": runs_app,
     "config": config_app,
     "cache": cache_app,
 }
@@ -111,47 +109,6 @@ def providers_list(as_json: Json = False) -> None:
         for info in list_providers()
     ]
     listings.print_rows(text.console(), rows, as_json)
-
-
-@runs_app.command("list")
-def runs_list(
-    folder: Annotated[Path, typer.Argument(help="Where the run folders are.")] = Path("runs"),
-    as_json: Json = False,
-) -> None:
-    """List runs, the newest first.
-
-    Example: python cli.py runs list
-    """
-    from graphs.views import listings, text
-    from rl.runfolder import list_runs
-
-    rows = [listings.run_row(entry) for entry in list_runs(folder)]
-    if rows or as_json:
-        listings.print_rows(text.console(), rows, as_json, listings.RUN_COLUMNS)
-    else:
-        text.console().print(text.safe(f"no runs in {folder}; make one: python cli.py run"))
-
-
-@runs_app.command("show")
-def runs_show(run: Run, as_json: Json = False) -> None:
-    """Show how a run ended.
-
-    Example: python cli.py runs show runs/my-run
-    """
-    from graphs.views import results
-
-    results.show(run, as_json)
-
-
-@runs_app.command("compare")
-def runs_compare(runs: Runs, as_json: Json = False) -> None:
-    """Compare runs; those that differ only in their seed are one setting.
-
-    Example: python cli.py runs compare runs/my-run
-    """
-    from graphs.views import comparisons
-
-    comparisons.show(runs, None, as_json)
 
 
 @config_app.command("show")

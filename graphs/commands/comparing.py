@@ -43,6 +43,9 @@ def compare(
         typer.Option("--dir", help="Folder of the runs; none takes runs/compare-<what is asked>."),
     ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Runs side by side.")] = 1,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw the learning curves too: a .png or .svg file.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Train every combination of settings over several seeds, and compare what came out.
@@ -66,10 +69,15 @@ def compare(
         "prompts": prompts,
         "steps": steps,
     }
+    from graphs.comparison import find_runs
     from graphs.config import make_config, with_fields
+    from graphs.curves import panels_of
     from graphs.experiments import plan_experiment, seeds_of
     from graphs.views import comparisons
+    from graphs.views.figures import check_format, write_figure
 
+    if plot is not None:
+        check_format(plot)
     given = runs or []
     if vary or not given:
         base = make_config(config, assignments or [], options)
@@ -80,3 +88,5 @@ def compare(
             raise typer.Exit(code)
         given = [*given, *(job.path for job in experiment.jobs)]
     comparisons.show(given, episodes, as_json)
+    if plot is not None:
+        write_figure(panels_of(find_runs(given)), plot)

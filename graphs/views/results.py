@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from graphs.views.text import console, percent, print_json, safe
+from rl.run_lock import check_deletable, delete_run
 from rl.run_records import NO_TEACHER
 from rl.runfolder import RunFolder, StudentResult, Summary
 
@@ -28,15 +32,56 @@ def print_summary(out: Console, run_dir: str, summary: Summary) -> None:
         out.print(Text("      "), safe(f"python cli.py resume {folder}", "bold"))
 
 
-def show(run: Path, as_json: bool) -> None:
-    """How the run in that folder ended. Raises RunFolderError."""
-    summary = RunFolder.open(run).read_summary()
+def show(runs: Sequence[Path], as_json: bool) -> None:
+    """How the runs in those folders ended, side by side. Raises RunFolderError."""
+    summaries = {run: RunFolder.open(run).read_summary() for run in runs}
     if as_json:
-        print_json(None if summary is None else summary.model_dump(mode="json"))
-    elif summary is None:
-        console().print(safe(f"{run} has not ended"), soft_wrap=True)
-    else:
-        print_summary(console(), str(run), summary)
+        rows = [None if s is None else s.model_dump(mode="json") for s in summaries.values()]
+        print_json(rows[0] if len(rows) == 1 else rows)
+        return
+    out = console()
+    ended = {run: summary for run, summary in summaries.items() if summary is not None}
+    if len(ended) == 1:
+        [(run, summary)] = ended.items()
+        print_summary(out, str(run), summary)
+    elif ended:
+        _print_beside(out, ended)
+    for run in summaries.keys() - ended.keys():
+        out.print(safe(f"{run} has not ended"), soft_wrap=True)
+
+
+def delete(runs: Sequence[Path], yes: bool) -> None:
+    """Delete run folders, after asking. Raises RunFolderError before anything is deleted.
+
+    A folder is refused that is no run, that is a link, or in which a process is at work.
+    """
+    for run in runs:
+        check_deletable(run)
+    out = console()
+    for run in runs:
+        out.print(safe(f"{run}: {_size(run)}"), soft_wrap=True)
+    if not yes:
+        typer.confirm(f"Delete {len(runs)} run(s) for good?", abort=True)
+    for run in runs:
+        delete_run(run)
+        out.print(safe(f"deleted {run}"), soft_wrap=True)
+
+
+def _size(run: Path) -> str:
+    sizes = [path.lstat().st_size for path in run.rglob("*") if path.is_file()]
+    return f"{len(sizes)} files, {sum(sizes) / 1e6:.1f} MB"
+
+
+def _print_beside(out: Console, summaries: Mapping[Path, Summary]) -> None:
+    """A column for each run."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("", style="dim")
+    for run in summaries:
+        table.add_column(safe(str(run)), overflow="fold")
+    columns = [dict([("task", s.env), ("status", s.status), *_rows(s)]) for s in summaries.values()]
+    for name in dict.fromkeys(name for column in columns for name in column):
+        table.add_row(name, *(safe(column.get(name, "")) for column in columns))
+    out.print(table)
 
 
 def _rows(summary: Summary) -> list[tuple[str, str]]:

@@ -1,0 +1,57 @@
+"""One process at a time in a run folder, and deleting one in which none is at work."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from filelock import FileLock, Timeout
+
+from rl.files import explained
+from rl.runfolder import RunFolder, RunFolderError
+
+_LOCK: Final = ".lock"
+
+
+@contextmanager
+def locked(folder: RunFolder) -> Iterator[None]:
+    """Keep other processes out of the folder; the lock goes with the process, however it ends.
+
+    Raises RunFolderError where another has it, or where none can be made.
+    """
+    lock = FileLock(folder.path / _LOCK, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise RunFolderError(f"{folder.path} is in use: another process runs there") from None
+    except OSError as error:
+        raise RunFolderError(f"cannot lock {folder.path}: {error.strerror}") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def check_deletable(path: Path) -> None:
+    """Raises RunFolderError for a link, for what is no run, and for a run that is going on."""
+    if path.is_symlink():
+        raise RunFolderError(f"{path} is a symbolic link; name the run folder that it leads to")
+    folder = RunFolder.open(path)
+    folder.read_config()
+    with locked(folder):
+        return  # nobody else is there
+
+
+def delete_run(path: Path) -> None:
+    """Delete a run folder; what its links lead to stays. Raises RunFolderError as above."""
+    check_deletable(path)
+    aside = path.with_name(f".{path.name}.deleted-{os.getpid()}")
+    with explained("delete", path):
+        with locked(RunFolder(path)):
+            # At once out of the way: a deletion that is cut short leaves no half run.
+            path.rename(aside)
+        shutil.rmtree(aside)
