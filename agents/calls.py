@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from agents.prices import Price
 from rl.advice import Advice
 from rl.trace import CACHED, CallRecord
+
+PlanSteps = list[tuple[str, str | None]]
+"""A plan as JSON has it: the name and the target of each option."""
 
 if TYPE_CHECKING:  # with them comes a chat model's whole package, which reading a cache can spare
     from agents.asking import Way
@@ -21,7 +24,8 @@ class Exchange:
 
     provider, model: who answered. error: why it failed, or what is wrong with one of its answers.
     tools: their schemas, or that of the answer. settings: way of asking and sampling arguments.
-    answers: chat messages, one for each sample.
+    answers: chat messages, one for each sample. plans: what was read out of each, a list of
+    [option, target] steps, or None where it holds no plan; empty where nobody noted it.
     """
 
     provider: str
@@ -31,13 +35,14 @@ class Exchange:
     tools: list[dict[str, Any]]
     settings: dict[str, Any]
     answers: list[dict[str, Any]]
+    plans: list[PlanSteps | None] = field(default_factory=list, kw_only=True)
 
 
 @dataclass(frozen=True)
 class Call(Exchange):
     """One request to a provider.
 
-    A trace's `CallRecord` without what only the graph knows, the iteration and the steps done.
+    A trace's `CallRecord` without what only the graph knows: node, iteration, steps.
     status: `ok` (it brought at least one plan), `cached` or a failure's name. Tokens are None
     where the provider counted none. cost_usd: None where it is not known.
     """
@@ -78,11 +83,11 @@ class Call(Exchange):
 
     def exchange(self) -> Exchange:
         """What is worth keeping for later runs."""
-        return Exchange(**{field.name: getattr(self, field.name) for field in fields(Exchange)})
+        return Exchange(**{each.name: getattr(self, each.name) for each in fields(Exchange)})
 
-    def record(self, iteration: int, env_steps: int) -> CallRecord:
-        """The trace's record of this request."""
-        return CallRecord(iteration=iteration, env_steps=env_steps, **vars(self))
+    def record(self, iteration: int, env_steps: int, node: str) -> CallRecord:
+        """The trace's record of this request. node: the graph's node that it was made for."""
+        return CallRecord(iteration=iteration, env_steps=env_steps, node=node, **vars(self))
 
 
 @dataclass(frozen=True)

@@ -204,7 +204,7 @@ class Planner:
         plans, reason = self._plans(state, messages)
         worked = any(plan is not None for plan in plans)
         status = OK if worked else "unusable_answer"
-        state.calls.append(self._call(state, sent, status, reason, messages))
+        state.calls.append(self._call(state, sent, status, reason, messages, plans))
         if not messages:
             self._take_nonsense(state, wanted)
             return
@@ -261,8 +261,9 @@ class Planner:
         status: str,
         error: str | None,
         messages: Sequence[AIMessage] = (),
+        plans: Sequence[Plan | None] = (),
     ) -> Call:
-        """The record of a request."""
+        """The record of a request. plans: what was read out of each of its answers."""
         usage = _usage(messages)
         way = state.manner.way
         return Call(
@@ -276,6 +277,7 @@ class Planner:
             tools=schemas_for(state.question, way),
             settings={"way": way, "temperature": self._settings.temperature, **sent.sampling},
             answers=[_plain(message) for message in messages],
+            plans=[None if p is None else [(o.name, o.target) for o in p] for p in plans],
             prompt_tokens=usage["input_tokens"] if usage else None,
             completion_tokens=usage["output_tokens"] if usage else None,
             started_at=sent.started_at,

@@ -19,13 +19,9 @@ from rich.text import Text
 from graphs.events import IterationDone, RunStarted
 from graphs.views.live import LiveProgress
 from graphs.views.results import print_summary
-from graphs.views.traces import (
-    open_trace,
-    print_situation,
-    print_situations,
-    situation_details,
-    situation_rows,
-)
+from graphs.views.trace_list import situation_row, situations_table
+from graphs.views.trace_show import details_of, tree_of
+from graphs.views.traces import open_trace
 from rl.runfolder import RunFolder
 
 DOCS = Path(__file__).resolve().parent
@@ -69,12 +65,12 @@ def draw_trace(run: Path) -> None:
     """The most visited situations, and a telling one of them."""
     console = recording_console(118)
     with open_trace(run) as reader:
-        rows = situation_rows(reader)
+        rows = [situation_row(situation) for situation in reader.situations()]
         console.print(Text(f"$ python cli.py trace list {run}", style="bold"))
-        print_situations(console, rows[:3])
+        console.print(situations_table(rows[:3]))
         telling = next((row["id"] for row in rows if row["plans"] and len(row["plans"]) > 1), 1)
         console.print(Text(f"\n$ python cli.py trace show {run} {telling} --brief", style="bold"))
-        print_situation(console, situation_details(reader, telling), brief=True)
+        console.print(tree_of(details_of(reader, str(telling)), brief=True))
     save(console, "trace.svg", "python cli.py trace")
 
 

@@ -12,7 +12,6 @@ from agents.providers import ProviderError
 from graphs.conditions import RunStoppedError, machine_trouble
 from graphs.config import ConfigError
 from graphs.registry import UnknownGraphError
-from graphs.views.traces import UnknownSituationError
 from prompts.library import PromptError
 from rl.checkpoints import CheckpointError
 from rl.redact import redact
@@ -36,7 +35,6 @@ USER_ERRORS: Final = (
     StudentError,
     TraceError,
     UnknownGraphError,
-    UnknownSituationError,
     UnknownTaskError,
 )
 

@@ -30,17 +30,25 @@ def trace_answers(context: RunContext, state: TeachState, answers: Sequence[Plan
     """
     step = (state["iteration"], state["env_steps"])
     with context.timers.phase("record"):
-        context.trace.calls(call.record(*step) for answer in answers for call in answer.calls)
+        context.trace.calls(
+            call.record(*step, _node(answer)) for answer in answers for call in answer.calls
+        )
         context.trace.advice(
             AdviceRecord(*step, a.signature, a.source, a.advice.to_json(), a.key)
             for a in answers
             if a.advice is not None
         )
         context.trace.events(
-            EventRecord(*step, "planner", a.failure, f"situation {a.signature}")
+            EventRecord(*step, _node(a), a.failure, f"situation {a.signature}", a.signature)
             for a in answers
             if a.failure is not None
         )
+
+
+def _node(answer: PlannerAnswer) -> str:
+    """The node that an answer was asked for, whichever takes it in."""
+    kind = answer.source.partition(":")[0]
+    return "planner" if kind == "model" else kind
 
 
 def trace_visits(

@@ -29,8 +29,11 @@ request. Any status but these two names a failure."""
 class CallRecord:
     """One request to a provider: all that went in and all that came out.
 
+    node: the graph's node that it was made for: `planner`, `cache` or `fallback`.
     attempt: 1 for the first try. status: `ok`, `cached` or a failure's name. error: the failure
     in words, or what is wrong with some of the answers.
+    plans: what was read out of each answer, a list of [option, target] steps, or None where it
+    holds no plan; empty where nobody noted it.
     started_at: seconds since the epoch. Token counts are None where the provider gave none.
     A cached call is one by the conversation alone: it has no tokens, took no time, and started
     when the cache was read; so sums over all calls are what the run itself has spent.
@@ -40,6 +43,7 @@ class CallRecord:
 
     iteration: int
     env_steps: int
+    node: str
     signature: int
     provider: str
     model: str
@@ -50,6 +54,7 @@ class CallRecord:
     tools: Json
     settings: Json
     answers: Json
+    plans: Json
     prompt_tokens: int | None
     completion_tokens: int | None
     started_at: float
@@ -111,13 +116,17 @@ class ExampleRecord:
 
 @dataclass(frozen=True)
 class EventRecord:
-    """Something that happened once: a fallback, a spent budget, the teacher's removal."""
+    """Something that happened once: a failure, a spent budget, the teacher's removal.
+
+    signature: the situation that the teacher was asked about in vain; None for other events.
+    """
 
     iteration: int
     env_steps: int
     node: str
     kind: str
     message: str
+    signature: int | None = None
     id: int | None = None
 
 
@@ -125,12 +134,14 @@ class EventRecord:
 class SituationSummary:
     """A situation with everything the run did about it.
 
+    number: from 1, in the order in which the run met them; it stays while the run goes on.
     calls: requests that the run made, those in the plan cache not among them. failures: the calls
     that were not answered. sources: how often advice came from where.
     plans: the latest advice. mass, agreement: means over all visits (over all advised visits);
     None where there are none.
     """
 
+    number: int
     signature: int
     text: str
     calls: int
@@ -142,6 +153,34 @@ class SituationSummary:
     agreement: float | None
     episodes: int
     successes: int
+
+
+@dataclass(frozen=True)
+class CallCount:
+    """How many calls are of one kind, and what they took together.
+
+    cost_usd: in US dollars, of those whose cost is known. unpriced: how many others were answered.
+    """
+
+    node: str
+    provider: str
+    model: str
+    status: str
+    calls: int
+    prompt_tokens: int
+    completion_tokens: int
+    cost_usd: float
+    unpriced: int
+
+
+@dataclass(frozen=True)
+class IterationTotals:
+    """An iteration over all its situations. mass, agreement: as in `SituationSummary`."""
+
+    iteration: int
+    visits: int
+    mass: float
+    agreement: float | None
 
 
 Record = TypeVar("Record", CallRecord, AdviceRecord, VisitRecord, ExampleRecord, EventRecord)
@@ -158,11 +197,16 @@ def to_rows(kind: type[Record], records: Iterable[Record]) -> list[tuple[Any, ..
     """
     converters = _converters()
     columns = [
-        (field.name, converters["signature" if field.name == "signature" else str(field.type)])
+        (field.name, converters[_kind(field.name, str(field.type))])
         for field in fields(kind)
         if field.name != "id"
     ]
     return [tuple(f(getattr(record, name)) for name, f in columns) for record in records]
+
+
+def _kind(name: str, annotation: str) -> str:
+    """Which converter a field takes: signatures have one of their own."""
+    return annotation.replace("int", "signature") if name == "signature" else annotation
 
 
 def from_row(kind: type[Record], row: Iterable[Any]) -> Record:
@@ -211,6 +255,7 @@ def _converters() -> dict[str, _Convert]:
 
     return {
         "signature": to_signature,
+        "signature | None": or_none(to_signature),
         "int": operator.index,
         "int | None": or_none(operator.index),
         "float": float,

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
+
+from rl.files import is_damage, sqlite_reason
 
 MIGRATIONS: Final[tuple[str, ...]] = (
     """
@@ -75,6 +79,31 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     ALTER TABLE examples ADD COLUMN inks TEXT;
     ALTER TABLE examples ADD COLUMN decision TEXT NOT NULL DEFAULT 'null';
     """,
+    # A number that a situation keeps while the run goes on; which node a call or a failure belongs
+    # to; what was read out of each answer. Lists are read from the index alone: the rows of calls
+    # hold whole conversations.
+    """
+    ALTER TABLE situations ADD COLUMN number INTEGER;
+    UPDATE situations SET number = ranked.number FROM (
+        SELECT s.signature, ROW_NUMBER() OVER (ORDER BY v.first, s.signature) AS number
+        FROM situations s LEFT JOIN (
+            SELECT signature, MIN(iteration) AS first FROM visits GROUP BY signature
+        ) v USING (signature)
+    ) AS ranked WHERE ranked.signature = situations.signature;
+    CREATE UNIQUE INDEX situations_by_number ON situations (number);
+    ALTER TABLE calls ADD COLUMN node TEXT NOT NULL DEFAULT 'planner';
+    UPDATE calls SET node = 'cache' WHERE status = 'cached';
+    ALTER TABLE calls ADD COLUMN plans TEXT NOT NULL DEFAULT '[]';
+    DROP INDEX calls_by_signature;
+    CREATE INDEX calls_listed ON calls (
+        signature, iteration, env_steps, node, status, attempt, provider, model,
+        prompt_tokens, completion_tokens, started_at, latency_s, cost_usd, error
+    );
+    ALTER TABLE events ADD COLUMN signature INTEGER;
+    UPDATE events SET signature = CAST(substr(message, 11) AS INTEGER)
+        WHERE message GLOB 'situation [0-9]*';
+    CREATE INDEX events_by_signature ON events (signature);
+    """,
 )
 """Script i brings a file from version i to i + 1. Append to it; never edit what was released."""
 
@@ -89,6 +118,22 @@ class TraceError(ValueError):
 
 class TraceDamagedError(TraceError):
     """A file that is no trace any more, and will not be one again by itself."""
+
+
+class TraceNotBegunError(TraceError):
+    """No trace is there yet, or one that is only just being made."""
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turns SQLite's errors, and JSON that is none, into one line that names the file."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        kind = TraceDamagedError if is_damage(error) else TraceError
+        raise kind(f"{path}: {sqlite_reason(error)}") from error
+    except json.JSONDecodeError as error:
+        raise TraceError(f"{path}: damaged JSON in the trace ({error})") from error
 
 
 def open_for_writing(path: Path) -> sqlite3.Connection:
@@ -119,10 +164,11 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
     """A read-only connection to a trace; its statements see what has been committed.
 
     Of a trace that an older program wrote, a copy that was brought up to date; the file stays.
-    Raises sqlite3.Error where SQLite fails, TraceError for a missing file or another version.
+    Raises sqlite3.Error where SQLite fails, TraceNotBegunError where there is no trace yet, and
+    TraceError for a file of a newer version.
     """
     if not path.is_file():
-        raise TraceError(f"{path}: there is no trace here")
+        raise TraceNotBegunError(f"{path}: there is no trace here")
     connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode=ro",
         uri=True,
@@ -134,7 +180,7 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
         version = _version(connection)
         _refuse_newer(path, version, len(MIGRATIONS))
         if version == 0:
-            raise TraceError(f"{path}: trace version 0; the file is empty, or was only just begun")
+            raise TraceNotBegunError(f"{path}: trace version 0: it is empty, or only just begun")
         return connection if version == len(MIGRATIONS) else _up_to_date_copy(connection, path)
     except BaseException:
         connection.close()

@@ -219,7 +219,7 @@ def test_equal_plans_are_merged_and_shares_add_up() -> None:
 def test_a_call_is_recorded_with_all_that_went_in_and_out() -> None:
     answer = planner(settings(samples=3)).ask(1)
     (call,) = answer.calls
-    record = call.record(iteration=4, env_steps=500)
+    record = call.record(iteration=4, env_steps=500, node="planner")
     assert isinstance(record, CallRecord)
     assert (record.iteration, record.env_steps, record.signature) == (4, 500, 1)
     assert (record.provider, record.model, record.status) == ("offline", "offline-script", "ok")
@@ -303,7 +303,7 @@ def test_a_hit_brings_the_conversation_and_counts_as_no_call(
         assert not any(call.prompt_tokens or call.completion_tokens for call in answer.calls)
     with TraceWriter(tmp_path / "trace.sqlite") as writer:
         writer.situations({s: TASK.describe(s) for s in (1, 2, 3)})
-        writer.calls(call.record(1, 64) for answer in found for call in answer.calls)
+        writer.calls(call.record(1, 64, "planner") for answer in found for call in answer.calls)
         writer.commit()
     with TraceReader(tmp_path / "trace.sqlite") as reader:
         assert [(s.calls, s.failures) for s in reader.situations()] == [(0, 0)] * 3

@@ -49,6 +49,7 @@ ADVICE = Advice(
 CALL = CallRecord(
     iteration=1,
     env_steps=2048,
+    node="planner",
     signature=2**63 - 1,
     provider="openai",
     model="small-model",
@@ -59,6 +60,7 @@ CALL = CallRecord(
     tools=[{"name": "explore", "parameters": {}}],
     settings={"temperature": 0.7, "k": 4, "stop": None},
     answers=[{"tool_calls": [{"name": "explore", "args": {}}], "logprob": -0.5}],
+    plans=[[["explore", None]], None],
     prompt_tokens=812,
     completion_tokens=None,
     started_at=1.9e9,
@@ -474,7 +476,6 @@ def test_a_newer_trace_is_refused_and_left_alone(path: Path) -> None:
 
 def test_migrations_run_once_in_order_and_all_or_nothing(path: Path) -> None:
     TraceWriter(path).close()
-    now = len(MIGRATIONS)
     scripts = [
         *MIGRATIONS,
         "ALTER TABLE events ADD COLUMN level TEXT NOT NULL DEFAULT 'info'",
@@ -488,17 +489,18 @@ def test_migrations_run_once_in_order_and_all_or_nothing(path: Path) -> None:
         version = connection.execute("PRAGMA user_version").fetchone()
         return *version, *connection.execute("SELECT message, level FROM events").fetchone()
 
+    known = len(MIGRATIONS)
     with closing(sqlite3.connect(path)) as connection:
-        migrate(connection, path, scripts[: now + 1])
-        assert state(connection) == (now + 1, "kept", "info")
+        migrate(connection, path, scripts[:-1])
+        assert state(connection) == (known + 1, "kept", "info")
         broken = "UPDATE events SET level = 'lost'; CREATE TABLE events (id)"
         with pytest.raises(sqlite3.OperationalError, match="already exists"):
-            migrate(connection, path, [*scripts[: now + 1], broken])
-        assert state(connection) == (now + 1, "kept", "info")
+            migrate(connection, path, [*scripts[:-1], broken])
+        assert state(connection) == (known + 1, "kept", "info")
         migrate(connection, path, scripts)
         migrate(connection, path, scripts)
-        assert state(connection) == (now + 2, "kept", "old")
-        with pytest.raises(TraceError, match=f"version {now + 2} is newer than version {now}"):
+        assert state(connection) == (known + 2, "kept", "old")
+        with pytest.raises(TraceError, match=f"version {known + 2} is newer than version {known}"):
             migrate(connection, path, MIGRATIONS)
 
 
@@ -522,33 +524,52 @@ def test_a_released_migration_is_as_it_was_released(path: Path, tmp_path: Path) 
     assert schema(path) == schema(made)
 
 
-def test_a_stored_trace_of_version_1_is_migrated_and_read(
-    path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_stored_trace_of_version_1_is_read_as_it_is_and_migrated_by_a_writer(
+    path: Path,
 ) -> None:
     stored_trace(path)
-    later = "CREATE TABLE notes (id INTEGER PRIMARY KEY, text TEXT NOT NULL)"
-    monkeypatch.setattr("rl.trace_schema.MIGRATIONS", (*MIGRATIONS, later))
-    newest = len(MIGRATIONS) + 1
     before = path.read_bytes()
     with TraceReader(path) as reader:
+        check_the_stored_trace(reader)
         assert [event.kind for event in reader.events()] == ["timed_out"]
-        assert [(e.inks, e.decision) for e in reader.examples(7)] == [(None, None)]
     assert path.read_bytes() == before
+    assert list(path.parent.iterdir()) == [path]
     with TraceWriter(path) as writer:
+        writer.situations({3: "mission: get the key", 7: "another text"})
         writer.events([EventRecord(2, 4096, "assess", "note", "by the newer program")])
         writer.commit()
     with TraceReader(path) as reader:
-        (situation,) = reader.situations()
-        assert (situation.signature, situation.calls, situation.visits) == (7, 1, 5)
-        assert Advice.from_json(reader.advice(7)[0].plans) == ADVICE
-        assert [call.messages for call in reader.calls(7)] == [
-            [{"role": "user", "content": "Now?"}]
-        ]
+        check_the_stored_trace(reader)
         assert [event.kind for event in reader.events()] == ["timed_out", "note"]
+        assert reader.situation(2).text == "mission: get the key"
     with closing(sqlite3.connect(path)) as connection:
-        version = connection.execute("PRAGMA user_version").fetchone()
-        assert version == (newest,)
-        assert connection.execute("SELECT * FROM notes").fetchall() == []
+        assert connection.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)
+
+
+def check_the_stored_trace(reader: TraceReader) -> None:
+    """What version 1 wrote, and what the later versions make of it."""
+    situation = reader.situation(1)
+    assert (situation.signature, situation.calls, situation.visits) == (7, 1, 5)
+    assert reader.situation(7) == situation
+    assert Advice.from_json(reader.advice(7)[0].plans) == ADVICE
+    (call,) = reader.calls(7)
+    assert call.messages == [{"role": "user", "content": "Now?"}]
+    assert (call.node, call.plans) == ("planner", [])
+    assert [event.signature for event in reader.events(7)] == [7]
+    assert [(e.inks, e.decision) for e in reader.examples(7)] == [(None, None)]
+
+
+def test_situations_of_an_old_trace_are_numbered_as_they_were_met(path: Path) -> None:
+    stored_trace(path)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        rows = [(9, 3, 1), (2, 3, 4), (5, 1, 1), (8, 2, 1)]
+        for signature, iteration, visits in rows:
+            values = (iteration, signature, visits)
+            connection.execute("INSERT INTO visits VALUES (?, ?, ?, 1.0, NULL, 0, 0)", values)
+            connection.execute("INSERT INTO situations VALUES (?, 'text')", (signature,))
+    with TraceReader(path) as reader:
+        found = {s.number: s.signature for s in reader.situations()}
+    assert found == {1: 5, 2: 7, 3: 8, 4: 2, 5: 9}
 
 
 def test_a_file_whose_structure_is_not_whole_is_known_at_once(path: Path) -> None:

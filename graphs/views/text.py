@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from typing import Any, Final
 
 from rich.console import Console
@@ -22,6 +23,12 @@ def safe(text: str, style: str = "") -> Text:
 def print_json(value: Any) -> None:
     """JSON for machines on standard output: plain, whole, never wrapped or coloured."""
     print(json.dumps(value, indent=2, default=str))
+
+
+def print_json_rows(rows: Iterable[Any]) -> None:
+    """A JSON list for machines, a row a line: quick where there are many."""
+    lines = ",\n".join(json.dumps(row, default=str) for row in rows)
+    print(f"[\n{lines}\n]" if lines else "[]")
 
 
 def console(stderr: bool = False) -> Console:
