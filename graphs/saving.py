@@ -23,6 +23,7 @@ from graphs.state import TeachState, checked_state
 from rl.checkpoints import KEPT, Boundary, CheckpointError, arrays_to_tensors, digest_of
 from rl.files import explained, is_damage, sqlite_reason
 from rl.replay import ReplayError
+from rl.rollout import COLLECTOR
 from rl.runfolder import RunFolder, RunFolderError
 from rl.timers import PHASES
 
@@ -260,7 +261,7 @@ def _restore(context: RunContext, boundary: Boundary) -> None:
     arrays = {
         name: tensor.numpy()
         for name, tensor in boundary.tensors.items()
-        if name.startswith("replay.")
+        if name.startswith(COLLECTOR)
     }
     try:
         context.ppo.restore(boundary.tensors, record["ppo"])

@@ -36,15 +36,18 @@ class Actor(Protocol):
 class StudentActor:
     """The student alone. rng: draws its actions; None for its likeliest ones."""
 
-    def __init__(self, student: Student, rng: np.random.Generator | None) -> None:
+    def __init__(self, student: Student, num_envs: int, rng: np.random.Generator | None) -> None:
         self._student, self._rng = student, rng
+        self._memory = student.new_memory(num_envs)
 
     def act(self, envs: VectorEnv, playing: BoolArray) -> IntArray:
-        actions = self._student.act(envs.observe(), self._rng)
+        actions = self._student.act(envs.observe(), self._rng, self._memory)
         return np.where(playing, actions, IDLE)
 
     def ended(self, rows: IntArray) -> None:
-        """The student remembers nothing of an episode."""
+        ended = np.zeros(len(self._memory.previous), dtype=np.bool_)
+        ended[rows] = True
+        self._memory.forget(ended)
 
 
 class TeacherActor:

@@ -54,8 +54,11 @@ def evaluate(
     called before each step; what it raises ends the evaluation.
     """
     rng = None if greedy else generator(seed, "evaluation")
-    actor = StudentActor(student, rng)
-    return _play(task, lambda _: actor, episodes, seed, on_progress, on_step)
+
+    def make(num_envs: int) -> Actor:
+        return StudentActor(student, num_envs, rng)
+
+    return _play(task, make, episodes, seed, on_progress, on_step)
 
 
 def evaluate_teacher(

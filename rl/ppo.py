@@ -9,8 +9,9 @@ LLM4Teach (Zhou et al. 2024), with m(s) the mass of the plans that can be carrie
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -22,8 +23,11 @@ from rl.advice import Labels
 from rl.gae import advantages_of
 from rl.ppo_settings import PPOSettings
 from rl.rollout import Rollout
-from rl.student import FORBIDDEN, Student
-from rl.task import FloatArray
+from rl.student import FORBIDDEN, Student, with_actions
+from rl.task import BoolArray, FloatArray
+
+_PER_STEP: Final = ("actions", "log_probs", "advantages", "returns", "targets", "mass", "allowed")
+"""What the loss takes of each step, besides the network's inputs."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,7 @@ class PPO:
     def __init__(self, student: Student, settings: PPOSettings, rng: np.random.Generator) -> None:
         self._student, self._settings, self._rng = student, settings, rng
         self.optimizer = torch.optim.Adam(
-            student.network.parameters(), lr=settings.learning_rate, eps=1e-5
+            student.network.parameters(), lr=settings.learning_rate, eps=1e-5, fused=True
         )
 
     def update(
@@ -75,8 +79,7 @@ class PPO:
         batch = self._batch(rollout, advantages, returns, labels if advised else None)
         losses = []
         for _ in range(settings.advised_epochs if advised else settings.epochs):
-            order = torch.from_numpy(self._rng.permutation(rollout.size)).to(self._student.device)
-            for rows in torch.split(order, settings.minibatch_size):
+            for rows in self._minibatches(rollout):
                 losses.append(self._step(batch, rows, teacher_weight))
         means = torch.stack(losses).mean(dim=0).tolist()
         return UpdateReport(*[*means, explained_variance(rollout.values, returns)])
@@ -120,9 +123,24 @@ class PPO:
         if found and found != expected:
             raise ValueError("the optimiser's tensors are those of another network")
 
+    def _minibatches(self, rollout: Rollout) -> Iterator[Tensor]:
+        """Rows of the flat rollout, t * N + i, shuffled: single steps, or a GRU's whole sequences.
+
+        int64 [B], or [T, B] where the student remembers.
+        """
+        num_steps, num_envs = rollout.actions.shape
+        if self._student.network.memory_size:
+            envs = self._rng.permutation(num_envs)
+            order = np.arange(num_steps)[:, None] * num_envs + envs
+            size = max(1, self._settings.minibatch_size // num_steps)
+        else:
+            order, size = self._rng.permutation(rollout.size), self._settings.minibatch_size
+        yield from torch.split(torch.from_numpy(order).to(self._student.device), size, dim=-1)
+
     def _batch(
         self, rollout: Rollout, advantages: FloatArray, returns: FloatArray, labels: Labels | None
     ) -> dict[str, Tensor]:
+        """What the loss needs of each step, rows t * N + i, on the student's device."""
         arrays: dict[str, NDArray[Any]] = {
             "codes": rollout.codes,
             "features": rollout.features,
@@ -133,18 +151,39 @@ class PPO:
         }
         if rollout.allowed is not None:
             arrays["allowed"] = rollout.allowed
+        if self._student.network.memory_size:
+            arrays["features"] = with_actions(
+                rollout.features, rollout.previous, self._student.num_actions
+            )
+            arrays["starts"] = _starts(rollout)
         flat = {
             name: array.reshape(rollout.size, *array.shape[2:]) for name, array in arrays.items()
         }
         if labels is not None:
             flat |= {"targets": labels.targets, "mass": labels.mass}
+        flat["hidden"] = rollout.hidden
         return {name: torch.from_numpy(a).to(self._student.device) for name, a in flat.items()}
+
+    def _judge(self, batch: dict[str, Tensor], rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits and values of a minibatch, in the order of its rows, [T, B] flattened."""
+        network = self._student.network
+        if not network.memory_size:
+            judged: tuple[Tensor, Tensor] = network(batch["codes"][rows], batch["features"][rows])
+            return judged
+        return network.unroll(
+            batch["codes"][rows],
+            batch["features"][rows],
+            batch["starts"][rows],
+            # The first row of each sequence is its environment's number.
+            batch["hidden"][rows[0]],
+        )
 
     def _step(self, batch: dict[str, Tensor], rows: Tensor, teacher_weight: float) -> Tensor:
         """One gradient step; returns the six figures of the report, float32 [6]."""
         settings = self._settings
-        part = {name: tensor[rows] for name, tensor in batch.items()}
-        logits, values = self._student.network(part["codes"], part["features"])
+        logits, values = self._judge(batch, rows)
+        rows = rows.flatten()
+        part = {name: batch[name][rows] for name in _PER_STEP if name in batch}
         if "allowed" in part:
             logits = logits.masked_fill(~part["allowed"], FORBIDDEN)
         log_pi = functional.log_softmax(logits, dim=1)
@@ -162,7 +201,7 @@ class PPO:
             advice = -(part["mass"] * (part["targets"] * log_pi).sum(dim=1)).mean()
             loss = loss + teacher_weight * advice
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]  # PyTorch leaves it untyped
         nn.utils.clip_grad_norm_(self._student.network.parameters(), settings.max_grad_norm)
         self.optimizer.step()
         with torch.no_grad():
@@ -171,6 +210,13 @@ class PPO:
             clip_fraction = ((ratio - 1).abs() > settings.clip_range).float().mean()
             figures = (policy_loss, value_loss, entropy, advice, approx_kl, clip_fraction)
             return torch.stack([figure.detach() for figure in figures])
+
+
+def _starts(rollout: Rollout) -> BoolArray:
+    """bool [T, N], where a step is its episode's first; at t = 0 the memory tells already."""
+    starts = np.zeros_like(rollout.terminated)
+    starts[1:] = rollout.terminated[:-1] | rollout.truncated[:-1]
+    return starts
 
 
 def normalised(advantages: Tensor) -> Tensor:

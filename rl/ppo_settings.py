@@ -13,7 +13,7 @@ class PPOSettings(BaseModel):
     num_steps: int = Field(32, ge=1, le=65_536, description="Steps of each environment a rollout.")
     epochs: int = Field(4, ge=1, le=100, description="Passes over each rollout without advice.")
     advised_epochs: int = Field(
-        8, ge=1, le=100, description="Passes over each rollout while the teacher's advice counts."
+        6, ge=1, le=100, description="Passes over each rollout while the teacher's advice counts."
     )
     minibatch_size: int = Field(512, ge=1, description="Steps in each gradient step.")
     learning_rate: float = Field(2e-3, gt=0, lt=1, description="Adam's step size at the start.")

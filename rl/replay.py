@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from rl.task import IDLE, BoolArray, IntArray, VectorEnv
 
-_PREFIX: Final = "replay."
+_PREFIX: Final = "collector.replay."
 
 
 class ReplayError(ValueError):

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rl.replay import EpisodeReplay
-from rl.student import Student, sample
+from rl.student import Memory, Student, sample
 from rl.task import (
     BoolArray,
     CodeArray,
@@ -27,6 +27,10 @@ from rl.task import (
     VectorEnv,
 )
 
+COLLECTOR: Final = "collector."
+"""What the names of the collector's arrays begin with."""
+_MEMORY: Final = f"{COLLECTOR}memory."
+
 
 @dataclass
 class Rollout:
@@ -34,7 +38,8 @@ class Rollout:
 
     codes: uint8 [T, N, H, W]; features: float32 [T, N, F]; actions, greedy: int64 [T, N] (done,
     likeliest); log_probs, values, rewards, final_values: float32 [T, N]; terminated, truncated:
-    bool [T, N]; signatures: int64 [T, N]; last_values: float32 [N].
+    bool [T, N]; signatures: int64 [T, N]; last_values: float32 [N]; previous: int64 [T, N] and
+    hidden: float32 [N, memory_size], the student's memory at each and at the first step.
     allowed: bool [T, N, A], where observations say which actions are; durations: int64 [T, N], the
     primitive steps of each. None where all are allowed, and each is one.
     """
@@ -51,11 +56,15 @@ class Rollout:
     truncated: BoolArray
     signatures: IntArray
     last_values: FloatArray
+    previous: IntArray
+    hidden: FloatArray
     allowed: BoolArray | None = None
     durations: IntArray | None = None
 
     @classmethod
-    def allocate(cls, num_steps: int, num_envs: int, spec: ObservationSpec) -> Rollout:
+    def allocate(
+        cls, num_steps: int, num_envs: int, spec: ObservationSpec, memory_size: int
+    ) -> Rollout:
         """Buffers for one rollout."""
         shape = (num_steps, num_envs)
 
@@ -75,6 +84,8 @@ class Rollout:
             truncated=np.zeros(shape, dtype=np.bool_),
             signatures=np.zeros(shape, dtype=np.int64),
             last_values=np.zeros(num_envs, dtype=np.float32),
+            previous=np.zeros(shape, dtype=np.int64),
+            hidden=np.zeros((num_envs, memory_size), dtype=np.float32),
             allowed=np.zeros((*shape, spec.slots), dtype=np.bool_) if spec.slots else None,
             durations=np.zeros(shape, dtype=np.int64) if spec.slots else None,
         )
@@ -207,7 +218,10 @@ class Collector:
         rng: np.random.Generator,
     ) -> None:
         self._task, self._student, self._envs, self._rng = task, student, envs, rng
-        self.rollout = Rollout.allocate(num_steps, envs.num_envs, task.observation_spec)
+        self.rollout = Rollout.allocate(
+            num_steps, envs.num_envs, task.observation_spec, student.network.memory_size
+        )
+        self._memory = student.new_memory(envs.num_envs)
         self.log = EpisodeLog(envs.num_envs)
         self._replay = EpisodeReplay(envs.num_envs, task.max_episode_steps, len(task.action_names))
         envs.reset()
@@ -221,16 +235,21 @@ class Collector:
         num_steps = len(rollout.actions)
         self._envs.begin_rollout(num_steps)
         rollout.final_values[:] = 0.0
+        rollout.hidden[:] = self._memory.hidden
         for t in range(num_steps):
             if on_step is not None:
                 on_step()
             self._act(t)
-        rollout.last_values[:] = self._student.judge(self._envs.observe())[1]
+        rollout.last_values[:] = self._student.judge(self._envs.observe(), self._memory[:])[1]
         return rollout
 
     def snapshot(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """What is needed to go on from here: arrays by name, and the rest as JSON has it."""
-        return self._replay.snapshot(), {
+        memory: dict[str, NDArray[Any]] = {
+            f"{_MEMORY}hidden": self._memory.hidden,
+            f"{_MEMORY}previous": self._memory.previous,
+        }
+        return self._replay.snapshot() | memory, {
             "rng": self._rng.bit_generator.state,
             "log": self.log.snapshot(),
         }
@@ -240,9 +259,20 @@ class Collector:
 
         Raises ReplayError where they cannot, KeyError, TypeError or ValueError for no snapshot.
         """
+        self._memory = self._remembered(arrays)
         self._replay.restore(arrays, self._envs)
         self._rng.bit_generator.state = record["rng"]
         self.log.restore(record["log"])
+
+    def _remembered(self, arrays: dict[str, NDArray[Any]]) -> Memory:
+        found = Memory(arrays[f"{_MEMORY}hidden"], arrays[f"{_MEMORY}previous"])
+        expected = self._memory
+        for one, other in ((found.hidden, expected.hidden), (found.previous, expected.previous)):
+            if one.shape != other.shape or one.dtype != other.dtype:
+                raise ValueError("what it remembers is not this student's memory")
+        if not np.isfinite(found.hidden).all():
+            raise ValueError("what it remembers is not finite")
+        return found[:]
 
     def states(self) -> States:
         """The recorded states of the last rollout, row t * N + i."""
@@ -253,7 +283,8 @@ class Collector:
         observation = envs.observe()
         rollout.signatures[t] = self._task.signature(envs.states())
         self.log.visit(rollout.signatures[t])
-        logits, values = self._student.judge(observation)
+        rollout.previous[t] = self._memory.previous
+        logits, values = self._student.judge(observation, self._memory)
         actions = sample(logits, self._rng)
         rollout.codes[t], rollout.features[t] = observation.codes, observation.features
         if rollout.allowed is not None:
@@ -264,8 +295,13 @@ class Collector:
         result = envs.step(actions)
         rollout.rewards[t] = result.rewards if result.discounted is None else result.discounted
         rollout.terminated[t], rollout.truncated[t] = result.terminated, result.truncated
+        self._memory.previous = actions
         if result.final is not None:
-            rollout.final_values[t][result.truncated] = self._student.judge(result.final)[1]
+            remembered = self._memory[result.truncated]
+            rollout.final_values[t][result.truncated] = self._student.judge(
+                result.final, remembered
+            )[1]
+        self._memory.forget(result.terminated | result.truncated)
         if rollout.durations is not None and result.durations is not None:
             rollout.durations[t] = result.durations
         self.log.step(

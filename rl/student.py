@@ -1,113 +1,65 @@
-"""The student: a small actor-critic network over a picture of category codes and some features."""
+"""The student: its network, what it remembers between steps, how it picks actions, its file."""
 
 from __future__ import annotations
 
 import json
 import math
 import re
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final, Self
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import from_json
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import Tensor, nn
+from torch import Tensor
 
-from rl.student_settings import SMALLEST_CONV, StudentSettings
-from rl.task import FloatArray, IntArray, Observation, ObservationSpec
+from rl.network import StudentNetwork, first_layer_size
+from rl.student_settings import StudentSettings
+from rl.task import BoolArray, FloatArray, IntArray, Observation, ObservationSpec
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 FORBIDDEN: Final = -1e8
 """The logit of an action that is not allowed: its probability and its gradient are 0 (Huang &
 Ontañón 2022, "A Closer Look at Invalid Action Masking in Policy Gradient Algorithms")."""
 _METADATA: Final = "student"
-_CHANNELS: Final = 32
 
-
-class StudentNetwork(nn.Module):
-    """Codes are embedded, read by a dense or convolutional body, joined with the features.
-
-    Policy and value share everything but their last layer. Orthogonal initialisation: gain
-    sqrt(2) in the body, 0.01 for the policy's and 1 for the value's last layer (Andrychowicz et
-    al. 2021, "What Matters In On-Policy Reinforcement Learning?").
-    """
-
-    def __init__(self, spec: ObservationSpec, num_actions: int, settings: StudentSettings) -> None:
-        super().__init__()
-        width = settings.hidden
-        self.body: nn.Module | None = None
-        if spec.height:
-            self.embedding = nn.Embedding(spec.num_codes, settings.embedding)
-            self.body = _body(spec, settings)
-        self.trunk = nn.Sequential(
-            nn.Linear((width if self.body else 0) + spec.features, width), nn.ReLU()
-        )
-        self.policy_head = nn.Linear(width, num_actions)
-        self.value_head = nn.Linear(width, 1)
-        self._initialise()
-
-    def forward(self, codes: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
-        """codes: uint8 [B, H, W]; features: float32 [B, F]. Returns logits [B, A], values [B]."""
-        parts = [features]
-        if self.body is not None:
-            embedded: Tensor = self.embedding(codes.int())
-            parts.append(self.body(embedded))
-        hidden = self.trunk(torch.cat(parts, dim=1))
-        return self.policy_head(hidden), self.value_head(hidden).squeeze(1)
-
-    def _initialise(self) -> None:
-        for module in self.modules():
-            if isinstance(module, nn.Linear | nn.Conv2d):
-                nn.init.orthogonal_(module.weight, math.sqrt(2))
-                assert module.bias is not None
-                nn.init.zeros_(module.bias)
-        nn.init.orthogonal_(self.policy_head.weight, 0.01)
-        nn.init.orthogonal_(self.value_head.weight, 1.0)
-
-
-class _ChannelsFirst(nn.Module):
-    """[B, H, W, C] to [B, C, H, W]."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x.permute(0, 3, 1, 2)
-
-
-def _body(spec: ObservationSpec, settings: StudentSettings) -> nn.Module:
-    """From embedded codes [B, H, W, E] to [B, hidden]."""
-    flat = _flat_size(spec, settings)
-    if settings.body == "dense":
-        return nn.Sequential(nn.Flatten(), nn.Linear(flat, settings.hidden), nn.ReLU())
-    return nn.Sequential(
-        _ChannelsFirst(),
-        nn.Conv2d(settings.embedding, _CHANNELS, 3),
-        nn.ReLU(),
-        nn.Conv2d(_CHANNELS, _CHANNELS, 3),
-        nn.ReLU(),
-        nn.Flatten(),
-        nn.Linear(flat, settings.hidden),
-        nn.ReLU(),
-    )
-
-
-def _flat_size(spec: ObservationSpec, settings: StudentSettings) -> int:
-    """How many numbers the body's last layer reads. Raises ValueError for too small a picture."""
-    if settings.body == "dense":
-        return spec.height * spec.width * settings.embedding
-    if min(spec.height, spec.width) < SMALLEST_CONV:
-        raise ValueError(
-            f"a picture of {spec.height} x {spec.width} cells is too small for the conv body;"
-            f" allowed: {SMALLEST_CONV} x {SMALLEST_CONV} and more, or the dense body"
-        )
-    # Each 3x3 convolution takes a cell off every side.
-    return _CHANNELS * (spec.height - 4) * (spec.width - 4)
+_NO_ACTION: Final = -1
+"""The previous action of an episode's first step."""
 
 
 class StudentError(ValueError):
     """A file that holds no student that can be used; the message is one line."""
+
+
+@dataclass
+class Memory:
+    """What a student remembers of B running episodes, besides what it sees.
+
+    hidden: float32 [B, memory_size]; previous: int64 [B], the last actions, -1 at the beginning.
+    """
+
+    hidden: FloatArray
+    previous: IntArray
+
+    def forget(self, ended: BoolArray) -> None:
+        """Begin anew where an episode ended. ended: bool [B]."""
+        if ended.any():
+            self.hidden = np.where(ended[:, None], np.float32(0), self.hidden)
+            self.previous = np.where(ended, _NO_ACTION, self.previous)
+
+    def __getitem__(self, rows: BoolArray | slice) -> Memory:
+        """A copy of some rows, which can be moved on alone."""
+        return Memory(self.hidden[rows].copy(), self.previous[rows].copy())
+
+
+def with_actions(features: FloatArray, previous: IntArray, num_actions: int) -> FloatArray:
+    """Features [..., F] with the previous actions [...] beside them, one-hot: [..., F + A]."""
+    one_hot = (previous[..., None] == np.arange(num_actions)).astype(np.float32)
+    return np.concatenate((features, one_hot), axis=-1)
 
 
 class Student:
@@ -125,22 +77,59 @@ class Student:
         self.num_actions = num_actions
         self.network = StudentNetwork(spec, num_actions, settings).to(device)
 
-    def judge(self, observation: Observation) -> tuple[FloatArray, FloatArray]:
-        """Logits float32 [B, A] and values float32 [B] of a batch, without gradients."""
-        with torch.inference_mode():
-            logits, values = self.network(
-                torch.from_numpy(observation.codes).to(self.device),
-                torch.from_numpy(observation.features).to(self.device),
-            )
-            chosen = logits.cpu().numpy()
-            if observation.allowed is not None:
-                chosen[~observation.allowed] = FORBIDDEN
-            return chosen, values.cpu().numpy()
+    def new_memory(self, num_envs: int) -> Memory:
+        """What it remembers at the first steps of episodes: nothing."""
+        hidden = np.zeros((num_envs, self.network.memory_size), dtype=np.float32)
+        return Memory(hidden, np.full(num_envs, _NO_ACTION, dtype=np.int64))
 
-    def act(self, observation: Observation, rng: np.random.Generator | None = None) -> IntArray:
-        """Actions int64 [B]: drawn from the policy with `rng`, its likeliest ones without."""
-        logits, _ = self.judge(observation)
-        return logits.argmax(axis=1) if rng is None else sample(logits, rng)
+    def judge(
+        self, observation: Observation, memory: Memory | None = None
+    ) -> tuple[FloatArray, FloatArray]:
+        """Logits float32 [B, A] and values float32 [B] of a batch, without gradients.
+
+        memory: what it remembers of these B episodes, moved on by this observation; a student
+        without a GRU needs none. Raises ValueError where one is needed and not given.
+        """
+        with torch.inference_mode():
+            logits, values = self._forward(observation, memory)
+            chosen = logits.cpu().numpy()
+        if observation.allowed is not None:
+            chosen[~observation.allowed] = FORBIDDEN
+        return chosen, values.cpu().numpy()
+
+    def act(
+        self,
+        observation: Observation,
+        rng: np.random.Generator | None = None,
+        memory: Memory | None = None,
+    ) -> IntArray:
+        """Actions int64 [B]: drawn from the policy with `rng`, its likeliest ones without.
+
+        memory: as in `judge`; the actions are noted there. Call its `forget` for the episodes
+        that end with them.
+        """
+        logits, _ = self.judge(observation, memory)
+        actions = logits.argmax(axis=1) if rng is None else sample(logits, rng)
+        if memory is not None:
+            memory.previous = actions
+        return actions
+
+    def _forward(self, observation: Observation, memory: Memory | None) -> tuple[Tensor, Tensor]:
+        codes = torch.from_numpy(observation.codes).to(self.device)
+        if not self.network.memory_size:
+            features = torch.from_numpy(observation.features).to(self.device)
+            judged: tuple[Tensor, Tensor] = self.network(codes, features)
+            return judged
+        if memory is None:
+            raise ValueError("this student remembers: give judge and act a new_memory(B)")
+        told = with_actions(observation.features, memory.previous, self.num_actions)
+        logits, values, hidden = self.network.step(
+            codes,
+            torch.from_numpy(told).to(self.device),
+            torch.from_numpy(memory.hidden).to(self.device),
+        )
+        memory.hidden = hidden.cpu().numpy()
+        return logits, values
 
     def save(self, path: Path) -> None:
         """Write the network and what is needed to build it again, as safetensors."""
@@ -188,6 +177,14 @@ class _StoredSpec(BaseModel):
     num_codes: int = Field(ge=0, le=256)
     features: int = Field(ge=0, le=65_536)
     slots: int = Field(0, ge=0, le=4096)
+    parts: tuple[tuple[Annotated[int, Field(ge=0, le=255)], ...], ...] = Field(max_length=256)
+
+    @model_validator(mode="after")
+    def _parts_fit_the_codes(self) -> Self:
+        lengths = {len(row) for row in self.parts}
+        if self.parts and (len(self.parts) != self.num_codes or len(lengths) > 1 or 0 in lengths):
+            raise ValueError("parts must have a row a code, all as long")
+        return self
 
 
 class _StoredStudent(BaseModel):
@@ -204,11 +201,12 @@ class _StoredStudent(BaseModel):
 
 def _from_metadata(stored: Any, device: torch.device) -> Student:
     """The student that an open file describes, its weights not read yet."""
-    described = from_json((stored.metadata() or {})[_METADATA])
-    version = described["schema_version"]
-    if version > SCHEMA_VERSION:
-        raise ValueError(f"schema_version {version} is newer than {SCHEMA_VERSION}")
-    found = _StoredStudent.model_validate(described)
+    described = (stored.metadata() or {})[_METADATA]
+    version = from_json(described)["schema_version"]
+    if version != SCHEMA_VERSION:
+        age = "newer" if version > SCHEMA_VERSION else "older"
+        raise ValueError(f"schema_version {version} is {age} than {SCHEMA_VERSION}")
+    found = _StoredStudent.model_validate_json(described)
     spec = ObservationSpec(**found.observation_spec.model_dump())
     if spec.slots not in (0, found.num_actions):
         raise ValueError(f"{spec.slots} slots for {found.num_actions} actions")
@@ -219,10 +217,9 @@ def _from_metadata(stored: Any, device: torch.device) -> Student:
 
 def _check_size(stored: Any, spec: ObservationSpec, settings: StudentSettings) -> None:
     """Nothing is built that is much larger than the file: the other layers are bounded apart."""
-    inputs = spec.features + (_flat_size(spec, settings) if spec.height else 0)
     names = stored.keys()
     held = sum(math.prod(stored.get_slice(name).get_shape()) for name in names)
-    if settings.hidden * inputs > held:
+    if first_layer_size(spec, settings) > held:
         raise ValueError("it is smaller than the network that it describes")
 
 

@@ -15,12 +15,29 @@ class StudentSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    sees: Literal["map", "view"] = Field(
+        "map",
+        description="What it sees of a grid world: a crop of the remembered map, or the bare view "
+        "and the direction, from which it must remember for itself.",
+    )
+    memory: Literal["none", "gru"] = Field(
+        "none",
+        description="What it remembers by: nothing of its own, or a GRU, which is told its "
+        "previous action too.",
+    )
     crop: int = Field(7, ge=3, le=41, description="Side of the map crop it sees, in cells; odd.")
     body: Literal["dense", "conv"] = Field(
-        "conv", description="How the crop is read: one dense layer, or two 3x3 convolutions."
+        "dense", description="How the picture is read: one dense layer, or two 3x3 convolutions."
     )
-    embedding: int = Field(8, ge=1, le=64, description="Numbers for each category code.")
+    embedding: int = Field(
+        8, ge=1, le=64, description="Numbers for each category code before the convolutions."
+    )
     hidden: int = Field(128, ge=8, le=2048, description="Width of the hidden layers.")
+
+    @property
+    def map_crop(self) -> int | None:
+        """Side of the map crop that it sees; None where it sees the bare view."""
+        return self.crop if self.sees == "map" else None
 
     @field_validator("crop")
     @classmethod
@@ -31,7 +48,7 @@ class StudentSettings(BaseModel):
 
     @model_validator(mode="after")
     def _fits_the_body(self) -> Self:
-        if self.body == "conv" and self.crop < SMALLEST_CONV:
+        if self.body == "conv" and self.sees == "map" and self.crop < SMALLEST_CONV:
             raise ValueError(
                 f"crop = {self.crop} is too small for the conv body;"
                 f" allowed: {SMALLEST_CONV} and more, or the dense body"

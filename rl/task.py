@@ -50,7 +50,11 @@ Plan = tuple[Option, ...]
 class ObservationSpec:
     """What the student sees: a picture of category codes and a vector of features.
 
-    Either part may be empty (`height == 0` or `features == 0`). slots: the number of actions where
+    Either part may be empty (`height == 0` or `features == 0`).
+
+    parts: what each code is made of, such as (kind, colour), as small numbers from 0; one row a
+    code, all of the same length. Codes that share a part share weights. Empty: each code is one
+    thing of its own. slots: the number of actions where
     each observation says which are allowed; 0 where all are, always.
     """
 
@@ -58,6 +62,7 @@ class ObservationSpec:
     width: int
     num_codes: int
     features: int
+    parts: tuple[tuple[int, ...], ...] = ()
     slots: int = 0
 
 

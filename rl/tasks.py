@@ -126,11 +126,12 @@ def shipped_tasks() -> tuple[TaskInfo, ...]:
     return _SHIPPED
 
 
-def make_task(name: str, crop: int, settings: TaskSettings | None = None) -> Task:
+def make_task(name: str, crop: int | None, settings: TaskSettings | None = None) -> Task:
     """The task of that name.
 
     name: a shipped task's, or `module:attribute` of a callable that takes no argument and returns
-    a `Task`. crop: side of the map crop for grid tasks. settings: None for the defaults. Raises
+    a `Task`. crop: side of the map crop that the student of a grid task sees,
+    None for the bare view. settings: None for the defaults. Raises
     UnknownTaskError, also where the settings ask something of a task that only others can do.
     """
     settings = settings or TaskSettings()

@@ -286,14 +286,22 @@ TENSORS: dict[str, Callable[[Arrays], object]] = {
     "another-network": wide,
     "other-moments": moments,
     "odd-names": lambda arrays: arrays.update({"adam.x.y.z": np.zeros(1, np.float32)}),
-    "no-actions": lambda arrays: arrays.pop("replay.actions"),
-    "actions-out-of-range": lambda arrays: arrays["replay.actions"].fill(10**9),
-    "actions-below-range": lambda arrays: arrays["replay.actions"].fill(-7),
-    "actions-of-others": lambda arrays: arrays.update({"replay.actions": np.zeros((9, 2), int)}),
-    "actions-as-floats": lambda arrays: arrays.update({"replay.actions": np.zeros((4, 1))}),
-    "actions-in-a-row": lambda arrays: arrays.update({"replay.actions": np.zeros(4, int)}),
-    "episodes-below-zero": lambda arrays: arrays["replay.episodes"].fill(-(2**62)),
-    "endless-episodes": lambda arrays: arrays.update({"replay.actions": np.zeros((4, 99), int)}),
+    "no-actions": lambda arrays: arrays.pop("collector.replay.actions"),
+    "actions-out-of-range": lambda arrays: arrays["collector.replay.actions"].fill(10**9),
+    "actions-below-range": lambda arrays: arrays["collector.replay.actions"].fill(-7),
+    "actions-of-others": lambda arrays: arrays.update(
+        {"collector.replay.actions": np.zeros((9, 2), int)}
+    ),
+    "actions-as-floats": lambda arrays: arrays.update(
+        {"collector.replay.actions": np.zeros((4, 1))}
+    ),
+    "actions-in-a-row": lambda arrays: arrays.update(
+        {"collector.replay.actions": np.zeros(4, int)}
+    ),
+    "episodes-below-zero": lambda arrays: arrays["collector.replay.episodes"].fill(-(2**62)),
+    "endless-episodes": lambda arrays: arrays.update(
+        {"collector.replay.actions": np.zeros((4, 99), int)}
+    ),
 }
 
 

@@ -163,19 +163,20 @@ def test_drawn_actions_follow_the_policy(recording: Recording) -> None:
 
 def test_buffers_have_the_shapes_and_types_that_they_promise() -> None:
     spec = replace(TASK.observation_spec, slots=5)
-    rollout = Rollout.allocate(7, 3, spec)
+    rollout = Rollout.allocate(7, 3, spec, 5)
     assert rollout.size == 21
     assert rollout.codes.shape == (7, 3, 0, 0)
     assert rollout.features.shape == (7, 3, spec.features)
     assert rollout.last_values.shape == (3,)
+    assert rollout.hidden.shape == (3, 5)
     assert rollout.allowed is not None
     assert rollout.allowed.shape == (7, 3, 5)
-    whole = {"actions", "greedy", "signatures", "durations"}
+    whole = {"actions", "greedy", "signatures", "durations", "previous"}
     truths = {"terminated", "truncated", "allowed"}
     for name, array in vars(rollout).items():
         kind = np.int64 if name in whole else np.bool_ if name in truths else np.float32
         assert array.dtype == (np.uint8 if name == "codes" else kind), name
-        assert array.shape[:2] == (7, 3) or name == "last_values"
+        assert array.shape[:2] == (7, 3) or name in {"last_values", "hidden"}
 
 
 def test_the_same_seed_collects_the_same_rollout() -> None:

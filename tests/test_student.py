@@ -39,7 +39,8 @@ def test_initial_weights_are_orthogonal(kind: str) -> None:
     network = student_of(kind).network
     gains: dict[nn.Module, float] = {network.policy_head: 0.01, network.value_head: 1.0}
     layers = [m for m in network.modules() if isinstance(m, nn.Linear | nn.Conv2d)]
-    assert len(layers) == {"features": 3, "codes": 4, "dense": 4}.get(kind, 6)
+    # The features' layer, the trunk and the two heads; two convolutions and one more for "conv".
+    assert len(layers) == {"codes": 3, "conv": 7, "smallest conv": 7}.get(kind, 4)
     for layer in layers:
         assert is_orthogonal(layer.weight, gains.get(layer, math.sqrt(2))), layer
         assert layer.bias is not None
@@ -67,7 +68,7 @@ def test_judge_gives_logits_and_values_of_each_row_alone(kind: str) -> None:
         np.testing.assert_allclose(one_value[0], values[row], rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("kind", ["codes", "dense", "conv"])
+@pytest.mark.parametrize("kind", ["codes", "dense", "parts", "conv"])
 def test_every_code_of_the_picture_counts(kind: str) -> None:
     student = student_of(kind)
     seen = observations_for(student.spec, rows=1)
@@ -116,7 +117,7 @@ def test_initial_weights_depend_on_the_seed_alone() -> None:
     weights, others = one.network.state_dict(), other.network.state_dict()
     for name, weight in same.network.state_dict().items():
         assert torch.equal(weight, weights[name])
-    assert not torch.equal(weights["trunk.0.weight"], others["trunk.0.weight"])
+    assert not torch.equal(weights["trunk.weight"], others["trunk.weight"])
 
 
 # --- settings ---

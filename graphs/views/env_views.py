@@ -13,7 +13,7 @@ from rl.tasks import make_task
 
 def show(name: str, seed: int, as_json: bool) -> None:
     """What the student sees and does in a task, and the situation that it begins in."""
-    task = make_task(name, RunConfig().student.crop)
+    task = make_task(name, RunConfig().student.map_crop)
     envs = task.make_envs(1, "train", seed)
     envs.reset()
     states = envs.states()

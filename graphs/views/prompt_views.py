@@ -66,7 +66,7 @@ def render(env: str | None, folder: Path | None, seed: int, as_json: bool) -> No
     from rl.tasks import make_task
 
     defaults = RunConfig()
-    task = make_task(env or defaults.env, defaults.student.crop)
+    task = make_task(env or defaults.env, defaults.student.map_crop)
     envs = task.make_envs(1, "train", seed)
     envs.reset()
     signature = int(task.signature(envs.states())[0])

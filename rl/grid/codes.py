@@ -31,9 +31,21 @@ DOOR_CLOSED: Final = DOOR_OPEN + NUM_COLORS
 DOOR_LOCKED: Final = DOOR_CLOSED + NUM_COLORS
 NUM_CODES: Final = DOOR_LOCKED + NUM_COLORS
 
+
+def _parts_of(code: int) -> tuple[int, int]:
+    if code < KEY:
+        return code, 0
+    kind, color = divmod(code - KEY, NUM_COLORS)
+    return KEY + kind, 1 + color
+
+
+CODE_PARTS: Final = tuple(_parts_of(code) for code in range(NUM_CODES))
+"""Kind and colour of each code, as small numbers; colour 0 for what has none to tell apart."""
+
 LEFT, RIGHT, FORWARD, PICKUP, DROP, TOGGLE, DONE = range(7)
 ACTION_NAMES: Final = ("left", "right", "forward", "pickup", "drop", "toggle", "done")
 
+NUM_HEADINGS: Final = 4
 DIRECTION_DX: Final = np.array([1, 0, -1, 0], dtype=np.int64)
 """x step of headings 0..3 = right, down, left, up (MiniGrid's order)."""
 DIRECTION_DY: Final = np.array([0, 1, 0, -1], dtype=np.int64)

@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 from minigrid.minigrid_env import MiniGridEnv
 
-from rl.grid.codes import ACTION_NAMES, COLORS, KEY, NUM_CODES, NUM_COLORS
+from rl.grid.codes import ACTION_NAMES, CODE_PARTS, COLORS, KEY, NUM_CODES, NUM_COLORS, NUM_HEADINGS
 from rl.grid.drawing import draw, draw_inks, recall
 from rl.grid.levels import register_levels
 from rl.grid.mapping import without_lava
@@ -37,7 +37,8 @@ class GridTask:
     """A MiniGrid environment behind the task seam.
 
     name: what people type; env_id: Gymnasium's id; default_steps: enough env steps for a student
-    to finish its job; crop: side of the map crop that the student sees, odd; renamed: whether
+    to finish its job; crop: side of the map crop that the student sees, odd, or None for the bare
+    view and the direction; renamed: whether
     situations rename colours (`rl.grid.colors`), for tasks in which only their sameness matters.
     lava_known: see `rl.task_settings`; what the student sees does not depend on it. notes: what
     the teacher is told of the task's own rules.
@@ -50,7 +51,7 @@ class GridTask:
         name: str,
         env_id: str,
         default_steps: int,
-        crop: int,
+        crop: int | None,
         renamed: bool = False,
         lava_known: bool = True,
         notes: str = "",
@@ -64,8 +65,10 @@ class GridTask:
         # Wherever the agent starts, the whole grid fits around the middle of this square.
         self._map_side = 2 * max(probe.width, probe.height) - 1
         self._missions = _missions_of(probe)
+        side = crop or probe.agent_view_size
+        features = NUM_FEATURES if crop else NUM_HEADINGS
+        self.observation_spec = ObservationSpec(side, side, NUM_CODES, features, CODE_PARTS)
         probe.close()  # type: ignore[no-untyped-call]  # MiniGrid leaves it untyped
-        self.observation_spec = ObservationSpec(crop, crop, NUM_CODES, NUM_FEATURES)
 
     def make_envs(self, num_envs: int, split: Split, seed: int) -> GridVectorEnv:
         simulator = GymnasiumSimulator(self._env_id, num_envs)

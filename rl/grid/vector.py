@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rl.grid.codes import NUM_HEADINGS
 from rl.grid.mapping import begin, track, without_lava
 from rl.grid.options import find_unexplored
 from rl.grid.sight import NUM_FEATURES, look
@@ -47,7 +48,7 @@ class GridVectorEnv:
         simulator: Simulator,
         mission_number: Callable[[str], int],
         map_side: int,
-        crop: int,
+        crop: int | None,
         split: Split,
         seed: int,
         lava_known: bool = True,
@@ -124,6 +125,9 @@ class GridVectorEnv:
     def _look(self, rows: slice | BoolArray) -> Observation:
         now = self._now
         maps, poses, views = now.maps[rows], now.poses[0][rows], now.views[0][rows]
+        if self._crop is None:
+            headings = np.eye(NUM_HEADINGS, dtype=np.float32)[poses[:, 2]]
+            return Observation(views.copy(), headings)
         codes = np.empty((len(maps), self._crop, self._crop), dtype=np.uint8)
         features = np.empty((len(maps), NUM_FEATURES), dtype=np.float32)
         look(maps, poses, views, codes, features)
