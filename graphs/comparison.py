@@ -169,7 +169,7 @@ def _tested(result: Result, episodes: int) -> Result:
         return result
     from graphs.evaluation import evaluate_run  # here and not above: it imports torch
 
-    return replace(result, student=evaluate_run(result.path, episodes)["student"])
+    return replace(result, student=evaluate_run(result.path, episodes).student)
 
 
 def _differing(settings: Sequence[Mapping[str, Any]]) -> list[str]:

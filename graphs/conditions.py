@@ -7,10 +7,7 @@ import shlex
 import sqlite3
 from typing import Final
 
-from agents.plan_cache import CacheError
-from rl.checkpoints import CheckpointError
-from rl.runfolder import RunFolder, RunFolderError
-from rl.trace import TraceError
+from rl.runfolder import RunFolder
 
 _CONDITIONS: Final = frozenset(
     {
@@ -42,6 +39,12 @@ class RunStoppedError(ValueError):
 
 def stopped(error: Exception, folder: RunFolder) -> RunStoppedError | None:
     """What to tell of a run that an error ended; None for a fault of the program."""
+    # Here and not above: an error line is to be quick, and these come with torch.
+    from agents.plan_cache import CacheError
+    from rl.checkpoints import CheckpointError
+    from rl.runfolder import RunFolderError
+    from rl.trace import TraceError
+
     if isinstance(error, CacheError | CheckpointError | RunFolderError | TraceError):
         line = str(error)
     else:

@@ -5,38 +5,28 @@ from __future__ import annotations
 import traceback
 from typing import Final
 
-from agents.keys import KeyFileError
-from agents.plan_cache import CacheError
-from agents.prices import PriceFileError
-from agents.providers import ProviderError
-from graphs.conditions import RunStoppedError, machine_trouble
-from graphs.config import ConfigError
-from graphs.registry import UnknownGraphError
-from prompts.library import PromptError
-from rl.checkpoints import CheckpointError
+from graphs.conditions import machine_trouble
 from rl.redact import redact
-from rl.replay import ReplayError
-from rl.runfolder import RunFolderError
-from rl.student import StudentError
-from rl.tasks import UnknownTaskError
-from rl.trace import TraceError
 
-USER_ERRORS: Final = (
-    CacheError,
-    CheckpointError,
-    ConfigError,
-    KeyFileError,
-    PriceFileError,
-    PromptError,
-    ProviderError,
-    ReplayError,
-    RunFolderError,
-    RunStoppedError,
-    StudentError,
-    TraceError,
-    UnknownGraphError,
-    UnknownTaskError,
+USER_ERRORS: Final = frozenset(
+    {
+        "agents.keys.KeyFileError",
+        "agents.plan_file.CacheError",
+        "agents.prices.PriceFileError",
+        "agents.providers.ProviderError",
+        "graphs.conditions.RunStoppedError",
+        "graphs.config.ConfigError",
+        "graphs.registry.UnknownGraphError",
+        "prompts.template.PromptError",
+        "rl.checkpoints.CheckpointError",
+        "rl.files.RunFolderError",
+        "rl.replay.ReplayError",
+        "rl.student.StudentError",
+        "rl.tasks.UnknownTaskError",
+        "rl.trace_schema.TraceError",
+    }
 )
+"""By name: importing the classes would take seconds, and an error in a command's arguments none."""
 
 
 def one_line(error: Exception) -> str | None:
@@ -44,7 +34,8 @@ def one_line(error: Exception) -> str | None:
 
     Without secrets: a key may have been typed where something else belongs.
     """
-    line = str(error) if isinstance(error, USER_ERRORS) else machine_trouble(error)
+    names = {f"{kind.__module__}.{kind.__qualname__}" for kind in type(error).__mro__}
+    line = str(error) if names & USER_ERRORS else machine_trouble(error)
     return None if line is None else redact(line)
 
 

@@ -1,17 +1,57 @@
-"""Testing the student of a run that was made: alone, on episodes that its training never saw."""
+"""Testing a run that was made: its student alone, and its teacher alone, on held-out episodes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from graphs.config import ConfigError
+from agents.calls import PlannerAnswer
+from agents.providers import keep_tracing_private
+from agents.teacher import Teacher
+from graphs.config import ConfigError, RunConfig
+from graphs.events import Event
 from graphs.run import stored_config
+from graphs.setup import Parts, open_teacher
 from graphs.tasks import task_of
-from rl.evaluation import evaluate_both_ways
+from rl.advice import Advice
+from rl.evaluation import evaluate_both_ways, evaluate_teacher
+from rl.run_records import StudentResult, TeacherResult
 from rl.runfolder import RunFolder
 from rl.student import load_student
+from rl.tasks import make_task
+
+Progress = Callable[[int], None]
+Tell = Callable[[Event], None]
+
+
+@dataclass(frozen=True)
+class TeacherTest:
+    """How a teacher does alone, and what that took.
+
+    unadvised_steps: environment steps in which it had nothing to say and moved at random.
+    cost_usd: None where a price is not known.
+    """
+
+    result: TeacherResult
+    provider: str
+    unadvised_steps: int
+    calls: int
+    cache_hits: int
+    failures: int
+    cost_usd: float | None
+
+
+@dataclass(frozen=True)
+class RunTest:
+    """How a run's student does, and its teacher where that was asked for."""
+
+    run: str
+    env: str
+    seed: int
+    student: StudentResult
+    teacher: TeacherTest | None
 
 
 def evaluate_run(
@@ -19,23 +59,95 @@ def evaluate_run(
     episodes: int,
     env: str | None = None,
     seed: int | None = None,
-    on_progress: Callable[[int], None] | None = None,
-) -> dict[str, Any]:
-    """How the student of a run does: run, env, seed and a `StudentResult`.
+    teacher: bool = False,
+    on_progress: Progress | None = None,
+    tell: Tell = lambda _: None,
+) -> RunTest:
+    """Test the student of a run, and its teacher if asked for.
 
     env, seed: another task, which must look the same to the student, and another seed than the
-    run's own. on_progress: told how many episodes have ended. Raises ConfigError, RunFolderError,
-    StudentError or UnknownTaskError.
+    run's own. on_progress: told how many episodes have ended, from 0 on for each way of playing.
+    tell: told what people should know. Raises one of `graphs.errors.USER_ERRORS`.
     """
     config = stored_config(RunFolder.open(path))
     student = load_student(path)
-    name = env or config.env
-    task = task_of(config.model_copy(update={"env": name}))
+    config = config.model_copy(
+        update={"env": env or config.env, "seed": config.seed if seed is None else seed}
+    )
+    task = task_of(config)
     if (task.observation_spec, len(task.action_names)) != (student.spec, student.num_actions):
         raise ConfigError(
-            f"env = {name!r}: the student of {path} was taught on {student.task_name} and cannot "
-            f"see or act there; allowed: tasks that look like that one"
+            f"env = {config.env!r}: the student of {path} was taught on {student.task_name} and "
+            f"cannot see or act there; allowed: tasks that look like that one"
         )
-    chosen = config.seed if seed is None else seed
-    result = evaluate_both_ways(task, student, episodes, chosen, on_progress)
-    return {"run": str(path), "env": task.name, "seed": chosen, "student": result}
+    with ExitStack() as resources:
+        # Both before anything is played: a mistake should not cost an evaluation.
+        asked = _teacher_of(config, tell, resources) if teacher else None
+        result = evaluate_both_ways(task, student, episodes, config.seed, on_progress)
+        tested = None
+        if asked is not None:
+            tested = _test_teacher(asked, config, episodes, on_progress)
+    return RunTest(str(path), task.name, config.seed, result, tested)
+
+
+def _teacher_of(config: RunConfig, tell: Tell, resources: ExitStack) -> Teacher:
+    keep_tracing_private()
+    teacher = open_teacher(Parts(config), tell, resources)
+    if teacher is None:
+        raise ConfigError(
+            f"--teacher: this run had none (graph = {config.graph!r}, weaning.schedule = "
+            f"{config.weaning.schedule!r}); allowed: runs with a teacher"
+        )
+    return teacher
+
+
+def _test_teacher(
+    teacher: Teacher, config: RunConfig, episodes: int, on_progress: Progress | None
+) -> TeacherTest:
+    """The teacher acts through its options, by cached advice or by asking anew."""
+    # The task itself, also where the student picks options: the teacher acts through these anyhow.
+    task = make_task(config.env, config.student.crop, config.task)
+    played, unadvised = evaluate_teacher(task, Adviser(teacher), episodes, config.seed, on_progress)
+    teacher.close()
+    counted = teacher.counters
+    result = TeacherResult(
+        success_rate=played.success_rate,
+        ci95=played.ci95,
+        episodes=played.episodes,
+        mean_return=played.mean_return,
+        mean_length=played.mean_length,
+    )
+    return TeacherTest(
+        result=result,
+        provider=teacher.provider.name,
+        unadvised_steps=unadvised,
+        calls=counted.calls,
+        cache_hits=counted.cache_hits,
+        failures=sum(counted.failures.values()),
+        cost_usd=teacher.cost_usd,
+    )
+
+
+class Adviser:
+    """A teacher as the lookup that an acting teacher needs: every answer is waited for.
+
+    A situation is asked about once; where the teacher failed and nobody stands in, it stays
+    without advice.
+    """
+
+    def __init__(self, teacher: Teacher) -> None:
+        self._teacher = teacher
+        self._asked: set[int] = set()
+
+    def __call__(self, signatures: Sequence[int]) -> Mapping[int, Advice]:
+        fresh = [s for s in signatures if s not in self._asked]
+        self._asked.update(fresh)
+        found = self._gathered(self._teacher.lookup(fresh))
+        missing = [s for s in fresh if s not in found]
+        # Situations are counted in place of iterations: what has failed is not asked about again.
+        self._teacher.submit(missing, len(self._asked))
+        found |= self._gathered(self._teacher.harvest(wait_for_all=True))
+        return found | self._gathered(self._teacher.settle(s for s in fresh if s not in found))
+
+    def _gathered(self, answers: Iterable[PlannerAnswer]) -> dict[int, Advice]:
+        return {a.signature: a.advice for a in answers if a.advice is not None}

@@ -88,7 +88,7 @@ def open_context(
         student=student,
         collector=collector,
         ppo=ppo,
-        teacher=_teacher(parts, tell, resources),
+        teacher=open_teacher(parts, tell, resources),
         folder=folder,
         trace=resources.enter_context(_trace(folder, tell)),
         checkpoints=Checkpoints(folder),
@@ -154,7 +154,13 @@ def _student(parts: Parts) -> Student:
     )
 
 
-def _teacher(parts: Parts, tell: Callable[[Event], None], resources: ExitStack) -> Teacher | None:
+def open_teacher(
+    parts: Parts, tell: Callable[[Event], None], resources: ExitStack
+) -> Teacher | None:
+    """The run's teacher with its cache, closed when `resources` are; None where it has none.
+
+    Raises CacheError.
+    """
     if parts.provider is None:
         return None
     path = parts.config.cache or default_cache_path()

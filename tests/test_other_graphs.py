@@ -82,7 +82,7 @@ class TestHierarchical:
         run = make_run(tmp_path, graph="hierarchical", env=CORRIDOR)
         result = evaluate_run(run.path, 5)
         assert run.summary.student is not None
-        assert result["student"].mean_length == run.summary.student.mean_length
+        assert result.student.mean_length == run.summary.student.mean_length
 
 
 class TestGoingOn:

@@ -100,12 +100,22 @@ def evaluate(
     episodes: Annotated[int, typer.Option(min=1, help="Episodes, each way.")] = 1000,
     env: Env = None,
     seed: Annotated[int | None, typer.Option(help="None takes the run's own.")] = None,
+    teacher: Annotated[
+        bool, typer.Option("--teacher", help="Test the teacher too, acting through its options.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Test a run's student alone, on episodes that its training never saw.
 
-    Example: python cli.py eval runs/my-run --episodes 1000
+    Examples:
+
+    python cli.py eval runs/my-run --episodes 1000
+
+    python cli.py eval runs/my-run --env LavaDoorKey --teacher
     """
+    from rl.runfolder import RunFolder
+
+    RunFolder.open(run)  # a mistyped folder is told before torch is imported
     from graphs.views import evaluations
 
-    evaluations.show(run, episodes, env, seed, as_json)
+    evaluations.show(run, episodes, env, seed, teacher, as_json)

@@ -15,7 +15,7 @@ from rich.text import Text
 from graphs.views.text import console, percent, print_json, safe
 from rl.run_lock import check_deletable, delete_run
 from rl.run_records import NO_TEACHER
-from rl.runfolder import RunFolder, StudentResult, Summary
+from rl.runfolder import RunFolder, StudentResult, Summary, TeacherResult
 
 
 def print_summary(out: Console, run_dir: str, summary: Summary) -> None:
@@ -123,19 +123,25 @@ def student_rows(student: StudentResult | None) -> list[tuple[str, str]]:
     """How a student does alone, as names and figures."""
     if student is None:
         return [("student", "not evaluated: the run was interrupted")]
-    low, high = student.ci95
     return [
-        (
-            "student alone, held out",
-            f"{percent(student.success_rate)} of {student.episodes:,} episodes "
-            f"(95 % interval {100 * low:.1f} to {100 * high:.1f})",
-        ),
+        ("student alone, held out", solved(student)),
         ("with argmax actions", percent(student.argmax_success_rate)),
-        (
-            "episode return, length",
-            f"{student.mean_return:.3f}, {student.mean_length:.1f} steps",
-        ),
+        ("episode return, length", return_and_length(student)),
     ]
+
+
+def solved(result: StudentResult | TeacherResult) -> str:
+    """How many episodes succeeded, and how sure that is."""
+    low, high = result.ci95
+    return (
+        f"{percent(result.success_rate)} of {result.episodes:,} episodes "
+        f"(95 % interval {100 * low:.1f} to {100 * high:.1f})"
+    )
+
+
+def return_and_length(result: StudentResult | TeacherResult) -> str:
+    """The means over the episodes."""
+    return f"{result.mean_return:.3f}, {result.mean_length:.1f} steps"
 
 
 def _cost(cost_usd: float | None) -> str:
