@@ -83,7 +83,8 @@ class RunConfig(BaseModel):
         None, description="File of the plan cache; none takes the one in your cache folder."
     )
     task: TaskSettings = Field(
-        default_factory=TaskSettings, description="What the teacher is told of the task's world."
+        default_factory=TaskSettings,
+        description="What plays the task's world, and what the teacher is told of it.",
     )
     student: StudentSettings = Field(
         default_factory=StudentSettings, description="The student's eyes and network."

@@ -58,9 +58,7 @@ def run(
     import_s += monotonic() - began
     where = config.run_dir or default_run_dir(config.graph, config.env, config.seed, datetime.now())
     folder = RunFolder.create(where)
-    folder.write_config(
-        {**config.model_dump(mode="json"), "run_dir": str(folder.path), "steps": parts.steps}
-    )
+    folder.write_config({**parts.resolved(), "run_dir": str(folder.path)})
     return _session(parts, folder, on_event, stop, import_s)
 
 

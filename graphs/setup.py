@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from threading import Event as StopSignal
 from time import monotonic
+from typing import Any
 
 import torch
 
@@ -28,6 +29,7 @@ from rl.runfolder import RunFolder
 from rl.seeding import generator
 from rl.student import Student, make_student
 from rl.task import Task
+from rl.tasks import settings_of
 from rl.timers import PhaseTimers
 from rl.trace import TraceDamagedError, TraceWriter
 from rl.weaning import teacher_weight
@@ -53,6 +55,14 @@ class Parts:
     def steps(self) -> int:
         """Environment steps of the run."""
         return self.config.steps or self.task.default_steps
+
+    def resolved(self) -> dict[str, Any]:
+        """The configuration as JSON has it, what it leaves to the task settled."""
+        settled: dict[str, Any] = {"steps": self.steps}
+        if ":" not in self.config.env:  # a task of one's own has its settings in its own code
+            settings = settings_of(self.task, self.config.task)
+            settled["task"] = settings.model_dump(mode="json")
+        return {**self.config.model_dump(mode="json"), **settled}
 
 
 def checked_library(folder: Path | None) -> PromptLibrary:

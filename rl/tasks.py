@@ -158,7 +158,14 @@ def make_task(name: str, crop: int | None, settings: TaskSettings | None = None)
         info.renamed,
         settings.lava_known,
         info.told(settings.lava_known),
+        settings.engine,
     )
+
+
+def settings_of(task: Task, settings: TaskSettings) -> TaskSettings:
+    """The settings with what was left open as this task has settled it, to make it so again."""
+    engine = getattr(task, "engine", None)
+    return settings.model_copy(update={"engine": engine})
 
 
 def _task_at(path: str) -> Task:

@@ -21,4 +21,7 @@ Assignments = Annotated[
 Prompts = Annotated[Path | None, typer.Option(help="Folder of your own prompt templates.")]
 Provider = Annotated[str | None, typer.Option(help="The teacher: offline, openai:MODEL, …")]
 Env = Annotated[str | None, typer.Option(help="The task; see `envs list`.")]
+Engine = Annotated[
+    str | None, typer.Option(help="What plays MiniGrid's levels: batched or gymnasium.")
+]
 Seed = Annotated[int | None, typer.Option(help="Seed of everything random.")]

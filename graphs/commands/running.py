@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from graphs.commands.options import Assignments, ConfigFile, Env, Json, Prompts, Provider, Run, Seed
+from graphs.commands.options import Assignments, ConfigFile, Engine, Env, Json, Prompts, Provider, Run, Seed
 
 _STARTED = monotonic()
 """As good as the process's start: tells imports from the rest."""
@@ -28,6 +28,7 @@ def run(
     seed: Seed = None,
     steps: Annotated[int | None, typer.Option(help="Environment steps of the run.")] = None,
     num_envs: Annotated[int | None, typer.Option(help="Environments stepped together.")] = None,
+    engine: Engine = None,
     device: Annotated[str | None, typer.Option(help="cpu or cuda.")] = None,
     wait: Annotated[
         bool | None, typer.Option("--wait/--no-wait", help="Wait for every answer.")
@@ -61,6 +62,7 @@ def run(
         "seed": seed,
         "steps": steps,
         "num_envs": num_envs,
+        "task.engine": engine,
         "device": device,
         "wait": wait,
         "teacher.budget_calls": budget_calls,

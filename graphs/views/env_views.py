@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import Final
 
 from rich.panel import Panel
 
 from graphs.config import RunConfig
 from graphs.views.text import console, print_json, safe
-from rl.tasks import make_task
+from rl.task_settings import Engine, TaskSettings
+from rl.tasks import make_task, settings_of
+
+_ENGINES: Final[dict[Engine, str]] = {
+    "batched": "batched, all environments at once in compiled code",
+    "gymnasium": "gymnasium, one environment after the other: the batched engine does not know it",
+}
 
 
 def show(name: str, seed: int, as_json: bool) -> None:
@@ -18,8 +25,10 @@ def show(name: str, seed: int, as_json: bool) -> None:
     envs.reset()
     states = envs.states()
     signature = int(task.signature(states)[0])
+    engine = settings_of(task, TaskSettings()).engine
     facts = {
         "name": task.name,
+        "engine": engine,
         "actions": list(task.action_names),
         "observation": asdict(task.observation_spec),
         "max_episode_steps": task.max_episode_steps,
@@ -42,6 +51,8 @@ def show(name: str, seed: int, as_json: bool) -> None:
             f"{spec.features} features; an episode has at most {task.max_episode_steps} steps"
         )
     )
+    if engine is not None:
+        out.print(safe(f"engine: {_ENGINES[engine]}"))
     out.print(Panel(safe(str(facts["situation"])), title="a first situation", expand=False))
     out.print(Panel(safe(str(facts["picture"])), title="as the agent knows it", expand=False))
     out.print(safe("options on offer: " + ", ".join(map(str, task.options(signature)))))

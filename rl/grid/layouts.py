@@ -134,8 +134,10 @@ def propose_layout(spec: LayoutSpec, state: WordArray) -> Layout:
     sides = spec.max_side - spec.min_side + 1
     width = spec.min_side + _below(state, sides)
     height = spec.min_side + _below(state, sides)
-    codes[1 : height - 1, 1 : width - 1] = EMPTY
-    free = codes == EMPTY
+    free = np.zeros(codes.shape, np.bool_)
+    for y in range(1, height - 1):
+        for x in range(1, width - 1):
+            codes[y, x], free[y, x] = EMPTY, True
     doorway = np.zeros(codes.shape, np.bool_)
 
     color = spec.door_color if spec.door_color >= 0 else _below(state, NUM_COLORS)
@@ -149,7 +151,7 @@ def propose_layout(spec: LayoutSpec, state: WordArray) -> Layout:
     placed = agent_x > 0
     placed &= _lay_keys(codes, free, doorway, state, spec, width, height, color)
     if spec.lava:
-        y, x = _take_cell(free & ~doorway, state)
+        y, x = _take_cell(_outside(free, doorway), state)
         codes[y, x] = LAVA
         placed &= x > 0
     return Layout(codes, agent_x if placed else 0, agent_y, direction)
@@ -167,14 +169,12 @@ def _lay_keys(
     color: int,
 ) -> bool:
     """Place the door's key and the other one, if there is one; False where there is no room."""
-    open_to_key = free.copy()
-    if spec.clear_doorway:
-        open_to_key &= ~doorway
+    open_to_key = _outside(free, doorway) if spec.clear_doorway else free.copy()
     if spec.central_key:
-        central = np.zeros(codes.shape, np.bool_)
         top, left = height // 2 - 1, width // 2 - 1
-        central[top : top + 2, left : left + 2] = True
-        open_to_key &= central
+        for y in range(free.shape[0]):
+            for x in range(free.shape[1]):
+                open_to_key[y, x] &= 0 <= y - top < 2 and 0 <= x - left < 2
     placed = True
     for key_color in (color, spec.other_key_color):
         if key_color >= 0:
@@ -207,10 +207,23 @@ def _hang_door(
 
 
 @njit(cache=True)
+def _outside(free: BoolArray, taken: BoolArray) -> BoolArray:
+    """The free cells that are not taken, in an array of their own."""
+    left = free.copy()
+    for y in range(free.shape[0]):
+        for x in range(free.shape[1]):
+            left[y, x] &= not taken[y, x]
+    return left
+
+
+@njit(cache=True)
 def _take_cell(free: BoolArray, state: WordArray) -> tuple[int, int]:
     """Draw one of the free cells and mark it taken: (y, x), or (0, 0), a wall, if none is free."""
     height, width = free.shape
-    count = int(np.sum(free))
+    count = 0
+    for y in range(height):
+        for x in range(width):
+            count += free[y, x]
     if count == 0:
         return 0, 0
     rank = _below(state, count)
@@ -257,11 +270,19 @@ def solvable(codes: CodeArray, x: int, y: int) -> bool:
 @njit(cache=True)
 def _lift_keys(codes: CodeArray) -> tuple[CodeArray, IntArray, IntArray]:
     """The flattened grid without its keys, the keys' colours and their cells, int64 [keys]."""
-    floor = codes.flatten()
-    places = np.flatnonzero((floor >= KEY) & (floor < KEY + NUM_COLORS))
-    colors = floor[places].astype(np.int64) - KEY
-    floor[places] = EMPTY
-    return floor, colors, places
+    floor = np.empty(codes.size, np.uint8)
+    places = np.empty(codes.size, np.int64)
+    count = 0
+    for cell in range(codes.size):
+        floor[cell] = codes[cell // codes.shape[1], cell % codes.shape[1]]
+        if KEY <= floor[cell] < KEY + NUM_COLORS:
+            places[count] = cell
+            count += 1
+    colors = np.empty(count, np.int64)
+    for k in range(count):
+        colors[k] = floor[places[k]] - KEY
+        floor[places[k]] = EMPTY
+    return floor, colors, places[:count]
 
 
 @njit(cache=True)

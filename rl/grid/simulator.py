@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -15,15 +16,24 @@ from rl.task import IDLE, BoolArray, CodeArray, FloatArray, IntArray
 
 @dataclass(frozen=True)
 class Frames:
-    """What N agents perceive: views uint8 [N, v, v], headings int64 [N], missions (N texts).
+    """What N agents perceive: views uint8 [N, v, v], headings and missions int64 [N].
 
     A view is indexed [row, column], looking towards row 0; the agent stands in the middle of the
-    last row.
+    last row. A mission is its number in the order of `missions_of`.
     """
 
     views: CodeArray
     headings: IntArray
-    missions: list[str]
+    missions: IntArray
+
+    @classmethod
+    def allocate(cls, num_envs: int, view_side: int) -> Frames:
+        """Frames of agents that have perceived nothing yet."""
+        return cls(
+            np.zeros((num_envs, view_side, view_side), dtype=np.uint8),
+            np.zeros(num_envs, dtype=np.int64),
+            np.zeros(num_envs, dtype=np.int64),
+        )
 
 
 class Simulator(Protocol):
@@ -31,8 +41,8 @@ class Simulator(Protocol):
 
     frames: Frames
 
-    def restart(self, row: int, seed: int) -> None:
-        """Begin a new episode in one world."""
+    def restart(self, rows: IntArray, seeds: IntArray) -> None:
+        """Begin new episodes in the given worlds, int64 [n], with a seed for each."""
 
     def step(self, actions: IntArray) -> tuple[FloatArray, BoolArray, BoolArray]:
         """One action in each world, none where it is IDLE.
@@ -50,17 +60,14 @@ class GymnasiumSimulator:
     def __init__(self, env_id: str, num_envs: int) -> None:
         # The wrappers check the API at every step; the environments are checked in the tests.
         self._envs = [make_minigrid(env_id) for _ in range(num_envs)]
-        side = self._envs[0].agent_view_size
-        self.frames = Frames(
-            np.zeros((num_envs, side, side), dtype=np.uint8),
-            np.zeros(num_envs, dtype=np.int64),
-            [""] * num_envs,
-        )
+        self._missions = missions_of(self._envs[0])
+        self.frames = Frames.allocate(num_envs, self._envs[0].agent_view_size)
 
-    def restart(self, row: int, seed: int) -> None:
-        observation, _ = self._envs[row].reset(seed=seed)
-        self._perceive(row, observation)
-        self.frames.missions[row] = str(observation["mission"])
+    def restart(self, rows: IntArray, seeds: IntArray) -> None:
+        for row, seed in zip(rows, seeds, strict=True):
+            observation, _ = self._envs[row].reset(seed=int(seed))
+            self._perceive(row, observation)
+            self.frames.missions[row] = self._missions.index(str(observation["mission"]))
 
     def step(self, actions: IntArray) -> tuple[FloatArray, BoolArray, BoolArray]:
         num_envs = len(self._envs)
@@ -91,3 +98,11 @@ def make_minigrid(env_id: str) -> MiniGridEnv:
     if not isinstance(env, MiniGridEnv):
         raise ValueError(f"{env_id} is not a MiniGrid environment")
     return env
+
+
+def missions_of(env: MiniGridEnv) -> list[str]:
+    """Every mission that the environment can set, in an order that never changes."""
+    spaces: Any = env.observation_space
+    space = spaces["mission"]
+    choices = itertools.product(*(space.ordered_placeholders or ()))
+    return [str(space.mission_func(*words)) for words in choices]

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
-from minigrid.minigrid_env import MiniGridEnv
 
+<<<<<<< HEAD
 from rl.grid.codes import ACTION_NAMES, CODE_PARTS, COLORS, KEY, NUM_CODES, NUM_COLORS, NUM_HEADINGS
 from rl.grid.drawing import draw, draw_inks, recall
+=======
+from rl.grid.batched.families import family_of
+from rl.grid.batched.simulator import BatchedSimulator
+from rl.grid.codes import ACTION_NAMES, NUM_CODES
+from rl.grid.drawing import draw
+>>>>>>> be81d20 (A batched engine for MiniGrid's rules and levels, draw for draw as in MiniGrid)
 from rl.grid.levels import register_levels
 from rl.grid.mapping import without_lava
 from rl.grid.options import encode_option, every_option, replay_options
 from rl.grid.sight import NUM_FEATURES
-from rl.grid.simulator import GymnasiumSimulator, make_minigrid
+from rl.grid.simulator import GymnasiumSimulator, Simulator, make_minigrid, missions_of
 from rl.grid.situations import MAX_MISSIONS, Situation, sign
 from rl.grid.vector import GridStates, GridVectorEnv
 from rl.grid.world import GridWorld
@@ -29,6 +34,8 @@ from rl.task import (
     Split,
     States,
 )
+from rl.task_settings import Engine
+from rl.tasks import UnknownTaskError
 
 _NUM_ACTIONS: Final = len(ACTION_NAMES)
 
@@ -41,10 +48,12 @@ class GridTask:
     view and the direction; renamed: whether
     situations rename colours (`rl.grid.colors`), for tasks in which only their sameness matters.
     lava_known: see `rl.task_settings`; what the student sees does not depend on it. notes: what
-    the teacher is told of the task's own rules.
+    the teacher is told of the task's own rules. asked: the engine; None takes the batched one where
+    it knows the environment. Raises UnknownTaskError where it is asked for and does not.
     """
 
     action_names: tuple[str, ...] = ACTION_NAMES
+    engine: Engine
 
     def __init__(
         self,
@@ -55,6 +64,7 @@ class GridTask:
         renamed: bool = False,
         lava_known: bool = True,
         notes: str = "",
+        asked: Engine | None = None,
     ) -> None:
         register_levels()
         self._renamed, self._lava_known = renamed, lava_known
@@ -64,22 +74,35 @@ class GridTask:
         self.max_episode_steps = int(probe.max_steps)
         # Wherever the agent starts, the whole grid fits around the middle of this square.
         self._map_side = 2 * max(probe.width, probe.height) - 1
+<<<<<<< HEAD
         self._missions = _missions_of(probe)
         side = crop or probe.agent_view_size
         features = NUM_FEATURES if crop else NUM_HEADINGS
         self.observation_spec = ObservationSpec(side, side, NUM_CODES, features, CODE_PARTS)
+=======
+        self._missions = missions_of(probe)
+        if len(self._missions) > MAX_MISSIONS:
+            raise ValueError(
+                f"{len(self._missions)} missions; at most {MAX_MISSIONS} can be told apart"
+            )
+        self._family = family_of(probe) if asked != "gymnasium" else None
+        if asked == "batched" and self._family is None:
+            raise UnknownTaskError(
+                f"task.engine = 'batched': that engine does not know {name!r}; "
+                f"allowed: gymnasium, or none to take what there is"
+            )
+        self.engine = "batched" if self._family is not None else "gymnasium"
+>>>>>>> be81d20 (A batched engine for MiniGrid's rules and levels, draw for draw as in MiniGrid)
         probe.close()  # type: ignore[no-untyped-call]  # MiniGrid leaves it untyped
 
     def make_envs(self, num_envs: int, split: Split, seed: int) -> GridVectorEnv:
-        simulator = GymnasiumSimulator(self._env_id, num_envs)
+        simulator: Simulator
+        if self._family is not None:
+            simulator = BatchedSimulator(self._family, num_envs)
+        else:
+            simulator = GymnasiumSimulator(self._env_id, num_envs)
         return GridVectorEnv(
-            simulator,
-            self._mission_number,
-            self._map_side,
-            self._crop,
-            split,
-            seed,
-            self._lava_known,
+            simulator, self._map_side, self._crop, split, seed, self._lava_known
         )
 
     def signature(self, states: States) -> IntArray:
@@ -158,20 +181,6 @@ class GridTask:
         if self._lava_known:
             return grid
         return replace(grid, maps=without_lava(grid.maps), views=without_lava(grid.views))
-
-    def _mission_number(self, mission: str) -> int:
-        return self._missions.index(mission)
-
-
-def _missions_of(env: MiniGridEnv) -> list[str]:
-    """Every mission that the environment can set, in an order that never changes."""
-    spaces: Any = env.observation_space
-    space = spaces["mission"]
-    choices = itertools.product(*(space.ordered_placeholders or ()))
-    missions = [str(space.mission_func(*words)) for words in choices]
-    if len(missions) > MAX_MISSIONS:
-        raise ValueError(f"{len(missions)} missions; at most {MAX_MISSIONS} can be told apart")
-    return missions
 
 
 def _grid_states(states: States) -> GridStates:

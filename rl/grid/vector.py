@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
+<<<<<<< HEAD
 from rl.grid.codes import NUM_HEADINGS
+=======
+from rl.grid.batched.streams import episode_seeds, run_words
+>>>>>>> be81d20 (A batched engine for MiniGrid's rules and levels, draw for draw as in MiniGrid)
 from rl.grid.mapping import begin, track, without_lava
 from rl.grid.options import find_unexplored
 from rl.grid.sight import NUM_FEATURES, look
 from rl.grid.simulator import Simulator
-from rl.seeding import episode_seed
 from rl.task import BoolArray, CodeArray, IntArray, Observation, Split, StepResult
 
 
@@ -46,7 +48,6 @@ class GridVectorEnv:
     def __init__(
         self,
         simulator: Simulator,
-        mission_number: Callable[[str], int],
         map_side: int,
         crop: int | None,
         split: Split,
@@ -54,8 +55,8 @@ class GridVectorEnv:
         lava_known: bool = True,
     ) -> None:
         self.num_envs, self._view_side = simulator.frames.views.shape[:2]
-        self._simulator, self._mission_number = simulator, mission_number
-        self._crop, self._split, self._seed = crop, split, seed
+        self._simulator, self._crop = simulator, crop
+        self._run_words = run_words(seed, split)
         self._lava_known = lava_known
         self._episodes = np.full(self.num_envs, -1, dtype=np.int64)
         self._now = self._empty_states(1, map_side)
@@ -106,10 +107,10 @@ class GridVectorEnv:
         """Start the next episode in the given rows."""
         now, frames = self._now, self._simulator.frames
         self._episodes[rows] += 1
-        for i in rows:
-            episode = int(self._episodes[i])
-            self._simulator.restart(i, episode_seed(self._seed, self._split, int(i), episode))
-            now.missions[0, i] = self._mission_number(frames.missions[i])
+        seeds = np.empty(len(rows), dtype=np.int64)
+        episode_seeds(self._run_words, rows, self._episodes[rows], seeds)
+        self._simulator.restart(rows, seeds)
+        now.missions[0] = frames.missions
         now.views[0] = frames.views
         begin(now.maps, now.poses[0], now.views[0], frames.headings, rows)
         now.starts[0, rows] = True

@@ -1,0 +1,55 @@
+"""The batched engine behind the `Simulator` seam."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rl.grid.batched.families import Family
+from rl.grid.batched.rules import perceive, play
+from rl.grid.batched.world import World, clear, copy_world, make_world
+from rl.grid.simulator import Frames
+from rl.task import BoolArray, FloatArray, IntArray
+
+
+class BatchedSimulator:
+    """N worlds of one family in arrays, each step and each batch of restarts one compiled pass."""
+
+    def __init__(self, family: Family, num_envs: int) -> None:
+        self._family = family
+        self._world = make_world(num_envs, family.rules)
+        self.frames = Frames.allocate(num_envs, family.rules.view_side)
+        self._all_rows = np.arange(num_envs)
+
+    def restart(self, rows: IntArray, seeds: IntArray) -> None:
+        world, frames = self._world, self.frames
+        clear(world, rows, seeds)
+        self._family.draw_levels(world, rows)
+        frames.missions[rows] = world.missions[rows]
+        perceive(world, self._family.rules, rows, frames.views, frames.headings)
+
+    def step(self, actions: IntArray) -> tuple[FloatArray, BoolArray, BoolArray]:
+        num_envs = len(actions)
+        rewards = np.empty(num_envs, dtype=np.float32)
+        terminated = np.empty(num_envs, dtype=np.bool_)
+        truncated = np.empty(num_envs, dtype=np.bool_)
+        rules, frames = self._family.rules, self.frames
+        play(self._world, rules, actions, rewards, terminated, truncated)
+        perceive(self._world, rules, self._all_rows, frames.views, frames.headings)
+        return rewards, terminated, truncated
+
+    def close(self) -> None:
+        """There is nothing to release."""
+
+    def snapshot(self) -> World:
+        """A copy of the worlds' whole state."""
+        return World(*(array.copy() for array in self._world))
+
+    def restore(self, world: World) -> None:
+        """Put all worlds into a state that was saved or made; what is seen follows from it.
+
+        Raises ValueError where it is the state of other worlds than these.
+        """
+        copy_world(world, self._world)
+        frames = self.frames
+        frames.missions[:] = world.missions
+        perceive(self._world, self._family.rules, self._all_rows, frames.views, frames.headings)
