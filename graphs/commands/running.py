@@ -8,7 +8,17 @@ from typing import Annotated
 
 import typer
 
-from graphs.commands.options import Assignments, ConfigFile, Engine, Env, Json, Prompts, Provider, Run, Seed
+from graphs.commands.options import (
+    Assignments,
+    ConfigFile,
+    Engine,
+    Env,
+    Json,
+    Prompts,
+    Provider,
+    Run,
+    Seed,
+)
 
 _STARTED = monotonic()
 """As good as the process's start: tells imports from the rest."""

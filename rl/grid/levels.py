@@ -98,6 +98,7 @@ class DoorKeyRoom(MiniGridEnv):
         """Do an action by MiniGrid's rules; a locked door that it opens ends the episode."""
         front = self.grid.get(*self.front_pos)
         door = front if isinstance(front, Door) and front.is_locked else None
+        observation: Any  # MiniGrid leaves its type open
         observation, reward, terminated, truncated, info = super().step(action)
         if door is not None and door.is_open:
             reward, terminated = self._reward(), True

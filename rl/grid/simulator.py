@@ -65,6 +65,7 @@ class GymnasiumSimulator:
 
     def restart(self, rows: IntArray, seeds: IntArray) -> None:
         for row, seed in zip(rows, seeds, strict=True):
+            observation: dict[str, Any]
             observation, _ = self._envs[row].reset(seed=int(seed))
             self._perceive(row, observation)
             self.frames.missions[row] = self._missions.index(str(observation["mission"]))
@@ -77,6 +78,7 @@ class GymnasiumSimulator:
         for i, env in enumerate(self._envs):
             if actions[i] == IDLE:
                 continue
+            observation: dict[str, Any]
             observation, reward, ended, cut, _ = env.step(int(actions[i]))
             self._perceive(i, observation)
             rewards[i], terminated[i], truncated[i] = reward, ended, cut and not ended

@@ -101,9 +101,7 @@ class GridTask:
             simulator = BatchedSimulator(self._family, num_envs)
         else:
             simulator = GymnasiumSimulator(self._env_id, num_envs)
-        return GridVectorEnv(
-            simulator, self._map_side, self._crop, split, seed, self._lava_known
-        )
+        return GridVectorEnv(simulator, self._map_side, self._crop, split, seed, self._lava_known)
 
     def signature(self, states: States) -> IntArray:
         grid = self._taught(states)

@@ -48,9 +48,7 @@ def family_of(env: MiniGridEnv) -> Family | None:
     return recognise(env) if recognise is not None else None
 
 
-def _family(
-    env: MiniGridEnv, draw: Callable[..., None], *settings: Any, **rules: int
-) -> Family:
+def _family(env: MiniGridEnv, draw: Callable[..., None], *settings: Any, **rules: int) -> Family:
     """settings: what the compiled `draw` takes after worlds and rows."""
     common = Rules(
         env.width,

@@ -42,7 +42,9 @@ class BatchedSimulator:
 
     def snapshot(self) -> World:
         """A copy of the worlds' whole state."""
-        return World(*(array.copy() for array in self._world))
+        saved = make_world(len(self._all_rows), self._family.rules)
+        copy_world(self._world, saved)
+        return saved
 
     def restore(self, world: World) -> None:
         """Put all worlds into a state that was saved or made; what is seen follows from it.

@@ -36,7 +36,7 @@ class Start(NamedTuple):
 class Crossings(NamedTuple):
     """How many rivers of which code are in the way."""
 
-    count: int
+    number: int
     code: int
 
 
@@ -44,7 +44,7 @@ class Crossings(NamedTuple):
 def draw_layouts(world: World, rows: IntArray, spec: LayoutSpec) -> None:
     """The paper's tasks: see `rl.grid.layouts`."""
     for row in rows:
-        layout = draw_layout(spec, np.int64(next64(world.streams[row]) >> np.uint64(1)))
+        layout = draw_layout(spec, int(next64(world.streams[row]) >> np.uint64(1)))
         cells, pose = world.cells[row], world.poses[row]
         for y in range(cells.shape[0]):
             for x in range(cells.shape[1]):
@@ -140,7 +140,7 @@ def draw_crossings(world: World, rows: IntArray, crossings: Crossings) -> None:
                 rivers[count] = 2 * at + along
                 count += 1
         shuffle(stream, rivers)
-        rivers = rivers[: crossings.count]
+        rivers = rivers[: crossings.number]
         columns = sorted_from(rivers[rivers % 2 == 0] // 2)
         lines = sorted_from(rivers[rivers % 2 == 1] // 2)
         for y in lines:

@@ -124,7 +124,8 @@ def next64(stream: WordArray) -> np.uint64:
     _advance(stream)
     bits: np.uint64 = stream[0] ^ stream[1]
     turn = stream[0] >> np.uint64(58)
-    return (bits >> turn) | (bits << (np.uint64(64) - turn & np.uint64(63)))
+    mixed: np.uint64 = (bits >> turn) | (bits << (np.uint64(64) - turn & np.uint64(63)))
+    return mixed
 
 
 @njit(cache=True)
@@ -152,7 +153,7 @@ def draw(stream: WordArray, low: int, high: int) -> int:
         threshold = (np.uint64(1 << 32) - span) % span
         while product & _LOW < threshold:
             product = _next32(stream) * span
-    return low + np.int64(product >> _U32)
+    return int(low + np.int64(product >> _U32))
 
 
 @njit(cache=True)
