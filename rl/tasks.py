@@ -164,7 +164,8 @@ def make_task(name: str, crop: int | None, settings: TaskSettings | None = None)
 
 def settings_of(task: Task, settings: TaskSettings) -> TaskSettings:
     """The settings with what was left open as this task has settled it, to make it so again."""
-    engine = getattr(task, "engine", None)
+    played = getattr(task, "plain", task)  # under a task of options lies the one that is played
+    engine = getattr(played, "engine", settings.engine)
     return settings.model_copy(update={"engine": engine})
 
 

@@ -7,15 +7,10 @@ from typing import Final
 
 import numpy as np
 
-<<<<<<< HEAD
-from rl.grid.codes import ACTION_NAMES, CODE_PARTS, COLORS, KEY, NUM_CODES, NUM_COLORS, NUM_HEADINGS
-from rl.grid.drawing import draw, draw_inks, recall
-=======
 from rl.grid.batched.families import family_of
 from rl.grid.batched.simulator import BatchedSimulator
-from rl.grid.codes import ACTION_NAMES, NUM_CODES
-from rl.grid.drawing import draw
->>>>>>> be81d20 (A batched engine for MiniGrid's rules and levels, draw for draw as in MiniGrid)
+from rl.grid.codes import ACTION_NAMES, CODE_PARTS, COLORS, KEY, NUM_CODES, NUM_COLORS, NUM_HEADINGS
+from rl.grid.drawing import draw, draw_inks, recall
 from rl.grid.levels import register_levels
 from rl.grid.mapping import without_lava
 from rl.grid.options import encode_option, every_option, replay_options
@@ -74,12 +69,9 @@ class GridTask:
         self.max_episode_steps = int(probe.max_steps)
         # Wherever the agent starts, the whole grid fits around the middle of this square.
         self._map_side = 2 * max(probe.width, probe.height) - 1
-<<<<<<< HEAD
-        self._missions = _missions_of(probe)
         side = crop or probe.agent_view_size
         features = NUM_FEATURES if crop else NUM_HEADINGS
         self.observation_spec = ObservationSpec(side, side, NUM_CODES, features, CODE_PARTS)
-=======
         self._missions = missions_of(probe)
         if len(self._missions) > MAX_MISSIONS:
             raise ValueError(
@@ -92,7 +84,6 @@ class GridTask:
                 f"allowed: gymnasium, or none to take what there is"
             )
         self.engine = "batched" if self._family is not None else "gymnasium"
->>>>>>> be81d20 (A batched engine for MiniGrid's rules and levels, draw for draw as in MiniGrid)
         probe.close()  # type: ignore[no-untyped-call]  # MiniGrid leaves it untyped
 
     def make_envs(self, num_envs: int, split: Split, seed: int) -> GridVectorEnv:

@@ -6,11 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-<<<<<<< HEAD
-from rl.grid.codes import NUM_HEADINGS
-=======
 from rl.grid.batched.streams import episode_seeds, run_words
->>>>>>> be81d20 (A batched engine for MiniGrid's rules and levels, draw for draw as in MiniGrid)
+from rl.grid.codes import NUM_HEADINGS
 from rl.grid.mapping import begin, track, without_lava
 from rl.grid.options import find_unexplored
 from rl.grid.sight import NUM_FEATURES, look
