@@ -15,7 +15,7 @@ from pathlib import Path
 from statistics import fmean, median
 from typing import Any, Final, Generic, TypeVar
 
-from graphs.config import ConfigError, describe_fields, without_own_fields
+from graphs.config import ConfigError, describe_fields, flat, without_own_fields
 from rl.runfolder import RunFolder, StudentResult, Summary, list_runs
 from rl.statistics import (
     Interval,
@@ -33,7 +33,7 @@ METHODS: Final = {
 }
 
 _NO_SETTING: Final = frozenset(
-    {"seed", "run_dir", "cache", "checkpoint_every", "evaluation.final_episodes"}
+    {"seed", "run_dir", "cache", "checkpoint_every", "loggers", "evaluation.final_episodes"}
 )
 """Fields that make no other setting of a run: what is random, where it lies, how often it is saved,
 how long the student is tested at the end."""
@@ -89,17 +89,6 @@ def find_runs(paths: Sequence[Path]) -> list[Path]:
             RunFolder.open(path)
         found |= dict.fromkeys(below or [path])
     return list(found)
-
-
-def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """A configuration by dotted key."""
-    found: dict[str, Any] = {}
-    for key, value in config.items():
-        if isinstance(value, Mapping):
-            found |= flat(value, f"{prefix}{key}.")
-        else:
-            found[f"{prefix}{key}"] = value
-    return found
 
 
 def stored_fields(folder: RunFolder) -> dict[str, Any]:

@@ -82,6 +82,9 @@ class RunConfig(BaseModel):
     cache: Path | None = Field(
         None, description="File of the plan cache; none takes the one in your cache folder."
     )
+    loggers: tuple[Literal["tensorboard", "wandb", "mlflow"], ...] = Field(
+        (), description="Where the figures go besides the run folder; several with commas between."
+    )
     task: TaskSettings = Field(
         default_factory=TaskSettings,
         description="What plays the task's world, and what the teacher is told of it.",
@@ -128,6 +131,14 @@ class RunConfig(BaseModel):
                 )
         return values
 
+    @field_validator("loggers", mode="before")
+    @classmethod
+    def _listed(cls, given: object) -> object:
+        """As typed; one that is named twice is meant once."""
+        if not isinstance(given, str):
+            return given
+        return list(dict.fromkeys(name.strip() for name in given.split(",") if name.strip()))
+
     @field_validator("cache")
     @classmethod
     def _a_file(cls, path: Path | None) -> Path | None:
@@ -170,6 +181,17 @@ def validated(values: Mapping[str, Any]) -> RunConfig:
         return RunConfig.model_validate(dict(values))
     except ValidationError as error:
         raise ConfigError("; ".join(_problem(problem) for problem in error.errors())) from None
+
+
+def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """A configuration by dotted key."""
+    found: dict[str, Any] = {}
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            found |= flat(value, f"{prefix}{key}.")
+        else:
+            found[f"{prefix}{key}"] = value
+    return found
 
 
 def with_fields(config: RunConfig, fields: Mapping[str, Any]) -> RunConfig:
@@ -220,6 +242,8 @@ def _bound(metadata: object) -> str:
 
 
 def _kind_name(kind: Any) -> str:
+    if get_origin(kind) is tuple:
+        return f"any of {_kind_name(get_args(kind)[0])}"
     if get_origin(kind) is Literal:
         return " | ".join(str(choice) for choice in get_args(kind))
     if get_origin(kind) in (Union, UnionType):

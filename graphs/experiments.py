@@ -24,15 +24,15 @@ from threading import Event as StopSignal
 from typing import IO, Any, Final, Literal
 
 import graphs
-from graphs.comparison import flat, stored_fields
-from graphs.config import ConfigError, RunConfig, parsed, with_fields
+from graphs.comparison import stored_fields
+from graphs.config import ConfigError, RunConfig, flat, parsed, with_fields
 from rl.runfolder import RunFolder
 
 CLI: Final = Path(graphs.__file__).resolve().parent.parent / "cli.py"
 _POLL_S: Final = 0.2
 _INTERRUPTED: Final = (128 + signal.SIGINT, 128 + signal.SIGTERM)
-_PLACES: Final = ("run_dir", "cache")
-"""Fields that say where a run lies, and nothing of what it does."""
+_PLACES: Final = ("run_dir", "cache", "loggers")
+"""Fields that say where a run lies and who is told, and nothing of what it does."""
 
 Status = Literal["waiting", "running", "finished", "stopped", "failed"]
 

@@ -16,6 +16,7 @@ from graphs.conditions import stopped
 from graphs.config import ConfigError, RunConfig, validated, without_own_fields
 from graphs.context import RunContext, StopAskedError
 from graphs.events import Evaluating, Event, Notice, RunEnded, RunStarted
+from graphs.loggers.base import with_loggers
 from graphs.recording import trace_answers
 from graphs.registry import build_graph
 from graphs.saving import delete_old_boundaries, restore_newest
@@ -116,6 +117,7 @@ def _session(
             context = open_context(parts, folder, import_s, stop or StopSignal(), tell, resources)
             renew = partial(renew_learner, context, parts, resources)
             state = _starting_state(context, renew, resources, tell)
+            tell = with_loggers(context.config, folder, tell, resources)
             tell(_started(context, state))
             state = _drive(context, state, tell)
             summary = _conclude(context, state, tell)

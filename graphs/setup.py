@@ -17,6 +17,7 @@ from agents.teacher import Teacher
 from graphs.config import ConfigError, RunConfig
 from graphs.context import RunContext
 from graphs.events import Event, Notice
+from graphs.loggers.base import check_loggers
 from graphs.registry import find_graph
 from graphs.saving import GraphCheckpoints
 from graphs.tasks import task_of
@@ -44,6 +45,7 @@ class Parts:
     def __init__(self, config: RunConfig) -> None:
         graph = find_graph(config.graph)
         _check_device(config.device)
+        check_loggers(config.loggers)
         self.config = config
         self.task: Task = task_of(config)
         self.library = checked_library(config.prompts)

@@ -49,6 +49,12 @@ def run(
         float | None, typer.Option(help="The most US dollars; needs the prices.")
     ] = None,
     run_dir: Annotated[Path | None, typer.Option(help="The run's own folder.")] = None,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write TensorBoard files into the run folder.")
+    ] = False,
+    loggers: Annotated[
+        str | None, typer.Option(help="Who else is told: tensorboard, wandb, mlflow.")
+    ] = None,
     config: ConfigFile = None,
     assignments: Assignments = None,
     as_json: Json = False,
@@ -60,6 +66,8 @@ def run(
     python cli.py run --graph teacher_student
 
     python cli.py run --env LavaDoorKey --seed 1 --set ppo.gamma=0.98
+
+    python cli.py run --tensorboard --loggers wandb,mlflow
 
     python cli.py run --provider openai:MODEL --base-url http://localhost:8000/v1
     """
@@ -79,6 +87,7 @@ def run(
         "teacher.budget_tokens": budget_tokens,
         "teacher.budget_usd": budget_usd,
         "run_dir": run_dir,
+        "loggers": f"{loggers or ''},tensorboard" if tensorboard else loggers,
     }
     from graphs.config import make_config
 
