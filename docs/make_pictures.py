@@ -2,10 +2,12 @@
 
 docs/run.svg: the live view in the middle of the run, and the table at its end.
 docs/trace.svg: the list of situations, and one of them in full.
+docs/trace_open.svg: the full-screen browser.
 """
 
 from __future__ import annotations
 
+import asyncio
 import re
 import sys
 from io import StringIO
@@ -17,6 +19,7 @@ from rich.console import Console
 from rich.text import Text
 
 from graphs.events import IterationDone, RunStarted
+from graphs.views.browser import TraceBrowser
 from graphs.views.live import LiveProgress
 from graphs.views.results import print_summary
 from graphs.views.trace_list import situation_row, situations_table
@@ -33,8 +36,12 @@ def recording_console(width: int) -> Console:
 
 
 def save(console: Console, name: str, title: str) -> None:
-    """Write what was printed as SVG, with the viewer's own monospace font."""
-    svg = console.export_svg(title=title)
+    """Keep what was printed as SVG."""
+    write(console.export_svg(title=title), name)
+
+
+def write(svg: str, name: str) -> None:
+    """Keep a picture, with the viewer's own monospace font."""
     svg = re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL)
     (DOCS / name).write_text(svg.replace("Fira Code", "monospace"), encoding="utf-8")
 
@@ -74,8 +81,20 @@ def draw_trace(run: Path) -> None:
     save(console, "trace.svg", "python cli.py trace")
 
 
+async def draw_browser(run: Path) -> None:
+    """The browser on a situation in which teacher and student may differ."""
+    app = TraceBrowser(run)
+    async with app.run_test(size=(132, 38)) as pilot:
+        await pilot.pause()
+        await pilot.press("slash", *"key; red", "enter")
+        await app.workers.wait_for_complete()
+        await pilot.pause(0.2)
+        write(app.export_screenshot(title=f"python cli.py trace open {run}"), "trace_open.svg")
+
+
 if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit(__doc__)
     draw_run(Path(sys.argv[1]))
     draw_trace(Path(sys.argv[1]))
+    asyncio.run(draw_browser(Path(sys.argv[1])))

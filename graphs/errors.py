@@ -17,6 +17,7 @@ USER_ERRORS: Final = frozenset(
         "graphs.conditions.RunStoppedError",
         "graphs.config.ConfigError",
         "graphs.registry.UnknownGraphError",
+        "graphs.views.text.NoTerminalError",
         "prompts.template.PromptError",
         "rl.checkpoints.CheckpointError",
         "rl.files.RunFolderError",

@@ -13,7 +13,7 @@ from graphs.state import TeachState
 from rl.advice import Labels, agreement
 from rl.decisions import Decision, options_at
 from rl.rollout import Passage, Rollout
-from rl.student import softmax
+from rl.student import Student, softmax
 from rl.task import Observation, States, Watchable
 from rl.trace import AdviceRecord, EventRecord, ExampleRecord, VisitRecord
 
@@ -113,6 +113,14 @@ def _trace_examples(
     )
 
 
+def _policy(student: Student, observation: Observation) -> list[list[float]] | None:
+    """The action probabilities; None where they depend on what came before."""
+    if student.network.memory_size:
+        return None
+    probs: list[list[float]] = softmax(student.judge(observation)[0]).tolist()
+    return probs
+
+
 def _decisions(
     context: RunContext,
     states: States,
@@ -124,12 +132,12 @@ def _decisions(
     actions = tuple(context.task.action_names)
     steps, envs = np.divmod(rows, rollout.actions.shape[1])
     codes, features = rollout.codes[steps, envs], rollout.features[steps, envs]
-    policy = softmax(context.student.judge(Observation(codes, features))[0])
+    policy = _policy(context.student, Observation(codes, features))
     return [
         Decision(
             actions,
             options,
-            tuple(policy[i].tolist()),
+            None if policy is None else tuple(policy[i]),
             tuple(map(tuple, codes[i].tolist())),
             tuple(features[i].tolist()),
         )

@@ -33,19 +33,21 @@ class Decision:
     """A state as those see it who decide in it.
 
     actions: the primitive actions' names. options: those on offer. student: the policy at that
-    time, a probability for each action. codes: [H][W] below 256; features: [F], the student's
+    time, a probability for each action; None for a student that remembers, whom one state alone
+    does not tell. codes: [H][W] below 256; features: [F], the student's
     observation.
     """
 
     actions: tuple[str, ...]
     options: tuple[OptionHere, ...]
-    student: tuple[float, ...]
+    student: tuple[float, ...] | None
     codes: tuple[tuple[Annotated[int, Field(ge=0, le=255)], ...], ...]
     features: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        counts = {len(self.student), *(len(here.probs) for here in self.options)}
-        if counts != {len(self.actions)}:
+        counts = {len(here.probs) for here in self.options}
+        counts |= set() if self.student is None else {len(self.student)}
+        if not self.actions or not counts <= {len(self.actions)}:
             raise ValueError(f"{len(self.actions)} actions, but {counts} probabilities")
         if len({len(line) for line in self.codes}) > 1:
             raise ValueError("its picture's lines differ in length")

@@ -100,3 +100,16 @@ def trace_show(
     from graphs.views import trace_show as view
 
     view.show(run, id, brief, as_json)
+
+
+@app.command("open")
+def trace_open(run: Run) -> None:
+    """Browse a run's trace full-screen: search, maps, plans, and the student beside its teacher.
+
+    Also while the run goes on. The keys are those of `less` and `vim`; `?` lists them.
+
+    Example: python cli.py trace open runs/my-run
+    """
+    from graphs.views.browser import open_browser
+
+    open_browser(run)

@@ -15,6 +15,10 @@ from rich.text import Text
 _UNSAFE: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
+class NoTerminalError(ValueError):
+    """A full-screen view where there is no terminal."""
+
+
 def safe(text: str, style: str = "") -> Text:
     """Untrusted text as Rich text: no markup is read in it, control characters are shown as `·`."""
     return Text(_UNSAFE.sub("·", text), style=style)

@@ -79,6 +79,20 @@ def tree_of(details: Mapping[str, Any], brief: bool) -> Tree:
         title = f"such a state (iteration {example['iteration']})"
         told.append(Panel(safe(example["picture"]), title=title, expand=False))
     tree.add(Group(*told))
+    _add_calls(tree, details, brief)
+    _add_advice(tree, details["advice_given"])
+    tree.add(Group(Text("what came of it", style="bold"), outcome(details["history"])))
+    return tree
+
+
+def calls_tree(details: Mapping[str, Any], brief: bool) -> Tree:
+    """Only how the teacher was asked; arguments as in `tree_of`."""
+    tree = Tree(Text(), guide_style="dim", hide_root=True)
+    _add_calls(tree, details, brief)
+    return tree
+
+
+def _add_calls(tree: Tree, details: Mapping[str, Any], brief: bool) -> None:
     before: list[Any] = []
     for values in details["calls_made"]:
         call = CallRecord(**values)
@@ -89,9 +103,6 @@ def tree_of(details: Mapping[str, Any], brief: bool) -> Tree:
     for event in details["events"]:
         line = f"iteration {event['iteration']}: {event['node']} gave up, {event['kind']}"
         tree.add(safe(line, "red"))
-    _add_advice(tree, details["advice_given"])
-    tree.add(_outcome(details["history"]))
-    return tree
 
 
 def _add_call(tree: Tree, call: CallRecord, before: Sequence[Any], brief: bool) -> None:
@@ -177,7 +188,7 @@ def _add_advice(tree: Tree, given: Sequence[Mapping[str, Any]]) -> None:
         branch.add(Text("none: these states were learned from reward alone"))
 
 
-def _outcome(visits: Sequence[Mapping[str, Any]]) -> Group:
+def outcome(visits: Sequence[Mapping[str, Any]]) -> Group:
     """What came of it, in at most a dozen stretches of iterations."""
     size = -(-len(visits) // _STRETCHES) or 1
     stretches = [visits[start : start + size] for start in range(0, len(visits), size)]
@@ -199,9 +210,9 @@ def _outcome(visits: Sequence[Mapping[str, Any]]) -> Group:
             percent(successes[-1]),
         )
     if not stretches:
-        return Group(Text("what came of it", style="bold"), Text("it was not visited"))
+        return Group(Text("it was not visited"))
     bars = f"agreement {sparkline(agreements)}   success {sparkline(successes)}"
-    return Group(Text("what came of it", style="bold"), Text(bars, style="cyan"), table)
+    return Group(Text(bars, style="cyan"), table)
 
 
 def _stretch(first: int, last: int) -> str:

@@ -1,0 +1,97 @@
+"""The detail beside the list of a trace's browser: told, advised, decided, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.rule import Rule
+from rich.table import Table
+from rich.text import Text
+
+from graphs.browsing import Detail, Example
+from graphs.views.deciding import STUDENT, TEACHER, action_bars, picture, plan_lines
+from graphs.views.text import safe
+from graphs.views.trace_show import calls_tree, outcome
+
+Leanings = tuple[float, ...] | None
+
+
+def detail_view(detail: Detail, chosen: int, now: Leanings) -> RenderableType:
+    """All about one row. chosen: which of its example states; now: the newest student's
+    probabilities there, None where that student cannot be asked.
+    """
+    if detail.values is None:
+        return Group(safe(detail.title, "bold"), Text(), safe(detail.text))
+    asked: list[RenderableType] = [
+        _heading("how it was asked"),
+        calls_tree(detail.values, brief=False),
+    ]
+    parts: list[RenderableType] = [_heading("what the teacher is told"), safe(detail.text)]
+    example = detail.examples[chosen % len(detail.examples)] if detail.examples else None
+    if example is not None:
+        place = f"{chosen % len(detail.examples) + 1} of {len(detail.examples)}"
+        parts += [_heading(f"such a state, {place}, of iteration {example.iteration}  ([ and ])")]
+        parts += [_state(example, now)]
+    parts += [_heading("the plans" + (f", from {detail.source}" if detail.source else ""))]
+    parts += [_plans(detail, example)]
+    came: list[RenderableType] = [_heading("what came of it"), outcome(detail.values["history"])]
+    is_call = detail.title.startswith("call")
+    return Group(*parts, *asked, *came) if is_call else Group(*parts, *came, *asked)
+
+
+def _heading(title: str) -> Padding:
+    return Padding(Rule(safe(title, "#8a93a6"), align="left", style="#3a3f4b"), (1, 0, 0, 0))
+
+
+def _state(example: Example, now: Leanings) -> RenderableType:
+    """The map beside the bars."""
+    table = Table.grid(padding=(0, 3))
+    table.add_row(picture(example.picture, example.inks), _bars(example, now))
+    return table
+
+
+def _bars(example: Example, now: Leanings) -> RenderableType:
+    decision, said = example.decision, example.said
+    if decision is None:
+        return Text("an older program kept no more of it", "dim")
+    leaning = now or decision.student
+    title = "student now" if now else f"student then (iteration {example.iteration})"
+    teacher = said.probs if said is not None and said.mass > 0 else None
+    bars = action_bars(decision.actions, teacher, leaning, student_title=title)
+    if leaning is None:
+        note = "this student remembers: one state alone does not tell what it would do"
+        return Group(bars, Text(), Text(note, "dim italic"))
+    return Group(bars, Text(), _verdict(decision.actions, teacher, leaning, example))
+
+
+def _verdict(
+    actions: Sequence[str],
+    teacher: Sequence[float] | None,
+    student: Sequence[float],
+    example: Example,
+) -> Text:
+    """Whether both would do the same, in a line."""
+    leaning = max(range(len(actions)), key=student.__getitem__)
+    if teacher is None:
+        what = "no plan can be carried out here" if example.said else "no advice: reward alone"
+        return Text(what, "dim italic")
+    advice = max(range(len(actions)), key=teacher.__getitem__)
+    mass = f"   m(s) {100 * example.said.mass:.0f} %" if example.said else ""
+    if advice == leaning:
+        return Text.assemble(("✓ both: ", "#5fd75f"), safe(actions[advice], "bold"), (mass, "dim"))
+    return Text.assemble(
+        ("✗ ", "#ff5f5f"),
+        safe(actions[advice], f"bold {TEACHER}"),
+        (" against ", "dim"),
+        safe(actions[leaning], f"bold {STUDENT}"),
+        (mass, "dim"),
+    )
+
+
+def _plans(detail: Detail, example: Example | None) -> RenderableType:
+    if not detail.plans:
+        return Text("none: these states were learned from reward alone", "dim italic")
+    said = example.said if example is not None else None
+    return plan_lines(detail.plans, said.steps if said is not None else None)
