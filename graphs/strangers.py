@@ -40,11 +40,13 @@ def check_imports(folder: Path, config: RunConfig) -> None:
                 )
 
 
-def check_address(folder: Path, config: RunConfig, base_url: str | None) -> None:
+def check_address(
+    folder: Path, config: RunConfig, base_url: str | None, command: str | None = None
+) -> None:
     """See that a key goes to no address but one that the user names. Raises RunFolderError.
 
     base_url: the address as the user gives it; None where they give none. This machine's own
-    addresses need no word.
+    addresses need no word. command: what they typed; None for `resume`.
     """
     stored = config.base_url
     if base_url is not None and base_url != stored:
@@ -53,7 +55,8 @@ def check_address(folder: Path, config: RunConfig, base_url: str | None) -> None
         return
     keys = keys_at_hand(config.provider)
     if keys:
-        hint = f"python cli.py resume {shlex.quote(str(folder))} --base-url {shlex.quote(stored)}"
+        typed = command or f"resume {shlex.quote(str(folder))}"
+        hint = f"python cli.py {typed} --base-url {shlex.quote(stored)}"
         raise RunFolderError(
             f"{folder} would send your key ({' or '.join(keys)}) to {stored}; if you trust that "
             f"address, say so: {hint}"

@@ -15,6 +15,8 @@ from rl.files import explained
 from rl.runfolder import RunFolder, RunFolderError
 
 _LOCK: Final = ".lock"
+_PATIENCE_S: Final = 0.3
+"""Whoever only looks (`in_use`) has the lock for an instant, which must not stop a run."""
 
 
 @contextmanager
@@ -23,7 +25,7 @@ def locked(folder: RunFolder) -> Iterator[None]:
 
     Raises RunFolderError where another has it, or where none can be made.
     """
-    lock = FileLock(folder.path / _LOCK, timeout=0)
+    lock = FileLock(folder.path / _LOCK, timeout=_PATIENCE_S)
     try:
         lock.acquire()
     except Timeout:
@@ -34,6 +36,24 @@ def locked(folder: RunFolder) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def in_use(path: Path) -> bool:
+    """Whether a process is at work in a run folder. Writes nothing and waits for nobody."""
+    import fcntl  # here and not above: a system without it can still make runs
+
+    try:
+        descriptor = os.open(path / _LOCK, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    else:
+        return False
+    finally:
+        os.close(descriptor)
 
 
 def check_deletable(path: Path) -> None:

@@ -100,7 +100,7 @@ class TraceReader:
     def each_call(self) -> Iterator[CallRecord]:
         """All requests in order, one at a time: together they may not fit into memory."""
         last = 0
-        while rows := self._rows(CallRecord, "id > :last ORDER BY id LIMIT 100", {"last": last}):
+        while rows := self.news(CallRecord, last, 100):
             yield from rows
             last = rows[-1].id or 0
 
@@ -112,6 +112,22 @@ class TraceReader:
                 f"{self.path}: there is no call {id}; allowed: {self._numbers('calls')}"
             )
         return found[0]
+
+    def news(self, kind: type[Record], after: int, limit: int) -> list[Record]:
+        """The records of a kind with an id (calls, events) that came after that one, in order."""
+        return self._rows(
+            kind, "id > :after ORDER BY id LIMIT :limit", {"after": after, "limit": limit}
+        )
+
+    def last_id(self, kind: type[Record]) -> int:
+        """The newest record's id, 0 where there is none."""
+        ((last,),) = self._query(f"SELECT IFNULL(MAX(id), 0) FROM {TABLES[kind]}")
+        return int(last)
+
+    def names(self) -> dict[int, tuple[int, str]]:
+        """The number and the text of each situation, by its signature."""
+        rows = self._query("SELECT signature, number, text FROM situations")
+        return {signature: (number, text) for signature, number, text in rows}
 
     def find_calls(
         self,

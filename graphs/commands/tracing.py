@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from graphs.commands.options import Json, Run
+from graphs.commands.options import Json, Prompts, Provider, Run
 
 app = typer.Typer(
     help="Look into what the teacher was asked and what came of it.", no_args_is_help=True
@@ -113,3 +114,96 @@ def trace_open(run: Run) -> None:
     from graphs.views.browser import open_browser
 
     open_browser(run)
+
+
+@app.command("follow")
+def trace_follow(
+    run: Run,
+    last: Annotated[
+        int, typer.Option(min=0, help="How much of what is there already comes first.")
+    ] = 10,
+    as_json: Json = False,
+) -> None:
+    """Show what happens in a run as it happens, until it ends; Ctrl-C leaves it alone.
+
+    Waits for a run that has not begun yet. With --json, a JSON object a line.
+
+    Example: python cli.py trace follow runs/my-run
+    """
+    from graphs.views import trace_follow as view
+
+    raise typer.Exit(view.show(run, last, as_json))
+
+
+@app.command("stats")
+def trace_stats(run: Run, as_json: Json = False) -> None:
+    """Show cost, cache hits, failures, latency, and agreement over time and by situation.
+
+    Example: python cli.py trace stats runs/my-run
+    """
+    from graphs.views import trace_stats as view
+
+    view.show(run, as_json)
+
+
+@app.command("diff")
+def trace_diff(
+    a: Annotated[str, typer.Argument(help="A run folder, or RUN:ID for a situation or a call.")],
+    b: Annotated[str, typer.Argument(help="What it is compared with, of the same kind.")],
+    as_json: Json = False,
+) -> None:
+    """Show where prompt, answer and advice differ: of two calls, or of two runs by situation.
+
+    Examples:
+
+    python cli.py trace diff runs/my-run:c1 runs/my-run:c2
+
+    python cli.py trace diff runs/my-run runs/other-run
+    """
+    from graphs.views import trace_diff as view
+
+    view.show(a, b, as_json)
+
+
+@app.command("replay")
+def trace_replay(
+    run: Run,
+    id: TraceId,
+    provider: Provider = None,
+    base_url: Annotated[
+        str | None, typer.Option(help="Address of an OpenAI-compatible server.")
+    ] = None,
+    prompts: Prompts = None,
+    as_json: Json = False,
+) -> None:
+    """Ask about a situation again, of another teacher or with other prompts, and show what differs.
+
+    The run folder stays as it is, and no cache is used. It says what the answer has cost.
+
+    Examples:
+
+    python cli.py trace replay runs/my-run 1 --prompts my_prompts
+
+    python cli.py trace replay runs/my-run c1 --provider openai:MODEL
+    """
+    from graphs.views import trace_diff as view
+
+    raise typer.Exit(view.show_replay(run, id, provider, base_url, prompts, as_json))
+
+
+@app.command("export")
+def trace_export(
+    run: Run,
+    file: Annotated[
+        Path | None, typer.Argument(help="Where to; standard output without it.")
+    ] = None,
+) -> None:
+    """Write each request as an OpenTelemetry span with gen_ai.* attributes, a JSON line each.
+
+    A collector's otlpjsonfile receiver reads the file.
+
+    Example: python cli.py trace export runs/my-run spans.jsonl
+    """
+    from graphs.views import trace_export as view
+
+    view.export(run, file)
