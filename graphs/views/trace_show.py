@@ -21,6 +21,7 @@ from graphs.views.traces import (
     open_trace,
     plan_line,
     read_id,
+    span_line,
     sparkline,
     tokens_line,
 )
@@ -202,7 +203,7 @@ def outcome(visits: Sequence[Mapping[str, Any]]) -> Group:
         agreements.append(_mean(part, "agreement"))
         successes.append(won / episodes if episodes else None)
         table.add_row(
-            _stretch(part[0]["iteration"], part[-1]["iteration"]),
+            span_line(part[0]["iteration"], part[-1]["iteration"]),
             f"{sum(visit['visits'] for visit in part):,}",
             percent(_mean(part, "mass")),
             percent(agreements[-1]),
@@ -213,10 +214,6 @@ def outcome(visits: Sequence[Mapping[str, Any]]) -> Group:
         return Group(Text("it was not visited"))
     bars = f"agreement {sparkline(agreements)}   success {sparkline(successes)}"
     return Group(Text(bars, style="cyan"), table)
-
-
-def _stretch(first: int, last: int) -> str:
-    return str(first) if first == last else f"{first} to {last}"
 
 
 def _mean(visits: Sequence[Mapping[str, Any]], name: str) -> float | None:

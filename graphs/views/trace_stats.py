@@ -13,7 +13,7 @@ from rich.text import Text
 
 from graphs.trace_statistics import statistics
 from graphs.views.text import console, percent, print_json, safe
-from graphs.views.traces import DASH, one_line, open_trace, sparkline
+from graphs.views.traces import DASH, one_line, open_trace, span_line, sparkline
 
 
 def show(run: Path, as_json: bool) -> None:
@@ -79,7 +79,7 @@ def _over_time(stretches: list[dict[str, Any]]) -> Table:
         table.add_column(name, justify="right", no_wrap=True)
     for each in stretches:
         table.add_row(
-            f"{each['first']}..{each['last']}",
+            span_line(each["first"], each["last"]),
             f"{each['visits']:,}",
             percent(each["m"]),
             percent(each["agreement"]),

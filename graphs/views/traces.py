@@ -63,6 +63,11 @@ def tokens_line(prompt: int | None, completion: int | None) -> str:
     return f"{prompt or 0:,} + {completion or 0:,}"
 
 
+def span_line(first: int, last: int) -> str:
+    """A stretch of iterations, as `trace list --iteration` takes it."""
+    return str(first) if first == last else f"{first}..{last}"
+
+
 def sparkline(shares: Iterable[float | None]) -> str:
     """Shares between 0 and 1 as bars; a dot where there is none."""
     last = len(_BARS) - 1
