@@ -1,95 +1,102 @@
-"""The ways of asking for a plan, from the one models are best at down to plain text.
+"""How a situation is put to a model in each way of asking, and how its answer is read.
 
-Servers differ in what they can do: some do not enforce `tool_choice`, some know no tools, some
-take no `n` or no `seed`. So there is a ladder of manners; the planner goes down it as far as a
-server makes it.
+Called directly, and not through `invoke`, a model gives all `n` answers instead of the first.
 """
 
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Final, Literal, get_args
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_core.runnables import RunnableBinding
 
-from agents.option_tools import OptionTools, UnusableAnswer
-from agents.verbaliser import Question
+from agents import letters
+from agents.content_calls import without_thoughts
+from agents.failures import UnusableAnswer
+from agents.manner import WITH_TOOLS, Way, ways_for
+from agents.option_tools import OptionTools
+from agents.plan_grammar import read_plan, write_step
+from agents.settings import TeacherSettings
+from agents.verbaliser import Question, plain
 from rl.task import Plan
 
-Way = Literal["required", "auto", "json", "text"]
-"""required: tools, one of which must be called. auto: tools, and a check that one was called.
-json: an answer held to a JSON schema. text: the same JSON, only asked for."""
-
-WAYS: Final[tuple[Way, ...]] = get_args(Way)
-
-_FORMAT: Final = """\
+_JSON_FORMAT: Final = """\
 There are no tools to call. Answer with JSON alone, no other words:
 {"plan": [{"option": "...", "target": "..."}, ...]}
 The steps stand in order. "target" is "" for an option that takes none. Allowed:
 """
-_FENCED: Final = re.compile(r"\A```(?:json)?\s*\n(.*)\n```\Z", re.DOTALL)
+_TEXT_FORMAT: Final = """\
+There are no tools to call. Write the plan as the last line of your answer, its steps in order:
+plan: step; step
+A step is one of these lines, just as it stands here:
+"""
+_BACK: Final = """\
+Your last answer was:
+{answer}
+It cannot be used: {reason}. Answer once more, in the form that was asked for."""
+_LONGEST_QUOTE: Final = 500
 
 
-@dataclass(frozen=True)
-class Manner:
-    """How a request is put. with_n: all samples in one request. with_seed: a seed with it."""
-
-    way: Way
-    with_n: bool
-    with_seed: bool
-
-    def simpler(self) -> Manner | None:
-        """The next manner down the ladder, None at its foot."""
-        if self.with_n:
-            return replace(self, with_n=False)
-        if self.with_seed:
-            return replace(self, with_seed=False)
-        rung = WAYS.index(self.way) + 1
-        return replace(self, way=WAYS[rung]) if rung < len(WAYS) else None
-
-    def without_tools(self) -> Manner:
-        """The manner for a model that was given tools and only talked."""
-        return replace(self, way="json") if self.way in ("required", "auto") else self
+def ways_of(question: Question, settings: TeacherSettings) -> tuple[Way, ...]:
+    """The ways in which the question can be put, the first to try first."""
+    ways = ways_for(settings)
+    fits = len(question.options) <= len(letters.LETTERS)
+    return ways if fits else tuple(way for way in ways if way != "logprobs")
 
 
 def messages_for(question: Question, way: Way) -> list[BaseMessage]:
-    """The question's messages; without tools they end with how to answer."""
-    if way in ("required", "auto"):
+    """The question's messages; without tools they end with what was looked up and how to answer."""
+    if way in WITH_TOOLS:
         return list(question.messages)
     *before, last = question.messages
-    allowed = "\n".join(
-        f"{function['name']}: {', '.join(_targets(function)) or 'no target'}"
-        for function in _functions(question.tools)
-    )
-    return [*before, HumanMessage(f"{last.text}\n\n{_FORMAT}{allowed}")]
+    parts = [last.text, question.lookups.told(), _how_to_answer(question, way)]
+    return [*before, HumanMessage("\n\n".join(part for part in parts if part))]
 
 
 def schemas_for(question: Question, way: Way) -> list[dict[str, Any]]:
     """What the model is given besides the messages: tools, or the schema of its answer."""
-    if way in ("required", "auto"):
-        return question.tools.schemas
+    if way in WITH_TOOLS:
+        return question.lookups.schemas + question.tools.schemas
     return [_answer_schema(question.tools)] if way == "json" else []
 
 
+def sent_back(messages: Sequence[BaseMessage], answer: str, reason: str) -> list[BaseMessage]:
+    """The messages again, with an answer that cannot be used and why.
+
+    Within the last message where that is the question: some models' templates refuse two in a row.
+    """
+    note = _BACK.format(answer=plain(answer)[:_LONGEST_QUOTE], reason=plain(reason))
+    *before, last = messages
+    if isinstance(last, HumanMessage):
+        return [*before, HumanMessage(f"{last.text}\n\n{note}")]
+    return [*messages, HumanMessage(note)]
+
+
+def quoted(message: AIMessage) -> str:
+    """An answer as text, its tool calls included."""
+    calls = [*message.tool_calls, *message.invalid_tool_calls]
+    written = [f"{call['name']}({_written(call['args'])})" for call in calls]
+    return "\n".join([part for part in (str(message.text), *written) if part]) or "(nothing)"
+
+
 def bind(
-    model: BaseChatModel, question: Question, way: Way
+    model: BaseChatModel, tools: Sequence[dict[str, Any]], way: Way
 ) -> tuple[BaseChatModel, dict[str, Any]]:
     """The model to call and the keyword arguments for it.
 
-    Called directly, and not through `invoke`, a model gives all `n` answers instead of the first.
-    Raises NotImplementedError where the model takes no tools.
+    tools: as in `schemas_for`. Raises NotImplementedError where the model takes no tools.
     """
+    if way == "logprobs":
+        return model, dict(letters.ARGUMENTS)
     if way == "json":
-        return model, {"response_format": _answer_schema(question.tools)}
+        return model, {"response_format": tools[0]}
     if way == "text":
         return model, {}
     choice = "any" if way == "required" else "auto"
-    binding = model.bind_tools(question.tools.schemas, tool_choice=choice)
+    binding = model.bind_tools(tools, tool_choice=choice)
     if not isinstance(binding, RunnableBinding) or not isinstance(binding.bound, BaseChatModel):
         raise NotImplementedError(f"bind_tools of {type(model).__name__} returns no bound model")
     return binding.bound, dict(binding.kwargs)
@@ -97,31 +104,44 @@ def bind(
 
 def plan_of(question: Question, way: Way, message: AIMessage, max_options: int) -> Plan:
     """The plan that an answer holds. Raises UnusableAnswer where it holds none."""
-    if way in ("required", "auto"):
+    if way in WITH_TOOLS:
         return question.tools.plan_of(message, max_options)
-    return question.tools.plan_of_calls(_calls_in(str(message.text)), max_options)
+    answer = without_thoughts(str(message.text))
+    if way == "json":
+        return question.tools.plan_of_calls(_calls_in_json(answer), max_options)
+    steps = [(name, {"target": target}) for name, target in read_plan(answer)]
+    return question.tools.plan_of_calls(steps, max_options)
 
 
-def _calls_in(text: str) -> list[tuple[str, Any]]:
-    """The (tool, arguments) pairs of a JSON answer, with or without a fence around it."""
-    bare = text.strip()
-    fenced = _FENCED.match(bare)
+def _how_to_answer(question: Question, way: Way) -> str:
+    if way == "logprobs":
+        return letters.question_in_letters(question.options)
+    functions = _functions(question.tools)
+    if way == "json":
+        allowed = [f"{f['name']}: {', '.join(_targets(f)) or 'no target'}" for f in functions]
+        return _JSON_FORMAT + "\n".join(allowed)
+    steps = [write_step(f["name"], target) for f in functions for target in _aims(f)]
+    return _TEXT_FORMAT + "\n".join(steps)
+
+
+def _calls_in_json(text: str) -> list[tuple[str, Any]]:
+    """The (tool, arguments) pairs of a JSON answer."""
     try:
-        answer = json.loads(fenced[1] if fenced else bare)
+        answer = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise UnusableAnswer("the answer is not JSON") from error
+        raise UnusableAnswer("the answer is not JSON", shapeless=True) from error
     steps = answer.get("plan") if isinstance(answer, Mapping) else None
     if not isinstance(steps, list):
-        raise UnusableAnswer('the answer has no list "plan"')
+        raise UnusableAnswer('the answer has no list "plan"', shapeless=True)
     return [_call_in(step) for step in steps]
 
 
 def _call_in(step: Any) -> tuple[str, Any]:
     if not isinstance(step, Mapping) or not set(step) <= {"option", "target"}:
-        raise UnusableAnswer("a step of the plan is not an option and a target")
+        raise UnusableAnswer("a step of the plan is not an option and a target", shapeless=True)
     name = step.get("option")
     if not isinstance(name, str):
-        raise UnusableAnswer("a step of the plan names no option")
+        raise UnusableAnswer("a step of the plan names no option", shapeless=True)
     return name, {"target": step.get("target")}
 
 
@@ -156,3 +176,13 @@ def _functions(tools: OptionTools) -> list[dict[str, Any]]:
 
 def _targets(function: Mapping[str, Any]) -> list[str]:
     return list(function["parameters"]["properties"].get("target", {}).get("enum", []))
+
+
+def _aims(function: Mapping[str, Any]) -> list[str]:
+    """All that a tool can be called with, empty for no target."""
+    free = [] if "target" in function["parameters"]["required"] else [""]
+    return free + _targets(function)
+
+
+def _written(args: Any) -> str:
+    return args if isinstance(args, str) else json.dumps(args, default=str)

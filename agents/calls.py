@@ -14,8 +14,8 @@ PlanSteps = list[tuple[str, str | None]]
 """A plan as JSON has it: the name and the target of each option."""
 
 if TYPE_CHECKING:  # with them comes a chat model's whole package, which reading a cache can spare
-    from agents.asking import Way
     from agents.failures import FailureName
+    from agents.manner import Way
 
 
 @dataclass(frozen=True)

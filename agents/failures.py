@@ -31,8 +31,8 @@ back, and it is no plan. budget_spent: the run may make no further request."""
 
 FAILURES: Final[tuple[str, ...]] = get_args(FailureName)
 
-HOPELESS: Final = frozenset({"refused", "bad_request", "budget_spent"})
-"""Asking again at once would end the same."""
+HOPELESS: Final = frozenset({"refused", "bad_request", "unusable_answer", "budget_spent"})
+"""Asking again at once would end the same; an unusable answer has been sent back by then."""
 
 PROVIDER_FAULTS: Final = frozenset(
     {"provider_down", "timed_out", "rate_limited", "refused", "bad_request"}
@@ -47,6 +47,17 @@ _URL_CREDENTIALS: Final = re.compile(r"(?<=://)[^/@\s]+(?=@)")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 _SHORTEST_SECRET: Final = 6
 _LONGEST_ERROR: Final = 500
+
+
+class UnusableAnswer(ValueError):  # noqa: N818  # named as what it is: an answer
+    """An answer that is no plan. The message says why, in one line.
+
+    shapeless: it has not even the form of one, so that another way of asking may help.
+    """
+
+    def __init__(self, reason: str, shapeless: bool = False) -> None:
+        super().__init__(reason)
+        self.shapeless = shapeless
 
 
 def name_failure(error: BaseException) -> FailureName:

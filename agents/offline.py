@@ -15,14 +15,23 @@ from typing import Any, Final
 
 from langchain_core.callbacks import CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_core.runnables import Runnable
 from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 
-from agents.offline_script import SCRIPT_VERSION, Candidate, Situation, candidates, draw
+from agents.lookup_tools import is_lookup
+from agents.offline_script import (
+    RECORD_OF_FAILURE,
+    SCRIPT_VERSION,
+    Candidate,
+    Situation,
+    candidates,
+    draw,
+    reconsidered,
+)
 from rl.task import Option, Plan
 
 MODEL_NAME: Final = "offline-script"
@@ -89,15 +98,23 @@ class OfflineTeacher(BaseChatModel):
         tools: Sequence[dict[str, Any]] = (),
         **kwargs: Any,  # noqa: ARG002  # tool_choice and what else is bound
     ) -> ChatResult:
-        """`n` answers, those of sample indices first_sample, first_sample + 1, ..."""
+        """`n` answers, those of sample indices first_sample, first_sample + 1, ...
+
+        It looks everything up that it may, once, before it answers.
+        """
+        looks = _looks_to_make(messages, tools)
+        if looks:
+            answers = [_answer(looks, _usage(messages, [looks])) for _ in range(n)]
+            return _result(answers)
         offered = _options_of(tools)
         situation = Situation.parse(_situation_text(messages))
         found = candidates(situation, offered, self.max_options) if offered else []
+        if RECORD_OF_FAILURE in _looked_up(messages):
+            found = reconsidered(found)
         key = _canonical(messages)
         plans = [self._draw(found, key, first_sample + i) if found else () for i in range(n)]
         usage = _usage(messages, plans)
-        generations = [ChatGeneration(message=_answer(plan, usage)) for plan in plans]
-        return ChatResult(generations=generations, llm_output={"model_name": MODEL_NAME})
+        return _result([_answer(plan, usage) for plan in plans])
 
     def _draw(self, found: Sequence[Candidate], key: str, sample: int) -> Plan:
         text = json.dumps([self.seed, key, sample])
@@ -105,11 +122,30 @@ class OfflineTeacher(BaseChatModel):
         return draw(found, self.temperature, int.from_bytes(digest) / 2**64)
 
 
+def _result(answers: Sequence[AIMessage]) -> ChatResult:
+    generations = [ChatGeneration(message=answer) for answer in answers]
+    return ChatResult(generations=generations, llm_output={"model_name": MODEL_NAME})
+
+
+def _looks_to_make(messages: Sequence[BaseMessage], tools: Sequence[dict[str, Any]]) -> Plan:
+    """Calls of the look-up tools on offer that have not been made yet."""
+    made = {call["name"] for m in messages if isinstance(m, AIMessage) for call in m.tool_calls}
+    names = [tool["function"]["name"] for tool in tools]
+    return tuple(Option(name) for name in names if is_lookup(name) and name not in made)
+
+
+def _looked_up(messages: Sequence[BaseMessage]) -> str:
+    """What its look-ups have told."""
+    return "\n".join(str(message.text) for message in messages if isinstance(message, ToolMessage))
+
+
 def _options_of(tools: Sequence[dict[str, Any]]) -> list[Option]:
     """The options that the tools stand for, in order."""
     options = []
     for tool in tools:
         function = tool["function"]
+        if is_lookup(function["name"]):
+            continue
         parameters = function.get("parameters", {})
         targets = parameters.get("properties", {}).get("target", {}).get("enum", [])
         if not targets or "target" not in parameters.get("required", []):

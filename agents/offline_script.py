@@ -20,6 +20,9 @@ SCRIPT_VERSION: Final = 1
 BEST, SENSIBLE, WRONG = 0.0, -2.5, -4.0
 """Scores of plans. At temperature 1 the best plan of three has about nine tenths of the mass."""
 
+RECORD_OF_FAILURE: Final = "plans here: tried and mostly failed"
+"""What a look-up tells where the last plans came to nothing."""
+
 _OBJECT: Final = re.compile(
     r"(?:\b(red|green|blue|purple|yellow|grey)\s+)?\b(key|ball|box|door)s?\b"
 )
@@ -88,6 +91,14 @@ def candidates(situation: Situation, offered: Sequence[Option], limit: int) -> l
     for plan in _blunders(offered, found):
         found.append(Candidate(plan, WRONG))
     return found
+
+
+def reconsidered(found: Sequence[Candidate]) -> list[Candidate]:
+    """The plans where the best has failed: it changes places with the other sensible ones."""
+    turned = {BEST: SENSIBLE, SENSIBLE: BEST}
+    if all(candidate.score != SENSIBLE for candidate in found):
+        return list(found)
+    return [Candidate(c.plan, turned.get(c.score, c.score)) for c in found]
 
 
 def draw(found: Sequence[Candidate], temperature: float, uniform: float) -> Plan:

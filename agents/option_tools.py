@@ -12,6 +12,8 @@ from typing import Any, Final
 
 from langchain_core.messages import AIMessage
 
+from agents.content_calls import calls_in
+from agents.failures import UnusableAnswer
 from rl.task import Option, Plan
 
 _HELP: Final = {
@@ -27,8 +29,17 @@ _MAX_TOOL_NAME: Final = 64
 """The longest function name that OpenAI's protocol allows."""
 
 
-class UnusableAnswer(ValueError):  # noqa: N818  # named as what it is: an answer
-    """An answer that is no plan. The message says why, in one line."""
+def calls_of(message: AIMessage) -> list[tuple[str, Any]]:
+    """A message's tool calls as (tool, arguments), also those that stand in its words.
+
+    Raises UnusableAnswer for one whose arguments are broken.
+    """
+    if message.invalid_tool_calls:
+        name = message.invalid_tool_calls[0].get("name")
+        raise UnusableAnswer(f"malformed arguments for tool {_shown(name)}", shapeless=True)
+    if message.tool_calls:
+        return [(call["name"], call["args"]) for call in message.tool_calls]
+    return calls_in(str(message.text))
 
 
 def help_for(name: str) -> str:
@@ -62,11 +73,7 @@ class OptionTools:
 
     def plan_of(self, message: AIMessage, max_options: int) -> Plan:
         """The plan that a message's tool calls make. Raises UnusableAnswer."""
-        if message.invalid_tool_calls:
-            name = message.invalid_tool_calls[0].get("name")
-            raise UnusableAnswer(f"malformed arguments for tool {_shown(name)}")
-        calls = [(call["name"], call["args"]) for call in message.tool_calls]
-        return self.plan_of_calls(calls, max_options)
+        return self.plan_of_calls(calls_of(message), max_options)
 
     def plan_of_calls(self, calls: Sequence[tuple[str, Any]], max_options: int) -> Plan:
         """The plan that (tool, arguments) pairs make, repeats in a row counted once.
@@ -79,7 +86,7 @@ class OptionTools:
             if not steps or steps[-1] != option:
                 steps.append(option)
         if not steps:
-            raise UnusableAnswer("no tool call")
+            raise UnusableAnswer("no tool call", shapeless=True)
         if len(steps) > max_options:
             raise UnusableAnswer(f"{len(steps)} options; allowed: at most {max_options}")
         return tuple(steps)
@@ -102,7 +109,10 @@ class OptionTools:
         if matches:
             return matches[0]
         allowed = ", ".join(option.target or "none" for option in offered)
-        raise UnusableAnswer(f"unknown target {_shown(target)} for tool {name}; allowed: {allowed}")
+        raise UnusableAnswer(
+            f"unknown target {_shown(target)} for tool {name}; allowed: {allowed}",
+            shapeless=target is None,
+        )
 
 
 def _tool_name(name: str, taken: Mapping[str, Any]) -> str:

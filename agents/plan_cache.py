@@ -46,7 +46,7 @@ __all__ = [
     "now",
 ]
 
-KEY_VERSION: Final = 1
+KEY_VERSION: Final = 2
 """Raise it when stored advice changes its meaning: old entries are then never found."""
 
 _NAMESPACE: Final = ("plans",)
@@ -117,11 +117,15 @@ def cache_key(
     way: str,
     samples: int,
     max_options: int,
+    uncertainty: str,
+    lookups: Mapping[str, str],
 ) -> str:
     """SHA-256 of all that an answer depends on.
 
     identity: provider, model, address and sampling settings, as in `ChatProvider.identity`.
     way: the way of asking. samples: k. max_options: longer answers were refused.
+    uncertainty: where the shares were to come from. lookups: what each look-up on offer tells, by
+    its tool's name: the model may have looked at any of them.
     """
     seen = {
         "version": KEY_VERSION,
@@ -131,6 +135,8 @@ def cache_key(
         "way": way,
         "samples": samples,
         "max_options": max_options,
+        "uncertainty": uncertainty,
+        "lookups": dict(lookups),
     }
     text = json.dumps(seen, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -8,7 +8,7 @@ whoever leaves does not wait for them.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from queue import SimpleQueue
 from typing import Generic, TypeVar
@@ -27,6 +27,30 @@ def within(seconds: float, call: Callable[[], Result]) -> Result:
     worker = threading.Thread(target=_settle, args=(future, call), name="request", daemon=True)
     worker.start()
     return future.result(timeout=seconds)
+
+
+def at_once(calls: Sequence[Callable[[], Result]], most: int) -> list[Result]:
+    """The calls' results in their order; at most so many calls are under way at a time.
+
+    Raises what the first of them raises that does.
+    """
+    if len(calls) == 1:
+        return [calls[0]()]
+    futures: list[Future[Result]] = [Future() for _ in calls]
+    waiting = iter(zip(futures, calls, strict=True))
+    lock = threading.Lock()
+
+    def work() -> None:
+        while True:
+            with lock:
+                task = next(waiting, None)
+            if task is None:
+                return
+            _settle(*task)
+
+    for _ in range(min(most, len(calls))):
+        threading.Thread(target=work, name="requests", daemon=True).start()
+    return [future.result() for future in futures]
 
 
 def _settle(future: Future[Result], call: Callable[[], Result]) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 
 class TeacherSettings(BaseModel):
@@ -18,6 +18,11 @@ class TeacherSettings(BaseModel):
     soft: bool = Field(
         True,
         description="Let all samples reach the student; false keeps the likeliest plan only.",
+    )
+    uncertainty: Literal["samples", "logprobs"] = Field(
+        "samples",
+        description="Where the shares of the plans come from: counted samples, or the "
+        "probabilities that the server gives for each option, where it gives them.",
     )
     temperature: float = Field(
         1.0,
@@ -34,6 +39,14 @@ class TeacherSettings(BaseModel):
         description="Tell the teacher to think in words before it calls tools; the words are "
         "never read as an answer.",
     )
+    lookups: tuple[str, ...] = Field(
+        (),
+        description="What the teacher may look up before it decides, by name and with commas "
+        "between: objects, inventory, record; empty for nothing.",
+    )
+    max_lookup_rounds: int = Field(
+        3, ge=1, le=10, description="Rounds of look-ups after which the teacher must decide."
+    )
     timeout_s: float = Field(
         60.0, gt=0.0, le=3600.0, description="Seconds after which a request is given up."
     )
@@ -47,7 +60,7 @@ class TeacherSettings(BaseModel):
         description="Seconds before the second try; the pause doubles with each further one.",
     )
     concurrency: int = Field(
-        8, ge=1, le=128, description="Situations that are asked about at the same time."
+        8, ge=1, le=128, description="Requests that are under way at the same time."
     )
     patience_s: float = Field(
         30.0,
@@ -83,6 +96,16 @@ class TeacherSettings(BaseModel):
     usd_per_million_completion_tokens: float | None = Field(
         None, ge=0.0, description="US dollars for a million tokens that come out; none as above."
     )
+
+    @field_validator("lookups", mode="before")
+    @classmethod
+    def _listed(cls, names: Any) -> Any:
+        """Names in one text, as on the command line, become a list; a second mention is none."""
+        if isinstance(names, str):
+            names = [name.strip() for name in names.split(",") if name.strip()]
+        if isinstance(names, list | tuple) and all(isinstance(name, str) for name in names):
+            return tuple(dict.fromkeys(names))
+        return names
 
     @model_validator(mode="after")
     def _priced(self) -> Self:

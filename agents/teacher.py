@@ -16,11 +16,12 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter
 
-from agents.asking import WAYS, Way, messages_for, schemas_for
+from agents.asking import messages_for, schemas_for, ways_of
 from agents.budget import Budget
 from agents.calls import Call, PlannerAnswer
 from agents.failures import PROVIDER_FAULTS
 from agents.fallback import make_fallback, settle
+from agents.manner import Way
 from agents.plan_cache import CacheEntry, PlanCache, cache_key, now
 from agents.planner import Planner
 from agents.pool import RequestPool
@@ -241,8 +242,10 @@ class Teacher:
                     way=way,
                     samples=self._settings.samples,
                     max_options=self._settings.max_options,
+                    uncertainty=self._settings.uncertainty,
+                    lookups=question.lookups.answers,
                 )
-                for way in WAYS
+                for way in ways_of(question, self._settings)
             }
         return self._keys[signature]
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
 
+from agents.lookup_tools import LookedUp, LookupTools
 from agents.option_tools import OptionTools, option_help
 from prompts.library import PromptLibrary
+from rl.lookups import checked_lookups
 from rl.task import Option, notes_of
 
 _CONTROL: Final = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
@@ -30,26 +33,35 @@ class Situations(Protocol):
 
 @dataclass(frozen=True)
 class Question:
-    """What a model is asked in one situation."""
+    """What a model is asked in one situation: what it is told, may do, and may look up."""
 
     signature: int
     messages: tuple[BaseMessage, ...]
+    options: tuple[Option, ...]
     tools: OptionTools
+    lookups: LookupTools = field(default_factory=lambda: LookupTools({}))
 
 
 class Verbaliser:
     """Renders a task's situations through the prompt templates.
 
-    thinking: whether the model is told to think in words before it answers.
+    thinking: whether the model is told to think in words before it answers. lookups: the names of
+    what may be looked up. Raises UnknownLookupError where the task lacks one.
     """
 
     def __init__(
-        self, task: Situations, library: PromptLibrary, max_options: int, thinking: bool = False
+        self,
+        task: Situations,
+        library: PromptLibrary,
+        max_options: int,
+        thinking: bool = False,
+        lookups: Sequence[str] = (),
     ) -> None:
         self._task = task
         self._library = library
         self._max_options = max_options
         self._thinking = thinking
+        self._lookups = checked_lookups(task, lookups)
 
     def question(self, signature: int) -> Question:
         """The messages and tools of a situation. Raises PromptError for a broken template."""
@@ -67,7 +79,16 @@ class Verbaliser:
             options=plain(_listed(options)),
         )
         messages = (SystemMessage(system), HumanMessage(situation))
-        return Question(signature, messages, OptionTools(options))
+        return Question(signature, messages, options, OptionTools(options), self._found(signature))
+
+    def _found(self, signature: int) -> LookupTools:
+        """What looking things up in a situation gives."""
+        return LookupTools(
+            {
+                name: LookedUp(lookup.help, plain(lookup.answer(signature)))
+                for name, lookup in self._lookups.items()
+            }
+        )
 
 
 def plain(text: str) -> str:

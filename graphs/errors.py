@@ -21,6 +21,7 @@ USER_ERRORS: Final = frozenset(
         "prompts.template.PromptError",
         "rl.checkpoints.CheckpointError",
         "rl.files.RunFolderError",
+        "rl.lookups.UnknownLookupError",
         "rl.replay.ReplayError",
         "rl.student.StudentError",
         "rl.tasks.UnknownTaskError",

@@ -17,6 +17,7 @@ from graphs.saving import save_boundary
 from graphs.state import PlanRows, TeachState, known_advice
 from rl.advice import label
 from rl.evaluation import Evaluation, evaluate
+from rl.plan_record import RecordedTask
 from rl.trace import EventRecord
 from rl.weaning import teacher_weight
 
@@ -221,6 +222,8 @@ def _evaluation_update(state: TeachState, runtime: Runtime[RunContext]) -> Updat
             on_progress=lambda done: runtime.stream_writer(Evaluating(done, settings.episodes)),
             on_step=context.leave_if_late,
         )
+    if isinstance(context.task, RecordedTask):
+        context.task.settle()
     return {
         "report": _evaluation_figures(result),
         "last_eval": (state["env_steps"], result.success_rate),

@@ -12,6 +12,8 @@ from graphs.context import RunContext
 from graphs.state import TeachState
 from rl.advice import Labels, agreement
 from rl.decisions import Decision, options_at
+from rl.lookups import full_text
+from rl.plan_record import RecordedTask, Tally
 from rl.rollout import Passage, Rollout
 from rl.student import Student, softmax
 from rl.task import Observation, States, Watchable
@@ -20,7 +22,7 @@ from rl.trace import AdviceRecord, EventRecord, ExampleRecord, VisitRecord
 
 def trace_texts(context: RunContext, signatures: Sequence[int]) -> None:
     """What the situations say; those that are known stay as they are."""
-    context.trace.situations({s: context.task.describe(s) for s in signatures})
+    context.trace.situations({s: full_text(context.task, s) for s in signatures})
 
 
 def trace_answers(context: RunContext, state: TeachState, answers: Sequence[PlannerAnswer]) -> None:
@@ -79,6 +81,17 @@ def trace_visits(
         )
         for i, signature in enumerate(situations)
     )
+    for i, signature in enumerate(situations.tolist()):
+        passage = passages.get(signature, Passage())
+        if isinstance(context.task, RecordedTask) and str(signature) in state["advice"]:
+            came = Tally(
+                int(visits[i]),
+                float(mass[i]),
+                float(agreements[i]),
+                passage.episodes,
+                passage.successes,
+            )
+            context.task.note(signature, came)
     _trace_examples(context, state, situations, which, rollout)
     return float(agreed.sum() / advised.sum()) if advised.any() else None
 

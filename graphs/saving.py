@@ -22,6 +22,7 @@ from langgraph.checkpoint.sqlite import SqliteSaver
 from graphs.state import TeachState, checked_state
 from rl.checkpoints import KEPT, Boundary, CheckpointError, arrays_to_tensors, digest_of
 from rl.files import explained, is_damage, sqlite_reason
+from rl.plan_record import RecordedTask
 from rl.replay import ReplayError
 from rl.rollout import COLLECTOR
 from rl.runfolder import RunFolder, RunFolderError
@@ -166,6 +167,7 @@ def save_boundary(context: RunContext, state: Mapping[str, Any]) -> None:
         "collector": collector,
         "ppo": ppo,
         "teacher": None if context.teacher is None else context.teacher.snapshot(),
+        "plans": context.task.snapshot() if isinstance(context.task, RecordedTask) else None,
         "seconds": context.timers.seconds(),
         "wall_s": context.wall_s,
     }
@@ -272,6 +274,8 @@ def _restore(context: RunContext, boundary: Boundary) -> None:
             raise KeyError("seconds")
         if context.teacher is not None and record["teacher"] is not None:
             context.teacher.restore(record["teacher"])
+        if isinstance(context.task, RecordedTask):
+            context.task.restore(record["plans"])
     except ReplayError:
         raise
     except (AttributeError, KeyError, TypeError, RuntimeError, ValueError, OverflowError) as error:

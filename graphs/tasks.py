@@ -4,16 +4,25 @@ from __future__ import annotations
 
 from graphs.config import ConfigError, RunConfig
 from graphs.registry import find_graph
+from rl.lookups import with_lookups
 from rl.option_task import NoOptionsError, OptionTask
 from rl.task import Task
 from rl.tasks import make_task
 
 
 def task_of(config: RunConfig) -> Task:
-    """The task that the configuration names. Raises ConfigError or UnknownTaskError."""
+    """The task that the configuration names, with what its teacher may look up.
+
+    Raises ConfigError, UnknownLookupError or UnknownTaskError.
+    """
     task = make_task(config.env, config.student.crop, config.task)
     if not find_graph(config.graph).by_options:
-        return task
+        return with_lookups(task, config.teacher.lookups)
+    if config.teacher.lookups:
+        raise ConfigError(
+            f"teacher.lookups = {', '.join(config.teacher.lookups)}: nothing can be looked up in"
+            f" graph {config.graph!r}, whose student picks options"
+        )
     try:
         return OptionTask(task, config.ppo.gamma, config.hierarchical.max_option_steps)
     except NoOptionsError as error:

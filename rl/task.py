@@ -190,7 +190,10 @@ class Task(Protocol):
         """The compact key of each state's situation, int64 [B]. Hot: called at every step."""
 
     def describe(self, signature: int) -> str:
-        """The situation's canonical text; two signatures never share one."""
+        """The situation's canonical text; two signatures never share one.
+
+        What can be looked up (`LookupTask`) is left out of it.
+        """
 
     def options(self, signature: int) -> tuple[Option, ...]:
         """The options on offer in a situation, in a fixed order."""
@@ -276,6 +279,23 @@ class ListsOptions(Protocol):
 
     def all_options(self) -> tuple[Option, ...]:
         """Every option that may ever be on offer, in a fixed order."""
+
+
+@runtime_checkable
+class LookupTask(Protocol):
+    """What a task may add to `Task` so that its situations can be looked into (`rl.lookups`).
+
+    offered_lookups: a sentence for each name, saying what it tells. lookups: those switched on.
+    """
+
+    offered_lookups: Mapping[str, str]
+    lookups: Sequence[str]
+
+    def with_lookups(self, names: Sequence[str]) -> Task:
+        """The same task with these look-ups switched on, their fields in its signatures."""
+
+    def look_up(self, name: str, signature: int) -> str:
+        """What one that is switched on tells in a situation: lines `field: value`."""
 
 
 def encode_plans(task: Task, plans: Sequence[Plan]) -> list[list[int]]:

@@ -310,9 +310,14 @@ RAW = [b"\x1b[2J", b"\x1b]", b"\x07", b"\x08", b"\x7f", b"\r", "\x9b".encode(), 
 
 
 def hostile(body: Body) -> Reply:
-    """The first answer is a plan with hostile words beside it, the others are hostile plans."""
+    """The first answer is a plan with hostile words beside it, the others are hostile plans.
+
+    Asked once more about a hostile one, it sends another.
+    """
     good = tool_message((body["tools"][0]["function"]["name"], first_arguments(body)))
     evil = [tool_message(("\x1b[31mexplore", {})), tool_message(("explore", {"target": HOSTILE}))]
+    if "cannot be used" in body["messages"][-1]["content"]:
+        return completion(evil[:1] * body.get("n", 1), body)
     messages = [{**good, "content": HOSTILE}, *evil, *[good] * (body.get("n", 1) - 3)]
     return completion(messages, body)
 

@@ -159,8 +159,8 @@ def test_a_server_without_tools_is_asked_for_json(code: int, message: str) -> No
 
 
 def test_a_server_that_knows_nothing_is_asked_for_plain_text() -> None:
-    fenced = talk(f"```json\n{IN_WORDS}\n```")
-    answer, bodies = ask(rejects("tools", rejects("response_format", fenced)))
+    line = talk("The door is locked, so:\n```\nplan: pick_up(red key); open(red door)\n```")
+    answer, bodies = ask(rejects("tools", rejects("response_format", line)))
     assert answer.advice is not None
     assert (answer.way, answer.advice.plans) == ("text", (GOOD_PLAN,))
     assert "response_format" not in bodies[-1]
@@ -197,12 +197,13 @@ def test_tool_choice_that_is_rejected_or_ignored() -> None:
 def test_an_unusable_sample_leaves_its_share_out(
     bad: Sequence[tuple[str, Any]], reason: str
 ) -> None:
-    answer, _ = ask(plans(GOOD, bad, GOOD))
+    answer, _ = ask(plans(GOOD, bad, GOOD), plans(bad))
     assert answer.failure is None
     assert answer.advice is not None
     assert answer.advice.probs == pytest.approx((2 / 3,))
     assert reason in (answer.calls[0].error or "")
     assert len(answer.calls[0].answers) == 3, "the trace keeps the unusable one too"
+    assert statuses(answer) == ["ok", "unusable_answer"], "it went back once"
 
 
 def test_a_sample_that_the_client_library_cannot_read_spoils_no_other() -> None:
@@ -214,17 +215,26 @@ def test_a_sample_that_the_client_library_cannot_read_spoils_no_other() -> None:
     assert [body.get("n") for body in bodies] == [3, None, None, None]
 
 
-def test_only_unusable_samples_are_asked_again_with_other_seeds_and_then_given_up() -> None:
-    answer, bodies = ask(plans(*[[("fly", {})]] * 3), max_tries=3)
-    assert (answer.advice, answer.failure) == (None, "unusable_answer")
-    assert [call.attempt for call in answer.calls] == [1, 2, 3]
-    assert len({body["seed"] for body in bodies}) == 3
+def test_an_impossible_option_goes_back_once_with_the_reason_and_then_counts_as_failed() -> None:
+    answer, bodies = ask(plans(*[[("fly", {"target": "moon"})]] * 3), max_tries=3)
+    assert (answer.advice, answer.failure, answer.way) == (None, "unusable_answer", "required")
+    first, second = bodies
+    assert first["seed"] != second["seed"]
+    assert [body["n"] for body in bodies] == [3, 3], "those with the same reason go back together"
+    question, note = first["messages"][-1]["content"], second["messages"][-1]["content"]
+    assert note.startswith(question)
+    assert 'fly({"target": "moon"})' in note
+    assert "unknown tool 'fly'; allowed: explore, pick_up, open" in note
 
 
-def test_a_second_try_may_succeed() -> None:
-    answer, _ = ask(plans(*[[("fly", {})]] * 3), plans(GOOD, GOOD, GOOD))
+def test_what_is_sent_back_may_come_as_a_plan() -> None:
+    answer, bodies = ask(plans(GOOD, [("fly", {})], GOOD), plans(EXPLORE))
     assert answer.failure is None
-    assert statuses(answer) == ["unusable_answer", "ok"]
+    assert statuses(answer) == ["ok", "ok"]
+    assert answer.advice is not None
+    assert answer.advice.probs == pytest.approx((2 / 3, 1 / 3))
+    assert [body.get("n") for body in bodies] == [3, None]
+    assert len({body["seed"] for body in bodies}) == 2
 
 
 @pytest.mark.parametrize(

@@ -168,6 +168,8 @@ BASE: dict[str, Any] = {
     "way": "required",
     "samples": 5,
     "max_options": 5,
+    "uncertainty": "samples",
+    "lookups": {"look_up_objects": "places: red key (near, reachable)"},
 }
 
 
@@ -192,6 +194,10 @@ def key(**changes: Any) -> str:
         {"way": "json"},
         {"samples": 4},
         {"max_options": 4},
+        {"uncertainty": "logprobs"},
+        {"lookups": {}},
+        {"lookups": {"look_up_objects": "places: red key (far, reachable)"}},
+        {"lookups": {**BASE["lookups"], "look_up_record": "plans here: none"}},
     ],
 )
 def test_every_part_of_what_was_asked_changes_the_key(change: dict[str, Any]) -> None:

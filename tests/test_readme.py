@@ -18,6 +18,7 @@ from cli import app
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 README: Final = (ROOT / "README.md").read_text(encoding="utf-8")
+LOCAL: Final = r"http://localhost:\d+/v1"
 INSTALLING: Final = ("pip install", "pytest")
 TINY: Final = [
     *("--steps", "64"),
@@ -69,7 +70,7 @@ def test_every_command_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
                 arguments += TINY
             if arguments[0] == "eval":
                 arguments += ["--episodes", "4"]
-            arguments = [a.replace("http://localhost:8000/v1", server.base_url) for a in arguments]
+            arguments = [re.sub(LOCAL, server.base_url, argument) for argument in arguments]
             done = CliRunner().invoke(app, arguments)
             assert done.exit_code == 0, (line, done.output[-2000:], done.exception)
             assert done.stdout.strip(), line

@@ -38,8 +38,8 @@ from rl.task import BoolArray, CodeArray, IntArray, Option
 _KIND_BITS: Final = NUM_CODES - LAVA
 _CARRIED_SHIFT: Final = _KIND_BITS
 _UNEXPLORED_SHIFT: Final = _CARRIED_SHIFT + 5
-_MISSION_SHIFT: Final = _UNEXPLORED_SHIFT + 1
-MAX_MISSIONS: Final = 1 << (63 - _MISSION_SHIFT)
+MISSION_SHIFT: Final = _UNEXPLORED_SHIFT + 1
+MAX_MISSIONS: Final = 1 << (63 - MISSION_SHIFT)
 
 
 @njit(cache=True)
@@ -75,7 +75,7 @@ def sign(
                 key |= np.int64(recolored(carried, ranks) - KEY + 1) << _CARRIED_SHIFT
             if unexplored[t, i]:
                 key |= np.int64(1) << _UNEXPLORED_SHIFT
-            signatures[t, i] = key | (missions[t, i] << _MISSION_SHIFT)
+            signatures[t, i] = key | (missions[t, i] << MISSION_SHIFT)
 
 
 @dataclass(frozen=True)
@@ -100,14 +100,14 @@ class Situation:
             tuple(code for code in range(LAVA, NUM_CODES) if signature >> (code - LAVA) & 1),
             carried + KEY - 1 if carried else 0,
             bool(signature >> _UNEXPLORED_SHIFT & 1),
-            signature >> _MISSION_SHIFT,
+            signature >> MISSION_SHIFT,
         )
 
     def encode(self) -> int:
         """The inverse of `of`."""
         key = sum(1 << (code - LAVA) for code in self.kinds)
         key |= (self.carried - KEY + 1 if self.carried else 0) << _CARRIED_SHIFT
-        return key | int(self.unexplored) << _UNEXPLORED_SHIFT | self.mission << _MISSION_SHIFT
+        return key | int(self.unexplored) << _UNEXPLORED_SHIFT | self.mission << MISSION_SHIFT
 
     def text(self, missions: Sequence[str]) -> str:
         """The canonical text: four lines `field: value`."""
@@ -120,6 +120,11 @@ class Situation:
                 f"unexplored: {'yes' if self.unexplored else 'no'}",
             )
         )
+
+    def inventory(self, missions: Sequence[str]) -> str:
+        """The look-up of what is carried and asked for."""
+        carried = name_of(self.carried) if self.carried else "nothing"
+        return f"carrying: {carried}\nmission: {missions[self.mission]}"
 
     def options(self) -> tuple[Option, ...]:
         """What is on offer: `explore` while it leads somewhere, and what fits the objects seen.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import replace
 from typing import Final
 
@@ -14,6 +16,7 @@ from rl.grid.drawing import draw, draw_inks, recall
 from rl.grid.levels import register_levels
 from rl.grid.mapping import without_lava
 from rl.grid.options import encode_option, every_option, replay_options
+from rl.grid.places import PlaceField, place_objects
 from rl.grid.sight import NUM_FEATURES
 from rl.grid.simulator import GymnasiumSimulator, Simulator, make_minigrid, missions_of
 from rl.grid.situations import MAX_MISSIONS, Situation, sign
@@ -33,6 +36,8 @@ from rl.task_settings import Engine
 from rl.tasks import UnknownTaskError
 
 _NUM_ACTIONS: Final = len(ACTION_NAMES)
+OBJECTS, INVENTORY = "objects", "inventory"
+"""The look-ups on offer."""
 
 
 class GridTask:
@@ -49,6 +54,10 @@ class GridTask:
 
     action_names: tuple[str, ...] = ACTION_NAMES
     engine: Engine
+    offered_lookups: Mapping[str, str] = {
+        OBJECTS: "which known objects are near or far, and which can be reached.",
+        INVENTORY: "what the agent carries and what its mission is.",
+    }
 
     def __init__(
         self,
@@ -64,6 +73,7 @@ class GridTask:
         register_levels()
         self._renamed, self._lava_known = renamed, lava_known
         self.name, self.default_steps, self.notes = name, default_steps, notes
+        self.lookups: Sequence[str] = ()
         self._env_id, self._crop = env_id, crop
         probe = make_minigrid(env_id)
         self.max_episode_steps = int(probe.max_steps)
@@ -84,6 +94,7 @@ class GridTask:
                 f"allowed: gymnasium, or none to take what there is"
             )
         self.engine = "batched" if self._family is not None else "gymnasium"
+        self._places = PlaceField(len(self._missions))
         probe.close()  # type: ignore[no-untyped-call]  # MiniGrid leaves it untyped
 
     def make_envs(self, num_envs: int, split: Split, seed: int) -> GridVectorEnv:
@@ -107,13 +118,29 @@ class GridTask:
             self._renamed,
             signatures,
         )
+        if OBJECTS in self.lookups:
+            signatures = self._places.join(signatures, self._place_numbers(grid))
         return signatures.reshape(-1)
 
     def describe(self, signature: int) -> str:
-        return Situation.of(signature).text(self._missions)
+        return self._situation(signature).text(self._missions)
 
     def options(self, signature: int) -> tuple[Option, ...]:
-        return Situation.of(signature).options()
+        return self._situation(signature).options()
+
+    def with_lookups(self, names: Sequence[str]) -> GridTask:
+        task = copy(self)
+        task.lookups = tuple(names)
+        return task
+
+    def look_up(self, name: str, signature: int) -> str:
+        """Raises KeyError for a look-up that is not switched on."""
+        if name not in self.lookups:
+            raise KeyError(name)
+        situation = self._situation(signature)
+        if name == INVENTORY:
+            return situation.inventory(self._missions)
+        return self._places.text(situation.kinds, self._places.split(signature)[1])
 
     def all_options(self) -> tuple[Option, ...]:
         return every_option()
@@ -170,6 +197,23 @@ class GridTask:
         if self._lava_known:
             return grid
         return replace(grid, maps=without_lava(grid.maps), views=without_lava(grid.views))
+
+    def _situation(self, signature: int) -> Situation:
+        base = self._places.split(signature)[0] if OBJECTS in self.lookups else signature
+        return Situation.of(base)
+
+    def _place_numbers(self, grid: GridStates) -> IntArray:
+        numbers = np.empty(grid.starts.shape, dtype=np.int64)
+        place_objects(
+            grid.maps,
+            grid.views,
+            grid.poses,
+            grid.starts,
+            self._renamed,
+            self._places.most,
+            numbers,
+        )
+        return numbers
 
 
 def _grid_states(states: States) -> GridStates:
