@@ -17,6 +17,7 @@ from graphs.setup import Parts, open_teacher
 from graphs.tasks import task_of
 from rl.advice import Advice
 from rl.evaluation import evaluate_both_ways, evaluate_teacher
+from rl.lookups import with_lookups
 from rl.run_records import StudentResult, TeacherResult
 from rl.runfolder import RunFolder
 from rl.student import load_student
@@ -107,6 +108,7 @@ def _test_teacher(
     """The teacher acts through its options, by cached advice or by asking anew."""
     # The task itself, also where the student picks options: the teacher acts through these anyhow.
     task = make_task(config.env, config.student.crop, config.task)
+    task = with_lookups(task, config.teacher.lookups)
     played, unadvised = evaluate_teacher(task, Adviser(teacher), episodes, config.seed, on_progress)
     teacher.close()
     counted = teacher.counters
