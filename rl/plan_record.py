@@ -89,11 +89,11 @@ class Tally:
 class RecordedTask:
     """A task with the record of past plans in its signatures.
 
-    signature = the task's own signature * 4 + word. All else is the task's own.
+    signature = the task's own signature * 4 + word. All else is the task's own. plain: that task.
     """
 
     def __init__(self, task: Task) -> None:
-        self._task = task
+        self.plain = task
         own = task if isinstance(task, LookupTask) else None
         self._own = own
         self.offered_lookups: Mapping[str, str] = {
@@ -156,11 +156,11 @@ class RecordedTask:
     # --- the task ---------------------------------------------------------------------------------
 
     def make_envs(self, num_envs: int, split: Split, seed: int) -> VectorEnv:
-        return self._task.make_envs(num_envs, split, seed)
+        return self.plain.make_envs(num_envs, split, seed)
 
     def signature(self, states: States) -> IntArray:
         """Raises ValueError where the task's own signatures leave no room."""
-        own = self._task.signature(states)
+        own = self.plain.signature(states)
         if own.size and int(own.max()) > LARGEST:
             raise ValueError(f"the look-up {RECORD!r} needs signatures of at most {LARGEST}")
         signatures: IntArray = own << _BITS
@@ -170,22 +170,22 @@ class RecordedTask:
         return signatures
 
     def describe(self, signature: int) -> str:
-        return self._task.describe(signature >> _BITS)
+        return self.plain.describe(signature >> _BITS)
 
     def options(self, signature: int) -> tuple[Option, ...]:
-        return self._task.options(signature >> _BITS)
+        return self.plain.options(signature >> _BITS)
 
     def encode(self, option: Option) -> int:
-        return self._task.encode(option)
+        return self.plain.encode(option)
 
     def act(self, options: IntArray, states: States) -> OptionActions:
-        return self._task.act(options, states)
+        return self.plain.act(options, states)
 
     def success(self, episode: Episode) -> bool:
-        return self._task.success(episode)
+        return self.plain.success(episode)
 
     def picture(self, states: States, row: int) -> str:
-        return self._task.picture(states, row)
+        return self.plain.picture(states, row)
 
     def _index(self) -> None:
         """The words as sorted arrays, for a batch of signatures."""

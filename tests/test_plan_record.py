@@ -13,7 +13,9 @@ from toy_task import OPTIONS, Corridor
 
 from rl.lookups import UnknownLookupError, checked_lookups, full_text, with_lookups
 from rl.plan_record import FAILED, FINISHED, LARGEST, UNCLEAR, RecordedTask, Tally
-from rl.task import IntArray, LookupTask, States, Task
+from rl.task import IntArray, LookupTask, States, Task, Watchable
+from rl.task_settings import TaskSettings
+from rl.tasks import make_task, settings_of
 
 GOOD = Tally(steps=500, carried_out=500.0, agreed=400.0, episodes=100, successes=90)
 BAD = Tally(steps=500, carried_out=10.0, agreed=0.0, episodes=100, successes=5)
@@ -164,3 +166,16 @@ def test_a_task_without_look_ups_works_and_says_what_it_lacks() -> None:
         checked_lookups(plain, ["objects"])
     with pytest.raises(KeyError):
         recorded().look_up("objects", 0)
+
+
+def test_what_people_look_at_and_the_engine_are_still_there() -> None:
+    settings = TaskSettings(engine="gymnasium")
+    plain = make_task("SimpleDoorKey", 7, settings)
+    task = with_lookups(plain, ["objects", "record"])
+    assert isinstance(task, Watchable)
+    assert not isinstance(recorded(), Watchable)
+    assert settings_of(task, TaskSettings()).engine == "gymnasium"
+    states = states_of(task)
+    assert isinstance(plain, Watchable)
+    assert task.inks(states, 0) == plain.inks(states, 0)
+    assert task.aliases(states, 0) == plain.aliases(states, 0)
