@@ -28,6 +28,7 @@ from rl.evaluation_settings import EvaluationSettings
 from rl.option_settings import HierarchicalSettings
 from rl.ppo_settings import PPOSettings
 from rl.redact import redact
+from rl.shaping_settings import ShapingSettings
 from rl.student_settings import StudentSettings
 from rl.task_settings import TaskSettings
 from rl.weaning import WeaningSettings
@@ -102,6 +103,10 @@ class RunConfig(BaseModel):
     hierarchical: HierarchicalSettings = Field(
         default_factory=HierarchicalSettings,
         description="How a student acts that picks options; for the graph of that name.",
+    )
+    shaping: ShapingSettings = Field(
+        default_factory=ShapingSettings,
+        description="How much the teacher's advice is worth as reward; for the graph `shaped`.",
     )
     evaluation: EvaluationSettings = Field(
         default_factory=EvaluationSettings, description="When and how long the student is tested."

@@ -15,9 +15,10 @@ from graphs.events import Evaluating, IterationDone
 from graphs.recording import trace_answers, trace_texts, trace_visits
 from graphs.saving import save_boundary
 from graphs.state import PlanRows, TeachState, known_advice
-from rl.advice import label
+from rl.advice import Labels, label
 from rl.evaluation import Evaluation, evaluate
 from rl.plan_record import RecordedTask
+from rl.shaping import potentials, shaping_rewards
 from rl.trace import EventRecord
 from rl.weaning import teacher_weight
 
@@ -94,17 +95,43 @@ def fallback(state: TeachState, runtime: Runtime[RunContext]) -> Update:
 def learner(state: TeachState, runtime: Runtime[RunContext]) -> Update:
     """Label the whole rollout in one call, then do the PPO update at the teacher's weight."""
     context = runtime.context
+    labels = _labels(context, state)
+    return _learn(context, state, labels, imitated=labels)
+
+
+def shaped_learner(state: TeachState, runtime: Runtime[RunContext]) -> Update:
+    """Label the whole rollout in one call, shape its rewards by that, then do the PPO update."""
+    context = runtime.context
+    labels = _labels(context, state)
+    if labels is not None:
+        rollout, settings = context.collector.rollout, context.config
+        scale = state["teacher_weight"] * settings.shaping.scale
+        phi = potentials(labels, rollout.actions.reshape(-1), scale)
+        ended = rollout.terminated | rollout.truncated
+        rollout.rewards += shaping_rewards(phi.reshape(ended.shape), ended, settings.ppo.gamma)
+    return _learn(context, state, labels, imitated=None)
+
+
+def _labels(context: RunContext, state: TeachState) -> Labels | None:
+    """The teacher's advice on the last rollout's states; None where there is no teacher."""
+    if state["teacher_weight"] == 0:
+        return None
+    with context.timers.phase("advice"):
+        signatures = context.collector.rollout.signatures.reshape(-1)
+        return label(context.task, context.collector.states(), signatures, known_advice(state))
+
+
+def _learn(
+    context: RunContext, state: TeachState, labels: Labels | None, imitated: Labels | None
+) -> Update:
+    """The PPO update, its figures, and what the rollout was to the teacher.
+
+    labels: the advice; imitated: what of it is a term of the loss.
+    """
     rollout = context.collector.rollout
-    labels = None
-    if state["teacher_weight"] > 0:
-        with context.timers.phase("advice"):
-            signatures = rollout.signatures.reshape(-1)
-            labels = label(
-                context.task, context.collector.states(), signatures, known_advice(state)
-            )
     with context.timers.phase("update"):
         progress = state["env_steps"] / context.steps
-        done = context.ppo.update(rollout, labels, state["teacher_weight"], progress)
+        done = context.ppo.update(rollout, imitated, state["teacher_weight"], progress)
     with context.timers.phase("record"):
         agreed = trace_visits(context, state, rollout, labels)
     return {

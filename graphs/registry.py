@@ -43,19 +43,26 @@ _GRAPHS: Final = (
         "teacher_student",
         "An LLM teaches a PPO student and is withdrawn as the student gets better.",
         "graphs.teacher_student",
-        unused=("hierarchical",),
+        unused=("hierarchical", "shaping"),
     ),
     GraphInfo(
         "student_only",
         "A PPO student learns from reward alone; no LLM is in it.",
         "graphs.student_only",
-        unused=(*_ABOUT_THE_TEACHER, "hierarchical"),
+        unused=(*_ABOUT_THE_TEACHER, "hierarchical", "shaping"),
     ),
     GraphInfo(
         "hierarchical",
         "The PPO student picks options, not primitive actions; an LLM may teach it which.",
         "graphs.hierarchical",
+        unused=("shaping",),
         by_options=True,
+    ),
+    GraphInfo(
+        "shaped",
+        "An LLM's advice shapes the PPO student's reward and leaves the best policy as it is.",
+        "graphs.shaped",
+        unused=("hierarchical",),
     ),
 )
 

@@ -7,6 +7,7 @@ Once the teacher is removed, `collect` goes straight to `learner`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
@@ -15,6 +16,7 @@ from langgraph.graph.state import CompiledStateGraph
 
 from graphs.context import RunContext
 from graphs.nodes import (
+    Update,
     after_assess,
     after_collect,
     after_planner,
@@ -32,9 +34,17 @@ def build(
     saver: BaseCheckpointSaver[str] | None = None,
 ) -> CompiledStateGraph[TeachState, RunContext, Any, Any]:
     """The compiled graph. saver: where LangGraph keeps its checkpoints, if anywhere."""
+    return taught(learner, saver)
+
+
+def taught(
+    learn: Callable[..., Update], saver: BaseCheckpointSaver[str] | None
+) -> CompiledStateGraph[TeachState, RunContext, Any, Any]:
+    """The graph with any learner: what it makes of the advice is its own affair."""
     graph = StateGraph(TeachState, context_schema=RunContext)
-    for node in (collect, cache, planner, fallback, learner, assess):
+    for node in (collect, cache, planner, fallback, assess):
         graph.add_node(node.__name__, node)
+    graph.add_node("learner", learn)
     graph.add_edge(START, "collect")
     graph.add_conditional_edges("collect", after_collect)
     graph.add_edge("cache", "planner")

@@ -1,0 +1,51 @@
+"""The teacher's advice as potential-based shaping of the reward, which leaves the optimum alone.
+
+A potential Phi(s, a) says how much the teacher is for an action. It is paid when the action is
+done and taken back, with interest, at the next step:
+
+    F_t = Phi(s_t, a_t) - Phi(s_{t-1}, a_{t-1}) / gamma,     Phi before the first step = 0
+
+This is the look-back advice of Wiewiora, Cottrell & Elkan 2003 ("Principled Methods for Advising
+Reinforcement Learning Agents", ICML), who carry the potentials of Ng, Harada & Russell 1999
+("Policy Invariance Under Reward Transformations", ICML) over from states to actions. With
+Phi = 0 at an episode's last step (Grzes 2017, "Reward Shaping in Episodic Reinforcement Learning")
+the terms telescope: from any step t on, the discounted sum of F is -Phi(s_{t-1}, a_{t-1}) / gamma,
+whatever is done from t on. It shifts every action's return alike, so the best policy stays best.
+
+Their look-ahead advice, gamma Phi(s', a') - Phi(s, a), does not serve a policy gradient: it lowers
+an action's return by its own potential, which the policy must add back when it chooses (there) or
+learns (Xiao et al. 2019, "Potential-Based Advice for Stochastic Policy Learning"); and what it pays
+depends on the next state, so that a critic learns it away and nothing is left of the advice. It
+also needs the potential after a time-out and after a rollout's end, where no state is recorded.
+
+What speeds learning up: the critic cannot know what is still to be taken back, and GAE discounts
+the taking back by its lambda, so the share 1 - lambda of an advised action's potential stays with
+its advantage. At lambda = 1 nothing would be left in the mean. That push ends with the weight.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rl.advice import Labels
+from rl.task import BoolArray, FloatArray, IntArray
+
+
+def potentials(labels: Labels, actions: IntArray, scale: float) -> FloatArray:
+    """Phi = scale * m(s) * pi_T(a | s) of what was done, float32 [B]. actions: int64 [B]."""
+    advised = np.take_along_axis(labels.targets, actions[:, None], 1)[:, 0]
+    return np.asarray(scale * labels.mass * advised, dtype=np.float32)
+
+
+def shaping_rewards(phi: FloatArray, ended: BoolArray, gamma: float) -> FloatArray:
+    """The F of a rollout's steps, float32 [T, N].
+
+    phi: float32 [T, N]; ended: bool [T, N], whether the episode ended with the step, truly or by a
+    time-out. The rollout's last step counts as an end too: what would be paid there is taken back
+    in a rollout that a GAE does not see. gamma: above 0.
+    """
+    paid = np.where(ended, 0.0, phi)
+    paid[-1] = 0.0
+    taken_back = np.zeros_like(paid)
+    taken_back[1:] = paid[:-1] / gamma
+    return np.asarray(paid - taken_back, dtype=np.float32)
