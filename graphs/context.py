@@ -11,6 +11,7 @@ from agents.teacher import Teacher
 from graphs.config import RunConfig
 from graphs.saving import GraphCheckpoints
 from rl.checkpoints import Checkpoints
+from rl.performance import Performance
 from rl.ppo import PPO
 from rl.rollout import Collector
 from rl.runfolder import RunFolder
@@ -27,21 +28,29 @@ class StopAskedError(Exception):
     """The run is to stop, and the end of its iteration is too far away to be waited for."""
 
 
+@dataclass(frozen=True)
+class Learner:
+    """A student, what collects its rollouts, and what learns from them."""
+
+    student: Student
+    collector: Collector
+    ppo: PPO
+
+
 @dataclass
 class RunContext:
     """The run-time side of a run; nothing of it goes into the graph's state.
 
-    steps: the environment steps after which the run is done. wait: whether every answer of the
-    teacher is waited for. stop: set from outside to end the run at the next iteration's end.
-    started: when the run began by `monotonic`, had it never stopped. thread: the iteration after
-    which the present call of the graph began. stop_seen: when `stop` was first found set.
+    progress: who acts, and what is saved of it. steps: the environment steps after which the run is
+    done, or those that it takes at most. wait: whether every answer of the teacher is waited for.
+    stop: set from outside to end the run at the next iteration's end. started: when the run began
+    by `monotonic`, had it never stopped. thread: the iteration after which the present call of the
+    graph began. stop_seen: when `stop` was first found set.
     """
 
     config: RunConfig
     task: Task
-    student: Student
-    collector: Collector
-    ppo: PPO
+    progress: Learner | Performance
     teacher: Teacher | None
     folder: RunFolder
     trace: TraceWriter
@@ -54,6 +63,37 @@ class RunContext:
     started: float
     thread: int = 0
     stop_seen: float | None = None
+
+    @property
+    def learns(self) -> bool:
+        """Whether a student learns; else the teacher acts itself."""
+        return isinstance(self.progress, Learner)
+
+    @property
+    def learner(self) -> Learner:
+        """The student and what teaches it. Raises TypeError where the teacher acts itself."""
+        if not isinstance(self.progress, Learner):
+            raise TypeError("no student learns in this graph")
+        return self.progress
+
+    @property
+    def performance(self) -> Performance:
+        """The teacher's own acting. Raises TypeError where a student learns."""
+        if not isinstance(self.progress, Performance):
+            raise TypeError("no teacher acts in this graph")
+        return self.progress
+
+    @property
+    def student(self) -> Student:
+        return self.learner.student
+
+    @property
+    def collector(self) -> Collector:
+        return self.learner.collector
+
+    @property
+    def ppo(self) -> PPO:
+        return self.learner.ppo
 
     @property
     def wall_s(self) -> float:

@@ -112,15 +112,8 @@ def _test_teacher(
     played, unadvised = evaluate_teacher(task, Adviser(teacher), episodes, config.seed, on_progress)
     teacher.close()
     counted = teacher.counters
-    result = TeacherResult(
-        success_rate=played.success_rate,
-        ci95=played.ci95,
-        episodes=played.episodes,
-        mean_return=played.mean_return,
-        mean_length=played.mean_length,
-    )
     return TeacherTest(
-        result=result,
+        result=played.of_teacher(),
         provider=teacher.provider.name,
         unadvised_steps=unadvised,
         calls=counted.calls,

@@ -33,7 +33,10 @@ class Notice:
 
 @dataclass(frozen=True)
 class RunStarted:
-    """The run is set up and begins, or goes on after `env_steps`."""
+    """The run is set up and begins, or goes on after `env_steps`.
+
+    episodes: those that it plays, where no student learns; `steps` is then the most it can take.
+    """
 
     run_dir: str
     env: str
@@ -41,6 +44,7 @@ class RunStarted:
     graph: str
     steps: int
     env_steps: int
+    episodes: int | None = None
 
 
 @dataclass(frozen=True)

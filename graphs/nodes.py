@@ -155,7 +155,7 @@ def assess(state: TeachState, runtime: Runtime[RunContext]) -> Update:
     context = runtime.context
     update = _evaluation_update(state, runtime)
     report = state["report"] | update.pop("report", {})
-    _write_row(state, runtime, report)
+    write_row(state, runtime, report)
     if state["env_steps"] >= context.steps:
         if state["teacher_weight"] > 0 and context.config.weaning.schedule == "linear":
             # A run shorter than one rollout after the removal still ends without its teacher.
@@ -164,6 +164,11 @@ def assess(state: TeachState, runtime: Runtime[RunContext]) -> Update:
     elif state["phase"] == "teaching":
         weight = teacher_weight(context.config.weaning, state["env_steps"] / context.steps)
         update |= {"teacher_weight": weight} if weight > 0 else _remove_teacher(context, state)
+    return close_iteration(context, state, update)
+
+
+def close_iteration(context: RunContext, state: TeachState, update: Update) -> Update:
+    """Whether this call of the graph ends here; if so, with a boundary to go on from."""
     ends = update.get("phase") == "finished" or context.stop.is_set()
     update["paused"] = ends or state["iteration"] >= state["until_iteration"]
     with context.timers.phase("record"):
@@ -274,9 +279,10 @@ def _steps_to_95(state: TeachState, success: float) -> int | None:
     return steps if min(previous, success) >= 0.95 else None
 
 
-def _write_row(
+def write_row(
     state: TeachState, runtime: Runtime[RunContext], report: Mapping[str, float | None]
 ) -> None:
+    """The iteration's row of metrics.jsonl, for those who watch as well."""
     context = runtime.context
     counters = context.teacher.counters if context.teacher else None
     row = {

@@ -21,7 +21,8 @@ class GraphInfo:
     """A graph: its name, what it is for, and the module whose `build()` compiles it.
 
     unused: the fields and sections of the configuration that mean nothing in it (`graphs.fitting`).
-    by_options: whether its student picks options in place of primitive actions.
+    by_options: whether its student picks options in place of primitive actions. steps: the most
+    nodes that an iteration passes through.
     """
 
     name: str
@@ -29,14 +30,25 @@ class GraphInfo:
     module: str
     unused: tuple[str, ...] = ()
     by_options: bool = False
+    steps: int = 6
 
     @property
     def taught(self) -> bool:
         """Whether a teacher is part of it."""
         return "teacher" not in self.unused
 
+    @property
+    def learns(self) -> bool:
+        """Whether a student is part of it; else the teacher acts."""
+        return "student" not in self.unused
+
 
 _ABOUT_THE_TEACHER: Final = ("provider", "base_url", "prompts", "task", "teacher", "weaning")
+
+_ABOUT_LEARNING: Final = ("student", "ppo", "weaning", "steps", "num_envs", "device")
+
+ROUND: Final = 25
+"""Steps of each environment in an iteration of a graph in which the teacher acts."""
 
 _GRAPHS: Final = (
     GraphInfo(
@@ -44,6 +56,13 @@ _GRAPHS: Final = (
         "An LLM teaches a PPO student and is withdrawn as the student gets better.",
         "graphs.teacher_student",
         unused=("hierarchical", "shaping"),
+    ),
+    GraphInfo(
+        "teacher_only",
+        "The LLM itself acts, a plan at a time, so that its success and its cost are known.",
+        "graphs.teacher_only",
+        unused=(*_ABOUT_LEARNING, "hierarchical", "shaping"),
+        steps=4 * ROUND + 2,
     ),
     GraphInfo(
         "student_only",

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from threading import Event as StopSignal
 from time import monotonic
-from typing import Any, Final
+from typing import Any
 
 from agents.providers import keep_tracing_private
 from graphs.conditions import stopped
@@ -18,13 +18,13 @@ from graphs.context import RunContext, StopAskedError
 from graphs.events import Evaluating, Event, Notice, RunEnded, RunStarted
 from graphs.loggers.base import with_loggers
 from graphs.recording import trace_answers
-from graphs.registry import build_graph
+from graphs.registry import build_graph, find_graph
 from graphs.saving import delete_old_boundaries, restore_newest
-from graphs.setup import Parts, open_context, renew_learner, renew_records
+from graphs.setup import Parts, open_context, renew_progress, renew_records
 from graphs.state import TeachState, first_state
 from graphs.strangers import check_address, check_imports
 from rl.evaluation import evaluate_both_ways
-from rl.run_records import NO_TEACHER
+from rl.run_records import NO_TEACHER, TeacherResult
 from rl.runfolder import (
     LlmUse,
     RunFolder,
@@ -36,7 +36,6 @@ from rl.runfolder import (
 )
 from rl.weaning import teacher_weight
 
-_NODES_PER_ITERATION: Final = 6
 Tell = Callable[[Event], None]
 
 
@@ -115,7 +114,7 @@ def _session(
     try:
         with ExitStack() as resources:
             context = open_context(parts, folder, import_s, stop or StopSignal(), tell, resources)
-            renew = partial(renew_learner, context, parts, resources)
+            renew = partial(renew_progress, context, parts, resources)
             state = _starting_state(context, renew, resources, tell)
             tell = with_loggers(context.config, folder, tell, resources)
             tell(_started(context, state))
@@ -142,12 +141,20 @@ def _started(context: RunContext, state: TeachState) -> RunStarted:
         context.config.graph,
         context.steps,
         state["env_steps"],
+        None if context.learns else context.performance.episodes,
     )
 
 
 def _provider(context: RunContext) -> str:
     """Who teaches; a run without a teacher names none."""
     return NO_TEACHER if context.teacher is None else context.config.provider
+
+
+def _first_weight(context: RunContext) -> float:
+    """The teacher's weight at the start: all of it where nobody else acts."""
+    if context.teacher is None:
+        return 0.0
+    return teacher_weight(context.config.weaning, 0.0) if context.learns else 1.0
 
 
 def _starting_state(
@@ -164,8 +171,7 @@ def _starting_state(
         for kept in renew_records(context, resources):
             tell(Notice(kept))
         tell(Notice(f"{context.folder.path} has no saved state that can be used: it begins anew"))
-    weight = 0.0 if context.teacher is None else teacher_weight(context.config.weaning, 0.0)
-    state = state or first_state(weight)
+    state = state or first_state(_first_weight(context))
     damaged = context.folder.cut_metrics(state["iteration"])
     if damaged is not None:
         tell(Notice(damaged))
@@ -189,7 +195,8 @@ def _drive(context: RunContext, state: TeachState, tell: Tell) -> TeachState:
 
 def _invoke(graph: Any, state: TeachState, context: RunContext, tell: Tell) -> TeachState:
     config = context.graph_checkpoints.begin(state["iteration"])
-    config["recursion_limit"] = context.config.checkpoint_every * _NODES_PER_ITERATION + 1
+    graph_steps = find_graph(context.config.graph).steps
+    config["recursion_limit"] = context.config.checkpoint_every * graph_steps + 1
     stream = graph.stream(
         state,
         config,
@@ -211,13 +218,17 @@ def _conclude(context: RunContext, state: TeachState, tell: Tell) -> Summary:
     if context.teacher is not None:
         trace_answers(context, state, context.teacher.close())
     with context.timers.phase("record"):
-        context.folder.write_atomic(context.folder.student.name, context.student.save)
+        if context.learns:
+            context.folder.write_atomic(context.folder.student.name, context.student.save)
         context.trace.commit()
-    student = None
-    if state["phase"] == "finished":
+    student, teacher = None, None
+    if state["phase"] == "finished" and context.learns:
         with suppress(StopAskedError):
             student = _final_result(context, tell)
-    summary = _summary(context, state, student)
+    elif state["phase"] == "finished":
+        played = context.performance.outcome()
+        teacher = played.of_teacher() if played else None
+    summary = _summary(context, state, student, teacher)
     context.folder.write_summary(summary)
     return summary
 
@@ -235,7 +246,12 @@ def _final_result(context: RunContext, tell: Tell) -> StudentResult:
         )
 
 
-def _summary(context: RunContext, state: TeachState, student: StudentResult | None) -> Summary:
+def _summary(
+    context: RunContext,
+    state: TeachState,
+    student: StudentResult | None,
+    teacher: TeacherResult | None,
+) -> Summary:
     seconds = context.timers.seconds()
     wall_s = context.wall_s
     working_s = max(wall_s - seconds["import_s"] - seconds["evaluate_s"], 1e-9)
@@ -247,9 +263,9 @@ def _summary(context: RunContext, state: TeachState, student: StudentResult | No
         env_steps=state["env_steps"],
         wall_s=wall_s,
         steps_per_s=state["env_steps"] / working_s,
-        status="interrupted" if student is None else "finished",
+        status="interrupted" if student is None and teacher is None else "finished",
         student=student,
-        teacher=None,
+        teacher=teacher,
         teacher_removed_at_step=state["teacher_removed_at_step"],
         steps_to_95=state["steps_to_95"],
         time=TimeShares.model_validate(seconds),

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.sqlite import SqliteSaver
+from torch import Tensor
 
 from graphs.state import TeachState, checked_state
 from rl.checkpoints import KEPT, Boundary, CheckpointError, arrays_to_tensors, digest_of
@@ -158,14 +159,12 @@ def save_boundary(context: RunContext, state: Mapping[str, Any]) -> None:
 
     Raises RunFolderError or TraceError.
     """
-    arrays, collector = context.collector.snapshot()
-    tensors, ppo = context.ppo.snapshot()
+    tensors, progress = _snapshot(context)
     plain = plain_state(state)
     record = {
         "thread": context.thread,
         "state_sha256": digest_of(plain),
-        "collector": collector,
-        "ppo": ppo,
+        **progress,
         "teacher": None if context.teacher is None else context.teacher.snapshot(),
         "plans": context.task.snapshot() if isinstance(context.task, RecordedTask) else None,
         "seconds": context.timers.seconds(),
@@ -174,9 +173,20 @@ def save_boundary(context: RunContext, state: Mapping[str, Any]) -> None:
     # The rows up to here must not be less durable than what makes a resume skip them.
     context.folder.sync_metrics()
     context.trace.sync()
-    context.checkpoints.save(state["iteration"], {**tensors, **arrays_to_tensors(arrays)}, record)
-    # No resume needs it: people may want to test or watch the student while it learns.
-    context.folder.write_atomic(context.folder.student.name, context.student.save)
+    context.checkpoints.save(state["iteration"], tensors, record)
+    if context.learns:
+        # No resume needs it: people may want to test or watch the student while it learns.
+        context.folder.write_atomic(context.folder.student.name, context.student.save)
+
+
+def _snapshot(context: RunContext) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Who acts, as tensors by name and as JSON."""
+    if not context.learns:
+        arrays, performance = context.performance.snapshot()
+        return arrays_to_tensors(arrays), {"performance": performance}
+    arrays, collector = context.collector.snapshot()
+    tensors, ppo = context.ppo.snapshot()
+    return {**tensors, **arrays_to_tensors(arrays)}, {"collector": collector, "ppo": ppo}
 
 
 def delete_old_boundaries(context: RunContext) -> None:
@@ -226,6 +236,8 @@ def plain_state(state: Mapping[str, Any]) -> dict[str, Any]:
 
 def _most_bytes(context: RunContext) -> int:
     """The most that a boundary's tensors may take: weights, Adam's two moments, actions, names."""
+    if not context.learns:
+        return _REPLAY_BYTES
     weights: int = sum(t.numel() for t in context.student.network.state_dict().values())
     return 3 * 4 * weights + _REPLAY_BYTES
 
@@ -258,16 +270,10 @@ def _matching_state(context: RunContext, boundary: Boundary) -> TeachState | Non
 
 
 def _restore(context: RunContext, boundary: Boundary) -> None:
-    """Raises CheckpointError or ReplayError; the learner may then be half restored."""
+    """Raises CheckpointError or ReplayError; who acts may then be half restored."""
     record = boundary.record
-    arrays = {
-        name: tensor.numpy()
-        for name, tensor in boundary.tensors.items()
-        if name.startswith(COLLECTOR)
-    }
     try:
-        context.ppo.restore(boundary.tensors, record["ppo"])
-        context.collector.restore(arrays, record["collector"])
+        _restore_progress(context, boundary)
         seconds = {name.removesuffix("_s"): float(s) for name, s in record["seconds"].items()}
         wall_s = float(record["wall_s"])
         if not set(seconds) <= set(PHASES):
@@ -283,6 +289,21 @@ def _restore(context: RunContext, boundary: Boundary) -> None:
     for phase in PHASES:
         context.timers.add(phase, seconds.get(phase, 0.0))
     context.started -= wall_s
+
+
+def _restore_progress(context: RunContext, boundary: Boundary) -> None:
+    """Bring who acts to where the boundary was saved."""
+    record = boundary.record
+    arrays = {
+        name: tensor.numpy()
+        for name, tensor in boundary.tensors.items()
+        if name.startswith(COLLECTOR)
+    }
+    if context.learns:
+        context.ppo.restore(boundary.tensors, record["ppo"])
+        context.collector.restore(arrays, record["collector"])
+    else:
+        context.performance.restore(arrays, record["performance"])
 
 
 def _unfit(boundary: Boundary, error: Exception) -> CheckpointError:

@@ -15,7 +15,7 @@ from agents.plan_cache import CacheFullError, PlanCache, default_cache_path
 from agents.providers import ChatProvider, make_chat_model
 from agents.teacher import Teacher
 from graphs.config import ConfigError, RunConfig
-from graphs.context import RunContext
+from graphs.context import Learner, RunContext
 from graphs.events import Event, Notice
 from graphs.loggers.base import check_loggers
 from graphs.registry import find_graph
@@ -23,6 +23,7 @@ from graphs.saving import GraphCheckpoints
 from graphs.tasks import task_of
 from prompts.library import PromptError, PromptLibrary
 from rl.checkpoints import Checkpoints
+from rl.performance import Performance
 from rl.ppo import PPO
 from rl.rollout import Collector
 from rl.run_lock import locked
@@ -43,19 +44,21 @@ class Parts:
     """
 
     def __init__(self, config: RunConfig) -> None:
-        graph = find_graph(config.graph)
+        self.graph = find_graph(config.graph)
         _check_device(config.device)
         check_loggers(config.loggers)
         self.config = config
         self.task: Task = task_of(config)
         self.library = checked_library(config.prompts)
         self.provider: ChatProvider | None = None
-        if graph.taught and teacher_weight(config.weaning, 0.0) > 0:
+        if self.graph.taught and teacher_weight(config.weaning, 0.0) > 0:
             self.provider = make_chat_model(config.provider, config.base_url, config.teacher)
 
     @property
     def steps(self) -> int:
-        """Environment steps of the run."""
+        """Environment steps of the run; the most that it can take where the teacher acts."""
+        if not self.graph.learns:
+            return self.config.evaluation.final_episodes * self.task.max_episode_steps
         return self.config.steps or self.task.default_steps
 
     def resolved(self) -> dict[str, Any]:
@@ -91,15 +94,12 @@ def open_context(
     config = parts.config
     resources.enter_context(locked(folder))
     torch.set_num_threads(config.threads)
-    student, collector, ppo = _learner(parts, resources)
     timers = PhaseTimers()
     timers.add("import", import_s)
     return RunContext(
         config=config,
         task=parts.task,
-        student=student,
-        collector=collector,
-        ppo=ppo,
+        progress=_progress(parts, resources),
         teacher=open_teacher(parts, tell, resources),
         folder=folder,
         trace=resources.enter_context(_trace(folder, tell)),
@@ -107,15 +107,15 @@ def open_context(
         graph_checkpoints=resources.enter_context(GraphCheckpoints(folder)),
         timers=timers,
         steps=parts.steps,
-        wait=config.wait or (parts.provider is not None and parts.provider.wait_always),
+        wait=config.wait or not parts.graph.learns or _never_slow(parts.provider),
         stop=stop,
         started=monotonic() - import_s,
     )
 
 
-def renew_learner(context: RunContext, parts: Parts, resources: ExitStack) -> None:
-    """Give the context a learner as at the run's start, in the place of one half restored."""
-    context.student, context.collector, context.ppo = _learner(parts, resources)
+def renew_progress(context: RunContext, parts: Parts, resources: ExitStack) -> None:
+    """Give the context who acts as at the run's start, in the place of one half restored."""
+    context.progress = _progress(parts, resources)
 
 
 def renew_records(context: RunContext, resources: ExitStack) -> list[str]:
@@ -137,12 +137,22 @@ def _trace(folder: RunFolder, tell: Callable[[Event], None]) -> TraceWriter:
         return TraceWriter(folder.trace)
 
 
-def _learner(parts: Parts, resources: ExitStack) -> tuple[Student, Collector, PPO]:
-    config, student = parts.config, _student(parts)
+def _never_slow(provider: ChatProvider | None) -> bool:
+    return provider is not None and provider.wait_always
+
+
+def _progress(parts: Parts, resources: ExitStack) -> Learner | Performance:
+    """Who acts: a student that learns, or the teacher itself."""
+    config = parts.config
+    if not parts.graph.learns:
+        performance = Performance(parts.task, config.evaluation.final_episodes, config.seed)
+        resources.callback(performance.close)
+        return performance
+    student = _student(parts)
     envs = parts.task.make_envs(config.num_envs, "train", config.seed)
     resources.callback(envs.close)
     actions = generator(config.seed, "actions")
-    return (
+    return Learner(
         student,
         Collector(parts.task, student, envs, config.ppo.num_steps, actions),
         PPO(student, config.ppo, generator(config.seed, "minibatches")),

@@ -7,7 +7,7 @@ the teacher acts and a side environment of the weaning play with either in the s
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,6 +89,22 @@ class TeacherActor:
 
     def ended(self, rows: IntArray) -> None:
         self._held[rows] = _NONE
+
+    def snapshot(self) -> dict[str, Any]:
+        """The plans that it holds, as JSON has them; its advice is looked up again."""
+        return {
+            "situations": self._situations.tolist(),
+            "held": self._held.tolist(),
+            "unadvised": self.unadvised,
+        }
+
+    def restore(self, record: dict[str, Any]) -> None:
+        """The inverse of `snapshot`. Raises KeyError, TypeError or ValueError for anything else."""
+        situations, held = (np.array(record[k], dtype=np.int64) for k in ("situations", "held"))
+        if situations.shape != self._held.shape or held.shape != self._held.shape:
+            raise ValueError("they are the plans of another number of environments")
+        self._situations, self._held = situations, np.maximum(held, _NONE)
+        self.unadvised = int(record["unadvised"])
 
     def _learn(self, situations: IntArray) -> None:
         """Look up what is not known yet."""

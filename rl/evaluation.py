@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from rl.acting import Actor, AdviceLookup, StudentActor, TeacherActor
-from rl.run_records import StudentResult
+from rl.run_records import StudentResult, TeacherResult
 from rl.seeding import generator
 from rl.statistics import wilson_interval
 from rl.student import Student
-from rl.task import BoolArray, Episode, IntArray, Task
+from rl.task import BoolArray, Episode, IntArray, StepResult, Task, VectorEnv
 
 MAX_ENVS = 100
 
@@ -35,6 +36,16 @@ class Evaluation:
     def ci95(self) -> tuple[float, float]:
         """Wilson's 95 % interval of the success rate."""
         return wilson_interval(self.successes, self.episodes)
+
+    def of_teacher(self) -> TeacherResult:
+        """The same as a summary has it, of a teacher that acted alone."""
+        return TeacherResult(
+            success_rate=self.success_rate,
+            ci95=self.ci95,
+            episodes=self.episodes,
+            mean_return=self.mean_return,
+            mean_length=self.mean_length,
+        )
 
 
 def evaluate(
@@ -94,29 +105,18 @@ def _play(
     num_envs = min(episodes, MAX_ENVS)
     envs = task.make_envs(num_envs, "evaluation", seed)
     envs.reset()
-    # Environment i plays one episode more than its share where the division leaves a rest.
-    quota = episodes // num_envs + (np.arange(num_envs) < episodes % num_envs)
-    tally, actor = _Tally(quota), make_actor(num_envs)
+    tally, actor = Tally(episodes, num_envs), make_actor(num_envs)
     try:
         while tally.playing.any():
             if on_step is not None:
                 on_step()
-            result = envs.step(actor.act(envs, tally.playing))
-            tally.rewards += result.rewards
-            tally.lengths += tally.playing if result.durations is None else result.durations
-            ended = tally.close(result.terminated, result.truncated)
-            actor.ended(ended)
-            if len(ended) and on_progress:
+            before = len(tally.ended)
+            play_step(envs, actor, tally)
+            if on_progress and len(tally.ended) > before:
                 on_progress(len(tally.ended))
     finally:
         envs.close()
-    successes = sum(bool(task.success(episode)) for episode in tally.ended)
-    return Evaluation(
-        successes,
-        episodes,
-        float(np.mean([episode.return_ for episode in tally.ended])),
-        float(np.mean([episode.length for episode in tally.ended])),
-    )
+    return tally.outcome(task)
 
 
 def evaluate_both_ways(
@@ -143,13 +143,17 @@ def evaluate_both_ways(
     )
 
 
-class _Tally:
-    """The running sums of each environment, and the episodes that ended."""
+class Tally:
+    """The running sums of each of N environments, and the episodes that ended.
 
-    def __init__(self, quota: IntArray) -> None:
-        self._left = quota.copy()
-        self.rewards = np.zeros(len(quota))
-        self.lengths = np.zeros(len(quota), dtype=np.int64)
+    Every environment plays a fixed number of episodes, so that long ones are not left out: one more
+    than the others where the division leaves a rest.
+    """
+
+    def __init__(self, episodes: int, num_envs: int) -> None:
+        self._left = episodes // num_envs + (np.arange(num_envs) < episodes % num_envs)
+        self.rewards = np.zeros(num_envs)
+        self.lengths = np.zeros(num_envs, dtype=np.int64)
         self.ended: list[Episode] = []
 
     @property
@@ -172,3 +176,42 @@ class _Tally:
         self.rewards[rows], self.lengths[rows] = 0.0, 0
         self._left[rows] -= 1
         return rows
+
+    def outcome(self, task: Task) -> Evaluation:
+        """How the episodes that have ended went; there must be one."""
+        return Evaluation(
+            sum(bool(task.success(episode)) for episode in self.ended),
+            len(self.ended),
+            float(np.mean([episode.return_ for episode in self.ended])),
+            float(np.mean([episode.length for episode in self.ended])),
+        )
+
+    def snapshot(self) -> dict[str, Any]:
+        """All of it as JSON has it."""
+        return {
+            "left": self._left.tolist(),
+            "rewards": self.rewards.tolist(),
+            "lengths": self.lengths.tolist(),
+            "ended": [[e.return_, e.length, e.terminated, e.truncated] for e in self.ended],
+        }
+
+    def restore(self, record: dict[str, Any]) -> None:
+        """The inverse of `snapshot`. Raises KeyError, TypeError or ValueError for anything else."""
+        if {len(self._left)} != {len(record[name]) for name in ("left", "rewards", "lengths")}:
+            raise ValueError("it is the tally of another number of environments")
+        self._left[:], self.rewards[:] = record["left"], record["rewards"]
+        self.lengths[:] = record["lengths"]
+        self.ended = [
+            Episode(float(return_), int(length), bool(terminated), bool(truncated))
+            for return_, length, terminated, truncated in record["ended"]
+        ]
+
+
+def play_step(envs: VectorEnv, actor: Actor, tally: Tally) -> tuple[IntArray, StepResult]:
+    """One step of the environments that still have episodes to play: actions and what came."""
+    actions = actor.act(envs, tally.playing)
+    result = envs.step(actions)
+    tally.rewards += result.rewards
+    tally.lengths += tally.playing if result.durations is None else result.durations
+    actor.ended(tally.close(result.terminated, result.truncated))
+    return actions, result

@@ -31,14 +31,14 @@ class EpisodeReplay:
         self._rows = np.arange(num_envs)
 
     def step(self, actions: IntArray, ended: BoolArray) -> None:
-        """Note a step. actions: int64 [N]; ended: bool [N]."""
+        """Note a step. actions: int64 [N], IDLE where none was done; ended: bool [N]."""
         if self._lengths.max() >= self._actions.shape[1]:
             # A task may let an episode run longer than it announced.
             self._actions = np.pad(
                 self._actions, ((0, 0), (0, self._actions.shape[1])), constant_values=IDLE
             )
         self._actions[self._rows, self._lengths] = actions
-        self._lengths += 1
+        self._lengths += actions != IDLE
         self._episodes[ended] += 1
         self._lengths[ended] = 0
         self._actions[ended] = IDLE

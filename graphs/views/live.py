@@ -30,6 +30,7 @@ class LiveProgress:
         self._row: Mapping[str, Any] = {}
         self._last_eval: tuple[int, float] | None = None
         self._evaluating = ""
+        self._episodes = 0
         self._rate: float | None = None
         self._mark: tuple[float, int] | None = None
         self._plain_due = 0.0
@@ -77,6 +78,7 @@ class LiveProgress:
         elif isinstance(event, Notice):
             self._console.print(safe(event.text, "yellow"), soft_wrap=True)
         elif isinstance(event, Evaluating):
+            self._episodes = event.done
             self._evaluating = f"evaluating {event.done}/{event.episodes}"
         live = self._live
         if live is not None:
@@ -114,6 +116,13 @@ class LiveProgress:
 
     def _figures(self) -> dict[str, str]:
         row = self._row
+        if self._plays_episodes:
+            return {
+                "success so far": percent(row["train_success"]),
+                "steps with advice": percent(row.get("advised_share")),
+                "LLM calls": f"{row['llm_calls']:,}",
+                "cache hits": f"{row['cache_hits']:,}",
+            }
         evaluated = (
             f"{percent(self._last_eval[1])} at {self._last_eval[0]:,}" if self._last_eval else "–"  # noqa: RUF001
         )
@@ -129,6 +138,17 @@ class LiveProgress:
             "time left": self._time_left(),
         }
 
+    @property
+    def _plays_episodes(self) -> bool:
+        """Whether no student learns: the teacher plays a number of episodes."""
+        return self._started is not None and self._started.episodes is not None
+
+    def _progress(self) -> tuple[int, int, str]:
+        """How far it is: done, of how many, of what."""
+        if self._started is not None and self._started.episodes is not None:
+            return self._episodes, self._started.episodes, "episodes"
+        return self._row["env_steps"], self._started.steps if self._started else 0, "steps"
+
     def _time_left(self) -> str:
         if not (self._rate and self._started):
             return "–"  # noqa: RUF001
@@ -137,22 +157,24 @@ class LiveProgress:
 
     def _line(self) -> str:
         figures = " · ".join(f"{name} {value}" for name, value in self._figures().items())
-        total = self._started.steps if self._started else 0
-        return f"steps {self._row['env_steps']:,}/{total:,} · {figures}"
+        done, total, unit = self._progress()
+        return f"{unit} {done:,}/{total:,} · {figures}"
 
     def panel(self) -> Panel:
         """The state of the run as it stands."""
         started = self._started
         if started is None or not self._row:
             return Panel(Text("setting up: the first rollout compiles the kernels"), title="run")
-        steps = self._row["env_steps"]
-        bar = ProgressBar(total=started.steps, completed=min(steps, started.steps), width=60)
-        head = Text(f"{steps:,} of {started.steps:,} steps   {self._evaluating}")
+        done, total, unit = self._progress()
+        bar = ProgressBar(total=total, completed=min(done, total), width=60)
+        head = Text(f"{done:,} of {total:,} {unit}   {self._evaluating}")
+        alone = self._row["teacher_weight"] == 0
+        doing = "the student is alone" if alone else "teaching"
         return Panel(
             Group(head, bar, Text(), two_columns(self._figures())),
             title=safe(f"{started.graph} · {started.env}"),
-            border_style="green" if self._row["teacher_weight"] == 0 else "cyan",
-            subtitle="the student is alone" if self._row["teacher_weight"] == 0 else "teaching",
+            border_style="green" if alone else "cyan",
+            subtitle="the teacher acts" if self._plays_episodes else doing,
         )
 
 

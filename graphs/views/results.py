@@ -89,12 +89,8 @@ def _rows(summary: Summary) -> list[tuple[str, str]]:
         name: seconds for name, seconds in summary.time.model_dump().items() if seconds >= 0.05
     }
     return [
-        *student_rows(summary.student),
+        *_outcome(summary),
         ("environment steps", f"{summary.env_steps:,}"),
-        (
-            "95 % first reached at",
-            "not reached" if summary.steps_to_95 is None else f"step {summary.steps_to_95:,}",
-        ),
         ("teacher", summary.provider),
         *([] if summary.provider == NO_TEACHER else _use_of_teacher(summary)),
         ("wall time", f"{summary.wall_s:.1f} s, {summary.steps_per_s:,.0f} steps/s"),
@@ -105,11 +101,29 @@ def _rows(summary: Summary) -> list[tuple[str, str]]:
     ]
 
 
+def _outcome(summary: Summary) -> list[tuple[str, str]]:
+    """How the student ended, or the teacher that acted in its place."""
+    reached, removed = summary.steps_to_95, summary.teacher_removed_at_step
+    if summary.teacher is not None and summary.student is None:
+        return [
+            ("teacher alone, held out", solved(summary.teacher)),
+            ("episode return, length", return_and_length(summary.teacher)),
+        ]
+    rows = [
+        *student_rows(summary.student),
+        ("95 % first reached at", "not reached" if reached is None else f"step {reached:,}"),
+    ]
+    if summary.provider != NO_TEACHER:
+        rows.append(
+            ("teacher removed at", "not removed" if removed is None else f"step {removed:,}")
+        )
+    return rows
+
+
 def _use_of_teacher(summary: Summary) -> list[tuple[str, str]]:
-    """What was asked, what it cost, and when it was over."""
-    llm, removed = summary.llm, summary.teacher_removed_at_step
+    """What was asked, and what it cost."""
+    llm = summary.llm
     return [
-        ("teacher removed at", "not removed" if removed is None else f"step {removed:,}"),
         (
             "asked",
             f"{llm.situations:,} situations in {llm.calls:,} calls, {llm.cache_hits:,} from the "

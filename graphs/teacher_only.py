@@ -1,0 +1,36 @@
+"""The teacher acts alone: a plan is drawn when the situation changes, and held until then.
+
+    perform -> cache -> planner -> fallback -> perform ... tally -> perform ... END
+
+It needs its answers at once, so every one of them is waited for. The episodes are those in which a
+student is tested, so that the two can be compared.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.graph import START, StateGraph
+from langgraph.graph.state import CompiledStateGraph
+
+from graphs.context import RunContext
+from graphs.nodes import after_assess, after_planner, cache, fallback, planner
+from graphs.performing import after_perform, perform, tally
+from graphs.state import TeachState
+
+
+def build(
+    saver: BaseCheckpointSaver[str] | None = None,
+) -> CompiledStateGraph[TeachState, RunContext, Any, Any]:
+    """The compiled graph. saver: where LangGraph keeps its checkpoints, if anywhere."""
+    graph = StateGraph(TeachState, context_schema=RunContext)
+    for node in (perform, cache, planner, fallback, tally):
+        graph.add_node(node.__name__, node)
+    graph.add_edge(START, "perform")
+    graph.add_conditional_edges("perform", after_perform)
+    graph.add_edge("cache", "planner")
+    graph.add_conditional_edges("planner", after_planner)
+    graph.add_edge("fallback", "perform")
+    graph.add_conditional_edges("tally", after_assess, {"collect": "perform", "__end__": "__end__"})
+    return graph.compile(checkpointer=saver)
