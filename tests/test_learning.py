@@ -28,6 +28,7 @@ class Training:
     """The corridor with 16 environments and rollouts of 32 steps: 512 steps an iteration."""
 
     STEPS = 512
+    GAE_LAMBDA = 0.95
 
     def __init__(self, seed: int, taught: bool, reseeded: str = "") -> None:
         self.task, self._taught = Corridor(), taught
@@ -41,6 +42,7 @@ class Training:
             learning_rate=5e-3,
             final_learning_rate=5e-3,
             advised_epochs=4,
+            gae_lambda=self.GAE_LAMBDA,
         )
         self.student = make_student(
             self.task.name,

@@ -11,12 +11,14 @@ import pytest
 from rich.console import Console
 from tiny_runs import ROLLOUT, make_run, tiny_config
 
-from graphs.config import ConfigError
+from graphs.config import ConfigError, make_config
 from graphs.evaluation import evaluate_run
 from graphs.events import Event, IterationDone
 from graphs.registry import build_graph
 from graphs.run import resume
+from graphs.run import run as start
 from graphs.views.listings import run_row
+from graphs.views.live import LiveProgress
 from graphs.views.results import print_summary
 from rl.runfolder import Summary, list_runs
 from rl.student import load_student
@@ -27,7 +29,9 @@ CORRIDOR = "toy_task:Corridor"
 TASKS = ["SimpleDoorKey", "LavaDoorKey", "ColoredDoorKey", "DivergentDoorKey"]
 
 
-GRAPHS = ["student_only", "hierarchical"]
+LEARNING = ["student_only", "hierarchical", "shaped"]
+NOT_LEARNING = {"graph": "teacher_only", "num_envs": None, "ppo__num_steps": None, "steps": None}
+"""The options of a tiny run in which the teacher acts: what is about a student is left alone."""
 
 
 def capture_summary(summary: Summary) -> str:
@@ -48,13 +52,13 @@ class TestStudentOnly:
 
     def test_it_learns_what_a_run_without_a_teacher_learns(self, tmp_path: Path) -> None:
         """The schedule `off` of the main graph and this one are the same learner."""
-        alone = make_run(tmp_path / "alone", graph="student_only")
-        off = make_run(tmp_path / "off", weaning__schedule="off")
+        alone = make_run(tmp_path / "alone", graph="student_only", env=CORRIDOR)
+        off = make_run(tmp_path / "off", weaning__schedule="off", env=CORRIDOR)
         assert alone.figures() == off.figures()
         assert alone.folder.student.read_bytes() == off.folder.student.read_bytes()
 
     def test_nobody_is_asked_and_nobody_named(self, tmp_path: Path) -> None:
-        run = make_run(tmp_path, graph="student_only")
+        run = make_run(tmp_path, graph="student_only", env=CORRIDOR)
         summary = run.summary
         assert (summary.provider, summary.teacher, summary.llm.calls) == ("none", None, 0)
         assert summary.student is not None
@@ -85,25 +89,104 @@ class TestHierarchical:
         assert result.student.mean_length == run.summary.student.mean_length
 
 
+class TestShaped:
+    def test_it_has_the_nodes_of_the_main_graph(self) -> None:
+        assert nodes_of("shaped") == nodes_of("teacher_student")
+
+    def test_advice_is_reward_and_no_term_of_the_loss(self, tmp_path: Path) -> None:
+        """It changes what is learned, ends with the weight, and is no imitation."""
+        settings = {"env": CORRIDOR, "steps": 6 * ROLLOUT}
+        shaped = make_run(tmp_path / "shaped", graph="shaped", **settings)
+        alone = make_run(tmp_path / "alone", graph="student_only", **settings)
+        assert shaped.rows[0].policy_loss != alone.rows[0].policy_loss
+        assert shaped.rows[0].train_return == alone.rows[0].train_return
+        assert shaped.summary.teacher_removed_at_step is not None
+        assert shaped.rows[-1].advised_share == 0.0
+        assert (shaped.rows[0].advised_share or 0.0) > 0.9
+
+
+class TestTeacherOnly:
+    def test_no_learner_is_in_it(self) -> None:
+        assert nodes_of("teacher_only") == {"perform", "cache", "planner", "fallback", "tally"}
+
+    def test_it_does_what_an_evaluation_of_the_teacher_does(self, tmp_path: Path) -> None:
+        """Step for step, though it asks for advice as it goes."""
+        settings = {"env": CORRIDOR, "evaluation__final_episodes": 120}
+        acting = make_run(tmp_path / "acting", **NOT_LEARNING, **settings)
+        taught = make_run(tmp_path / "taught", **settings)
+        tested = evaluate_run(taught.path, 120, teacher=True).teacher
+        assert tested is not None
+        summary = acting.summary
+        assert (summary.status, summary.student) == ("finished", None)
+        assert summary.teacher == tested.result
+        assert summary.env_steps == round(tested.result.mean_length * 120)
+        assert summary.llm.calls > 0
+        assert summary.llm.prompt_tokens > 0
+        assert (acting.rows[-1].train_success, acting.rows[-1].teacher_weight) == (
+            tested.result.success_rate,
+            1.0,
+        )
+        assert not acting.folder.student.exists()
+
+    def test_a_teacher_that_cannot_be_reached_ends_the_asking_and_not_the_run(
+        self, tmp_path: Path
+    ) -> None:
+        quick = {"teacher__max_tries": 1, "teacher__backoff_s": 0, "teacher__timeout_s": 5}
+        run = make_run(
+            tmp_path,
+            **NOT_LEARNING,
+            **quick,
+            env=CORRIDOR,
+            provider="openai:nobody",
+            base_url="http://127.0.0.1:9/v1",
+        )
+        assert run.summary.status == "finished"
+        assert run.summary.llm.failures > 0
+        assert run.rows[-1].advised_share == 0.0
+
+    def test_what_is_shown_is_about_the_teacher(self, tmp_path: Path) -> None:
+        events: list[Event] = []
+        run = make_run(tmp_path, events.append, **NOT_LEARNING, env=CORRIDOR)
+        out = capture_summary(run.summary)
+        assert "teacher alone, held out" in out
+        assert "student" not in out
+        (entry,) = list_runs(tmp_path)
+        assert run.summary.teacher is not None
+        assert run_row(entry)["success_rate"] == run.summary.teacher.success_rate
+        console = Console(file=StringIO(), width=200, force_terminal=False)
+        with LiveProgress(console) as live:
+            for event in events:
+                live.on_event(event)
+            console.print(live.panel())
+        assert isinstance(console.file, StringIO)
+        shown = console.file.getvalue()
+        assert "5 of 5 episodes" in shown
+        assert "the teacher acts" in shown
+
+
 class TestGoingOn:
-    @pytest.mark.parametrize("graph", GRAPHS)
+    @pytest.mark.parametrize("graph", [*LEARNING, "teacher_only"])
     def test_a_run_that_was_stopped_ends_as_the_unbroken_one(
         self, tmp_path: Path, graph: str
     ) -> None:
-        options = {"graph": graph, "env": CORRIDOR, "steps": 1500, "checkpoint_every": 2}
+        options: dict[str, Any] = {"graph": graph, "steps": 1500}
+        if graph == "teacher_only":
+            options = {**NOT_LEARNING, "evaluation__final_episodes": 250}
+        options |= {"env": CORRIDOR, "checkpoint_every": 1}
         unbroken = make_run(tmp_path / "unbroken", **options)
         stop = StopSignal()
 
-        def after_two(event: Event) -> None:
-            if isinstance(event, IterationDone) and event.row["iteration"] == 2:
+        def after_one(event: Event) -> None:
+            if isinstance(event, IterationDone) and event.row["iteration"] == 1:
                 stop.set()
 
-        broken = make_run(tmp_path / "broken", after_two, stop, **options)
+        broken = make_run(tmp_path / "broken", after_one, stop, **options)
         assert broken.summary.status == "interrupted"
+        assert len(broken.rows) == 1
         summary = resume(broken.path)
         counts = ("llm_calls", "cache_hits")
         assert broken.figures(*counts) == unbroken.figures(*counts)
-        assert len(broken.rows) > 2
+        assert len(broken.rows) > 1
         assert (summary.student, summary.teacher) == (
             unbroken.summary.student,
             unbroken.summary.teacher,
@@ -112,15 +195,15 @@ class TestGoingOn:
 
 class TestEverywhere:
     @pytest.mark.parametrize("env", TASKS)
-    @pytest.mark.parametrize("graph", GRAPHS)
+    @pytest.mark.parametrize("graph", [*LEARNING, "teacher_only"])
     def test_every_graph_runs_on_every_task(self, tmp_path: Path, graph: str, env: str) -> None:
-        small = {"num_envs": 2, "evaluation__final_episodes": 1}
-        learning = {"steps": 16, "ppo__num_steps": 8}
-        run = make_run(tmp_path, graph=graph, env=env, **small, **learning)
+        small: dict[str, Any] = {"num_envs": 2, "steps": 16, "ppo__num_steps": 8, "graph": graph}
+        if graph == "teacher_only":
+            small = NOT_LEARNING
+        run = make_run(tmp_path, env=env, evaluation__final_episodes=1, **small)
         assert run.summary.status == "finished"
         assert (run.summary.graph, run.summary.env) == (graph, env)
-        out = capture_summary(run.summary)
-        assert env in out
+        assert env in capture_summary(run.summary)
 
 
 class TestFittingTheGraph:
@@ -134,6 +217,7 @@ class TestFittingTheGraph:
             ("student_only", "teacher__samples", 3),
             ("student_only", "weaning__schedule", "constant"),
             ("teacher_student", "hierarchical__max_option_steps", 5),
+            ("hierarchical", "shaping__scale", 0.5),
         ],
     )
     def test_what_means_nothing_is_refused(
@@ -149,6 +233,40 @@ class TestFittingTheGraph:
     def test_what_it_has_no_teacher_anyhow_for_is_allowed(self, tmp_path: Path) -> None:
         assert tiny_config(tmp_path, graph="student_only", weaning__schedule="off")
 
+    @pytest.mark.parametrize("field", ["num_envs", "ppo.num_steps", "steps", "student.hidden"])
+    def test_a_graph_without_a_student_has_no_use_for_its_settings(self, field: str) -> None:
+        with pytest.raises(ConfigError, match="means nothing in the graph teacher_only"):
+            make_config(None, [f"{field}=9"], {"graph": "teacher_only"})
+
     def test_an_unknown_graph_is_one_line_too(self, tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match="unknown graph 'nosuch'"):
             tiny_config(tmp_path, graph="nosuch")
+
+
+@pytest.mark.slow
+class TestLearningForReal:
+    def test_a_student_that_picks_options_solves_the_task_from_reward_alone(
+        self, tmp_path: Path
+    ) -> None:
+        """Within 60,000 steps, without and with a teacher; primitive actions need many more."""
+        for schedule in ("off", "linear"):
+            config = make_config(
+                None,
+                [f"weaning.schedule={schedule}", "evaluation.final_episodes=300"],
+                {"graph": "hierarchical", "steps": 60_000, "run_dir": tmp_path / schedule},
+            )
+            student = start(config).student
+            assert student is not None
+            assert student.ci95[0] >= 0.9
+            assert student.mean_length < 40
+
+    def test_the_offline_teacher_solves_simple_door_key(self, tmp_path: Path) -> None:
+        config = make_config(
+            None,
+            ["evaluation.final_episodes=500"],
+            {"graph": "teacher_only", "run_dir": tmp_path / "run"},
+        )
+        teacher = start(config).teacher
+        assert teacher is not None
+        assert teacher.success_rate >= 0.99
+        assert 20 <= teacher.mean_length <= 27

@@ -99,7 +99,8 @@ def print_graph(console: Console, shape: dict[str, Any]) -> None:
 def run_row(entry: RunEntry) -> dict[str, Any]:
     """A run folder as plain values."""
     summary = entry.summary
-    student = summary.student if summary else None
+    # A run without a student has the success of the teacher that acted in its place.
+    tested = (summary.student or summary.teacher) if summary else None
     return {
         "run": str(entry.path),
         "graph": entry.config.get("graph") if entry.config else None,
@@ -108,7 +109,7 @@ def run_row(entry: RunEntry) -> dict[str, Any]:
         "seed": entry.config.get("seed") if entry.config else None,
         "status": summary.status if summary else entry.problem or "not finished",
         "env_steps": summary.env_steps if summary else None,
-        "success_rate": student.success_rate if student else None,
+        "success_rate": tested.success_rate if tested else None,
         "steps_to_95": summary.steps_to_95 if summary else None,
         "llm_calls": summary.llm.calls if summary else None,
     }
