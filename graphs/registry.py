@@ -43,7 +43,7 @@ class GraphInfo:
         return "student" not in self.unused
 
 
-_ABOUT_THE_TEACHER: Final = ("provider", "base_url", "prompts", "task", "teacher", "weaning")
+_ABOUT_THE_TEACHER: Final = ("provider", "base_url", "prompts", "teacher", "weaning")
 
 _ABOUT_LEARNING: Final = ("student", "ppo", "weaning", "steps", "num_envs", "device")
 

@@ -63,7 +63,7 @@ class Parts:
 
     def resolved(self) -> dict[str, Any]:
         """The configuration as JSON has it, what it leaves to the task settled."""
-        settled: dict[str, Any] = {"steps": self.steps}
+        settled: dict[str, Any] = {"steps": self.steps} if self.graph.learns else {}
         if ":" not in self.config.env:  # a task of one's own has its settings in its own code
             settings = settings_of(self.task, self.config.task)
             settled["task"] = settings.model_dump(mode="json")
