@@ -18,10 +18,11 @@ learns (Xiao et al. 2019, "Potential-Based Advice for Stochastic Policy Learning
 depends on the next state, so that a critic learns it away and nothing is left of the advice. It
 also needs the potential after a time-out and after a rollout's end, where no state is recorded.
 
-What it is good for: as long as the critic does not know what is still to be taken back, GAE, which
-discounts the taking back by its lambda, leaves the share 1 - lambda of an advised action's
-potential with its advantage. So it speeds learning up where lambda is well below 1, and hardly does so at the
-default; at lambda = 1 nothing is left in the mean. Imitation (`teacher_student`) teaches far more.
+What it is good for: as long as the critic does not know what is still to be taken back, GAE,
+which discounts the taking back by its lambda, leaves the share 1 - lambda of an advised action's
+potential with its advantage. So it speeds learning up where lambda is well below 1, and hardly
+does so at the default; at lambda = 1 nothing is left in the mean. Imitation (`teacher_student`)
+teaches far more.
 """
 
 from __future__ import annotations
