@@ -38,7 +38,7 @@ def _complain(problem: str) -> int:
 if (_problem := check_packages()) is not None:
     sys.exit(_complain(_problem))
 
-from graphs.commands import catalogue, comparing, made_runs, prompting, running, tracing  # noqa: E402 - see above
+from graphs.commands import benching, catalogue, comparing, made_runs, prompting, running, tracing  # noqa: E402 - see above
 
 app = typer.Typer(
     name="tutelage",
@@ -49,6 +49,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(running.app)
+app.add_typer(benching.app)
 app.add_typer(comparing.app)
 app.add_typer(made_runs.app, name="runs")
 app.add_typer(tracing.app, name="trace")
