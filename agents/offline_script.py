@@ -14,7 +14,7 @@ from typing import Final
 
 from rl.task import Option, Plan
 
-SCRIPT_VERSION: Final = 1
+SCRIPT_VERSION: Final = 2
 """Belongs to the key of cached answers: raise it with every change to the answers below."""
 
 BEST, SENSIBLE, WRONG = 0.0, -2.5, -4.0
@@ -200,7 +200,7 @@ def _own_steps(situation: Situation, aims: Iterable[_Aim]) -> Iterator[Option]:
 def _way_clearing(situation: Situation) -> Iterator[Option]:
     """A key in hand is used before it is put down for something else."""
     for door in situation.seen:
-        if _unlocks(situation.carrying, door):
+        if unlocks(situation.carrying, door):
             yield Option("open", door.name)
 
 
@@ -210,8 +210,14 @@ def _enablers(situation: Situation, aims: Sequence[_Aim]) -> Iterator[Option]:
     for door in sorted(doors, key=lambda door: door.state != "locked"):
         yield from _opening(situation, door)
     for thing in situation.seen:
-        if not doors and thing.kind == "key" and situation.carrying is None and _needs_key(aims):
+        wanted = thing.kind == "key" and situation.carrying is None and _needs_key(aims)
+        if wanted and not doors and not _has_done_its_work(situation, thing):
             yield Option("pick_up", thing.name)
+
+
+def _has_done_its_work(situation: Situation, key: Thing) -> bool:
+    """Whether a door of the key's colour stands open."""
+    return any(t.state == "open" and t.color == key.color for t in situation.seen)
 
 
 def _needs_key(aims: Sequence[_Aim]) -> bool:
@@ -222,10 +228,10 @@ def _needs_key(aims: Sequence[_Aim]) -> bool:
 def _opening(situation: Situation, door: Thing) -> Iterator[Option]:
     """How a door is opened: by hand, or with its key, which is fetched if it is in sight."""
     carried = situation.carrying
-    if door.state != "locked" or _unlocks(carried, door):
+    if door.state != "locked" or unlocks(carried, door):
         yield Option("open", door.name)
         return
-    keys = [thing for thing in situation.seen if _unlocks(thing, door)]
+    keys = [thing for thing in situation.seen if unlocks(thing, door)]
     if carried is not None and _is_needed_here(situation):
         return
     if carried is not None:
@@ -237,10 +243,11 @@ def _opening(situation: Situation, door: Thing) -> Iterator[Option]:
 
 def _is_needed_here(situation: Situation) -> bool:
     """Whether what is carried opens a locked door in sight."""
-    return any(_unlocks(situation.carrying, thing) for thing in situation.seen)
+    return any(unlocks(situation.carrying, thing) for thing in situation.seen)
 
 
-def _unlocks(key: Thing | None, door: Thing) -> bool:
+def unlocks(key: Thing | None, door: Thing) -> bool:
+    """Whether a thing in hand, if any, is the key of a locked door."""
     return (
         key is not None
         and key.kind == "key"

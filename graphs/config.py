@@ -60,7 +60,9 @@ class RunConfig(BaseModel):
         None, description="Address of an OpenAI-compatible server; no key is needed with it."
     )
     prompts: Path | None = Field(
-        None, description="Folder of your own prompt templates, layered over the shipped ones."
+        None,
+        description="Folder of your own prompt templates, layered over the shipped ones; none "
+        "takes the one that `prompts edit` writes to, `shipped` takes none.",
     )
     seed: int = Field(0, ge=0, lt=2**31, description="Seed of everything random in the run.")
     steps: int | None = Field(

@@ -58,6 +58,8 @@ def run(
     import_s += monotonic() - began
     where = config.run_dir or default_run_dir(config.graph, config.env, config.seed, datetime.now())
     folder = RunFolder.create(where)
+    if parts.provider is not None:
+        folder.write_prompts({name: parts.library.get(name).text for name in parts.library.names()})
     folder.write_config({**parts.resolved(), "run_dir": str(folder.path)})
     return _session(parts, folder, on_event, stop, import_s)
 
@@ -71,6 +73,7 @@ def resume(
 ) -> Summary:
     """Go on with a run that stopped, from its newest boundary, to the numbers it would have had.
 
+    Its teacher is asked with the prompts that the run has recorded, whatever became of the files.
     Arguments as in `run`. base_url: the run's own address of its teacher, said again, without
     which no key of the user's is sent to another machine. Raises as `run` does, and RunFolderError
     where there is nothing to go on with, or where the folder holds what no run of this program has
@@ -83,7 +86,7 @@ def resume(
     config = stored_config(folder)
     check_address(folder.path, config, base_url)
     began = monotonic()
-    parts = Parts(config)
+    parts = Parts(config, folder.prompts if folder.prompts.is_dir() else None)
     import_s += monotonic() - began
     return _session(parts, folder, on_event, stop, import_s)
 

@@ -21,7 +21,7 @@ from graphs.loggers.base import check_loggers
 from graphs.registry import find_graph
 from graphs.saving import GraphCheckpoints
 from graphs.tasks import task_of
-from prompts.library import PromptError, PromptLibrary
+from prompts.library import PromptError, PromptLibrary, find_library
 from rl.checkpoints import Checkpoints
 from rl.performance import Performance
 from rl.ppo import PPO
@@ -40,16 +40,17 @@ from rl.weaning import teacher_weight
 class Parts:
     """What is checked before a run folder is touched: graph, device, task, prompts, provider.
 
+    recorded: the folder of the prompts that a run has recorded, where it is gone on with.
     Raises ConfigError, ProviderError, PromptError, UnknownGraphError or UnknownTaskError.
     """
 
-    def __init__(self, config: RunConfig) -> None:
+    def __init__(self, config: RunConfig, recorded: Path | None = None) -> None:
         self.graph = find_graph(config.graph)
         _check_device(config.device)
         check_loggers(config.loggers)
         self.config = config
         self.task: Task = task_of(config)
-        self.library = checked_library(config.prompts)
+        self.library = checked_library(recorded or config.prompts)
         self.provider: ChatProvider | None = None
         if self.graph.taught and teacher_weight(config.weaning, 0.0) > 0:
             self.provider = make_chat_model(config.provider, config.base_url, config.teacher)
@@ -72,7 +73,7 @@ class Parts:
 
 def checked_library(folder: Path | None) -> PromptLibrary:
     """The prompt templates, all of them checked. Raises PromptError with every problem."""
-    library = PromptLibrary(folder)
+    library = find_library(folder)
     problems = library.check()
     if problems:
         raise PromptError("; ".join(problems))

@@ -7,15 +7,29 @@ it is first asked for, so that a broken one does not keep the others from being 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
+
+from platformdirs import user_config_path
 
 from prompts.reading import Reading, read_template
 from prompts.slots import SLOTS
 from prompts.template import PromptError, PromptTemplate, listed
 
-__all__ = ["SHIPPED", "PromptError", "PromptLibrary", "PromptTemplate"]
+__all__ = [
+    "SHIPPED",
+    "SHIPPED_ALONE",
+    "PromptError",
+    "PromptLibrary",
+    "PromptTemplate",
+    "find_library",
+    "own_folder",
+]
 
 SHIPPED = Path(__file__).parent
 """The folder of the shipped templates."""
+
+SHIPPED_ALONE: Final = Path("shipped")
+"""In the place of a folder's name: no templates but the shipped ones."""
 
 
 class PromptLibrary:
@@ -75,6 +89,22 @@ class PromptLibrary:
             for name, path in self._files.items()
             if name not in allowed
         ]
+
+
+def own_folder() -> Path:
+    """Where people's own templates are, unless they name another folder."""
+    return user_config_path("tutelage") / "prompts"
+
+
+def find_library(chosen: Path | None) -> PromptLibrary:
+    """The templates in force where a folder was chosen or none was.
+
+    chosen: a folder; `shipped` for none; None for the user's own folder, where there is one.
+    Raises PromptError for a folder that cannot be listed.
+    """
+    if chosen is None:
+        return PromptLibrary(own_folder() if own_folder().is_dir() else None)
+    return PromptLibrary(None if chosen == SHIPPED_ALONE else chosen)
 
 
 def _files_of(folder: Path) -> dict[str, Path]:

@@ -1,6 +1,7 @@
 """The run folder: all there is to know of a run, and its only writer.
 
 config.json         what was run, resolved, with the versions of the packages
+prompts/            the exact text of every prompt template; absent where no teacher is asked
 metrics.jsonl       a row an iteration
 trace.sqlite        what the teacher was asked and answered (rl.trace)
 checkpoints/        what a resume needs
@@ -18,6 +19,7 @@ import shlex
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
@@ -120,7 +122,7 @@ class RunFolder:
     def check(self) -> None:
         """See that none of the run's files is a link or a pipe: the folder may be a stranger's."""
         own = (self.config, self.metrics, self.trace, self.checkpoints, self.student, self.summary)
-        check_entries(self.path, tuple(path.name for path in own))
+        check_entries(self.path, tuple(path.name for path in (*own, self.prompts)))
 
     @property
     def config(self) -> Path:
@@ -179,6 +181,16 @@ class RunFolder:
     def read_json(self, name: str) -> dict[str, Any]:
         """A JSON file that `write_json` wrote."""
         return read_json_object(self.path / name)
+
+    @property
+    def prompts(self) -> Path:
+        """The folder of the prompt templates that the run uses, as `--prompts` takes one."""
+        return self.path / "prompts"
+
+    def write_prompts(self, texts: Mapping[str, str]) -> None:
+        """Record the exact texts of the prompt templates, by name."""
+        for name, text in texts.items():
+            self.write_atomic(f"prompts/{name}.md", partial(_write_text, text=text))
 
     def write_config(self, config: Mapping[str, Any]) -> None:
         """Write config.json with `schema_version` and `versions` added to it."""

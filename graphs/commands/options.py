@@ -18,7 +18,10 @@ Assignments = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Any config field; see `config show`."),
 ]
-Prompts = Annotated[Path | None, typer.Option(help="Folder of your own prompt templates.")]
+Prompts = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="Your prompt templates' folder; `shipped`: none of yours."),
+]
 Provider = Annotated[str | None, typer.Option(help="The teacher: offline, openai:MODEL, …")]
 Env = Annotated[str | None, typer.Option(help="The task; see `envs list`.")]
 Engine = Annotated[

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from graphs.commands.options import Env, Json, Prompts, Seed
+from graphs.commands.options import Assignments, Env, Json, Prompts, Seed
 
-app = typer.Typer(help="See, check and render the prompt templates.", no_args_is_help=True)
+app = typer.Typer(
+    help="See, edit, compare and try the prompt templates.\n\nYour own versions lie in a folder of "
+    "yours, layered over the shipped ones file by file.",
+    no_args_is_help=True,
+)
+
+Name = Annotated[str, typer.Argument(help="A name from `prompts list`.")]
+OfRun = Annotated[
+    Path | None, typer.Option("--run", metavar="RUN", help="As this run has used them.")
+]
 
 
 @app.command("list")
@@ -24,17 +34,48 @@ def prompts_list(prompts: Prompts = None, as_json: Json = False) -> None:
 
 @app.command("show")
 def prompts_show(
-    name: Annotated[str, typer.Argument(help="A name from `prompts list`.")],
-    prompts: Prompts = None,
-    as_json: Json = False,
+    name: Name, prompts: Prompts = None, run: OfRun = None, as_json: Json = False
 ) -> None:
-    """Show one prompt template as it is written.
+    """Show one prompt template as it is written, or as a run has used it.
 
-    Example: python cli.py prompts show planner_system
+    Examples:
+
+    python cli.py prompts show planner_system
+
+    python cli.py prompts show planner_system --run runs/my-run
     """
     from graphs.views import prompt_views
 
-    prompt_views.show_one(name, prompts, as_json)
+    prompt_views.show_one(name, prompt_views.folder_of(prompts, run), as_json)
+
+
+@app.command("edit")
+def prompts_edit(name: Name, prompts: Prompts = None) -> None:
+    """Edit your own version of a prompt template in $VISUAL or $EDITOR.
+
+    It is checked when you save it; until it is right, your text is kept beside your own version.
+
+    Example: python cli.py prompts edit planner_examples
+    """
+    from graphs.views import prompt_editing
+
+    raise typer.Exit(prompt_editing.edit(name, prompts))
+
+
+@app.command("diff")
+def prompts_diff(
+    name: Annotated[str | None, typer.Argument(help="A name; none for all.")] = None,
+    prompts: Prompts = None,
+    run: OfRun = None,
+    as_json: Json = False,
+) -> None:
+    """Show what your own versions, or those of a run, change in the shipped prompt templates.
+
+    Example: python cli.py prompts diff --prompts my_prompts
+    """
+    from graphs.views import prompt_views
+
+    prompt_views.show_diff(name, prompt_views.folder_of(prompts, run), as_json)
 
 
 @app.command("check")
@@ -50,12 +91,57 @@ def prompts_check(prompts: Prompts = None) -> None:
 
 @app.command("render")
 def prompts_render(
-    env: Env = None, prompts: Prompts = None, seed: Seed = None, as_json: Json = False
+    env: Env = None,
+    prompts: Prompts = None,
+    seed: Seed = None,
+    assignments: Assignments = None,
+    as_json: Json = False,
 ) -> None:
     """Render the messages that a teacher would get in a first situation of a task.
 
     Example: python cli.py prompts render --env ColoredDoorKey
     """
+    from graphs.config import make_config
     from graphs.views import prompt_views
 
-    prompt_views.render(env, prompts, seed or 0, as_json)
+    given = {"env": env, "prompts": prompts, "seed": seed}
+    prompt_views.render(make_config(None, assignments or [], given), as_json)
+
+
+@app.command("try")
+def prompts_try(
+    provider: Annotated[
+        list[str] | None, typer.Option(help="The teacher; may be given several times.")
+    ] = None,
+    base_url: Annotated[
+        str | None, typer.Option(help="Address of an OpenAI-compatible server.")
+    ] = None,
+    prompts: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="DIR", help="Folder of templates, or `shipped`; several times."),
+    ] = None,
+    task: Annotated[
+        list[str] | None, typer.Option(help="Only this task's situations; several times.")
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="The most situations, spread over the tasks.")
+    ] = None,
+    wrong: Annotated[bool, typer.Option("--wrong", help="List what went wrong, and why.")] = False,
+    assignments: Assignments = None,
+    as_json: Json = False,
+) -> None:
+    """Ask teachers about situations whose sensible plans are known; compare models and wordings.
+
+    Nothing comes from the plan cache, so a hosted model is paid for every situation.
+
+    Examples:
+
+    python cli.py prompts try --provider offline --limit 10
+
+    python cli.py prompts try --prompts shipped --prompts my_prompts --wrong
+    """
+    from graphs.config import make_config
+    from graphs.views import trying
+
+    config = make_config(None, assignments or [], {"base_url": base_url})
+    trying.show(config, provider or [], prompts or [], task or [], limit, wrong, as_json)

@@ -103,6 +103,23 @@ class Situation:
             signature >> MISSION_SHIFT,
         )
 
+    @classmethod
+    def read(cls, text: str, missions: Sequence[str]) -> Situation:
+        """The inverse of `text`. Raises ValueError for what is no situation's text."""
+        fields = dict(line.partition(": ")[::2] for line in text.splitlines())
+        try:
+            found = cls(
+                tuple(_CODES[name] for name in fields["seen"].split("; ") if name != "nothing"),
+                _CODES[fields["carrying"]],
+                fields["unexplored"] == "yes",
+                list(missions).index(fields["mission"]),
+            )
+        except KeyError as error:
+            raise ValueError(f"no situation's text: {error} in {text!r}") from error
+        if found.text(missions) != text:
+            raise ValueError(f"no situation's text: {text!r}")
+        return found
+
     def encode(self) -> int:
         """The inverse of `of`."""
         key = sum(1 << (code - LAVA) for code in self.kinds)
@@ -152,3 +169,7 @@ def _door(code: int) -> bool:
 def _in_words(code: int) -> str:
     state = door_state(code)
     return f"{name_of(code)} ({state})" if state else name_of(code)
+
+
+_CODES: Final = {"nothing": 0} | {_in_words(code): code for code in range(LAVA, NUM_CODES)}
+"""What is seen, by its name and state; what is carried is among it, as a thing without a state."""

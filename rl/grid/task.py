@@ -125,6 +125,10 @@ class GridTask:
     def describe(self, signature: int) -> str:
         return self._situation(signature).text(self._missions)
 
+    def read(self, text: str) -> int:
+        """The inverse of `describe`. Raises ValueError for what is no situation's text."""
+        return Situation.read(text, self._missions).encode()
+
     def options(self, signature: int) -> tuple[Option, ...]:
         return self._situation(signature).options()
 
