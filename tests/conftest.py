@@ -13,6 +13,9 @@ from fork_server import ForkServer
 from hypothesis import settings
 from tiny_runs import CLI, environment
 
+# Prompts and prices of whoever runs the tests must not change them.
+os.environ["XDG_CONFIG_HOME"] = str(Path(__file__).with_name("nobodys-config"))
+
 # A busy machine is no bug: how long an example takes says nothing.
 settings.register_profile("tutelage", deadline=None)
 settings.load_profile("tutelage")

@@ -43,6 +43,8 @@ def set_environment(patch: pytest.MonkeyPatch, folder: Path, server: OpenAIServe
     patch.chdir(folder)
     patch.syspath_prepend(str(folder))
     patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+    patch.setenv("XDG_CONFIG_HOME", str(folder / "config"))
+    patch.setenv("VISUAL", "true")  # an editor that leaves everything as it is
     patch.setenv("OPENAI_API_KEY", "test-key-of-no-worth")
     patch.setenv("OPENAI_BASE_URL", server.base_url)
 
