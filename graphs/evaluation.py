@@ -83,7 +83,7 @@ def evaluate_run(
         )
     with ExitStack() as resources:
         # Both before anything is played: a mistake should not cost an evaluation.
-        asked = _teacher_of(config, tell, resources) if teacher else None
+        asked = _teacher_of(path, config, tell, resources) if teacher else None
         result = evaluate_both_ways(task, student, episodes, config.seed, on_progress)
         tested = None
         if asked is not None:
@@ -91,9 +91,10 @@ def evaluate_run(
     return RunTest(str(path), task.name, config.seed, result, tested)
 
 
-def _teacher_of(config: RunConfig, tell: Tell, resources: ExitStack) -> Teacher:
+def _teacher_of(path: Path, config: RunConfig, tell: Tell, resources: ExitStack) -> Teacher:
+    """The teacher of a run, asked with the prompts that the run has recorded."""
     keep_tracing_private()
-    teacher = open_teacher(Parts(config), tell, resources)
+    teacher = open_teacher(Parts(config, RunFolder.open(path).recorded_prompts), tell, resources)
     if teacher is None:
         raise ConfigError(
             f"--teacher: this run had none (graph = {config.graph!r}, weaning.schedule = "

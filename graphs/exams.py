@@ -66,6 +66,10 @@ def contenders(
 
     Raises ConfigError, PromptError or ProviderError.
     """
+    if config.teacher.lookups:
+        raise ConfigError(
+            "teacher.lookups: the situations are asked without look-ups; leave it out"
+        )
     chosen = _distinct("provider", list(providers)) or [config.provider]
     places: list[Path | None] = [*_distinct("prompts", list(folders))] or [config.prompts]
     libraries = {place: checked_library(place) for place in places}

@@ -86,7 +86,7 @@ def resume(
     config = stored_config(folder)
     check_address(folder.path, config, base_url)
     began = monotonic()
-    parts = Parts(config, folder.prompts if folder.prompts.is_dir() else None)
+    parts = Parts(config, folder.recorded_prompts)
     import_s += monotonic() - began
     return _session(parts, folder, on_event, stop, import_s)
 

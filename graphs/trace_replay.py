@@ -69,7 +69,7 @@ def replay(
         )
     model = make_chat_model(config.provider, config.base_url, config.teacher)
     budget = Budget(config.teacher, model.price)
-    library = checked_library(config.prompts)
+    library = checked_library(prompts or folder.recorded_prompts or config.prompts)
     planner = Planner(task, library, model, config.teacher, budget)
     answer = planner.ask(situation.signature)
     planner.close()

@@ -187,6 +187,11 @@ class RunFolder:
         """The folder of the prompt templates that the run uses, as `--prompts` takes one."""
         return self.path / "prompts"
 
+    @property
+    def recorded_prompts(self) -> Path | None:
+        """The folder of the run's prompts; None where it has recorded none."""
+        return self.prompts if self.prompts.is_dir() else None
+
     def write_prompts(self, texts: Mapping[str, str]) -> None:
         """Record the exact texts of the prompt templates, by name."""
         for name, text in texts.items():

@@ -281,6 +281,7 @@ def test_a_provider_that_is_not_there_ends_it_at_once(type_in: TypeIn) -> None:
         (["--provider", "offline", "--provider", "offline"], "--provider offline is given twice"),
         (["--prompts", "nowhere"], "nowhere: not a readable folder"),
         (["--limit", "0"], "--limit"),
+        (["--set", "teacher.lookups=objects"], "teacher.lookups: the situations are asked"),
     ],
 )
 def test_what_cannot_be_tried_is_told_in_a_line(

@@ -25,10 +25,10 @@ def folder_of(chosen: Path | None, run: Path | None) -> Path | None:
         return chosen
     if chosen is not None:
         raise PromptError("--prompts and --run name two sets of templates; give one of them")
-    folder = RunFolder.open(run)
-    if not folder.prompts.is_dir():
+    recorded = RunFolder.open(run).recorded_prompts
+    if recorded is None:
         raise PromptError(f"{run} has recorded no prompts: no teacher was asked, or it is too old")
-    return folder.prompts
+    return recorded
 
 
 def show_list(folder: Path | None, as_json: bool) -> None:
