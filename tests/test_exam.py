@@ -211,9 +211,10 @@ def marks_of(server: OpenAIServer, **settings: object) -> list[tuple[float, floa
 
 
 def test_samples_count_in_proportion() -> None:
-    explores, drops = [("explore", {})], [("drop", {})]
-    with OpenAIServer(plans(explores, drops)) as server:
-        assert marks_of(server) == [(0.5, 0.5), (0.0, 0.5)]
+    """The key is in sight: taking it is sensible, and looking around no longer is."""
+    takes, explores = [("pick_up", {"target": "red key"})], [("explore", {})]
+    with OpenAIServer(plans(takes, explores)) as server:
+        assert marks_of(server)[1] == (0.5, 0.0)
 
 
 def test_a_model_that_only_talks_has_no_plan() -> None:
