@@ -111,7 +111,7 @@ class TestResume:
 
 LISTINGS = [
     *("trace list RUN", "trace show RUN 1", "prompts list", "prompts show planner_system"),
-    *("prompts diff", "prompts show planner_system --run RUN", "prompts try --limit 5"),
+    *("prompts show planner_system --run RUN", "prompts try --limit 5"),
     *("prompts render --env ColoredDoorKey", "graphs list", "graphs show teacher_student"),
     *("envs list", "envs show LavaDoorKey", "providers list", "runs list RUNS", "runs show RUN"),
     *("config show --set ppo.gamma=0.9", "cache show --file CACHE"),
