@@ -106,7 +106,7 @@ class TestRunFolder:
     def test_it_holds_all_there_is_and_nothing_else(self, taught: TinyRun) -> None:
         found = {path.name for path in taught.path.iterdir() if not path.name.endswith(".lock")}
         files = {"config.json", "metrics.jsonl", "trace.sqlite", "student.safetensors"}
-        assert found == files | {"summary.json", "checkpoints"}
+        assert found == files | {"summary.json", "checkpoints", "prompts"}
         assert not list(taught.path.rglob("*.tmp"))
 
     def test_config_says_what_was_run_and_runs_it_again(self, taught: TinyRun) -> None:
@@ -115,8 +115,9 @@ class TestRunFolder:
         assert {"python", "torch", "numpy", "minigrid", "langgraph"} <= set(written["versions"])
         assert written["run_dir"] == str(taught.path)
         again = make_config(taught.folder.config, [], {})
-        first = tiny_config(taught.path.parent, steps=SIX, evaluation__every=300)
-        assert again == first
+        # The engine that was taken is settled, as the steps are.
+        settled = {"steps": SIX, "evaluation__every": 300, "task__engine": "batched"}
+        assert again == tiny_config(taught.path.parent, **settled)
 
     def test_config_names_the_steps_that_a_task_brings(self, tmp_path: Path) -> None:
         stop = StopSignal()
