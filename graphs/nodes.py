@@ -20,7 +20,8 @@ from rl.evaluation import Evaluation, evaluate
 from rl.plan_record import RecordedTask
 from rl.shaping import potentials, shaping_rewards
 from rl.trace import EventRecord
-from rl.weaning import teacher_weight
+from rl.trial import Trial
+from rl.weaning import Weaning
 
 Update = dict[str, Any]
 
@@ -157,13 +158,12 @@ def assess(state: TeachState, runtime: Runtime[RunContext]) -> Update:
     report = state["report"] | update.pop("report", {})
     write_row(state, runtime, report)
     if state["env_steps"] >= context.steps:
-        if state["teacher_weight"] > 0 and context.config.weaning.schedule == "linear":
+        if state["teacher_weight"] > 0 and context.config.weaning.ends:
             # A run shorter than one rollout after the removal still ends without its teacher.
             update |= _remove_teacher(context, state)
         update["phase"] = "finished"
     elif state["phase"] == "teaching":
-        weight = teacher_weight(context.config.weaning, state["env_steps"] / context.steps)
-        update |= {"teacher_weight": weight} if weight > 0 else _remove_teacher(context, state)
+        update |= _wean(context, state)
     return close_iteration(context, state, update)
 
 
@@ -226,6 +226,19 @@ def _harvest(context: RunContext, teacher: Teacher, at_the_start: bool) -> list[
         answers += teacher.harvest(wait_for_all=True, timeout_s=pause)
         waited += pause
     return sorted(answers + teacher.harvest(wait_for_all=False), key=lambda a: a.signature)
+
+
+def _wean(context: RunContext, state: TeachState) -> Update:
+    """Set the next teacher weight; at 0 the teacher goes."""
+    settings, progress = context.config.weaning, state["env_steps"] / context.steps
+    weaning, trial = Weaning.from_json(state["weaning"]), Trial.from_json(state["trial"])
+    if settings.schedule == "adaptive":
+        with context.timers.phase("advice"):
+            trial = trial.after(context.task, known_advice(state), context.config.seed)
+        weaning = weaning.after(settings, progress, state["train_success"], trial.success)
+    update = {"weaning": weaning.to_json(), "trial": trial.to_json()}
+    weight = weaning.weight(settings, progress)
+    return update | ({"teacher_weight": weight} if weight > 0 else _remove_teacher(context, state))
 
 
 def _remove_teacher(context: RunContext, state: TeachState) -> Update:
@@ -291,6 +304,7 @@ def write_row(
         "wall_s": round(context.wall_s, 3),
         "train_success": state["train_success"],
         "teacher_weight": state["teacher_weight"],
+        "teacher_success": Trial.from_json(state["trial"]).success,
         "llm_calls": counters.calls if counters else 0,
         "cache_hits": counters.cache_hits if counters else 0,
         **report,

@@ -34,7 +34,6 @@ from rl.runfolder import (
     TimeShares,
     default_run_dir,
 )
-from rl.weaning import teacher_weight
 
 Tell = Callable[[Event], None]
 
@@ -157,7 +156,7 @@ def _first_weight(context: RunContext) -> float:
     """The teacher's weight at the start: all of it where nobody else acts."""
     if context.teacher is None:
         return 0.0
-    return teacher_weight(context.config.weaning, 0.0) if context.learns else 1.0
+    return context.config.weaning.first_weight if context.learns else 1.0
 
 
 def _starting_state(

@@ -34,7 +34,6 @@ from rl.task import Task
 from rl.tasks import settings_of
 from rl.timers import PhaseTimers
 from rl.trace import TraceDamagedError, TraceWriter
-from rl.weaning import teacher_weight
 
 
 class Parts:
@@ -52,7 +51,7 @@ class Parts:
         self.task: Task = task_of(config)
         self.library = checked_library(recorded or config.prompts)
         self.provider: ChatProvider | None = None
-        if self.graph.taught and teacher_weight(config.weaning, 0.0) > 0:
+        if self.graph.taught and config.weaning.first_weight > 0:
             self.provider = make_chat_model(config.provider, config.base_url, config.teacher)
 
     @property

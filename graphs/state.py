@@ -11,6 +11,8 @@ from typing_extensions import TypedDict  # Pydantic reads this one before Python
 
 from rl.advice import Advice
 from rl.task import Task, encode_plans
+from rl.trial import Trial
+from rl.weaning import Weaning
 
 Phase = Literal["teaching", "alone", "finished"]
 """With a teacher; after its removal, or without one from the start; done."""
@@ -27,7 +29,9 @@ class TeachState(TypedDict):
     situations: the signatures of the last rollout. missing: those without advice so far;
     unsettled: those that the planner could not answer.
     advice: what the teacher said, by signature; stand_ins: what the fallback said in its place.
-    teacher_weight: in force for the next update. teacher_removed_at_step: None while it teaches.
+    teacher_weight: in force for the next update; weaning: where it stands (`rl.weaning.Weaning`);
+    trial: how good the teacher itself is (`rl.trial.Trial`).
+    teacher_removed_at_step: None while it teaches.
     train_success: share of successes among recent training episodes. steps_to_95, last_eval: the
     first of two consecutive evaluations at or above 0.95, and (steps, success) of the latest.
     report: the figures of this iteration, on their way to metrics.jsonl.
@@ -44,6 +48,8 @@ class TeachState(TypedDict):
     advice: dict[str, PlanRows]
     stand_ins: dict[str, PlanRows]
     teacher_weight: float
+    weaning: dict[str, Any]
+    trial: dict[str, Any]
     teacher_removed_at_step: int | None
     train_success: float | None
     steps_to_95: int | None
@@ -65,6 +71,8 @@ def checked_state(values: Mapping[str, Any], task: Task) -> TeachState:
     state = _STATE.validate_json(json.dumps(found), strict=True)
     for advice in known_advice(state).values():
         encode_plans(task, advice.plans)
+    Weaning.from_json(state["weaning"])
+    Trial.from_json(state["trial"])
     return state
 
 
@@ -83,6 +91,8 @@ def first_state(teacher_weight: float) -> TeachState:
         advice={},
         stand_ins={},
         teacher_weight=teacher_weight,
+        weaning=Weaning().to_json(),
+        trial=Trial().to_json(),
         teacher_removed_at_step=None if taught else 0,
         train_success=None,
         steps_to_95=None,

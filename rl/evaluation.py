@@ -13,7 +13,7 @@ from rl.run_records import StudentResult, TeacherResult
 from rl.seeding import generator
 from rl.statistics import wilson_interval
 from rl.student import Student
-from rl.task import BoolArray, Episode, IntArray, StepResult, Task, VectorEnv
+from rl.task import BoolArray, Episode, IntArray, Split, StepResult, Task, VectorEnv
 
 MAX_ENVS = 100
 
@@ -69,7 +69,7 @@ def evaluate(
     def make(num_envs: int) -> Actor:
         return StudentActor(student, num_envs, rng)
 
-    return _play(task, make, episodes, seed, on_progress, on_step)
+    return play(task, make, episodes, seed, on_progress, on_step)
 
 
 def evaluate_teacher(
@@ -90,21 +90,26 @@ def evaluate_teacher(
         actors.append(TeacherActor(task, num_envs, advise, generator(seed, "teacher")))
         return actors[0]
 
-    return _play(task, make, episodes, seed, on_progress, on_step), actors[0].unadvised
+    return play(task, make, episodes, seed, on_progress, on_step), actors[0].unadvised
 
 
-def _play(
+def play(
     task: Task,
     make_actor: Callable[[int], Actor],
     episodes: int,
     seed: int,
-    on_progress: Callable[[int], None] | None,
-    on_step: Callable[[], None] | None,
+    on_progress: Callable[[int], None] | None = None,
+    on_step: Callable[[], None] | None = None,
+    split: Split = "evaluation",
+    first_episode: int = 0,
 ) -> Evaluation:
-    """The outcomes of the evaluation split's episodes. make_actor: for so many environments."""
+    """The outcomes of some of a split's episodes. make_actor: for so many environments.
+
+    first_episode: the number of each environment's first one.
+    """
     num_envs = min(episodes, MAX_ENVS)
-    envs = task.make_envs(num_envs, "evaluation", seed)
-    envs.reset()
+    envs = task.make_envs(num_envs, split, seed)
+    envs.reset(np.full(num_envs, first_episode, dtype=np.int64))
     tally, actor = Tally(episodes, num_envs), make_actor(num_envs)
     try:
         while tally.playing.any():

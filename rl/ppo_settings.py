@@ -20,7 +20,7 @@ class PPOSettings(BaseModel):
     final_learning_rate: float = Field(
         2e-4, gt=0, lt=1, description="Adam's step size at the end; linear in between."
     )
-    gamma: float = Field(0.99, ge=0, le=1, description="Discount of a step.")
+    gamma: float = Field(0.97, ge=0, le=1, description="Discount of a step.")
     gae_lambda: float = Field(0.95, ge=0, le=1, description="GAE's trade of bias for variance.")
     clip_range: float = Field(0.2, gt=0, lt=1, description="How far the policy ratio counts.")
     value_coef: float = Field(0.5, ge=0, description="Weight of the value loss.")

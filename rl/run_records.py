@@ -46,6 +46,7 @@ class MetricsRow(_Shape):
     train_success: _Measured = None
     train_return: _Measured = None
     teacher_weight: _Measured = None
+    teacher_success: _Measured = None
     advised_share: _Measured = None
     agreement: _Measured = None
     policy_loss: _Measured = None

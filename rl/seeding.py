@@ -10,7 +10,14 @@ from numpy.typing import NDArray
 from rl.task import BoolArray, IntArray, Split
 
 _EVALUATION_BIT: Final = 1 << 62
-_STREAMS: Final = {"network": 1, "actions": 2, "minibatches": 3, "evaluation": 4, "teacher": 5}
+_STREAMS: Final = {
+    "network": 1,
+    "actions": 2,
+    "minibatches": 3,
+    "evaluation": 4,
+    "teacher": 5,
+    "trial": 6,
+}
 
 
 def episode_seed(run_seed: int, split: Split, env: int, episode: int) -> int:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
+
+Schedule = Literal["adaptive", "linear", "constant", "off"]
 
 
 class WeaningSettings(BaseModel):
@@ -12,18 +17,44 @@ class WeaningSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    schedule: Literal["linear", "constant", "off"] = Field(
-        "linear",
-        description="linear falls from start to floor and is then cut; constant never falls; "
+    schedule: Schedule = Field(
+        "adaptive",
+        description="adaptive falls as the student catches up with its teacher, never above "
+        "linear; linear falls from start to floor and is then cut; constant never falls; "
         "off asks no teacher at all.",
     )
     start: float = Field(5.0, gt=0, le=1000, description="The teacher's weight at the start.")
-    floor: float = Field(0.1, ge=0, le=1000, description="What a linear weight falls to.")
+    floor: float = Field(
+        0.1,
+        ge=0,
+        le=1000,
+        description="What a linear weight falls to, and below which adaptive removes the teacher.",
+    )
     floor_at: float = Field(
         0.5, gt=0, le=1, description="Share of the run's steps at which the floor is reached."
     )
     removal_at: float = Field(
-        0.6, gt=0, le=1, description="Share of the run's steps at which the teacher is removed."
+        0.6,
+        gt=0,
+        le=1,
+        description="Share of the run's steps at which the teacher is removed, at the latest.",
+    )
+    fall: float = Field(
+        0.9, gt=0, lt=1, description="adaptive: what the weight is multiplied with as it falls."
+    )
+    margin: float = Field(
+        0.05,
+        ge=0,
+        le=0.5,
+        description="adaptive: the student has caught up when its success is less than this below "
+        "the teacher's, and has fallen behind again at twice as much.",
+    )
+    patience: float = Field(
+        0.1,
+        gt=0,
+        le=1,
+        description="adaptive: share of the run's steps without a better student after which the "
+        "weight falls too, whatever its teacher does.",
     )
 
     @model_validator(mode="after")
@@ -36,18 +67,83 @@ class WeaningSettings(BaseModel):
             )
         return self
 
+    @property
+    def first_weight(self) -> float:
+        """The teacher's weight before the first step; 0 where no teacher is asked at all."""
+        return 0.0 if self.schedule == "off" else self.start
 
-def teacher_weight(settings: WeaningSettings, progress: float) -> float:
-    """The teacher's weight when a share of the run's steps is done, 0..1. At 0 it is removed.
+    @property
+    def ends(self) -> bool:
+        """Whether a run ends without its teacher."""
+        return self.schedule in ("adaptive", "linear")
 
-    `linear` is LLM4Teach's own schedule (Zhou et al. 2024: 10, minus 0.005 an iteration, floor
-    0.1, cut at iteration 3,000) with shares of the run in place of iterations.
+
+_BETTER = 0.02
+"""By how much a student's success must rise to count as better: less is chance."""
+
+
+@dataclass(frozen=True)
+class Weaning:
+    """Where the weaning stands.
+
+    factor: the share of the linear weight that adaptive leaves, 0..1. best, best_at: the student's
+    best training success so far, and the share of the run at which it was reached.
     """
-    if settings.schedule == "off":
-        return 0.0
-    if settings.schedule == "constant":
-        return settings.start
-    if progress >= settings.removal_at:
-        return 0.0
-    fallen = min(progress / settings.floor_at, 1.0)
-    return settings.start + fallen * (settings.floor - settings.start)
+
+    factor: float = 1.0
+    best: float = 0.0
+    best_at: float = 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain numbers, for the graph's state."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Weaning:
+        """The inverse of `to_json`. Raises ValueError for anything else."""
+        return TypeAdapter(cls).validate_json(json.dumps(dict(record)), strict=True)
+
+    def weight(self, settings: WeaningSettings, progress: float) -> float:
+        """The teacher's weight when a share of the run's steps is done, 0..1. At 0 it is removed.
+
+        `linear` is LLM4Teach's own schedule (Zhou et al. 2024: 10, minus 0.005 an iteration, floor
+        0.1, cut at iteration 3,000) with shares of the run in place of iterations.
+        """
+        if not settings.ends:
+            return settings.first_weight
+        if progress >= settings.removal_at:
+            return 0.0
+        fallen = min(progress / settings.floor_at, 1.0)
+        linear = settings.start + fallen * (settings.floor - settings.start)
+        if settings.schedule == "linear":
+            return linear
+        return linear * self.factor if settings.start * self.factor >= settings.floor else 0.0
+
+    def after(
+        self,
+        settings: WeaningSettings,
+        progress: float,
+        student: float | None,
+        teacher: float | None,
+    ) -> Weaning:
+        """Where it stands after an iteration.
+
+        student, teacher: their success rates, None where nothing is known yet. The teacher's is
+        from episodes that it played itself with the advice in hand (`rl.trial`). The weight falls
+        while the student is as good as its teacher, rises again where it has fallen behind, and
+        stays in between: like TGRL (Shenfeld et al. 2023) the student's own success against the
+        teacher's decides, and not a clock. A student that no longer gets better has nothing more
+        to learn from this teacher: then it falls too.
+        """
+        if student is None:
+            return self
+        better = student > self.best + _BETTER
+        best, best_at = (student, progress) if better else (self.best, self.best_at)
+        # A student that never succeeded has not come to an end: it has not begun.
+        stuck = progress - best_at >= settings.patience and (best > 0.0 or teacher is None)
+        factor = self.factor
+        if stuck or (teacher is not None and student >= teacher - settings.margin):
+            factor *= settings.fall
+        elif teacher is not None and student < teacher - 2 * settings.margin:
+            factor = min(1.0, factor / settings.fall)
+        return Weaning(factor, best, best_at)

@@ -1,0 +1,174 @@
+"""Weaning: how the weight falls, rises again, and ends; and the teacher's own trial."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+from toy_task import Corridor
+
+from rl.advice import Advice
+from rl.trial import Trial
+from rl.weaning import Weaning, WeaningSettings
+
+ADAPTIVE = WeaningSettings()
+LINEAR = WeaningSettings(schedule="linear")
+RATE = st.one_of(st.none(), st.floats(0, 1))
+
+
+def weaned(
+    rates: list[tuple[float | None, float | None]], settings: WeaningSettings = ADAPTIVE
+) -> list[float]:
+    """The weights along a run in which student and teacher succeed at the given rates."""
+    weaning, weights = Weaning(), []
+    for number, (student, teacher) in enumerate(rates, start=1):
+        progress = number / len(rates)
+        weaning = weaning.after(settings, progress, student, teacher)
+        weights.append(weaning.weight(settings, progress))
+    return weights
+
+
+def test_linear_falls_in_a_straight_line_to_the_floor_and_is_cut() -> None:
+    progress = np.linspace(0, 1, 101)
+    expected = np.where(progress >= 0.6, 0.0, np.interp(progress, [0, 0.5, 1], [5.0, 0.1, 0.1]))
+    found = [Weaning().weight(LINEAR, float(p)) for p in progress]
+    assert found == pytest.approx(expected.tolist())
+
+
+@pytest.mark.parametrize(("schedule", "weight"), [("constant", 5.0), ("off", 0.0)])
+def test_constant_and_off_stay_what_they_are(schedule: Any, weight: float) -> None:
+    settings = WeaningSettings(schedule=schedule)
+    assert {Weaning().weight(settings, p) for p in (0.0, 0.3, 0.7, 1.0)} == {weight}
+    assert settings.first_weight == weight
+    assert not settings.ends
+
+
+@given(st.lists(st.tuples(RATE, RATE), min_size=1, max_size=60))
+def test_adaptive_never_exceeds_linear_and_always_ends(rates: list[Any]) -> None:
+    weights = weaned(rates)
+    for number, weight in enumerate(weights, start=1):
+        assert 0.0 <= weight <= Weaning().weight(LINEAR, number / len(rates)) + 1e-9
+    assert weights[-1] == 0.0
+
+
+@given(st.lists(st.tuples(RATE, RATE), min_size=1, max_size=60))
+def test_where_it_stands_survives_json(rates: list[Any]) -> None:
+    weaning = Weaning()
+    for number, (student, teacher) in enumerate(rates):
+        weaning = weaning.after(ADAPTIVE, number / len(rates), student, teacher)
+        assert Weaning.from_json(weaning.to_json()) == weaning
+
+
+def test_a_student_behind_its_teacher_keeps_it_until_it_has_caught_up() -> None:
+    behind = [(0.1 + i / 100, 1.0) for i in range(20)]
+    equal = [(0.98, 1.0)] * 20
+    rest = [(0.98, 1.0)] * 160
+    weights = weaned([*behind, *equal, *rest])
+    linear = [Weaning().weight(LINEAR, (i + 1) / 200) for i in range(200)]
+    assert weights[:20] == pytest.approx(linear[:20])
+    ratios = np.array(weights[20:40]) / linear[20:40]
+    assert ratios == pytest.approx(0.9 ** np.arange(1, 21))
+
+
+def test_the_weight_rises_again_where_the_student_falls_behind() -> None:
+    caught_up = [(1.0, 1.0)] * 5
+    behind = [(0.5, 1.0)] * 4
+    between = [(0.92, 1.0)] * 5
+    weights = weaned([*caught_up, *behind, *between, *[(1.0, 1.0)] * 186])
+    linear = [Weaning().weight(LINEAR, (i + 1) / 200) for i in range(200)]
+    share = np.array(weights[:14]) / linear[:14]
+    assert (np.diff(share[:5]) < 0).all()
+    assert (np.diff(share[4:9]) > 0).all()
+    assert share[9:] == pytest.approx(share[8]), "between the two margins it stays (hysteresis)"
+
+
+@pytest.mark.parametrize("teacher", [0.0, 0.3, None])
+def test_a_student_that_gets_no_better_loses_its_teacher_early(teacher: float | None) -> None:
+    """Of a wrong teacher, a weak one, and one that nothing is known of."""
+    weights = weaned([(0.3 if teacher else 0.0, teacher)] * 200)
+    assert weights.index(0.0) < 0.4 * 200 < 0.6 * 200
+
+
+def test_a_removed_teacher_is_below_the_floor() -> None:
+    weights = weaned([(1.0, 1.0)] * 200)
+    last = [w for w in weights if w > 0][-1]
+    removed = weights.index(0.0)
+    share = last / Weaning().weight(LINEAR, removed / 200)
+    assert 5.0 * share >= 0.1 > 5.0 * share * 0.9
+
+
+@pytest.mark.parametrize(
+    "record", [{}, {"factor": "1"}, {"factor": None}, {"factor": 1.0, "best": [], "best_at": 0.0}]
+)
+def test_a_damaged_record_is_refused(record: Mapping[str, Any]) -> None:
+    if record:
+        with pytest.raises(ValidationError):
+            Weaning.from_json(record)
+    with pytest.raises(ValidationError):
+        Trial.from_json({"advised": "no"})
+
+
+# --- the teacher's own episodes ---
+
+
+def advice_for(task: Corridor, *plans: str) -> dict[int, Advice]:
+    """The same plan of options in every situation that the task can name."""
+    envs = task.make_envs(8, "train", 0)
+    envs.reset()
+    rng, found = np.random.default_rng(0), set()
+    for _ in range(60):
+        found |= set(task.signature(envs.states()).tolist())
+        envs.step(rng.integers(0, len(task.action_names), 8))
+    advice = {}
+    for signature in sorted(found):
+        offered = {str(option): option for option in task.options(signature)}
+        plan = tuple(offered[name] for name in plans if name in offered)
+        if plan:
+            advice[signature] = Advice((plan,), (1.0,))
+    return advice
+
+
+def played(task: Corridor, advice: dict[int, Advice], rounds: int = 20, seed: int = 0) -> Trial:
+    trial = Trial()
+    for _ in range(rounds):
+        trial = trial.after(task, advice, seed)
+    return trial
+
+
+def all_options(task: Corridor) -> list[str]:
+    envs = task.make_envs(1, "train", 0)
+    envs.reset()
+    return [str(option) for option in task.options(int(task.signature(envs.states())[0]))]
+
+
+def test_a_trial_ends_once_enough_was_played_and_begins_anew_with_new_advice() -> None:
+    task = Corridor()
+    advice = advice_for(task, *all_options(task))
+    trial = played(task, advice)
+    assert trial.fresh == trial.played == 96
+    assert trial.env_steps > 0
+    assert trial.after(task, advice, 0) == trial
+    less = dict(list(advice.items())[:-1])
+    more = played(task, less, rounds=3).after(task, advice, 0)
+    assert (more.played, more.fresh) == (64, 16)
+    assert more.episodes == 48 / 2 + 16
+
+
+def test_nothing_is_known_before_a_first_round_and_without_advice() -> None:
+    assert Trial().success is None
+    assert Trial().after(Corridor(), {}, 0) == Trial()
+
+
+def test_a_trial_is_a_function_of_its_seed_and_record() -> None:
+    task = Corridor()
+    advice = advice_for(task, *all_options(task))
+    assert played(task, advice) == played(task, advice)
+    resumed = Trial.from_json(played(task, advice, rounds=2).to_json())
+    for _ in range(18):
+        resumed = resumed.after(task, advice, 0)
+    assert resumed == played(task, advice)
