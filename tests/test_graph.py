@@ -40,8 +40,8 @@ MANIFOLD = "ColoredDoorKey"
 
 ROW = [
     *("iteration", "env_steps", "wall_s", "train_success", "train_return", "teacher_weight"),
-    *("advised_share", "agreement", "policy_loss", "value_loss", "entropy", "approx_kl"),
-    *("clip_fraction", "explained_variance", "llm_calls", "cache_hits"),
+    *("teacher_success", "advised_share", "agreement", "policy_loss", "value_loss", "entropy"),
+    *("approx_kl", "clip_fraction", "explained_variance", "llm_calls", "cache_hits"),
 ]
 EVALUATED = [*ROW, "eval_success", "eval_return", "eval_length"]
 SUMMARY = {

@@ -76,7 +76,8 @@ SUMMARY: dict[str, Any] = {
 
 numbers = st.one_of(st.none(), st.floats())
 measured = [
-    *("train_success", "train_return", "teacher_weight", "advised_share", "agreement"),
+    *("train_success", "train_return", "teacher_weight", "teacher_success"),
+    *("advised_share", "agreement"),
     *("policy_loss", "value_loss", "entropy", "approx_kl", "clip_fraction"),
     "explained_variance",
 ]
