@@ -38,7 +38,16 @@ def _complain(problem: str) -> int:
 if (_problem := check_packages()) is not None:
     sys.exit(_complain(_problem))
 
-from graphs.commands import benching, catalogue, comparing, made_runs, prompting, running, tracing  # noqa: E402 - see above
+from graphs.commands import (  # noqa: E402 - see above
+    benching,
+    catalogue,
+    comparing,
+    made_runs,
+    prompting,
+    running,
+    teachers,
+    tracing,
+)
 
 app = typer.Typer(
     name="tutelage",
@@ -54,6 +63,7 @@ app.add_typer(comparing.app)
 app.add_typer(made_runs.app, name="runs")
 app.add_typer(tracing.app, name="trace")
 app.add_typer(prompting.app, name="prompts")
+app.add_typer(teachers.app, name="providers")
 for _noun, _commands in catalogue.APPS.items():
     app.add_typer(_commands, name=_noun)
 

@@ -23,16 +23,21 @@ FailureName = Literal[
     "bad_request",
     "unusable_answer",
     "budget_spent",
+    "not_recorded",
 ]
 """provider_down: no connection, or a server error (5xx). timed_out: no answer in time.
 rate_limited: too many requests (429). refused: the key or its rights (401, 403). bad_request: the
 server or the client library rejects what is asked (other 4xx). unusable_answer: something came
-back, and it is no plan. budget_spent: the run may make no further request."""
+back, and it is no plan. budget_spent: the run may make no further request. not_recorded: the file
+that is replayed has no answer."""
 
 FAILURES: Final[tuple[str, ...]] = get_args(FailureName)
 
 HOPELESS: Final = frozenset({"refused", "bad_request", "unusable_answer", "budget_spent"})
 """Asking again at once would end the same; an unusable answer has been sent back by then."""
+
+FINAL: Final = frozenset({"budget_spent", "not_recorded"})
+"""Asking again at any time would end the same."""
 
 PROVIDER_FAULTS: Final = frozenset(
     {"provider_down", "timed_out", "rate_limited", "refused", "bad_request"}
@@ -42,7 +47,9 @@ PROVIDER_FAULTS: Final = frozenset(
 _REJECTING: Final = frozenset({400, 422, 501})
 _TOOL_TROUBLE: Final = re.compile(r"tool|jinja|response_format", re.IGNORECASE)
 _CONNECTION_KINDS: Final = frozenset({"ConnectError", "TransportError", "OSError"})
-_UNEXPECTED: Final = re.compile(r"unexpected keyword argument|is not supported", re.IGNORECASE)
+_UNEXPECTED: Final = re.compile(
+    r"unexpected keyword argument|is not supported|extra inputs are not permitted", re.IGNORECASE
+)
 _URL_CREDENTIALS: Final = re.compile(r"(?<=://)[^/@\s]+(?=@)")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 _SHORTEST_SECRET: Final = 6

@@ -11,7 +11,8 @@ from dataclasses import replace
 
 from agents.calls import PlannerAnswer
 from agents.planner import Planner
-from agents.providers import OFFLINE, make_chat_model
+from agents.provider_catalogue import OFFLINE
+from agents.providers import make_chat_model
 from agents.settings import TeacherSettings
 from agents.verbaliser import Situations
 from prompts.library import PromptLibrary

@@ -106,8 +106,8 @@ class OfflineTeacher(BaseChatModel):
         if looks:
             answers = [_answer(looks, _usage(messages, [looks])) for _ in range(n)]
             return _result(answers)
-        offered = _options_of(tools)
-        situation = Situation.parse(_situation_text(messages))
+        offered = options_of(tools)
+        situation = Situation.parse(situation_text(messages))
         found = candidates(situation, offered, self.max_options) if offered else []
         if RECORD_OF_FAILURE in _looked_up(messages):
             found = reconsidered(found)
@@ -139,7 +139,7 @@ def _looked_up(messages: Sequence[BaseMessage]) -> str:
     return "\n".join(str(message.text) for message in messages if isinstance(message, ToolMessage))
 
 
-def _options_of(tools: Sequence[dict[str, Any]]) -> list[Option]:
+def options_of(tools: Sequence[dict[str, Any]]) -> list[Option]:
     """The options that the tools stand for, in order."""
     options = []
     for tool in tools:
@@ -154,7 +154,7 @@ def _options_of(tools: Sequence[dict[str, Any]]) -> list[Option]:
     return options
 
 
-def _situation_text(messages: Sequence[BaseMessage]) -> str:
+def situation_text(messages: Sequence[BaseMessage]) -> str:
     """The situation block of the last human message, empty where there is none."""
     for message in reversed(messages):
         if isinstance(message, HumanMessage):

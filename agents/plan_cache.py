@@ -181,11 +181,12 @@ class PlanCache:
         ops = [PutOp(_NAMESPACE, key, entry.to_json()) for key, entry in entries.items()]
         self._apply(ops)
 
-    def entries(self) -> list[CacheEntry]:
-        """All entries that can be read, oldest first."""
+    def entries(self) -> dict[str, CacheEntry]:
+        """All entries that can be read, by their keys, oldest first."""
         values = self._guarded(self._all_values) or {}
-        found = [self._entry(key, value) for key, value in values.items()]
-        return sorted((entry for entry in found if entry is not None), key=lambda e: e.date)
+        found = {key: self._entry(key, value) for key, value in values.items()}
+        whole = {key: entry for key, entry in found.items() if entry is not None}
+        return dict(sorted(whole.items(), key=lambda item: item[1].date))
 
     def clear(self) -> int:
         """Remove everything. Returns how much that was."""

@@ -4,6 +4,8 @@
     openai:gpt-4o-mini       any provider that LangChain's `init_chat_model` knows
     my_package.teacher:make  a function of your own, (settings) -> chat model
     NAME                     an entry point of the group `tutelage.providers`, the same function
+    human                    whoever sits at the terminal, see `agents.human`
+    replay:FILE              recorded answers, see `agents.replay`
 
 LangChain is imported only when a model is made, so that listing providers is quick.
 """
@@ -12,10 +14,10 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-import importlib.util
 import json
 import os
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, Final
@@ -23,13 +25,22 @@ from urllib.parse import urlsplit, urlunsplit
 
 from agents.keys import load_keys
 from agents.prices import FREE, Price, find_price, own_file
+from agents.provider_catalogue import (
+    ENTRY_POINTS,
+    HUMAN,
+    KNOWN,
+    OFFLINE,
+    any_present,
+    is_installed,
+    not_installed,
+    variables_of,
+)
 from agents.settings import TeacherSettings
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
-OFFLINE: Final = "offline"
-ENTRY_POINTS: Final = "tutelage.providers"
+    from agents.human import HumanTeacher
 
 _PLACEHOLDER_KEY: Final = "not-needed"
 """What a local server gets where the client library insists on a key."""
@@ -47,8 +58,8 @@ class ChatProvider:
     """A chat model and what it is called.
 
     identity: everything about the provider that its answers depend on; part of the cache's key.
-    wait_always: its answers come at once and are reproducible, so waiting for them is no loss.
-    price: None where it is not known.
+    wait_always: it is waited for, without a limit: its answers come at once and are reproducible,
+    or they come from a person. price: None where it is not known. person: None for all others.
     """
 
     model: BaseChatModel
@@ -57,47 +68,7 @@ class ChatProvider:
     identity: dict[str, Any]
     wait_always: bool
     price: Price | None = None
-
-
-@dataclass(frozen=True)
-class ProviderInfo:
-    """A well-known provider and whether it could be used here and now.
-
-    key_variables: the environment variables that may hold its key, none where it needs none.
-    """
-
-    name: str
-    package: str
-    installed: bool
-    key_variables: tuple[str, ...]
-    key_present: bool
-
-
-_KNOWN: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
-    "anthropic": ("langchain-anthropic", ("ANTHROPIC_API_KEY",)),
-    "cohere": ("langchain-cohere", ("COHERE_API_KEY",)),
-    "deepseek": ("langchain-deepseek", ("DEEPSEEK_API_KEY",)),
-    "google_genai": ("langchain-google-genai", ("GOOGLE_API_KEY", "GEMINI_API_KEY")),
-    "groq": ("langchain-groq", ("GROQ_API_KEY",)),
-    "mistralai": ("langchain-mistralai", ("MISTRAL_API_KEY",)),
-    "ollama": ("langchain-ollama", ()),
-    "openai": ("langchain-openai", ("OPENAI_API_KEY",)),
-    "openrouter": ("langchain-openrouter", ("OPENROUTER_API_KEY",)),
-    "xai": ("langchain-xai", ("XAI_API_KEY",)),
-}
-
-
-def list_providers() -> list[ProviderInfo]:
-    """The offline script, the best known providers, and what entry points add."""
-    load_keys()
-    found = [ProviderInfo(OFFLINE, "tutelage", True, (), True)]
-    found += [
-        ProviderInfo(name, package, _installed(package), variables, _any_present(variables))
-        for name, (package, variables) in _KNOWN.items()
-    ]
-    added = sorted(entry_points(group=ENTRY_POINTS), key=lambda point: point.name)
-    found += [ProviderInfo(point.name, point.value, True, (), True) for point in added]
-    return found
+    person: HumanTeacher | None = None
 
 
 def make_chat_model(provider: str, base_url: str | None, settings: TeacherSettings) -> ChatProvider:
@@ -116,6 +87,8 @@ def make_chat_model(provider: str, base_url: str | None, settings: TeacherSettin
 def _made(provider: str, base_url: str | None, settings: TeacherSettings) -> ChatProvider:
     if provider == OFFLINE:
         return _offline(base_url, settings)
+    if provider == HUMAN:
+        return _human(base_url, settings)
     load_keys()
     points = entry_points(group=ENTRY_POINTS, name=provider)
     if points:
@@ -159,6 +132,24 @@ def _offline(base_url: str | None, settings: TeacherSettings) -> ChatProvider:
     return ChatProvider(model, OFFLINE, MODEL_NAME, identity, wait_always=True, price=price)
 
 
+def _human(base_url: str | None, settings: TeacherSettings) -> ChatProvider:
+    """Raises ProviderError where nobody can be asked."""
+    from agents.human import MODEL_NAME, HumanTeacher
+
+    if base_url is not None:
+        raise ProviderError("provider 'human' sits at the terminal; it has no base URL")
+    shown = sys.stdout.isatty() or sys.stderr.isatty()
+    if not (sys.stdin is not None and sys.stdin.isatty() and shown):
+        raise ProviderError(
+            "provider 'human' asks at the terminal, and there is none here (standard input is a "
+            "pipe or a file); run it where you can type"
+        )
+    model = HumanTeacher(max_options=settings.max_options)
+    identity = {"provider": HUMAN, **model._identifying_params}
+    price = _price(settings, FREE)
+    return ChatProvider(model, HUMAN, MODEL_NAME, identity, True, price, model)
+
+
 def _langchain(
     name: str, model_name: str, base_url: str | None, settings: TeacherSettings
 ) -> ChatProvider | None:
@@ -171,7 +162,7 @@ def _langchain(
     try:
         model = init_chat_model(model_name, model_provider=name, **arguments)
     except ImportError as error:
-        raise ProviderError(_not_installed(name)) from error
+        raise ProviderError(not_installed(name)) from error
     except Exception as error:  # whatever a provider's package raises about its settings
         if isinstance(error, ValueError) and str(error).startswith("Unsupported"):
             return None
@@ -215,8 +206,8 @@ def _arguments(name: str, base_url: str | None, settings: TeacherSettings) -> di
 
     Raises ProviderError where the provider's package or key is missing.
     """
-    if name in _KNOWN and not _installed(_KNOWN[name][0]):
-        raise ProviderError(_not_installed(name))
+    if not is_installed(name):
+        raise ProviderError(not_installed(name))
     arguments: dict[str, Any] = {"temperature": settings.temperature}
     if name == "ollama":
         arguments["client_kwargs"] = {"timeout": settings.timeout_s}
@@ -224,11 +215,11 @@ def _arguments(name: str, base_url: str | None, settings: TeacherSettings) -> di
         arguments |= {"timeout": settings.timeout_s, "max_retries": 0}
     if base_url is not None:
         arguments["base_url"] = base_url
-    has_key = _any_present(_variables(name))
+    has_key = any_present(variables_of(name))
     if base_url is None and not has_key:
         raise ProviderError(
             f"provider {name!r} needs a key in the environment variable "
-            f"{' or '.join(_variables(name))}, or the base URL of a server that needs none"
+            f"{' or '.join(variables_of(name))}, or the base URL of a server that needs none"
         )
     if name == "openai" and base_url is not None:
         arguments["use_responses_api"] = False
@@ -320,32 +311,6 @@ def _digest(parameters: object) -> str:
     return hashlib.sha256(plain.encode()).hexdigest()
 
 
-def _installed(package: str) -> bool:
-    return importlib.util.find_spec(package.replace("-", "_")) is not None
-
-
-def keys_at_hand(provider: str) -> tuple[str, ...]:
-    """The variables that hold a key which a provider's package would send. Raises KeyFileError."""
-    load_keys()
-    name = provider.partition(":")[0]
-    variables = _variables(name) or (f"{name.upper()}_API_KEY",)
-    return tuple(variable for variable in variables if os.environ.get(variable))
-
-
-def _variables(name: str) -> tuple[str, ...]:
-    """The environment variables that may hold a provider's key; none where it needs none."""
-    return _KNOWN[name][1] if name in _KNOWN else ()
-
-
-def _any_present(variables: Sequence[str]) -> bool:
-    return not variables or any(os.environ.get(variable) for variable in variables)
-
-
-def _not_installed(name: str) -> str:
-    package = _KNOWN[name][0] if name in _KNOWN else f"langchain-{name.replace('_', '-')}"
-    return f"provider {name!r} needs the package {package}: pip install {package}"
-
-
 def _first_line(error: Exception) -> str:
     text = str(error).strip() or type(error).__name__
     return f"{type(error).__name__}: {text.splitlines()[0]}"
@@ -355,5 +320,6 @@ def _unknown(provider: str) -> str:
     hint = "" if ":" in provider else f" (did you mean openai:{provider}?)"
     return (
         f"unknown provider {provider!r}{hint}; allowed: offline, PROVIDER:MODEL with one of "
-        f"{', '.join(_KNOWN)} or another that LangChain knows, or MODULE:FUNCTION of your own"
+        f"{', '.join(KNOWN)} or another that LangChain knows, MODULE:FUNCTION of your own, "
+        f"human, or replay:FILE"
     )

@@ -6,9 +6,10 @@ requests themselves run in the pool.
 
 from __future__ import annotations
 
+import logging
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -19,18 +20,20 @@ from pydantic import TypeAdapter
 from agents.asking import messages_for, schemas_for, ways_of
 from agents.budget import Budget
 from agents.calls import Call, PlannerAnswer
-from agents.failures import PROVIDER_FAULTS
+from agents.failures import FINAL, PROVIDER_FAULTS
 from agents.fallback import make_fallback, settle
 from agents.manner import Way
 from agents.plan_cache import CacheEntry, PlanCache, cache_key, now
 from agents.planner import Planner
 from agents.pool import RequestPool
-from agents.providers import ChatProvider
+from agents.replay import Provider, Recording, Replay
 from agents.settings import TeacherSettings
-from agents.verbaliser import Situations
+from agents.verbaliser import Situations, plain
 from prompts.library import PromptLibrary
 from rl.advice import Advice
-from rl.trace import OK
+from rl.trace import CACHED, OK
+
+logger = logging.getLogger(__name__)
 
 FIRST_REST: Final = 10
 """Iterations for which what has failed once is left alone; doubled with each further failure."""
@@ -83,7 +86,8 @@ class Teacher:
     """Answers for situations, from the cache or from the provider.
 
     cache: None for none. What it holds is the full distribution; with `soft` off, advice is
-    hardened here, on its way out.
+    hardened here, on its way out. on_notice: told what people should know, in one line; the log,
+    unless given.
 
     A situation that failed is asked about again after 10 iterations, then 20, 40, ... The same
     goes for the provider as a whole when nothing but its own faults came back: so a server that
@@ -94,9 +98,10 @@ class Teacher:
         self,
         task: Situations,
         library: PromptLibrary,
-        provider: ChatProvider,
+        provider: Provider,
         settings: TeacherSettings,
         cache: PlanCache | None = None,
+        on_notice: Callable[[str], None] = logger.info,
     ) -> None:
         self.counters = Counters()
         self.provider = provider
@@ -104,7 +109,13 @@ class Teacher:
         self._settings = settings
         self._cache = cache
         self._budget = Budget(settings, provider.price)
-        self._planner = Planner(task, library, provider, settings, self._budget)
+        self._planner: Planner | Replay
+        if isinstance(provider, Recording):
+            # What is in a file already is not kept a second time.
+            self._cache = None
+            self._planner = Replay(task, provider, on_notice)
+        else:
+            self._planner = Planner(task, library, provider, settings, self._budget)
         self._fallback = make_fallback(task, library, settings)
         # One at a time for the script: nothing is gained by more, and a budget then always ends
         # at the same situation.
@@ -128,6 +139,17 @@ class Teacher:
         Nothing has cost nothing, whatever the price.
         """
         return self._budget.cost_usd if self._budget.calls else 0.0
+
+    @property
+    def asks_a_person(self) -> bool:
+        """Whether it is worth drawing a state of each situation."""
+        return self.provider.person is not None
+
+    def illustrate(self, pictures: Mapping[int, str]) -> None:
+        """Show a person these drawn states, by signature, when asking about them."""
+        if self.provider.person is not None:
+            shown = {plain(self._task.describe(s)): picture for s, picture in pictures.items()}
+            self.provider.person.illustrate(shown)
 
     def snapshot(self) -> dict[str, Any]:
         """What it counts and what it leaves alone for a while, as JSON has it."""
@@ -223,6 +245,8 @@ class Teacher:
                 del self._pending[signature]
         answers = self.harvest(wait_for_all=False)
         self._pool.close()
+        if self.provider.person is not None:
+            self.provider.person.close()
         self.counters.calls = self._budget.calls
         return answers
 
@@ -267,7 +291,7 @@ class Teacher:
 
     def _count(self, answer: PlannerAnswer) -> None:
         counted = self.counters
-        counted.calls += len(answer.calls)
+        counted.calls += sum(call.status != CACHED for call in answer.calls)
         counted.prompt_tokens += sum(call.prompt_tokens or 0 for call in answer.calls)
         counted.completion_tokens += sum(call.completion_tokens or 0 for call in answer.calls)
         uncounted = sum(call.is_uncounted for call in answer.calls)
@@ -285,7 +309,7 @@ class Teacher:
         for answer in answers:
             if answer.failure is not None:
                 self._rests[answer.signature].fail(self._iteration)
-            if answer.failure == "budget_spent" or not (answer.advice or answer.failure):
+            if answer.failure in FINAL or not (answer.advice or answer.failure):
                 self._rests[answer.signature].until = math.inf
         if any(answer.advice is not None for answer in answers):
             self._provider_rest = _Rest()
@@ -297,20 +321,21 @@ class Teacher:
 
         A failed or incomplete answer is never kept.
         """
+        if self._cache is None:
+            return list(answers)
         keyed = [
             replace(answer, key=self._keys_of(answer.signature)[answer.way])
             if answer.advice is not None and answer.failure is None
             else answer
             for answer in answers
         ]
-        if self._cache is not None:
-            self._cache.put_many(
-                {
-                    answer.key: self._entry(answer, answer.advice)
-                    for answer in keyed
-                    if answer.key is not None and answer.advice is not None
-                }
-            )
+        self._cache.put_many(
+            {
+                answer.key: self._entry(answer, answer.advice)
+                for answer in keyed
+                if answer.key is not None and answer.advice is not None
+            }
+        )
         return keyed
 
     def _entry(self, answer: PlannerAnswer, advice: Advice) -> CacheEntry:

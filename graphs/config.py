@@ -54,7 +54,7 @@ class RunConfig(BaseModel):
     provider: str = Field(
         "offline",
         description="The teacher: offline, provider:model as LangChain names them, an entry "
-        "point, or module:callable.",
+        "point, module:callable, or replay:FILE for recorded answers.",
     )
     base_url: str | None = Field(
         None, description="Address of an OpenAI-compatible server; no key is needed with it."

@@ -14,6 +14,7 @@ USER_ERRORS: Final = frozenset(
         "agents.plan_file.CacheError",
         "agents.prices.PriceFileError",
         "agents.providers.ProviderError",
+        "agents.recordings.RecordingError",
         "graphs.conditions.RunStoppedError",
         "graphs.config.ConfigError",
         "graphs.registry.UnknownGraphError",

@@ -55,4 +55,11 @@ class RunEnded:
     summary: Summary
 
 
-Event = IterationDone | Evaluating | Notice | RunStarted | RunEnded
+@dataclass(frozen=True)
+class Asking:
+    """A person is asked at the terminal, which is theirs until that is over."""
+
+    begins: bool
+
+
+Event = IterationDone | Evaluating | Asking | Notice | RunStarted | RunEnded

@@ -70,6 +70,8 @@ def planner(state: TeachState, runtime: Runtime[RunContext]) -> Update:
     context = runtime.context
     teacher = _teacher(context)
     with context.timers.phase("advice"):
+        if teacher.asks_a_person:
+            teacher.illustrate(_pictures(context, state["missing"]))
         teacher.submit(state["missing"], state["iteration"])
         # Not later again: a server that hangs would hold up every iteration until it answers.
         at_the_start = state["iteration"] == 1 and not state["advice"]
@@ -199,6 +201,14 @@ def after_collect(state: TeachState) -> Literal["cache", "learner"]:
 def after_assess(state: TeachState) -> Literal["collect", "__end__"]:
     """Go on, unless the run is done, is to stop, or this call of the graph has done its share."""
     return "__end__" if state["paused"] else "collect"
+
+
+def _pictures(context: RunContext, situations: Sequence[int]) -> dict[int, str]:
+    """The first state of each situation in the rollout, drawn."""
+    states = context.collector.states()
+    signatures = context.collector.rollout.signatures.reshape(-1)
+    rows = {s: np.flatnonzero(signatures == s) for s in situations}
+    return {s: context.task.picture(states, int(row[0])) for s, row in rows.items() if len(row)}
 
 
 def _teacher(context: RunContext) -> Teacher:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from agents.plan_cache import CacheFullError, PlanCache, default_cache_path
-from agents.providers import ChatProvider, make_chat_model
+from agents.replay import Provider, make_provider
 from agents.teacher import Teacher
 from graphs.config import ConfigError, RunConfig
 from graphs.context import Learner, RunContext
@@ -21,6 +21,7 @@ from graphs.loggers.base import check_loggers
 from graphs.registry import find_graph
 from graphs.saving import GraphCheckpoints
 from graphs.tasks import task_of
+from graphs.views.dialogue import TerminalPerson
 from prompts.library import PromptError, PromptLibrary, find_library
 from rl.checkpoints import Checkpoints
 from rl.performance import Performance
@@ -50,9 +51,9 @@ class Parts:
         self.config = config
         self.task: Task = task_of(config)
         self.library = checked_library(recorded or config.prompts)
-        self.provider: ChatProvider | None = None
+        self.provider: Provider | None = None
         if self.graph.taught and config.weaning.first_weight > 0:
-            self.provider = make_chat_model(config.provider, config.base_url, config.teacher)
+            self.provider = make_provider(config.provider, config.base_url, config.teacher)
 
     @property
     def steps(self) -> int:
@@ -137,7 +138,7 @@ def _trace(folder: RunFolder, tell: Callable[[Event], None]) -> TraceWriter:
         return TraceWriter(folder.trace)
 
 
-def _never_slow(provider: ChatProvider | None) -> bool:
+def _never_slow(provider: Provider | None) -> bool:
     return provider is not None and provider.wait_always
 
 
@@ -192,6 +193,15 @@ def open_teacher(
         resources.callback(cache.close)
     except CacheFullError as error:
         tell(Notice(f"{error}; going on without it"))
-    teacher = Teacher(parts.task, parts.library, parts.provider, parts.config.teacher, cache)
+    if parts.provider.person is not None:
+        parts.provider.person.attach(TerminalPerson(tell))
+    teacher = Teacher(
+        parts.task,
+        parts.library,
+        parts.provider,
+        parts.config.teacher,
+        cache,
+        lambda line: tell(Notice(line)),
+    )
     resources.callback(teacher.close)
     return teacher

@@ -15,7 +15,7 @@ from importlib.machinery import all_suffixes
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from agents.providers import keys_at_hand
+from agents.provider_catalogue import keys_at_hand
 from graphs.config import RunConfig
 from rl.runfolder import RunFolderError
 

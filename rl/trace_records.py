@@ -67,8 +67,8 @@ class CallRecord:
 class AdviceRecord:
     """What the teacher's word on a situation became.
 
-    source: `model`, `cache` or `fallback:<which>`. cache_key: under which the plan cache holds it;
-    None where it does not. id: given by the trace; None before that.
+    source: `model`, `cache`, `replay` or `fallback:<which>`. cache_key: under which the plan cache
+    holds it; None where it does not. id: given by the trace; None before that.
     """
 
     iteration: int

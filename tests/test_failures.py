@@ -97,7 +97,7 @@ def sources_of(run: TinyRun) -> dict[int, set[str]]:
 def cached_models(run: TinyRun) -> list[tuple[str, str]]:
     """(provider, model) of every entry of the run's plan cache."""
     with closing(PlanCache(run.cache)) as cache:
-        return [(entry.provider, entry.model) for entry in cache.entries()]
+        return [(entry.provider, entry.model) for entry in cache.entries().values()]
 
 
 def shares(run: TinyRun) -> list[float]:

@@ -340,7 +340,7 @@ def test_an_incomplete_answer_serves_but_is_not_stored(tmp_path: Path) -> None:
     assert answer.failure == "provider_down"
     assert answer.advice is not None
     assert answer.advice.probs == pytest.approx((1 / 3,))
-    assert cache.entries() == []
+    assert cache.entries() == {}
     cache.close()
 
 

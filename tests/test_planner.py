@@ -22,10 +22,10 @@ from agents.fallback import make_fallback
 from agents.option_tools import OptionTools, UnusableAnswer, option_help
 from agents.plan_cache import PlanCache
 from agents.planner import Planner
+from agents.provider_catalogue import list_providers
 from agents.providers import (
     ChatProvider,
     ProviderError,
-    list_providers,
     make_chat_model,
     public_url,
 )
@@ -434,7 +434,7 @@ def test_a_server_that_is_down_rests_as_a_whole_and_comes_back(cache: PlanCache)
     with OpenAIServer(*[status(503)] * 2, teach()) as server:
         asking = teacher(settings(max_tries=1, concurrency=1), cache, url=server.base_url)
         assert {a.failure for a in run_once(asking, [1, 2]).values()} == {"provider_down"}
-        assert cache.entries() == []
+        assert cache.entries() == {}
         assert asking.submit([3], 9) == 0
         assert run_once(asking, [1, 2, 3], 10)[3].advice is not None
         assert len(cache.entries()) == 3
@@ -500,7 +500,7 @@ def test_the_fallback_answers_under_its_own_name_and_is_never_stored(cache: Plan
         assert answers[0].advice == script
         assert asking.counters.fallbacks == 2
         assert asking.counters.calls == 2
-        assert cache.entries() == []
+        assert cache.entries() == {}
 
 
 def test_no_fallback_means_no_advice_and_pending_ones_are_not_settled() -> None:
@@ -576,11 +576,14 @@ def test_providers_are_listed_without_importing_them(monkeypatch: pytest.MonkeyP
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     found = {info.name: info for info in list_providers()}
     assert found["offline"].installed
-    assert found["openai"].installed
-    assert not found["openai"].key_present
+    assert found["openai:MODEL"].installed
+    assert not found["openai:MODEL"].key_present
     monkeypatch.setenv("OPENAI_API_KEY", "x")
-    assert {info.name: info for info in list_providers()}["openai"].key_present
-    code = "import agents.providers as p, sys; p.list_providers(); print('openai' in sys.modules)"
+    assert {info.name: info for info in list_providers()}["openai:MODEL"].key_present
+    code = (
+        "import sys; from agents.provider_catalogue import list_providers; list_providers(); "
+        "print('openai' in sys.modules or 'langchain_core' in sys.modules)"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,

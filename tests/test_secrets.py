@@ -17,7 +17,7 @@ from openai_server import Behaviour, Body, OpenAIServer, Reply, status, teach
 from tiny_runs import tiny_arguments
 
 from agents.keys import KeyFileError, key_file, load_keys
-from agents.providers import list_providers
+from agents.provider_catalogue import list_providers
 from graphs.config import ConfigError, make_config
 from graphs.strangers import check_address
 from rl.redact import redact
@@ -52,7 +52,7 @@ class TestKeyFile:
         assert load_keys() == ("OPENAI_API_KEY",)
         assert os.environ["OPENAI_API_KEY"] == KEY
         assert redact(f"my key is {KEY}.") == "my key is [redacted]."
-        assert {info.name: info.key_present for info in list_providers()}["openai"]
+        assert {info.name: info.key_present for info in list_providers()}["openai:MODEL"]
 
     @pytest.mark.usefixtures("file")
     def test_the_environment_goes_first(self, monkeypatch: pytest.MonkeyPatch) -> None:

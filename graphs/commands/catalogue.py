@@ -1,9 +1,9 @@
-"""What there is: graphs, environments, providers, config fields, cached answers."""
+"""What there is: graphs, environments, config fields, cached answers."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import typer
 
@@ -11,7 +11,6 @@ from graphs.commands.options import Assignments, ConfigFile, Json, Seed
 
 graphs_app = typer.Typer(help="See the graphs that can be run.", no_args_is_help=True)
 envs_app = typer.Typer(help="See the tasks that can be learned.", no_args_is_help=True)
-providers_app = typer.Typer(help="See the teachers that can be asked.", no_args_is_help=True)
 config_app = typer.Typer(
     help="See the configuration and what each field does.", no_args_is_help=True
 )
@@ -22,7 +21,6 @@ cache_app = typer.Typer(
 APPS: Final = {
     "graphs": graphs_app,
     "envs": envs_app,
-    "providers": providers_app,
     "config": config_app,
     "cache": cache_app,
 }
@@ -89,28 +87,6 @@ def envs_show(
     env_views.show(name, seed or 0, as_json)
 
 
-@providers_app.command("list")
-def providers_list(as_json: Json = False) -> None:
-    """List well-known teachers: installed or not, key present or not.
-
-    Example: python cli.py providers list
-    """
-    from agents.providers import list_providers
-    from graphs.views import listings, text
-
-    rows: list[dict[str, Any]] = [
-        {
-            "name": info.name,
-            "package": info.package,
-            "installed": info.installed,
-            "key": " or ".join(info.key_variables) or None,
-            "key_present": info.key_present,
-        }
-        for info in list_providers()
-    ]
-    listings.print_rows(text.console(), rows, as_json)
-
-
 @config_app.command("show")
 def config_show(
     config: ConfigFile = None, assignments: Assignments = None, as_json: Json = False
@@ -137,6 +113,37 @@ def cache_show(
     from graphs.views import cache_views
 
     cache_views.show(file, as_json)
+
+
+@cache_app.command("export")
+def cache_export(
+    target: Annotated[Path, typer.Argument(help="The JSON lines to write.", metavar="FILE")],
+    run: Annotated[
+        Path | None, typer.Option(help="A run folder: only the answers behind that run.")
+    ] = None,
+    file: Annotated[Path | None, typer.Option(help="The cache; none for your own.")] = None,
+) -> None:
+    """Write recorded answers, to be replayed, shared or imported: no key, no secret.
+
+    Example: python cli.py cache export answers.jsonl --run runs/my-run
+    """
+    from graphs.views import cache_views
+
+    cache_views.export(target, run, file)
+
+
+@cache_app.command("import")
+def cache_import(
+    source: Annotated[Path, typer.Argument(help="Recorded answers, JSON lines.", metavar="FILE")],
+    file: Annotated[Path | None, typer.Option(help="The cache; none for your own.")] = None,
+) -> None:
+    """Take recorded answers into the cache: all lines, or none where one is bad.
+
+    Example: python cli.py cache import answers.jsonl
+    """
+    from graphs.views import cache_views
+
+    raise typer.Exit(0 if cache_views.take_in(source, file) else 2)
 
 
 @cache_app.command("clear")

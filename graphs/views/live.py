@@ -14,7 +14,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from graphs.events import Evaluating, Event, IterationDone, Notice, RunStarted
+from graphs.events import Asking, Evaluating, Event, IterationDone, Notice, RunStarted
 from graphs.views.text import percent, safe
 
 _PLAIN_EVERY_S: Final = 10.0
@@ -81,6 +81,11 @@ class LiveProgress:
             self._episodes = event.done
             self._evaluating = f"evaluating {event.done}/{event.episodes}"
         live = self._live
+        if live is not None and isinstance(event, Asking):
+            if event.begins:
+                live.stop()
+            else:
+                live.start()
         if live is not None:
             live.update(self.panel())
 
