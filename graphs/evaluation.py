@@ -108,7 +108,7 @@ def _test_teacher(
 ) -> TeacherTest:
     """The teacher acts through its options, by cached advice or by asking anew."""
     # The task itself, also where the student picks options: the teacher acts through these anyhow.
-    task = make_task(config.env, config.student.crop, config.task)
+    task = make_task(config.env, config.student.map_crop, config.task)
     task = with_lookups(task, config.teacher.lookups)
     played, unadvised = evaluate_teacher(task, Adviser(teacher), episodes, config.seed, on_progress)
     teacher.close()

@@ -118,7 +118,7 @@ def examine(
     """
     marked: list[Marked] = []
     for name, group in groupby(asked, key=lambda item: item.task):
-        task = make_task(name, config.student.crop, config.task)
+        task = make_task(name, config.student.map_crop, config.task)
         if not isinstance(task, GridTask):
             raise ConfigError(f"{FILE}: {name} is no grid task")
         planner = Planner(task, contender.library, contender.provider, config.teacher)

@@ -7,6 +7,8 @@ import pytest
 import torch
 from toy_task import Corridor
 
+from graphs.config import make_config
+from graphs.tasks import task_of
 from rl.advice import Labels
 from rl.ppo import PPO
 from rl.ppo_settings import PPOSettings
@@ -179,3 +181,10 @@ def test_a_gru_learns_from_advice() -> None:
         labels = Labels(targets, np.ones(rollout.size, np.float32))
         report = ppo.update(rollout, labels, 10.0, 0.0)
     assert report.advice_loss < 0.4
+
+
+@pytest.mark.parametrize(("sees", "side", "features"), [("map", 7, 57), ("view", 3, 4)])
+def test_a_run_shows_its_student_what_the_settings_say(sees: str, side: int, features: int) -> None:
+    config = make_config(None, [f"student.sees={sees}"], {})
+    spec = task_of(config).observation_spec
+    assert (spec.height, spec.width, spec.features) == (side, side, features)
