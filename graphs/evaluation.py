@@ -20,7 +20,8 @@ from rl.evaluation import evaluate_both_ways, evaluate_teacher
 from rl.lookups import with_lookups
 from rl.run_records import StudentResult, TeacherResult
 from rl.runfolder import RunFolder
-from rl.student import load_student
+from rl.student import Student, load_student
+from rl.task import Task
 from rl.tasks import make_task
 
 Progress = Callable[[int], None]
@@ -70,6 +71,22 @@ def evaluate_run(
     run's own. on_progress: told how many episodes have ended, from 0 on for each way of playing.
     tell: told what people should know. Raises one of `graphs.errors.USER_ERRORS`.
     """
+    config, student, task = student_of(path, env, seed)
+    with ExitStack() as resources:
+        # Both before anything is played: a mistake should not cost an evaluation.
+        asked = teacher_of(path, config, tell, resources) if teacher else None
+        result = evaluate_both_ways(task, student, episodes, config.seed, on_progress)
+        tested = None
+        if asked is not None:
+            tested = _test_teacher(asked, config, episodes, on_progress)
+    return RunTest(str(path), task.name, config.seed, result, tested)
+
+
+def student_of(path: Path, env: str | None, seed: int | None) -> tuple[RunConfig, Student, Task]:
+    """A run's configuration, its student and the task to play; arguments as in `evaluate_run`.
+
+    Raises ConfigError, RunFolderError, StudentError or UnknownTaskError.
+    """
     config = stored_config(RunFolder.open(path))
     student = load_student(path)
     config = config.model_copy(
@@ -81,18 +98,14 @@ def evaluate_run(
             f"env = {config.env!r}: the student of {path} was taught on {student.task_name} and "
             f"cannot see or act there; allowed: tasks that look like that one"
         )
-    with ExitStack() as resources:
-        # Both before anything is played: a mistake should not cost an evaluation.
-        asked = _teacher_of(path, config, tell, resources) if teacher else None
-        result = evaluate_both_ways(task, student, episodes, config.seed, on_progress)
-        tested = None
-        if asked is not None:
-            tested = _test_teacher(asked, config, episodes, on_progress)
-    return RunTest(str(path), task.name, config.seed, result, tested)
+    return config, student, task
 
 
-def _teacher_of(path: Path, config: RunConfig, tell: Tell, resources: ExitStack) -> Teacher:
-    """The teacher of a run, asked with the prompts that the run has recorded."""
+def teacher_of(path: Path, config: RunConfig, tell: Tell, resources: ExitStack) -> Teacher:
+    """The teacher of a run, asked with the prompts that the run has recorded.
+
+    Raises as `evaluate_run` does.
+    """
     keep_tracing_private()
     teacher = open_teacher(Parts(config, RunFolder.open(path).recorded_prompts), tell, resources)
     if teacher is None:
