@@ -180,8 +180,10 @@ class TestScreen:
             else:
                 raise AssertionError("it did not come to the end")
             await pilot.press("g", "p", "minus", "minus")
+            await pilot.pause()
             assert "▶ 8 a second" in screen(app)
             await pilot.press("p")
+            await pilot.pause()
             assert "step by step" in screen(app)
 
         play(own, 1.0, script)
