@@ -42,6 +42,7 @@ class Training:
             learning_rate=5e-3,
             final_learning_rate=5e-3,
             advised_epochs=4,
+            gamma=0.99,
             gae_lambda=self.GAE_LAMBDA,
         )
         self.student = make_student(

@@ -323,7 +323,8 @@ def test_missing_samples_are_asked_for_again_and_the_rest_is_kept() -> None:
     one = plans(GOOD)
     answer, bodies = ask(one, one, status(500), one)
     assert answer.failure is None
-    assert statuses(answer) == ["ok", "ok", "provider_down", "ok"]
+    # The samples are asked for at once: any of them may meet the failure.
+    assert sorted(statuses(answer)) == ["ok", "ok", "ok", "provider_down"]
     assert answer.advice is not None
     assert answer.advice.probs == pytest.approx((1.0,))
     assert len(bodies) == 4
