@@ -104,9 +104,12 @@ class RunFolder:
     def _is_unused(self) -> bool:
         """Whether nothing was written yet, or was cut short before the configuration was there."""
         begun = {self.checkpoints, self.config.with_name(f".{self.config.name}.tmp")}
-        return set(self.path.iterdir()) <= begun and not (
-            self.checkpoints.exists() and any(self.checkpoints.iterdir())
-        )
+        if self.checkpoints.exists():
+            if any(self.checkpoints.iterdir()):
+                return False
+            # Only then are they this program's: anybody may have a folder of that name.
+            begun.add(self.prompts)
+        return set(self.path.iterdir()) <= begun
 
     @classmethod
     def open(cls, path: Path) -> RunFolder:

@@ -481,3 +481,14 @@ def test_timers_fill_the_summary() -> None:
 def test_rows_are_typed(run: RunFolder) -> None:
     run.append_metrics(MetricsRow.model_validate(row(1, eval_success=0.5)))
     assert run.read_metrics()[0].eval_success == 0.5
+
+
+def test_a_run_cut_short_before_its_configuration_can_be_begun_again(tmp_path: Path) -> None:
+    """Its prompts are recorded first; a folder of that name alone is somebody else's."""
+    RunFolder.create(tmp_path / "run").write_prompts({"planner_system": "text"})
+    again = RunFolder.create(tmp_path / "run")
+    again.write_prompts({"planner_system": "other"})
+    assert (again.prompts / "planner_system.md").read_text() == "other"
+    (tmp_path / "mine" / "prompts").mkdir(parents=True)
+    with pytest.raises(RunFolderError, match="not empty"):
+        RunFolder.create(tmp_path / "mine")
