@@ -179,9 +179,9 @@ class TestScreen:
                     break
             else:
                 raise AssertionError("it did not come to the end")
-            await pilot.press("g", "p", "minus", "minus")
+            await pilot.press(*["minus"] * 5, "g", "p")
             await pilot.pause()
-            assert "▶ 8 a second" in screen(app)
+            assert "▶ 1 a second" in screen(app)
             await pilot.press("p")
             await pilot.pause()
             assert "step by step" in screen(app)

@@ -110,6 +110,8 @@ class WatchScreen(App[None]):
         return True
 
     def _show(self) -> None:
+        if not self.query("#frame"):
+            return  # a frame that came while the screen was closing
         self.query_one("#frame", Static).update(frame_view(self._frames[self._place]))
         state = f"▶ {self._fps:g} a second" if self._playing else "step by step"
         head = safe(str(self._run), "bold") + Text(f"   {state}", "dim")
