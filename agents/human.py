@@ -7,19 +7,16 @@ asked is not decided here: whoever puts a run together attaches a `Person`.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from langchain_core.callbacks import CallbackManagerForLLMRun
-from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatResult
-from langchain_core.runnables import Runnable
-from langchain_core.tools import BaseTool
-from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import PrivateAttr
 
-from agents.offline import options_of, situation_text
+from agents.embedded import EmbeddedModel, answer_with, options_of, situation_text
 from rl.task import Option, Plan
 
 MODEL_NAME: Final = "human"
@@ -40,7 +37,7 @@ class Person(Protocol):
         """Nobody waits for an answer any more."""
 
 
-class HumanTeacher(BaseChatModel):
+class HumanTeacher(EmbeddedModel):
     """A chat model behind which a person sits.
 
     All samples of a situation are the one plan that the person gives, and nobody is asked twice
@@ -77,17 +74,6 @@ class HumanTeacher(BaseChatModel):
         if self._person is not None:
             self._person.close()
 
-    def bind_tools(
-        self,
-        tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool],
-        *,
-        tool_choice: str | None = None,
-        **kwargs: Any,
-    ) -> Runnable[LanguageModelInput, AIMessage]:
-        """The model with tools that the person may call."""
-        schemas = [convert_to_openai_tool(tool) for tool in tools]
-        return self.bind(tools=schemas, tool_choice=tool_choice, **kwargs)
-
     def _generate(
         self,
         messages: list[BaseMessage],
@@ -114,19 +100,5 @@ class HumanTeacher(BaseChatModel):
 
 
 def _answer(plan: Plan) -> AIMessage:
-    calls = [
-        {
-            "name": step.name,
-            "args": {} if step.target is None else {"target": step.target},
-            "id": f"call_{position}",
-            "type": "tool_call",
-        }
-        for position, step in enumerate(plan)
-    ]
-    usage = {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0}
-    return AIMessage(
-        content="" if calls else "There is nothing to choose from.",
-        tool_calls=calls,
-        usage_metadata=usage,
-        response_metadata={"model_name": MODEL_NAME},
-    )
+    usage = UsageMetadata(input_tokens=0, output_tokens=0, total_tokens=0)
+    return answer_with(plan, usage, MODEL_NAME, otherwise="There is nothing to choose from.")

@@ -9,19 +9,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 from langchain_core.callbacks import CallbackManagerForLLMRun
-from langchain_core.language_models import BaseChatModel, LanguageModelInput
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
+from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatResult
-from langchain_core.runnables import Runnable
-from langchain_core.tools import BaseTool
-from langchain_core.utils.function_calling import convert_to_openai_tool
 
+from agents.embedded import EmbeddedModel, answer_with, options_of, situation_text
 from agents.lookup_tools import is_lookup
 from agents.offline_script import (
     RECORD_OF_FAILURE,
@@ -36,13 +32,12 @@ from rl.task import Option, Plan
 
 MODEL_NAME: Final = "offline-script"
 
-_BLOCK: Final = re.compile(r"^```situation[ \t]*\n(.*?)^```", re.DOTALL | re.MULTILINE)
 _CHARACTERS_PER_TOKEN: Final = 4
 """A rule of thumb for English; the script has no tokens of its own."""
 _NO_TOOLS: Final = "I am a script and no LLM: I answer with calls of the tools I am given."
 
 
-class OfflineTeacher(BaseChatModel):
+class OfflineTeacher(EmbeddedModel):
     """A scripted chat model for grid situations. It is a script and no LLM.
 
     It reads the last fenced `situation` block of the last human message and the tools bound to it.
@@ -75,17 +70,6 @@ class OfflineTeacher(BaseChatModel):
             "temperature": self.temperature,
             "max_options": self.max_options,
         }
-
-    def bind_tools(
-        self,
-        tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool],
-        *,
-        tool_choice: str | None = None,
-        **kwargs: Any,
-    ) -> Runnable[LanguageModelInput, AIMessage]:
-        """The model with tools that it may call. It calls some whatever `tool_choice` says."""
-        schemas = [convert_to_openai_tool(tool) for tool in tools]
-        return self.bind(tools=schemas, tool_choice=tool_choice, **kwargs)
 
     def _generate(
         self,
@@ -139,30 +123,6 @@ def _looked_up(messages: Sequence[BaseMessage]) -> str:
     return "\n".join(str(message.text) for message in messages if isinstance(message, ToolMessage))
 
 
-def options_of(tools: Sequence[dict[str, Any]]) -> list[Option]:
-    """The options that the tools stand for, in order."""
-    options = []
-    for tool in tools:
-        function = tool["function"]
-        if is_lookup(function["name"]):
-            continue
-        parameters = function.get("parameters", {})
-        targets = parameters.get("properties", {}).get("target", {}).get("enum", [])
-        if not targets or "target" not in parameters.get("required", []):
-            options.append(Option(function["name"]))
-        options += [Option(function["name"], target) for target in targets]
-    return options
-
-
-def situation_text(messages: Sequence[BaseMessage]) -> str:
-    """The situation block of the last human message, empty where there is none."""
-    for message in reversed(messages):
-        if isinstance(message, HumanMessage):
-            blocks = _BLOCK.findall(str(message.text))
-            return str(blocks[-1]) if blocks else ""
-    return ""
-
-
 def _canonical(messages: Sequence[BaseMessage]) -> str:
     return json.dumps([[message.type, str(message.text)] for message in messages])
 
@@ -175,18 +135,4 @@ def _usage(messages: Sequence[BaseMessage], plans: Sequence[Plan]) -> UsageMetad
 
 
 def _answer(plan: Plan, usage: UsageMetadata) -> AIMessage:
-    calls = [
-        {
-            "name": step.name,
-            "args": {} if step.target is None else {"target": step.target},
-            "id": f"call_{position}",
-            "type": "tool_call",
-        }
-        for position, step in enumerate(plan)
-    ]
-    return AIMessage(
-        content="" if calls else _NO_TOOLS,
-        tool_calls=calls,
-        usage_metadata=usage,
-        response_metadata={"model_name": MODEL_NAME},
-    )
+    return answer_with(plan, usage, MODEL_NAME, otherwise=_NO_TOOLS)

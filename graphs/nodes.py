@@ -241,12 +241,12 @@ def _harvest(context: RunContext, teacher: Teacher, at_the_start: bool) -> list[
 def _wean(context: RunContext, state: TeachState) -> Update:
     """Set the next teacher weight; at 0 the teacher goes."""
     settings, progress = context.config.weaning, state["env_steps"] / context.steps
-    weaning, trial = Weaning.from_json(state["weaning"]), Trial.from_json(state["trial"])
+    weaning, trial = Weaning.model_validate(state["weaning"]), Trial.model_validate(state["trial"])
     if settings.schedule == "adaptive":
         with context.timers.phase("advice"):
             trial = trial.after(context.task, known_advice(state), context.config.seed)
         weaning = weaning.after(settings, progress, state["train_success"], trial.success)
-    update = {"weaning": weaning.to_json(), "trial": trial.to_json()}
+    update = {"weaning": weaning.model_dump(), "trial": trial.model_dump()}
     weight = weaning.weight(settings, progress)
     return update | ({"teacher_weight": weight} if weight > 0 else _remove_teacher(context, state))
 
@@ -314,7 +314,7 @@ def write_row(
         "wall_s": round(context.wall_s, 3),
         "train_success": state["train_success"],
         "teacher_weight": state["teacher_weight"],
-        "teacher_success": Trial.from_json(state["trial"]).success,
+        "teacher_success": Trial.model_validate(state["trial"]).success,
         "llm_calls": counters.calls if counters else 0,
         "cache_hits": counters.cache_hits if counters else 0,
         **report,

@@ -71,8 +71,8 @@ def checked_state(values: Mapping[str, Any], task: Task) -> TeachState:
     state = _STATE.validate_json(json.dumps(found), strict=True)
     for advice in known_advice(state).values():
         encode_plans(task, advice.plans)
-    Weaning.from_json(state["weaning"])
-    Trial.from_json(state["trial"])
+    Weaning.model_validate(state["weaning"])
+    Trial.model_validate(state["trial"])
     return state
 
 
@@ -91,8 +91,8 @@ def first_state(teacher_weight: float) -> TeachState:
         advice={},
         stand_ins={},
         teacher_weight=teacher_weight,
-        weaning=Weaning().to_json(),
-        trial=Trial().to_json(),
+        weaning=Weaning().model_dump(),
+        trial=Trial().model_dump(),
         teacher_removed_at_step=None if taught else 0,
         train_success=None,
         steps_to_95=None,

@@ -55,9 +55,13 @@ class CellSums(nn.Module):
                 self.table, flat, self._parts, self._rows
             )
         else:
-            index = self._parts[flat.long()] + self._rows
-            sums = functional.embedding_bag(index.flatten(1), self.table, mode="sum")
+            sums = self.by_index(flat)
         return sums + self.bias
+
+    def by_index(self, codes: Tensor) -> Tensor:
+        """The sums on any device. codes: uint8 [B, H * W]. Returns float32 [B, width]."""
+        index = self._parts[codes.long()] + self._rows
+        return functional.embedding_bag(index.flatten(1), self.table, mode="sum")
 
 
 def num_rows(spec: ObservationSpec) -> int:

@@ -6,12 +6,10 @@ the advice only, so a trial ends once enough episodes were played since the last
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Final
+from typing import Final
 
-from pydantic import TypeAdapter
+from pydantic import BaseModel, ConfigDict
 
 from rl.acting import Actor, TeacherActor
 from rl.advice import Advice
@@ -26,14 +24,15 @@ _LEAST: Final = 16
 """Episodes without which nothing is said of a success rate."""
 
 
-@dataclass(frozen=True)
-class Trial:
+class Trial(BaseModel):
     """The teacher's outcomes so far.
 
     advised: the number of situations with advice when it was last played. fresh: episodes since
     that number changed. successes, episodes: with halves of older outcomes, as numbers. played,
     env_steps: what it all took.
     """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     advised: int = 0
     fresh: int = 0
@@ -46,15 +45,6 @@ class Trial:
     def success(self) -> float | None:
         """The teacher's success rate; None while too few episodes were played."""
         return self.successes / self.episodes if self.episodes >= _LEAST else None
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain numbers, for the graph's state."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, record: Mapping[str, Any]) -> Trial:
-        """The inverse of `to_json`. Raises ValueError for anything else."""
-        return TypeAdapter(cls).validate_json(json.dumps(dict(record)), strict=True)
 
     def after(self, task: Task, advice: Mapping[int, Advice], seed: int) -> Trial:
         """The trial with some more episodes, where its advice has changed lately.
@@ -75,8 +65,7 @@ class Trial:
 
         levels = int(generator(seed, "trial").integers(2**31))
         done = play(task, make, _AT_A_TIME, levels, split="train", first_episode=first)
-        return replace(
-            self,
+        return Trial(
             advised=len(advice),
             fresh=fresh + done.episodes,
             successes=self.successes * kept + done.successes,

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Schedule = Literal["adaptive", "linear", "constant", "off"]
 
@@ -82,26 +79,18 @@ _BETTER = 0.02
 """By how much a student's success must rise to count as better: less is chance."""
 
 
-@dataclass(frozen=True)
-class Weaning:
+class Weaning(BaseModel):
     """Where the weaning stands.
 
     factor: the share of the linear weight that adaptive leaves, 0..1. best, best_at: the student's
     best training success so far, and the share of the run at which it was reached.
     """
 
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
     factor: float = 1.0
     best: float = 0.0
     best_at: float = 0.0
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain numbers, for the graph's state."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, record: Mapping[str, Any]) -> Weaning:
-        """The inverse of `to_json`. Raises ValueError for anything else."""
-        return TypeAdapter(cls).validate_json(json.dumps(dict(record)), strict=True)
 
     def weight(self, settings: WeaningSettings, progress: float) -> float:
         """The teacher's weight when a share of the run's steps is done, 0..1. At 0 it is removed.
@@ -146,4 +135,4 @@ class Weaning:
             factor *= settings.fall
         elif teacher is not None and student < teacher - 2 * settings.margin:
             factor = min(1.0, factor / settings.fall)
-        return Weaning(factor, best, best_at)
+        return Weaning(factor=factor, best=best, best_at=best_at)

@@ -243,3 +243,19 @@ def _as_sent(generation: object) -> Body:
 
 def _json(body: Body) -> bytes:
     return json.dumps(body).encode()
+
+
+def leaking(then: Behaviour, key: str) -> Behaviour:
+    """Errors that hold a key, in one answer of two; the others hold it beside a plan."""
+    turns = iter(range(10_000))
+
+    def answer(body: Body) -> Reply:
+        if next(turns) % 2 == 0:
+            return status(429, f"Slow down, {key}; Authorization: Bearer {key}")(body)
+        reply = then(body)
+        assert isinstance(reply.body, dict)
+        for choice in reply.body["choices"]:
+            choice["message"]["content"] = f"Your key is {key}."
+        return reply
+
+    return answer

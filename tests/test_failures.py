@@ -20,6 +20,7 @@ from openai_server import (
     completion,
     hang,
     hang_up,
+    leaking,
     status,
     talk,
     teach,
@@ -371,26 +372,10 @@ KEY = "opensesame-0123456789-abcdef"
 """Of no shape that is known for a key: only by looking at the environment can it be told."""
 
 
-def echoing(then: Behaviour) -> Behaviour:
-    """Errors that hold the key, in one answer of two; the others hold it beside a plan."""
-    turns = iter(range(10_000))
-
-    def answer(body: Body) -> Reply:
-        if next(turns) % 2 == 0:
-            return status(429, f"Slow down, {KEY}; Authorization: Bearer {KEY}")(body)
-        reply = then(body)
-        assert isinstance(reply.body, dict)
-        for choice in reply.body["choices"]:
-            choice["message"]["content"] = f"Your key is {KEY}."
-        return reply
-
-    return answer
-
-
 class TestSecrets:
     @pytest.mark.parametrize(
         "behaviour",
-        [status(401, f"Incorrect API key provided: {KEY}"), echoing(teach())],
+        [status(401, f"Incorrect API key provided: {KEY}"), leaking(teach(), KEY)],
         ids=["refused", "echoed"],
     )
     def test_a_key_is_in_no_file(

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from openai_server import Behaviour, Body, OpenAIServer, Reply, status, teach
+from openai_server import OpenAIServer, leaking, teach
 from tiny_runs import tiny_arguments
 
 from agents.keys import KeyFileError, key_file, load_keys
@@ -104,22 +104,6 @@ class TestKeyFile:
         assert b"chmod 600" in done.stderr
 
 
-def telling(then: Behaviour) -> Behaviour:
-    """Errors that hold the key, in one answer of two; the others hold it beside a plan."""
-    turns = iter(range(10_000))
-
-    def answer(body: Body) -> Reply:
-        if next(turns) % 2 == 0:
-            return status(429, f"Slow down, {KEY}; Authorization: Bearer {KEY}")(body)
-        reply = then(body)
-        assert isinstance(reply.body, dict)
-        for choice in reply.body["choices"]:
-            choice["message"]["content"] = f"Your key is {KEY}."
-        return reply
-
-    return answer
-
-
 @pytest.mark.usefixtures("file")
 def test_a_key_of_the_file_is_in_nothing_that_is_written_or_said(
     tmp_path: Path, type_in: TypeIn
@@ -127,7 +111,7 @@ def test_a_key_of_the_file_is_in_nothing_that_is_written_or_said(
     home = tmp_path / "home"
     home.mkdir()
     said = b""
-    with OpenAIServer(telling(teach())) as server:
+    with OpenAIServer(leaking(teach(), KEY)) as server:
         asked = (
             "--env",
             "toy_task:Corridor",

@@ -61,7 +61,7 @@ def test_where_it_stands_survives_json(rates: list[Any]) -> None:
     weaning = Weaning()
     for number, (student, teacher) in enumerate(rates):
         weaning = weaning.after(ADAPTIVE, number / len(rates), student, teacher)
-        assert Weaning.from_json(weaning.to_json()) == weaning
+        assert Weaning.model_validate(weaning.model_dump()) == weaning
 
 
 def test_a_student_behind_its_teacher_keeps_it_until_it_has_caught_up() -> None:
@@ -108,9 +108,9 @@ def test_a_removed_teacher_is_below_the_floor() -> None:
 def test_a_damaged_record_is_refused(record: Mapping[str, Any]) -> None:
     if record:
         with pytest.raises(ValidationError):
-            Weaning.from_json(record)
+            Weaning.model_validate(record)
     with pytest.raises(ValidationError):
-        Trial.from_json({"advised": "no"})
+        Trial.model_validate({"advised": "no"})
 
 
 # --- the teacher's own episodes ---
@@ -168,7 +168,7 @@ def test_a_trial_is_a_function_of_its_seed_and_record() -> None:
     task = Corridor()
     advice = advice_for(task, *all_options(task))
     assert played(task, advice) == played(task, advice)
-    resumed = Trial.from_json(played(task, advice, rounds=2).to_json())
+    resumed = Trial.model_validate(played(task, advice, rounds=2).model_dump())
     for _ in range(18):
         resumed = resumed.after(task, advice, 0)
     assert resumed == played(task, advice)

@@ -7,7 +7,16 @@ from typing import Annotated
 
 import typer
 
-from graphs.commands.options import Assignments, ConfigFile, Env, Json, Prompts, Provider
+from graphs.commands.options import (
+    Assignments,
+    BaseUrl,
+    ConfigFile,
+    Env,
+    Graph,
+    Json,
+    Prompts,
+    Provider,
+)
 
 app = typer.Typer()
 
@@ -25,12 +34,10 @@ def compare(
     seeds: Annotated[str, typer.Option(help="Each combination is run with each of them.")] = (
         "0,1,2"
     ),
-    graph: Annotated[str | None, typer.Option(help="The graph; see `graphs list`.")] = None,
+    graph: Graph = None,
     env: Env = None,
     provider: Provider = None,
-    base_url: Annotated[
-        str | None, typer.Option(help="Address of an OpenAI-compatible server.")
-    ] = None,
+    base_url: BaseUrl = None,
     prompts: Prompts = None,
     steps: Annotated[int | None, typer.Option(help="Environment steps of each run.")] = None,
     config: ConfigFile = None,

@@ -23,6 +23,8 @@ Prompts = Annotated[
     typer.Option(metavar="DIR", help="Your prompt templates' folder; `shipped`: none of yours."),
 ]
 Provider = Annotated[str | None, typer.Option(help="The teacher: offline, openai:MODEL, …")]
+BaseUrl = Annotated[str | None, typer.Option(help="Address of an OpenAI-compatible server.")]
+Graph = Annotated[str | None, typer.Option(help="The graph; see `graphs list`.")]
 Env = Annotated[str | None, typer.Option(help="The task; see `envs list`.")]
 Engine = Annotated[
     str | None, typer.Option(help="What plays MiniGrid's levels: batched or gymnasium.")

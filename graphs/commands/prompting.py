@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from graphs.commands.options import Assignments, Env, Json, Prompts, Seed
+from graphs.commands.options import Assignments, BaseUrl, Env, Json, Prompts, Seed
 
 app = typer.Typer(
     help="See, edit, compare and try the prompt templates.\n\nYour own versions lie in a folder of "
@@ -113,9 +113,7 @@ def prompts_try(
     provider: Annotated[
         list[str] | None, typer.Option(help="The teacher; may be given several times.")
     ] = None,
-    base_url: Annotated[
-        str | None, typer.Option(help="Address of an OpenAI-compatible server.")
-    ] = None,
+    base_url: BaseUrl = None,
     prompts: Annotated[
         list[Path] | None,
         typer.Option(metavar="DIR", help="Folder of templates, or `shipped`; several times."),

@@ -10,9 +10,11 @@ import typer
 
 from graphs.commands.options import (
     Assignments,
+    BaseUrl,
     ConfigFile,
     Engine,
     Env,
+    Graph,
     Json,
     Prompts,
     Provider,
@@ -28,12 +30,10 @@ app = typer.Typer()
 
 @app.command()
 def run(
-    graph: Annotated[str | None, typer.Option(help="The graph; see `graphs list`.")] = None,
+    graph: Graph = None,
     env: Env = None,
     provider: Provider = None,
-    base_url: Annotated[
-        str | None, typer.Option(help="Address of an OpenAI-compatible server.")
-    ] = None,
+    base_url: BaseUrl = None,
     prompts: Prompts = None,
     seed: Seed = None,
     steps: Annotated[int | None, typer.Option(help="Environment steps of the run.")] = None,

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from graphs.commands.options import Assignments, ConfigFile, Env, Json, Prompts, Seed
+from graphs.commands.options import Assignments, BaseUrl, ConfigFile, Env, Json, Prompts, Seed
 
 app = typer.Typer(help="See and try the teachers that can be asked.", no_args_is_help=True)
 
@@ -38,9 +38,7 @@ def providers_check(
     name: Annotated[
         str, typer.Argument(help="As for `run --provider`: openai:MODEL, offline, replay:FILE, …")
     ],
-    base_url: Annotated[
-        str | None, typer.Option(help="Address of an OpenAI-compatible server.")
-    ] = None,
+    base_url: BaseUrl = None,
     env: Env = None,
     prompts: Prompts = None,
     seed: Seed = None,

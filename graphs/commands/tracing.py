@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from graphs.commands.options import Json, Prompts, Provider, Run
+from graphs.commands.options import BaseUrl, Json, Prompts, Provider, Run
 
 app = typer.Typer(
     help="Look into what the teacher was asked and what came of it.", no_args_is_help=True
@@ -170,9 +170,7 @@ def trace_replay(
     run: Run,
     id: TraceId,
     provider: Provider = None,
-    base_url: Annotated[
-        str | None, typer.Option(help="Address of an OpenAI-compatible server.")
-    ] = None,
+    base_url: BaseUrl = None,
     prompts: Prompts = None,
     as_json: Json = False,
 ) -> None:

@@ -18,7 +18,7 @@ from rl.grid.batched.streams import draw, next64, shuffle
 from rl.grid.batched.world import World
 from rl.grid.codes import BALL, DOOR_LOCKED, EMPTY, GOAL, KEY, WALL
 from rl.grid.layouts import LayoutSpec, draw_layout
-from rl.task import IntArray
+from rl.task import CodeArray, IntArray
 
 _YELLOW = COLOR_TO_IDX["yellow"]
 _BLUE = COLOR_TO_IDX["blue"]
@@ -106,14 +106,21 @@ def draw_four_rooms(world: World, rows: IntArray) -> None:
 
 
 @njit(cache=True)
+def _corner_to_corner(cells: CodeArray, pose: IntArray) -> None:
+    """A walled room, the agent in its first corner, facing right, the goal in its last."""
+    height, width = cells.shape
+    wall_in(cells, 0, 0, width, height)
+    pose[0], pose[1], pose[2] = 1, 1, 0
+    cells[height - 2, width - 2] = GOAL
+
+
+@njit(cache=True)
 def draw_gap(world: World, rows: IntArray, code: int) -> None:
     """LavaGap: a strip with one gap in it across the way to the goal."""
     height, width = world.cells.shape[1:]
     for row in rows:
-        cells, stream, pose = world.cells[row], world.streams[row], world.poses[row]
-        wall_in(cells, 0, 0, width, height)
-        pose[0], pose[1], pose[2] = 1, 1, 0
-        cells[height - 2, width - 2] = GOAL
+        cells, stream = world.cells[row], world.streams[row]
+        _corner_to_corner(cells, world.poses[row])
         x = draw(stream, 2, width - 2)
         y = draw(stream, 1, height - 1)
         cells[1 : height - 1, x] = code
@@ -129,10 +136,8 @@ def draw_crossings(world: World, rows: IntArray, crossings: Crossings) -> None:
     """
     height, width = world.cells.shape[1:]
     for row in rows:
-        cells, stream, pose = world.cells[row], world.streams[row], world.poses[row]
-        wall_in(cells, 0, 0, width, height)
-        pose[0], pose[1], pose[2] = 1, 1, 0
-        cells[height - 2, width - 2] = GOAL
+        cells, stream = world.cells[row], world.streams[row]
+        _corner_to_corner(cells, world.poses[row])
         rivers = np.empty((height - 3) // 2 + (width - 3) // 2, np.int64)
         count = 0
         for along in range(2):
