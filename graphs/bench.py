@@ -20,6 +20,7 @@ from graphs.tasks import task_of
 from rl.advice import Advice, label
 from rl.grid.batched.families import family_of
 from rl.grid.batched.simulator import BatchedSimulator
+from rl.grid.codes import ACTION_NAMES, TOGGLE
 from rl.grid.levels import register_levels
 from rl.grid.simulator import GymnasiumSimulator, Simulator, make_minigrid
 from rl.ppo import PPO
@@ -117,9 +118,13 @@ def _rate(work: Work, seconds: float) -> float:
             return steps / spent
 
 
-def _random_actions(config: RunConfig, num_actions: int) -> Iterator[IntArray]:
+def _random_actions(
+    config: RunConfig, num_actions: int, but: int | None = None
+) -> Iterator[IntArray]:
+    """Actions of all environments, without end. but: one that is never done."""
     rng = generator(config.seed, "actions")
-    actions = rng.integers(num_actions, size=(512, config.num_envs))
+    allowed = np.delete(np.arange(num_actions), [] if but is None else but)
+    actions = rng.choice(allowed, size=(512, config.num_envs))
     while True:
         yield from actions
 
@@ -150,10 +155,11 @@ def _engines(config: RunConfig) -> dict[str, Work]:
 def _engine_work(config: RunConfig, simulator: Simulator, resets: bool) -> Work:
     """One step of all worlds; with resets, each world begins anew every so many steps.
 
-    Without, a world that has ended is played on, which costs the same.
+    A world that has ended is played on, which costs the same. No door is opened: one in the outer
+    wall leads off MiniGrid's grid, where it stops with an error.
     """
     rows = np.arange(config.num_envs)
-    actions = _random_actions(config, 7)
+    actions = _random_actions(config, len(ACTION_NAMES), but=TOGGLE)
     seeds = generator(config.seed, "evaluation").integers(2**62, size=(RESET_EVERY, len(rows)))
     simulator.restart(rows, seeds[0])
     count = 0

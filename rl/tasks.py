@@ -60,6 +60,42 @@ _FOUR_ROOMS: Final = (
     "The world is four rooms with gaps in the walls between them and no doors. Reaching the goal "
     "ends the episode."
 )
+_ROOMS_IN_A_ROW: Final = (
+    "The world is a chain of rooms with shut doors between them, none of them locked. The agent "
+    "begins in the first room; reaching the goal, in the last one, ends the episode."
+)
+_LOCKED_ROOM: Final = (
+    "The world is two rooms with a locked door between them. The agent begins in the room with the "
+    "key, which opens the door. Opening the door ends the episode in success."
+)
+_LOCKED_BOX: Final = (
+    "The world is two rooms with a locked door between them. The agent begins in the room with the "
+    "key, which opens the door; the box lies in the other room. The agent carries one thing at a "
+    "time: with the key in hand it must `drop` that before it can pick up the box. Picking up the "
+    "box ends the episode in success."
+)
+_KEY_CORRIDOR: Final = (
+    "The world is rooms to the left and right of a corridor, in which the agent begins. The doors "
+    "are shut, and one is locked: behind it lies the ball. Its key lies in a room on the left. The "
+    "agent carries one thing at a time: with the key in hand it must `drop` that before it can "
+    "pick up the ball. Picking up the ball ends the episode in success."
+)
+_LAVA_STRIP: Final = (
+    "The world is one room with a strip of lava across it and one gap in that. Reaching the goal "
+    "ends the episode."
+)
+_LAVA_RIVERS: Final = (
+    "The world is one room with rivers of lava across it and one gap in each. Reaching the goal "
+    "ends the episode."
+)
+_WALLS_ACROSS: Final = (
+    "The world is one room with walls across it and one opening in each. Reaching the goal ends "
+    "the episode."
+)
+_DEADLY: Final = (
+    "Stepping on lava ends the episode in failure. The options walk around lava that was seen, so "
+    "it calls for no step in a plan."
+)
 _BARE_ROOM: Final = "The world is one bare room. Reaching the goal ends the episode."
 _SHIPPED: Final = (
     TaskInfo("SimpleDoorKey", "Tutelage/SimpleDoorKey-v0", _OPEN, 100_000, True, _ONE_KEY),
@@ -112,6 +148,75 @@ _SHIPPED: Final = (
             ("6x6", 150_000),
             ("8x8", 300_000),
             ("16x16", 1_000_000),
+        )
+    ),
+    *(
+        TaskInfo(
+            f"MiniGrid-MultiRoom-{size}",
+            f"MiniGrid-MultiRoom-{size}",
+            f"{_GOAL}, through the doors",
+            steps,
+            notes=_ROOMS_IN_A_ROW,
+        )
+        for size, steps in (("N2-S4-v0", 150_000), ("N4-S5-v1", 500_000), ("N6-v0", 1_000_000))
+    ),
+    TaskInfo("MiniGrid-Unlock-v0", "MiniGrid-Unlock-v0", _OPEN, 150_000, notes=_LOCKED_ROOM),
+    TaskInfo(
+        "MiniGrid-UnlockPickup-v0",
+        "MiniGrid-UnlockPickup-v0",
+        f"{_OPEN}, pick up the box",
+        500_000,
+        notes=_LOCKED_BOX,
+    ),
+    *(
+        TaskInfo(
+            f"MiniGrid-KeyCorridor{size}-v0",
+            f"MiniGrid-KeyCorridor{size}-v0",
+            f"{_OPEN}, pick up the ball",
+            steps,
+            notes=_KEY_CORRIDOR,
+        )
+        for size, steps in (
+            ("S3R1", 300_000),
+            ("S3R2", 500_000),
+            ("S3R3", 1_000_000),
+            ("S4R3", 1_000_000),
+            ("S5R3", 2_000_000),
+            ("S6R3", 2_000_000),
+        )
+    ),
+    *(
+        TaskInfo(
+            f"MiniGrid-{level}-v0",
+            f"MiniGrid-{level}-v0",
+            f"{_GOAL}, keep off the lava",
+            steps,
+            notes=notes,
+            lava_notes=_DEADLY,
+        )
+        for level, steps, notes in (
+            ("LavaGapS5", 100_000, _LAVA_STRIP),
+            ("LavaGapS6", 100_000, _LAVA_STRIP),
+            ("LavaGapS7", 150_000, _LAVA_STRIP),
+            ("LavaCrossingS9N1", 200_000, _LAVA_RIVERS),
+            ("LavaCrossingS9N2", 200_000, _LAVA_RIVERS),
+            ("LavaCrossingS9N3", 300_000, _LAVA_RIVERS),
+            ("LavaCrossingS11N5", 500_000, _LAVA_RIVERS),
+        )
+    ),
+    *(
+        TaskInfo(
+            f"MiniGrid-SimpleCrossing{size}-v0",
+            f"MiniGrid-SimpleCrossing{size}-v0",
+            f"{_GOAL}, through the walls",
+            steps,
+            notes=_WALLS_ACROSS,
+        )
+        for size, steps in (
+            ("S9N1", 100_000),
+            ("S9N2", 150_000),
+            ("S9N3", 200_000),
+            ("S11N5", 300_000),
         )
     ),
 )

@@ -25,7 +25,7 @@ from rl.grid.simulator import GymnasiumSimulator, make_minigrid, missions_of
 from rl.seeding import episode_seed
 from rl.task import IDLE, BoolArray, CodeArray, IntArray
 from rl.task_settings import TaskSettings
-from rl.tasks import UnknownTaskError, make_task
+from rl.tasks import UnknownTaskError, make_task, shipped_tasks
 
 register_levels()
 FAMILIES = (
@@ -354,6 +354,15 @@ def test_both_engines_play_the_same_episodes(name: str) -> None:
             np.testing.assert_array_equal(one.rewards, other.rewards)
             np.testing.assert_array_equal(one.terminated, other.terminated)
             np.testing.assert_array_equal(one.truncated, other.truncated)
+
+
+def test_every_family_that_it_plays_has_tasks_of_that_name() -> None:
+    """Dynamic-Obstacles apart: options that plan on what was seen cannot dodge what moves."""
+    shipped = {info.env_id for info in shipped_tasks()}
+    unnamed = {env_id for env_id in EVERY_ID if "Dynamic" not in env_id} - shipped
+    assert not unnamed
+    for info in shipped_tasks():
+        assert family_of(make_minigrid(info.env_id)) is not None
 
 
 def test_the_engine_is_chosen_by_the_environment() -> None:
