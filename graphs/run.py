@@ -55,12 +55,21 @@ def run(
     began = monotonic()
     parts = Parts(config)
     import_s += monotonic() - began
+    return _session(parts, new_folder(parts), on_event, stop, import_s)
+
+
+def new_folder(parts: Parts) -> RunFolder:
+    """The folder of a run that is about to begin, with what it is made from.
+
+    Raises RunFolderError where it cannot be made.
+    """
+    config = parts.config
     where = config.run_dir or default_run_dir(config.graph, config.env, config.seed, datetime.now())
     folder = RunFolder.create(where)
     if parts.provider is not None:
         folder.write_prompts({name: parts.library.get(name).text for name in parts.library.names()})
     folder.write_config({**parts.resolved(), "run_dir": str(folder.path)})
-    return _session(parts, folder, on_event, stop, import_s)
+    return folder
 
 
 def resume(
@@ -152,11 +161,11 @@ def _provider(context: RunContext) -> str:
     return NO_TEACHER if context.teacher is None else context.config.provider
 
 
-def _first_weight(context: RunContext) -> float:
-    """The teacher's weight at the start: all of it where nobody else acts."""
+def opening_state(context: RunContext) -> TeachState:
+    """The state in which a new run begins: all of the teacher's weight where nobody else acts."""
     if context.teacher is None:
-        return 0.0
-    return context.config.weaning.first_weight if context.learns else 1.0
+        return first_state(0.0)
+    return first_state(context.config.weaning.first_weight if context.learns else 1.0)
 
 
 def _starting_state(
@@ -173,7 +182,7 @@ def _starting_state(
         for kept in renew_records(context, resources):
             tell(Notice(kept))
         tell(Notice(f"{context.folder.path} has no saved state that can be used: it begins anew"))
-    state = state or first_state(_first_weight(context))
+    state = state or opening_state(context)
     damaged = context.folder.cut_metrics(state["iteration"])
     if damaged is not None:
         tell(Notice(damaged))
