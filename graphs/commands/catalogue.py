@@ -7,6 +7,7 @@ from typing import Annotated, Final
 
 import typer
 
+from graphs.commands import completing
 from graphs.commands.options import Assignments, ConfigFile, Json, Seed
 
 graphs_app = typer.Typer(help="See the graphs that can be run.", no_args_is_help=True)
@@ -41,7 +42,10 @@ def graphs_list(as_json: Json = False) -> None:
 
 @graphs_app.command("show")
 def graphs_show(
-    name: Annotated[str, typer.Argument(help="A name from `graphs list`.")], as_json: Json = False
+    name: Annotated[
+        str, typer.Argument(help="A name from `graphs list`.", autocompletion=completing.graphs)
+    ],
+    as_json: Json = False,
 ) -> None:
     """Show a graph as text and as Mermaid.
 
@@ -74,7 +78,12 @@ def envs_list(as_json: Json = False) -> None:
 
 @envs_app.command("show")
 def envs_show(
-    name: Annotated[str, typer.Argument(help="A name from `envs list`, or module:callable.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="A name from `envs list`, or module:callable.", autocompletion=completing.envs
+        ),
+    ],
     as_json: Json = False,
     seed: Seed = None,
 ) -> None:
@@ -119,7 +128,10 @@ def cache_show(
 def cache_export(
     target: Annotated[Path, typer.Argument(help="The JSON lines to write.", metavar="FILE")],
     run: Annotated[
-        Path | None, typer.Option(help="A run folder: only the answers behind that run.")
+        Path | None,
+        typer.Option(
+            help="A run folder: only the answers behind that run.", autocompletion=completing.runs
+        ),
     ] = None,
     file: Annotated[Path | None, typer.Option(help="The cache; none for your own.")] = None,
 ) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from graphs.commands import completing
 from graphs.commands.options import (
     Assignments,
     BaseUrl,
@@ -25,7 +26,11 @@ app = typer.Typer()
 def compare(
     runs: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[RUN]...", help="Runs that were made, or folders of them."),
+        typer.Argument(
+            metavar="[RUN]...",
+            help="Runs that were made, or folders of them.",
+            autocompletion=completing.runs,
+        ),
     ] = None,
     vary: Annotated[
         list[str] | None,

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from graphs.commands import completing
 from graphs.commands.options import Json, Runs
 
 app = typer.Typer(help="See, draw, compare and delete the runs that were made.")
@@ -85,7 +86,10 @@ def runs_compare(runs: Runs, as_json: Json = False) -> None:
 
 @app.command("delete")
 def runs_delete(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders.")],
+    runs: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN...", help="Run folders.", autocompletion=completing.runs),
+    ],
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
     """Delete run folders with all that is in them.

@@ -7,25 +7,45 @@ from typing import Annotated
 
 import typer
 
+from graphs.commands import completing
+
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
-Run = Annotated[Path, typer.Argument(help="A run folder.")]
+Run = Annotated[Path, typer.Argument(help="A run folder.", autocompletion=completing.runs)]
 Runs = Annotated[
     list[Path],
-    typer.Argument(metavar="RUN...", help="Run folders, or folders in which there are some."),
+    typer.Argument(
+        metavar="RUN...",
+        help="Run folders, or folders in which there are some.",
+        autocompletion=completing.runs,
+    ),
 ]
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="TOML or JSON file of fields.")]
 Assignments = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Any config field; see `config show`."),
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Any config field; see `config show`.",
+        autocompletion=completing.assignments,
+    ),
 ]
 Prompts = Annotated[
     Path | None,
     typer.Option(metavar="DIR", help="Your prompt templates' folder; `shipped`: none of yours."),
 ]
-Provider = Annotated[str | None, typer.Option(help="The teacher: offline, openai:MODEL, …")]
+Provider = Annotated[
+    str | None,
+    typer.Option(help="The teacher: offline, openai:MODEL, …", autocompletion=completing.providers),
+]
 BaseUrl = Annotated[str | None, typer.Option(help="Address of an OpenAI-compatible server.")]
-Graph = Annotated[str | None, typer.Option(help="The graph; see `graphs list`.")]
-Env = Annotated[str | None, typer.Option(help="The task; see `envs list`.")]
+Graph = Annotated[
+    str | None,
+    typer.Option(help="The graph; see `graphs list`.", autocompletion=completing.graphs),
+]
+Env = Annotated[
+    str | None,
+    typer.Option(help="The task; see `envs list`.", autocompletion=completing.envs),
+]
 Engine = Annotated[
     str | None, typer.Option(help="What plays MiniGrid's levels: batched or gymnasium.")
 ]

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from graphs.commands import completing
 from graphs.commands.options import Assignments, BaseUrl, Env, Json, Prompts, Seed
 
 app = typer.Typer(
@@ -15,9 +16,14 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-Name = Annotated[str, typer.Argument(help="A name from `prompts list`.")]
+Name = Annotated[
+    str, typer.Argument(help="A name from `prompts list`.", autocompletion=completing.prompts)
+]
 OfRun = Annotated[
-    Path | None, typer.Option("--run", metavar="RUN", help="As this run has used them.")
+    Path | None,
+    typer.Option(
+        "--run", metavar="RUN", help="As this run has used them.", autocompletion=completing.runs
+    ),
 ]
 
 
@@ -64,7 +70,9 @@ def prompts_edit(name: Name, prompts: Prompts = None) -> None:
 
 @app.command("diff")
 def prompts_diff(
-    name: Annotated[str | None, typer.Argument(help="A name; none for all.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="A name; none for all.", autocompletion=completing.prompts)
+    ] = None,
     prompts: Prompts = None,
     run: OfRun = None,
     as_json: Json = False,
@@ -111,7 +119,10 @@ def prompts_render(
 @app.command("try")
 def prompts_try(
     provider: Annotated[
-        list[str] | None, typer.Option(help="The teacher; may be given several times.")
+        list[str] | None,
+        typer.Option(
+            help="The teacher; may be given several times.", autocompletion=completing.providers
+        ),
     ] = None,
     base_url: BaseUrl = None,
     prompts: Annotated[
@@ -119,7 +130,10 @@ def prompts_try(
         typer.Option(metavar="DIR", help="Folder of templates, or `shipped`; several times."),
     ] = None,
     task: Annotated[
-        list[str] | None, typer.Option(help="Only this task's situations; several times.")
+        list[str] | None,
+        typer.Option(
+            help="Only this task's situations; several times.", autocompletion=completing.envs
+        ),
     ] = None,
     limit: Annotated[
         int | None, typer.Option(min=1, help="The most situations, spread over the tasks.")

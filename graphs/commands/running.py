@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from graphs.commands import completing
 from graphs.commands.options import (
     Assignments,
     BaseUrl,
@@ -153,7 +154,10 @@ def watch(
     argmax: Annotated[bool, typer.Option("--argmax", help="Likeliest actions.")] = False,
     provider: Annotated[
         str | None,
-        typer.Option(help="Ask this teacher; none reads the run's trace, asks nobody."),
+        typer.Option(
+            help="Ask this teacher; none reads the run's trace, asks nobody.",
+            autocompletion=completing.providers,
+        ),
     ] = None,
     gif: Annotated[Path | None, typer.Option(help="Write the episode as a GIF.")] = None,
     mp4: Annotated[Path | None, typer.Option(help="Write the episode as an MP4.")] = None,

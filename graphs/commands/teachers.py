@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from graphs.commands import completing
 from graphs.commands.options import Assignments, BaseUrl, ConfigFile, Env, Json, Prompts, Seed
 
 app = typer.Typer(help="See and try the teachers that can be asked.", no_args_is_help=True)
@@ -36,7 +37,11 @@ def providers_prices(as_json: Json = False) -> None:
 @app.command("check")
 def providers_check(
     name: Annotated[
-        str, typer.Argument(help="As for `run --provider`: openai:MODEL, offline, replay:FILE, …")
+        str,
+        typer.Argument(
+            help="As for `run --provider`: openai:MODEL, offline, replay:FILE, …",
+            autocompletion=completing.providers,
+        ),
     ],
     base_url: BaseUrl = None,
     env: Env = None,

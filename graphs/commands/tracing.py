@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from graphs.commands import completing
 from graphs.commands.options import BaseUrl, Json, Prompts, Provider, Run
 
 app = typer.Typer(
@@ -148,8 +149,19 @@ def trace_stats(run: Run, as_json: Json = False) -> None:
 
 @app.command("diff")
 def trace_diff(
-    a: Annotated[str, typer.Argument(help="A run folder, or RUN:ID for a situation or a call.")],
-    b: Annotated[str, typer.Argument(help="What it is compared with, of the same kind.")],
+    a: Annotated[
+        str,
+        typer.Argument(
+            help="A run folder, or RUN:ID for a situation or a call.",
+            autocompletion=completing.runs,
+        ),
+    ],
+    b: Annotated[
+        str,
+        typer.Argument(
+            help="What it is compared with, of the same kind.", autocompletion=completing.runs
+        ),
+    ],
     as_json: Json = False,
 ) -> None:
     """Show where prompt, answer and advice differ: of two calls, or of two runs by situation.
