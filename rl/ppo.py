@@ -79,8 +79,8 @@ class PPO:
         batch = self._batch(rollout, advantages, returns, labels if advised else None)
         losses = []
         for _ in range(settings.advised_epochs if advised else settings.epochs):
-            for rows in self._minibatches(rollout):
-                losses.append(self._step(batch, rows, teacher_weight))
+            for minibatch in self._minibatches(batch, rollout):
+                losses.append(self._step(minibatch, teacher_weight))
         means = torch.stack(losses).mean(dim=0).tolist()
         return UpdateReport(*[*means, explained_variance(rollout.values, returns)])
 
@@ -123,19 +123,31 @@ class PPO:
         if found and found != expected:
             raise ValueError("the optimiser's tensors are those of another network")
 
-    def _minibatches(self, rollout: Rollout) -> Iterator[Tensor]:
-        """Rows of the flat rollout, t * N + i, shuffled: single steps, or a GRU's whole sequences.
+    def _minibatches(
+        self, batch: dict[str, Tensor], rollout: Rollout
+    ) -> Iterator[dict[str, Tensor]]:
+        """The batch once through, shuffled: single steps, or a GRU's whole sequences.
 
-        int64 [B], or [T, B] where the student remembers.
+        Each has [B] rows, or [T, B] where the student remembers, and then hidden [B, memory_size].
         """
         num_steps, num_envs = rollout.actions.shape
-        if self._student.network.memory_size:
-            envs = self._rng.permutation(num_envs)
-            order = np.arange(num_steps)[:, None] * num_envs + envs
-            size = max(1, self._settings.minibatch_size // num_steps)
-        else:
-            order, size = self._rng.permutation(rollout.size), self._settings.minibatch_size
-        yield from torch.split(torch.from_numpy(order).to(self._student.device), size, dim=-1)
+        device = self._student.device
+        if not self._student.network.memory_size:
+            order = torch.from_numpy(self._rng.permutation(rollout.size)).to(device)
+            # Shuffled as a whole: a few large moves in place of many small ones.
+            split = {
+                name: torch.split(column[order], self._settings.minibatch_size)
+                for name, column in batch.items()
+            }
+            for columns in zip(*split.values(), strict=True):
+                yield dict(zip(split, columns, strict=True))
+            return
+        shape = (num_steps, num_envs)
+        sequences = {n: c.view(shape + c.shape[1:]) for n, c in batch.items() if n != "hidden"}
+        size = max(1, self._settings.minibatch_size // num_steps)
+        for envs in torch.split(torch.from_numpy(self._rng.permutation(num_envs)).to(device), size):
+            part = {name: column[:, envs] for name, column in sequences.items()}
+            yield {**part, "hidden": batch["hidden"][envs]}
 
     def _batch(
         self, rollout: Rollout, advantages: FloatArray, returns: FloatArray, labels: Labels | None
@@ -161,29 +173,25 @@ class PPO:
         }
         if labels is not None:
             flat |= {"targets": labels.targets, "mass": labels.mass}
-        flat["hidden"] = rollout.hidden
+        if self._student.network.memory_size:
+            flat["hidden"] = rollout.hidden
         return {name: torch.from_numpy(a).to(self._student.device) for name, a in flat.items()}
 
-    def _judge(self, batch: dict[str, Tensor], rows: Tensor) -> tuple[Tensor, Tensor]:
+    def _judge(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         """Logits and values of a minibatch, in the order of its rows, [T, B] flattened."""
         network = self._student.network
         if not network.memory_size:
-            judged: tuple[Tensor, Tensor] = network(batch["codes"][rows], batch["features"][rows])
+            judged: tuple[Tensor, Tensor] = network(batch["codes"], batch["features"])
             return judged
-        return network.unroll(
-            batch["codes"][rows],
-            batch["features"][rows],
-            batch["starts"][rows],
-            # The first row of each sequence is its environment's number.
-            batch["hidden"][rows[0]],
-        )
+        return network.unroll(batch["codes"], batch["features"], batch["starts"], batch["hidden"])
 
-    def _step(self, batch: dict[str, Tensor], rows: Tensor, teacher_weight: float) -> Tensor:
+    def _step(self, batch: dict[str, Tensor], teacher_weight: float) -> Tensor:
         """One gradient step; returns the six figures of the report, float32 [6]."""
         settings = self._settings
-        logits, values = self._judge(batch, rows)
-        rows = rows.flatten()
-        part = {name: batch[name][rows] for name in _PER_STEP if name in batch}
+        logits, values = self._judge(batch)
+        part = {name: batch[name] for name in _PER_STEP if name in batch}
+        if self._student.network.memory_size:
+            part = {name: column.flatten(0, 1) for name, column in part.items()}
         if "allowed" in part:
             logits = logits.masked_fill(~part["allowed"], FORBIDDEN)
         log_pi = functional.log_softmax(logits, dim=1)
