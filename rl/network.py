@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from typing import Final
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from rl.cell_sums import CellSums, num_rows
+from rl.gru import unrolled
 from rl.student_settings import SMALLEST_CONV, StudentSettings
 from rl.task import ObservationSpec
 
@@ -66,21 +66,14 @@ class StudentNetwork(nn.Module):
         seen = self._first(codes.flatten(0, 1), features.flatten(0, 1))
         # The inputs' share of the gates, for all steps at once.
         gates = functional.linear(seen, self.memory.weight_ih, self.memory.bias_ih)
-        keep = (~starts)[:, :, None].to(hidden.dtype)
-        outputs = []
-        for t, gate in enumerate(gates.view(steps, rows, -1)):
-            hidden = self._advance(gate, hidden * keep[t])
-            outputs.append(hidden)
-        return self._heads(torch.cat(outputs))
-
-    def _advance(self, gate: Tensor, hidden: Tensor) -> Tensor:
-        """A GRU's step (Cho et al. 2014) as PyTorch's `GRUCell` has it, gate [B, 3 * size]."""
-        assert self.memory is not None
-        own = functional.linear(hidden, self.memory.weight_hh, self.memory.bias_hh)
-        size = self.memory_size
-        reset, update = torch.sigmoid(gate[:, : 2 * size] + own[:, : 2 * size]).chunk(2, dim=1)
-        new = torch.tanh(gate[:, 2 * size :] + reset * own[:, 2 * size :])
-        return torch.lerp(new, hidden, update)
+        outputs = unrolled(
+            gates.view(steps, rows, -1),
+            starts,
+            hidden,
+            self.memory.weight_hh,
+            self.memory.bias_hh,
+        )
+        return self._heads(outputs.flatten(0, 1))
 
     def _first(self, codes: Tensor, features: Tensor) -> Tensor:
         parts = []

@@ -160,12 +160,14 @@ def test_minibatches_hold_whole_sequences() -> None:
     collector, student = corridor_collector()
     rollout = collector.collect()
     ppo = PPO(student, PPOSettings(minibatch_size=80), np.random.default_rng(0))
-    rows = [batch.numpy() for batch in ppo._minibatches(rollout)]
+    numbers = {"row": torch.arange(160), "hidden": torch.arange(4)}
+    batches = list(ppo._minibatches(numbers, rollout))
+    rows = [batch["row"].numpy() for batch in batches]
     assert [batch.shape for batch in rows] == [(40, 2), (40, 2)]
     assert sorted(np.concatenate([b.ravel() for b in rows])) == list(range(160))
-    for batch in rows:
+    for batch, whole in zip(rows, batches, strict=True):
         envs = batch % 4
-        assert (envs == envs[0]).all()
+        assert (envs == whole["hidden"].numpy()).all()
         assert (np.diff(batch // 4, axis=0) == 1).all()
 
 
