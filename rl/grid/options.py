@@ -261,12 +261,14 @@ def find_unexplored(
     options = np.full(1, EXPLORE * TARGET_SPACE, dtype=np.int64)
     actions = np.empty(1, dtype=np.int64)
     feasible, finished = np.empty(1, dtype=np.bool_), np.empty(1, dtype=np.bool_)
+    # A literal is a type of its own: with it, all that is called would be compiled once more.
+    nothing = int(np.int64(0))
     for i in range(maps.shape[0]):
         if rows[i]:
             flood_options(
                 maps[i],
                 poses[i],
-                0,
+                nothing,
                 side,
                 options,
                 actions,
