@@ -26,7 +26,7 @@ from graphs.watching import Frame, Screening
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> TinyRun:
-    return make_run(tmp_path_factory.mktemp("watched"), env="MiniGrid-DoorKey-5x5-v0")
+    return make_run(tmp_path_factory.mktemp("watched"), env="MiniGrid-Empty-5x5-v0")
 
 
 @pytest.fixture(scope="module")

@@ -78,7 +78,8 @@ def take_in(source: Path, file: Path | None) -> bool:
     if problems:
         for problem in problems:
             console(stderr=True).print(safe(problem, "red"), soft_wrap=True)
-        line = f"nothing was taken: {len(problems)} problems in {source}"
+        many = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        line = f"nothing was taken: {many} in {source}"
         console(stderr=True).print(safe(line), soft_wrap=True)
         return False
     path = file or default_cache_path()

@@ -40,7 +40,8 @@ def show_list(as_json: bool) -> None:
         return
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for heading in ("name", "package", "installed", "key"):
-        table.add_column(heading, overflow="fold")
+        # Names are typed and copied: the others give way in a narrow terminal.
+        table.add_column(heading, overflow="fold", no_wrap=heading in ("name", "package"))
     for row in rows:
         table.add_row(
             safe(row["name"]),
