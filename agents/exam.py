@@ -19,7 +19,7 @@ from typing import Any, Final, Protocol
 import yaml
 
 from agents.calls import PlannerAnswer
-from agents.offline_script import Situation, unlocks
+from agents.offline_script import Situation, is_possible
 from agents.planner import Planner
 from agents.pool import RequestPool
 from prompts.library import SHIPPED
@@ -107,7 +107,7 @@ def carried_out(plan: Plan, situation: Situation) -> Plan:
 
     Walking up to a thing and then picking it up or opening it is what these two do by themselves.
     """
-    possible = [step for step in plan if _is_possible(step, situation)]
+    possible = [step for step in plan if is_possible(step, situation)]
     return tuple(
         step
         for step, following in zip_longest(possible, possible[1:])
@@ -147,21 +147,6 @@ def _step(text: str) -> Option:
     if found is None:
         raise ValueError(f"{FILE}: {text!r} is no step; needed: name() or name(target)")
     return Option(found[1], found[2] or None)
-
-
-def _is_possible(step: Option, situation: Situation) -> bool:
-    """Whether a step can be done at all in a situation; whether there is a way is left open."""
-    if step.name == "explore":
-        return situation.unexplored
-    if step.name == "drop":
-        return situation.carrying is not None
-    if step.name == "pick_up":
-        return situation.carrying is None
-    if step.name == "open":
-        doors = [thing for thing in situation.seen if thing.name == step.target]
-        shut = [door for door in doors if door.state != "open"]
-        return any(d.state != "locked" or unlocks(situation.carrying, d) for d in shut)
-    return True
 
 
 def _is_way_to(step: Option, following: Option) -> bool:

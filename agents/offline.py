@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from langchain_core.callbacks import CallbackManagerForLLMRun
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
@@ -50,6 +50,8 @@ class OfflineTeacher(EmbeddedModel):
     the best. max_options: the longest plan it gives.
     """
 
+    script_name: ClassVar[str] = MODEL_NAME
+
     seed: int = 0
     temperature: float = 1.0
     max_options: int = 5
@@ -63,7 +65,7 @@ class OfflineTeacher(EmbeddedModel):
     def _identifying_params(self) -> dict[str, Any]:
         """All that its answers depend on, besides the messages and tools."""
         return {
-            "model_name": MODEL_NAME,
+            "model_name": self.script_name,
             "is_llm": False,
             "script_version": SCRIPT_VERSION,
             "seed": self.seed,
@@ -88,27 +90,36 @@ class OfflineTeacher(EmbeddedModel):
         """
         looks = _looks_to_make(messages, tools)
         if looks:
-            answers = [_answer(looks, _usage(messages, [looks])) for _ in range(n)]
-            return _result(answers)
+            return self._result([looks] * n, _usage(messages, [looks]))
         offered = options_of(tools)
-        situation = Situation.parse(situation_text(messages))
-        found = candidates(situation, offered, self.max_options) if offered else []
+        found = self._weigh(situation_text(messages), offered) if offered else []
         if RECORD_OF_FAILURE in _looked_up(messages):
             found = reconsidered(found)
         key = _canonical(messages)
         plans = [self._draw(found, key, first_sample + i) if found else () for i in range(n)]
-        usage = _usage(messages, plans)
-        return _result([_answer(plan, usage) for plan in plans])
+        return self._result(plans, _usage(messages, plans))
+
+    def _weigh(self, text: str, offered: Sequence[Option]) -> list[Candidate]:
+        """The plans to draw from in a situation, given by its text; at least one option is offered.
+
+        What is drawn here, a subclass's blunder for one, may depend on the text alone.
+        """
+        return candidates(Situation.parse(text), offered, self.max_options)
 
     def _draw(self, found: Sequence[Candidate], key: str, sample: int) -> Plan:
-        text = json.dumps([self.seed, key, sample])
-        digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
-        return draw(found, self.temperature, int.from_bytes(digest) / 2**64)
+        return draw(found, self.temperature, hashed(self.seed, key, sample))
+
+    def _result(self, plans: Sequence[Plan], usage: UsageMetadata) -> ChatResult:
+        name = self.script_name
+        answers = [answer_with(plan, usage, name, otherwise=_NO_TOOLS) for plan in plans]
+        generations = [ChatGeneration(message=answer) for answer in answers]
+        return ChatResult(generations=generations, llm_output={"model_name": name})
 
 
-def _result(answers: Sequence[AIMessage]) -> ChatResult:
-    generations = [ChatGeneration(message=answer) for answer in answers]
-    return ChatResult(generations=generations, llm_output={"model_name": MODEL_NAME})
+def hashed(*parts: int | str) -> float:
+    """A number in [0, 1), evenly spread, that depends on the parts alone."""
+    digest = hashlib.blake2b(json.dumps(parts).encode(), digest_size=8).digest()
+    return int.from_bytes(digest) / 2**64
 
 
 def _looks_to_make(messages: Sequence[BaseMessage], tools: Sequence[dict[str, Any]]) -> Plan:
@@ -132,7 +143,3 @@ def _usage(messages: Sequence[BaseMessage], plans: Sequence[Plan]) -> UsageMetad
     into = sum(len(str(message.text)) for message in messages) // _CHARACTERS_PER_TOKEN
     out = sum(len(str(step)) for plan in plans for step in plan) // _CHARACTERS_PER_TOKEN
     return UsageMetadata(input_tokens=into, output_tokens=out, total_tokens=into + out)
-
-
-def _answer(plan: Plan, usage: UsageMetadata) -> AIMessage:
-    return answer_with(plan, usage, MODEL_NAME, otherwise=_NO_TOOLS)

@@ -257,6 +257,21 @@ def unlocks(key: Thing | None, door: Thing) -> bool:
     )
 
 
+def is_possible(step: Option, situation: Situation) -> bool:
+    """Whether a step can be done at all in a situation; whether there is a way is left open."""
+    if step.name == "explore":
+        return situation.unexplored
+    if step.name == "drop":
+        return situation.carrying is not None
+    if step.name == "pick_up":
+        return situation.carrying is None
+    if step.name == "open":
+        doors = [thing for thing in situation.seen if thing.name == step.target]
+        shut = [door for door in doors if door.state != "open"]
+        return any(d.state != "locked" or unlocks(situation.carrying, d) for d in shut)
+    return True
+
+
 def _exploring(situation: Situation, offered: Sequence[Option]) -> list[Option]:
     explore = Option("explore")
     return [explore] if situation.unexplored and explore in offered else []

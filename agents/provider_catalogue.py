@@ -16,6 +16,12 @@ from agents.keys import load_keys
 
 OFFLINE: Final = "offline"
 HUMAN: Final = "human"
+RATED: Final = ("faulty", "forgetful")
+"""Embedded teachers whose fault befalls a share of situations: NAME:RATE."""
+UNRATED: Final = ("adversarial", "weak")
+"""Embedded teachers with a fault that is always there."""
+EMBEDDED: Final = (OFFLINE, "faulty:RATE", "adversarial", "forgetful:RATE", "weak")
+"""The scripts, no LLMs, as people write them."""
 ENTRY_POINTS: Final = "tutelage.providers"
 
 KNOWN: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
@@ -58,7 +64,7 @@ def list_providers() -> list[ProviderInfo]:
     Raises KeyFileError.
     """
     load_keys()
-    own = [_plain(name, "tutelage") for name in (OFFLINE, HUMAN, "replay:FILE")]
+    own = [_plain(name, "tutelage") for name in (*EMBEDDED, HUMAN, "replay:FILE")]
     known = [_known(name) for name in KNOWN]
     added = sorted(entry_points(group=ENTRY_POINTS), key=lambda point: point.name)
     return own + known + [_plain(point.name, point.value) for point in added]

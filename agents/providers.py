@@ -1,6 +1,7 @@
 """Where a teacher's chat model comes from: by a provider's name to a LangChain chat model.
 
     offline                  the embedded script (no LLM, no network)
+    faulty:0.3, weak, ...    the same with a fault, see `agents.imperfect`
     openai:gpt-4o-mini       any provider that LangChain's `init_chat_model` knows
     my_package.teacher:make  a function of your own, (settings) -> chat model
     NAME                     an entry point of the group `tutelage.providers`, the same function
@@ -15,6 +16,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
+import math
 import os
 import sys
 from collections.abc import Callable
@@ -26,10 +28,13 @@ from urllib.parse import urlsplit, urlunsplit
 from agents.keys import load_keys
 from agents.prices import FREE, Price, find_price, own_file
 from agents.provider_catalogue import (
+    EMBEDDED,
     ENTRY_POINTS,
     HUMAN,
     KNOWN,
     OFFLINE,
+    RATED,
+    UNRATED,
     any_present,
     is_installed,
     not_installed,
@@ -85,8 +90,9 @@ def make_chat_model(provider: str, base_url: str | None, settings: TeacherSettin
 
 
 def _made(provider: str, base_url: str | None, settings: TeacherSettings) -> ChatProvider:
-    if provider == OFFLINE:
-        return _offline(base_url, settings)
+    name, colon, rate = provider.partition(":")
+    if name in (OFFLINE, *RATED, *UNRATED):
+        return _embedded(provider, name, rate if colon else None, base_url, settings)
     if provider == HUMAN:
         return _human(base_url, settings)
     load_keys()
@@ -117,19 +123,48 @@ def public_url(url: str) -> str:
     return urlunsplit((parts.scheme, host, parts.path.rstrip("/"), "", ""))
 
 
-def _offline(base_url: str | None, settings: TeacherSettings) -> ChatProvider:
-    from agents.offline import MODEL_NAME, OfflineTeacher
+def _embedded(
+    provider: str, name: str, rate: str | None, base_url: str | None, settings: TeacherSettings
+) -> ChatProvider:
+    """A script. rate: what stands behind the colon, None without one. Raises ProviderError."""
+    from agents.imperfect import WITH_RATE, WITHOUT_RATE
+    from agents.offline import OfflineTeacher
 
     if base_url is not None:
         raise ProviderError(
-            "provider 'offline' is a script without a server; a base URL goes with 'openai:MODEL'"
+            f"provider {provider!r} is a script without a server; a base URL goes with "
+            "'openai:MODEL'"
         )
-    model = OfflineTeacher(
-        seed=settings.seed, temperature=settings.temperature, max_options=settings.max_options
-    )
-    identity = {"provider": OFFLINE, **model._identifying_params}
+    answering = {
+        "seed": settings.seed,
+        "temperature": settings.temperature,
+        "max_options": settings.max_options,
+    }
+    model: OfflineTeacher
+    if name in RATED:
+        model = WITH_RATE[name](rate=_rate(name, rate), **answering)
+    elif rate is not None:
+        raise ProviderError(f"provider {provider!r}: {name} takes nothing behind a colon")
+    else:
+        model = WITHOUT_RATE.get(name, OfflineTeacher)(**answering)
+    identity = {"provider": name, **model._identifying_params}
     price = _price(settings, FREE)
-    return ChatProvider(model, OFFLINE, MODEL_NAME, identity, wait_always=True, price=price)
+    return ChatProvider(model, provider, model.script_name, identity, wait_always=True, price=price)
+
+
+def _rate(name: str, text: str | None) -> float:
+    """The share of situations behind a provider's colon. Raises ProviderError for any other."""
+    try:
+        rate = float(text or "")
+    except ValueError:
+        rate = math.nan
+    if not 0.0 <= rate <= 1.0:
+        given = "nothing" if text is None else repr(text)
+        raise ProviderError(
+            f"provider '{name}:RATE': RATE is {given}; allowed: a share of situations, 0 to 1, "
+            f"as in {name}:0.3"
+        )
+    return rate
 
 
 def _human(base_url: str | None, settings: TeacherSettings) -> ChatProvider:
@@ -319,7 +354,7 @@ def _first_line(error: Exception) -> str:
 def _unknown(provider: str) -> str:
     hint = "" if ":" in provider else f" (did you mean openai:{provider}?)"
     return (
-        f"unknown provider {provider!r}{hint}; allowed: offline, PROVIDER:MODEL with one of "
-        f"{', '.join(KNOWN)} or another that LangChain knows, MODULE:FUNCTION of your own, "
-        f"human, or replay:FILE"
+        f"unknown provider {provider!r}{hint}; allowed: {', '.join(EMBEDDED)}, "
+        f"PROVIDER:MODEL with one of {', '.join(KNOWN)} or another that LangChain knows, "
+        f"MODULE:FUNCTION of your own, human, or replay:FILE"
     )

@@ -54,7 +54,8 @@ class RunConfig(BaseModel):
     provider: str = Field(
         "offline",
         description="The teacher: offline, provider:model as LangChain names them, an entry "
-        "point, module:callable, or replay:FILE for recorded answers.",
+        "point, module:callable, replay:FILE for recorded answers, or a script with a fault: "
+        "faulty:RATE, forgetful:RATE, adversarial or weak.",
     )
     base_url: str | None = Field(
         None, description="Address of an OpenAI-compatible server; no key is needed with it."
@@ -74,7 +75,7 @@ class RunConfig(BaseModel):
     wait: bool = Field(
         False,
         description="Wait for every answer of the teacher, which makes a run reproducible; "
-        "always on for the offline teacher.",
+        "always on for the offline teacher and the other scripts.",
     )
     checkpoint_every: int = Field(
         10, ge=1, le=10_000, description="Iterations between two boundaries to resume from."

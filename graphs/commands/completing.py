@@ -25,9 +25,10 @@ def envs(incomplete: str) -> list[str]:
 
 def providers(incomplete: str) -> list[str]:
     """Teachers: whole names, or the part up to the model's."""
-    from agents.provider_catalogue import HUMAN, KNOWN, OFFLINE
+    from agents.provider_catalogue import HUMAN, KNOWN, OFFLINE, RATED, UNRATED
 
-    return _beginning(incomplete, [OFFLINE, HUMAN, "replay:", *(f"{name}:" for name in KNOWN)])
+    whole = (OFFLINE, *UNRATED, HUMAN)
+    return _beginning(incomplete, [*whole, *(f"{name}:" for name in (*RATED, "replay", *KNOWN))])
 
 
 def prompts(incomplete: str) -> list[str]:
