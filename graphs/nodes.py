@@ -15,12 +15,13 @@ from graphs.events import Evaluating, IterationDone
 from graphs.recording import trace_answers, trace_texts, trace_visits
 from graphs.saving import save_boundary
 from graphs.state import PlanRows, TeachState, known_advice
-from rl.advice import Labels, label
+from rl.advice import Labels, held, label
 from rl.evaluation import Evaluation, evaluate
 from rl.plan_record import RecordedTask
 from rl.shaping import potentials, shaping_rewards
+from rl.student import softmax
 from rl.trace import EventRecord
-from rl.trial import Trial
+from rl.trial import Examiner, Trial
 from rl.weaning import Weaning
 
 Update = dict[str, Any]
@@ -98,30 +99,49 @@ def fallback(state: TeachState, runtime: Runtime[RunContext]) -> Update:
 def learner(state: TeachState, runtime: Runtime[RunContext]) -> Update:
     """Label the whole rollout in one call, then do the PPO update at the teacher's weight."""
     context = runtime.context
-    labels = _labels(context, state)
-    return _learn(context, state, labels, imitated=labels)
+    trial = _tried(context, state)
+    labels = imitated = _labels(context, state, trial)
+    if labels is not None:
+        logits = context.collector.rollout.logits
+        policy = softmax(logits.reshape(-1, logits.shape[-1]))
+        imitated = held(labels, policy, context.config.weaning.hold)
+    return _learn(context, state, labels, imitated) | {"trial": trial.model_dump()}
 
 
 def shaped_learner(state: TeachState, runtime: Runtime[RunContext]) -> Update:
     """Label the whole rollout in one call, shape its rewards by that, then do the PPO update."""
     context = runtime.context
-    labels = _labels(context, state)
+    trial = _tried(context, state)
+    labels = _labels(context, state, trial)
     if labels is not None:
         rollout, settings = context.collector.rollout, context.config
         scale = state["teacher_weight"] * settings.shaping.scale
         phi = potentials(labels, rollout.actions.reshape(-1), scale)
         ended = rollout.terminated | rollout.truncated
         rollout.rewards += shaping_rewards(phi.reshape(ended.shape), ended, settings.ppo.gamma)
-    return _learn(context, state, labels, imitated=None)
+    return _learn(context, state, labels, imitated=None) | {"trial": trial.model_dump()}
 
 
-def _labels(context: RunContext, state: TeachState) -> Labels | None:
-    """The teacher's advice on the last rollout's states; None where there is no teacher."""
-    if state["teacher_weight"] == 0:
+def _tried(context: RunContext, state: TeachState) -> Trial:
+    """The teacher's trial, gone on with where its advice is to be judged: before it is learned."""
+    trial = Trial.model_validate(state["trial"])
+    if state["teacher_weight"] == 0 or context.config.weaning.schedule != "adaptive":
+        return trial
+    examiner = Examiner(context.task, context.student, context.config.seed, context.leave_if_late)
+    with context.timers.phase("advice"):
+        return examiner.after(
+            trial, known_advice(state), state["situations"], state["train_success"]
+        )
+
+
+def _labels(context: RunContext, state: TeachState, trial: Trial) -> Labels | None:
+    """The teacher's advice on the last rollout's states; None where none is to be followed."""
+    followed = trial.followed(known_advice(state))
+    if state["teacher_weight"] == 0 or not followed:
         return None
     with context.timers.phase("advice"):
         signatures = context.collector.rollout.signatures.reshape(-1)
-        return label(context.task, context.collector.states(), signatures, known_advice(state))
+        return label(context.task, context.collector.states(), signatures, followed)
 
 
 def _learn(
@@ -243,10 +263,8 @@ def _wean(context: RunContext, state: TeachState) -> Update:
     settings, progress = context.config.weaning, state["env_steps"] / context.steps
     weaning, trial = Weaning.model_validate(state["weaning"]), Trial.model_validate(state["trial"])
     if settings.schedule == "adaptive":
-        with context.timers.phase("advice"):
-            trial = trial.after(context.task, known_advice(state), context.config.seed)
         weaning = weaning.after(settings, progress, state["train_success"], trial.success)
-    update = {"weaning": weaning.model_dump(), "trial": trial.model_dump()}
+    update = {"weaning": weaning.model_dump()}
     weight = weaning.weight(settings, progress)
     return update | ({"teacher_weight": weight} if weight > 0 else _remove_teacher(context, state))
 

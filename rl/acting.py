@@ -44,6 +44,10 @@ class StudentActor:
         actions = self._student.act(envs.observe(), self._rng, self._memory)
         return np.where(playing, actions, IDLE)
 
+    def did(self, actions: IntArray) -> None:
+        """What was done in its environments, int64 [N], where that is not what it picked."""
+        self._memory.previous = actions
+
     def ended(self, rows: IntArray) -> None:
         ended = np.zeros(len(self._memory.previous), dtype=np.bool_)
         ended[rows] = True
@@ -60,7 +64,8 @@ class TeacherActor:
 
     advise: asked, before anything is drawn, for the situations that it has said nothing of so far;
     where it raises, nothing has happened, and the step can be made again. rng: draws plans and
-    actions. unadvised: the steps so far in which the teacher had nothing to say.
+    actions. situations: int64 [N], those of the last step. silent: bool [N], where the teacher had
+    nothing to say then; unadvised: how many such steps there were so far.
     """
 
     def __init__(
@@ -68,7 +73,8 @@ class TeacherActor:
     ) -> None:
         self._task, self._advise, self._rng = task, advise, rng
         self._known: dict[int, Advice] = {}
-        self._situations = np.zeros(num_envs, dtype=np.int64)
+        self.situations = np.zeros(num_envs, dtype=np.int64)
+        self.silent = np.zeros(num_envs, dtype=np.bool_)
         self._held = np.full(num_envs, _NONE, dtype=np.int64)
         self.unadvised = 0
 
@@ -78,13 +84,13 @@ class TeacherActor:
         self._learn(situations[playing])
         done = carry_out(self._task, states, situations, self._known)
         held = self._hold(situations, done)
-        self._situations = situations
+        self.situations = situations
         chosen = np.take_along_axis(done.probs, np.maximum(held, 0)[:, None, None], 1)[:, 0]
-        lost = held == _NONE
-        if lost.any():
+        self.silent = held == _NONE
+        if self.silent.any():
             allowed = envs.observe().allowed
-            chosen[lost] = 1.0 if allowed is None else allowed[lost]
-        self.unadvised += int((lost & playing).sum())
+            chosen[self.silent] = 1.0 if allowed is None else allowed[self.silent]
+        self.unadvised += int((self.silent & playing).sum())
         return np.where(playing, _draw(chosen, self._rng), IDLE)
 
     def ended(self, rows: IntArray) -> None:
@@ -93,7 +99,7 @@ class TeacherActor:
     def snapshot(self) -> dict[str, Any]:
         """The plans that it holds, as JSON has them; its advice is looked up again."""
         return {
-            "situations": self._situations.tolist(),
+            "situations": self.situations.tolist(),
             "held": self._held.tolist(),
             "unadvised": self.unadvised,
         }
@@ -103,7 +109,7 @@ class TeacherActor:
         situations, held = (np.array(record[k], dtype=np.int64) for k in ("situations", "held"))
         if situations.shape != self._held.shape or held.shape != self._held.shape:
             raise ValueError("they are the plans of another number of environments")
-        self._situations, self._held = situations, np.maximum(held, _NONE)
+        self.situations, self._held = situations, np.maximum(held, _NONE)
         self.unadvised = int(record["unadvised"])
 
     def _learn(self, situations: IntArray) -> None:
@@ -116,7 +122,7 @@ class TeacherActor:
         """The number of each environment's plan, int64 [N]; `_NONE` where none can be done."""
         held = np.minimum(self._held, done.shares.shape[1] - 1)
         still = np.take_along_axis(done.shares, np.maximum(held, 0)[:, None], 1)[:, 0] > 0
-        kept = (situations == self._situations) & (held != _NONE) & still
+        kept = (situations == self.situations) & (held != _NONE) & still
         possible = done.shares.any(axis=1)
         drawn = np.where(possible, _draw(done.shares, self._rng), _NONE)
         self._held[:] = np.where(kept, held, drawn)

@@ -138,6 +138,25 @@ def label(task: Task, states: States, signatures: IntArray, advice: Mapping[int,
     return Labels(targets.astype(np.float32), mass.astype(np.float32))
 
 
+def held(labels: Labels, policy: FloatArray, share: float) -> Labels:
+    """The labels, and where there is no advice what the student did itself, to hold on to.
+
+    What is learned from advice in some states changes what the network does in others. Before the
+    student has found out for itself what to do there, that would leave it sure of nothing but the
+    teacher's favourite actions. So its own policy of the rollout is a target there, as in learning
+    without forgetting (Li & Hoiem 2016): at first it pulls nowhere, and then back.
+
+    policy: float32 [B, A], the student's when it acted. share: the mass of such a target, 0..1.
+    """
+    silent = labels.mass == 0
+    if share == 0 or not silent.any():
+        return labels
+    return Labels(
+        np.where(silent[:, None], policy, labels.targets),
+        np.where(silent, np.float32(share), labels.mass),
+    )
+
+
 def agreement(labels: Labels, greedy: IntArray) -> FloatArray:
     """1 where the student's likeliest action is the teacher's, float32 [B]; 0 without advice."""
     same: BoolArray = (labels.targets.argmax(axis=1) == greedy) & (labels.mass > 0)

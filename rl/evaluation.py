@@ -103,9 +103,27 @@ def play(
     split: Split = "evaluation",
     first_episode: int = 0,
 ) -> Evaluation:
-    """The outcomes of some of a split's episodes. make_actor: for so many environments.
+    """The outcomes of some of a split's episodes. Arguments as in `play_each`."""
+    tally = play_each(
+        task, make_actor, episodes, seed, on_progress, on_step, split, first_episode
+    )
+    return tally.outcome(task)
 
-    first_episode: the number of each environment's first one.
+
+def play_each(
+    task: Task,
+    make_actor: Callable[[int], Actor],
+    episodes: int,
+    seed: int,
+    on_progress: Callable[[int], None] | None = None,
+    on_step: Callable[[], None] | None = None,
+    split: Split = "evaluation",
+    first_episode: int = 0,
+) -> Tally:
+    """Some of a split's episodes, in the order in which they ended.
+
+    make_actor: for so many environments. first_episode: the number of each environment's first.
+    on_progress, on_step: as in `evaluate`.
     """
     num_envs = min(episodes, MAX_ENVS)
     envs = task.make_envs(num_envs, split, seed)
@@ -121,7 +139,7 @@ def play(
                 on_progress(len(tally.ended))
     finally:
         envs.close()
-    return tally.outcome(task)
+    return tally
 
 
 def evaluate_both_ways(

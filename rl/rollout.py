@@ -37,8 +37,8 @@ class Rollout:
     """T steps of N environments, time-major, in buffers that are used again for each rollout.
 
     codes: uint8 [T, N, H, W]; features: float32 [T, N, F]; actions, greedy: int64 [T, N] (done,
-    likeliest); log_probs, values, rewards, final_values: float32 [T, N]; terminated, truncated:
-    bool [T, N]; signatures: int64 [T, N]; last_values: float32 [N]; previous: int64 [T, N] and
+    likeliest); log_probs, values, rewards, final_values: float32 [T, N]; logits: float32 [T, N, A],
+    the student's policy; terminated, truncated: bool [T, N]; signatures: int64 [T, N]; last_values: float32 [N]; previous: int64 [T, N] and
     hidden: float32 [N, memory_size], the student's memory at each and at the first step.
     allowed: bool [T, N, A], where observations say which actions are; durations: int64 [T, N], the
     primitive steps of each. None where all are allowed, and each is one.
@@ -49,6 +49,7 @@ class Rollout:
     actions: IntArray
     greedy: IntArray
     log_probs: FloatArray
+    logits: FloatArray
     values: FloatArray
     rewards: FloatArray
     final_values: FloatArray
@@ -63,7 +64,12 @@ class Rollout:
 
     @classmethod
     def allocate(
-        cls, num_steps: int, num_envs: int, spec: ObservationSpec, memory_size: int
+        cls,
+        num_steps: int,
+        num_envs: int,
+        spec: ObservationSpec,
+        num_actions: int,
+        memory_size: int,
     ) -> Rollout:
         """Buffers for one rollout."""
         shape = (num_steps, num_envs)
@@ -77,6 +83,7 @@ class Rollout:
             actions=np.zeros(shape, dtype=np.int64),
             greedy=np.zeros(shape, dtype=np.int64),
             log_probs=floats(),
+            logits=floats(num_actions),
             values=floats(),
             rewards=floats(),
             final_values=floats(),
@@ -117,9 +124,14 @@ class Passage:
 
 @dataclass
 class EpisodeLog:
-    """Follows the running episodes of a vector environment and remembers the last ended ones."""
+    """Follows the running episodes of a vector environment and remembers the last ended ones.
+
+    longest: the most steps of an episode. settled: whether as many were done everywhere: before
+    that, those that have ended are the short ones, and successes are short.
+    """
 
     num_envs: int
+    longest: int
     window: int = 100
     recent: deque[tuple[bool, float]] = field(init=False)
     """(success, return) of the latest ended episodes."""
@@ -130,6 +142,7 @@ class EpisodeLog:
         self.recent = deque(maxlen=self.window)
         self._returns = np.zeros(self.num_envs)
         self._lengths = np.zeros(self.num_envs, dtype=np.int64)
+        self._ages = np.zeros(self.num_envs, dtype=np.int64)
         self._seen: list[set[int]] = [set() for _ in range(self.num_envs)]
         self._last = np.zeros(self.num_envs, dtype=np.int64)
 
@@ -150,6 +163,7 @@ class EpisodeLog:
         """Count a step, and close the episodes that ended with it. Arrays as in `StepResult`."""
         self._returns += rewards
         self._lengths += 1 if durations is None else durations
+        self._ages += 1 if durations is None else durations
         for i in np.flatnonzero(terminated | truncated):
             episode = Episode(
                 float(self._returns[i]),
@@ -178,6 +192,7 @@ class EpisodeLog:
             "ended": self.ended,
             "returns": self._returns.tolist(),
             "lengths": self._lengths.tolist(),
+            "ages": self._ages.tolist(),
             "seen": [sorted(seen) for seen in self._seen],
             "last": self._last.tolist(),
         }
@@ -189,21 +204,25 @@ class EpisodeLog:
         self.ended = int(record["ended"])
         self._seen = [{int(signature) for signature in seen} for seen in record["seen"]]
         if {self.num_envs} != {
-            len(record[name]) for name in ("returns", "lengths", "last", "seen")
+            len(record[name]) for name in ("returns", "lengths", "ages", "last", "seen")
         }:
             raise ValueError("it is the log of another number of environments")
         self._returns[:], self._lengths[:] = record["returns"], record["lengths"]
-        self._last[:] = record["last"]
+        self._ages[:], self._last[:] = record["ages"], record["last"]
+
+    @property
+    def settled(self) -> bool:
+        return bool(self.recent) and int(self._ages.min()) >= self.longest
 
     @property
     def success(self) -> float | None:
-        """Share of successes among the recent episodes; None before the first has ended."""
-        return float(np.mean([s for s, _ in self.recent])) if self.recent else None
+        """Share of successes among the recent episodes; None before the log has settled."""
+        return float(np.mean([s for s, _ in self.recent])) if self.settled else None
 
     @property
     def mean_return(self) -> float | None:
-        """Mean return of the recent episodes; None before the first has ended."""
-        return float(np.mean([r for _, r in self.recent])) if self.recent else None
+        """Mean return of the recent episodes; None before the log has settled."""
+        return float(np.mean([r for _, r in self.recent])) if self.settled else None
 
 
 class Collector:
@@ -219,10 +238,14 @@ class Collector:
     ) -> None:
         self._task, self._student, self._envs, self._rng = task, student, envs, rng
         self.rollout = Rollout.allocate(
-            num_steps, envs.num_envs, task.observation_spec, student.network.memory_size
+            num_steps,
+            envs.num_envs,
+            task.observation_spec,
+            len(task.action_names),
+            student.network.memory_size,
         )
         self._memory = student.new_memory(envs.num_envs)
-        self.log = EpisodeLog(envs.num_envs)
+        self.log = EpisodeLog(envs.num_envs, task.max_episode_steps)
         self._replay = EpisodeReplay(envs.num_envs, task.max_episode_steps, len(task.action_names))
         envs.reset()
 
@@ -292,6 +315,7 @@ class Collector:
         rollout.actions[t], rollout.values[t] = actions, values
         rollout.greedy[t] = logits.argmax(axis=1)
         rollout.log_probs[t] = _log_prob(logits, actions)
+        rollout.logits[t] = logits
         result = envs.step(actions)
         rollout.rewards[t] = result.rewards if result.discounted is None else result.discounted
         rollout.terminated[t], rollout.truncated[t] = result.terminated, result.truncated

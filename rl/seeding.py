@@ -40,11 +40,24 @@ def generator(run_seed: int, stream: str, *keys: int) -> np.random.Generator:
     return np.random.default_rng(np.random.SeedSequence([run_seed, _STREAMS[stream], *keys]))
 
 
+def uniform(keys: NDArray[np.uint64], counts: NDArray[np.uint64]) -> NDArray[np.float64]:
+    """A number in [0, 1) for each pair of a stream's key and a place in it, float64 [N].
+
+    SplitMix64 (Steele, Lea & Flood 2014, "Fast splittable pseudorandom number generators").
+    """
+    z = keys + (counts + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    z ^= z >> np.uint64(31)
+    drawn: NDArray[np.float64] = (z >> np.uint64(11)) * 2.0**-53
+    return drawn
+
+
 class EpisodeDraws:
     """A random number for each step of each of N environments' episodes, whatever came before.
 
     It is a function of (run seed, split, environment, episode, step), so that an episode that is
-    played again draws the same: SplitMix64 (Steele, Lea & Flood 2014) at the episode's seed.
+    played again draws the same: `uniform` at the episode's seed.
     """
 
     def __init__(self, num_envs: int, split: Split, seed: int) -> None:
@@ -66,12 +79,7 @@ class EpisodeDraws:
 
     def uniform(self) -> NDArray[np.float64]:
         """The numbers of the current steps, float64 [N] in [0, 1)."""
-        z = self._keys + (self._steps + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
-        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        z ^= z >> np.uint64(31)
-        drawn: NDArray[np.float64] = (z >> np.uint64(11)) * 2.0**-53
-        return drawn
+        return uniform(self._keys, self._steps)
 
     def _begin(self, rows: IntArray) -> None:
         self._episodes[rows] += 1

@@ -1,75 +1,289 @@
-"""The teacher's trial: a few episodes that it plays itself, to know how good its advice is.
+"""The teacher's trial: episodes that it plays itself, to know what its advice is worth, and where.
 
-They are played with the advice in hand: no LLM is asked for them. How good that is changes with
-the advice only, so a trial ends once enough episodes were played since the last change.
+They are played in a side environment with the advice in hand: no LLM is asked for them, and their
+steps are counted apart. What that advice is worth changes with the advice only, so a trial is held
+where there is new advice, before anything is learned from it:
+
+- *The team*: the teacher acts wherever it has something to say, the student in all other places.
+  That is the success rate that a student can reach by imitation.
+- *By turns* (`rl.turns`), where the team often fails: in each situation of an episode either of
+  them is drawn to act. Advice that does worse there than the student does is doubted, and not
+  followed any more. So one wrong answer does not spoil all the right ones.
+- *The student alone*: a team that does no better is not followed at all.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from pydantic import BaseModel, ConfigDict
 
-from rl.acting import Actor, TeacherActor
 from rl.advice import Advice
-from rl.evaluation import play
 from rl.seeding import generator
+from rl.student import Student
 from rl.task import Task
+from rl.turns import PlayedTurns, play_turns
 
-_AT_A_TIME: Final = 16
+FOLLOWED, BY_TURNS, ALONE = 1.0, 0.5, 0.0
+"""The probability with which the teacher acts in a situation."""
+
+_FIRST: Final = 32
+_MORE: Final = 16
+"""Episodes of the team at once: where advice is new, and later."""
 _ENOUGH: Final = 96
-"""Episodes since the advice last changed: a standard error of at most 0.05."""
-_LEAST: Final = 16
-"""Episodes without which nothing is said of a success rate."""
+"""Episodes of the team since the advice last changed: a standard error of at most 0.05."""
+_TURNS: Final = 64
+_FIRST_TURNS, _TURNS_EACH = 128, 16
+"""Episodes by turns: at once, in all, and how many more for each situation with advice."""
+_GOOD: Final = 0.9
+"""A team that succeeds as often as that needs no closer look."""
+_WORSE: Final = -2.0
+_BETTER: Final = 1.64
+"""Standard errors of a difference of success rates from which on it counts."""
+_UNMET: Final = 0.25
+"""Share of the team's episodes in places that the student has not met yet, and so nobody has
+asked about, from which on nothing can be said of the advice."""
+
+
+class Tally(BaseModel):
+    """Successes among episodes. Numbers and not counts: what is old may count in part."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    successes: float = 0.0
+    episodes: float = 0.0
+
+    @property
+    def rate(self) -> float | None:
+        """The success rate, None without episodes."""
+        return self.successes / self.episodes if self.episodes else None
+
+    def plus(self, successes: float, episodes: float) -> Tally:
+        return Tally(successes=self.successes + successes, episodes=self.episodes + episodes)
+
+    def halved(self) -> Tally:
+        return Tally(successes=self.successes / 2, episodes=self.episodes / 2)
+
+    def above(self, other: Tally) -> float:
+        """How many standard errors its rate is above another's; 0 where either is unknown.
+
+        The pooled two-proportion statistic, one success and one failure added to the pool.
+        """
+        if not (self.episodes and other.episodes):
+            return 0.0
+        pool = (self.successes + other.successes + 1) / (self.episodes + other.episodes + 2)
+        error = math.sqrt(pool * (1 - pool) * (1 / self.episodes + 1 / other.episodes))
+        return (self.successes / self.episodes - other.successes / other.episodes) / error
+
+
+class Contrast(BaseModel):
+    """The episodes in which the teacher acted in a situation, and those in which the student did."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    taught: Tally = Tally()
+    own: Tally = Tally()
+
+    def plus(self, taught: bool, success: bool) -> Contrast:
+        name = "taught" if taught else "own"
+        return self.model_copy(update={name: getattr(self, name).plus(success, 1)})
+
+    def halved(self) -> Contrast:
+        return Contrast(taught=self.taught.halved(), own=self.own.halved())
 
 
 class Trial(BaseModel):
-    """The teacher's outcomes so far.
+    """What is known of the teacher so far.
 
-    advised: the number of situations with advice when it was last played. fresh: episodes since
-    that number changed. successes, episodes: with halves of older outcomes, as numbers. played,
-    env_steps: what it all took.
+    met: the situations that it was or could have been asked about, by signature, with a digest of
+    its advice, empty for none. team, alone: the outcomes of the team and of the student; turns:
+    those by turns, by situation. fresh: episodes of the team, turned: episodes by turns, both since
+    `met` changed for all of it. doubted: situations whose advice is not followed. trusted: whether
+    any is. batches, env_steps: what it all took.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    advised: int = 0
+    met: dict[str, str] = {}
+    team: Tally = Tally()
+    alone: Tally = Tally()
+    turns: dict[str, Contrast] = {}
     fresh: int = 0
-    successes: float = 0.0
-    episodes: float = 0.0
-    played: int = 0
+    turned: int = 0
+    unmet: float = 0.0
+    doubted: list[int] = []
+    trusted: bool = True
+    batches: int = 0
     env_steps: int = 0
 
     @property
     def success(self) -> float | None:
-        """The teacher's success rate; None while too few episodes were played."""
-        return self.successes / self.episodes if self.episodes >= _LEAST else None
+        """The team's success rate; None while too few episodes were played."""
+        return self.team.rate if self.team.episodes >= _MORE else None
 
-    def after(self, task: Task, advice: Mapping[int, Advice], seed: int) -> Trial:
-        """The trial with some more episodes, where its advice has changed lately.
+    def followed(self, advice: Mapping[int, Advice]) -> dict[int, Advice]:
+        """The advice that is worth following."""
+        if not self.trusted:
+            return {}
+        return {s: given for s, given in advice.items() if s not in self.doubted}
 
-        The levels are training levels of a stream of their own: no evaluation's, no student's.
+
+class Examiner:
+    """Holds trials. student: as it is now; levels are training levels of a stream of their own."""
+
+    def __init__(
+        self,
+        task: Task,
+        student: Student,
+        seed: int,
+        on_step: Callable[[], None] | None = None,
+    ) -> None:
+        self._task, self._student, self._seed, self._on_step = task, student, seed, on_step
+        self._levels = int(generator(seed, "trial").integers(2**31))
+
+    def after(
+        self,
+        trial: Trial,
+        advice: Mapping[int, Advice],
+        situations: Iterable[int],
+        student: float | None,
+    ) -> Trial:
+        """The trial with some more episodes, where there is something to find out.
+
+        situations: those that the student has met lately. student: its own success rate in
+        training, None where nothing is known yet.
         """
-        changed = len(advice) != self.advised
-        fresh = 0 if changed else self.fresh
-        if not advice or fresh >= _ENOUGH:
-            return self
-        # What was played with other advice counts half: there was less of it.
-        kept = 0.5 if changed else 1.0
-        first = self.played // _AT_A_TIME
+        trial = _renewed(trial, advice, situations)
+        if not advice or trial.fresh >= _ENOUGH:
+            return trial
+        trial = self._play_team(trial, advice, _MORE if trial.fresh else _FIRST)
+        while _questionable(trial):
+            trial = self._play_turns(trial, advice)
+            worst = _worst(trial)
+            if worst is not None:
+                trial = self._play_team(_doubting(trial, worst), advice, _FIRST)
+        return self._judged(trial, advice, student)
 
-        def make(num_envs: int) -> Actor:
-            draws = generator(seed, "trial", first)
-            return TeacherActor(task, num_envs, lambda _: advice, draws)
-
-        levels = int(generator(seed, "trial").integers(2**31))
-        done = play(task, make, _AT_A_TIME, levels, split="train", first_episode=first)
-        return Trial(
-            advised=len(advice),
-            fresh=fresh + done.episodes,
-            successes=self.successes * kept + done.successes,
-            episodes=self.episodes * kept + done.episodes,
-            played=self.played + done.episodes,
-            env_steps=self.env_steps + round(done.mean_length * done.episodes),
+    def _play_team(self, trial: Trial, advice: Mapping[int, Advice], episodes: int) -> Trial:
+        done = self._play(trial, advice, FOLLOWED, episodes)
+        unmet = sum(any(str(s) not in trial.met for s in e.taught) for e in done.episodes)
+        team = trial.team.plus(done.successes, episodes)
+        before = trial.unmet * trial.team.episodes
+        return _counted(
+            trial,
+            done,
+            team=team,
+            fresh=trial.fresh + episodes,
+            unmet=(before + unmet) / team.episodes,
         )
+
+    def _play_turns(self, trial: Trial, advice: Mapping[int, Advice]) -> Trial:
+        done = self._play(trial, advice, BY_TURNS, _TURNS)
+        turns = dict(trial.turns)
+        for episode in done.episodes:
+            for situation, taught in episode.taught.items():
+                if taught is not None:
+                    before = turns.get(str(situation), Contrast())
+                    turns[str(situation)] = before.plus(taught, episode.success)
+        return _counted(trial, done, turns=turns, turned=trial.turned + _TURNS)
+
+    def _judged(self, trial: Trial, advice: Mapping[int, Advice], student: float | None) -> Trial:
+        """Whether the team does better than the student alone; before that is known, it does."""
+        rate = trial.success
+        if rate is None or rate >= _GOOD or trial.unmet >= _UNMET:
+            return trial.model_copy(update={"trusted": True})
+        if student is not None:
+            alone = Tally(successes=student * 100, episodes=100.0)
+        else:
+            if not trial.alone.episodes:
+                done = self._play(trial, advice, ALONE, _TURNS)
+                trial = _counted(trial, done, alone=Tally().plus(done.successes, _TURNS))
+            alone = trial.alone
+        better = max(trial.team.above(alone), _on_the_whole(trial)) >= _BETTER
+        return trial.model_copy(update={"trusted": better})
+
+    def _play(
+        self, trial: Trial, advice: Mapping[int, Advice], share: float, episodes: int
+    ) -> PlayedTurns:
+        followed = {s: given for s, given in advice.items() if s not in trial.doubted}
+        return play_turns(
+            self._task,
+            self._student,
+            followed,
+            share,
+            episodes,
+            self._levels,
+            trial.batches,
+            generator(self._seed, "trial", trial.batches),
+            self._on_step,
+        )
+
+
+def _counted(trial: Trial, done: PlayedTurns, **changes: object) -> Trial:
+    cost = {"batches": trial.batches + 1, "env_steps": trial.env_steps + done.env_steps}
+    return trial.model_copy(update={**cost, **changes})
+
+
+def _renewed(trial: Trial, advice: Mapping[int, Advice], situations: Iterable[int]) -> Trial:
+    """With new advice, or in new places, what was played before counts half."""
+    met = trial.met | {str(s): "" for s in situations if str(s) not in trial.met}
+    met |= {str(s): _digest(given) for s, given in advice.items()}
+    changed = {s for s, digest in met.items() if digest and trial.met.get(s) != digest}
+    if not changed:
+        return trial.model_copy(update={"met": met})
+    return trial.model_copy(
+        update={
+            "met": met,
+            "team": trial.team.halved(),
+            "turns": {s: c.halved() for s, c in trial.turns.items() if s not in changed},
+            "doubted": [s for s in trial.doubted if str(s) not in changed],
+            "fresh": 0,
+        }
+    )
+
+
+def _questionable(trial: Trial) -> bool:
+    """Whether a closer look is due, and is not too dear."""
+    if trial.unmet >= _UNMET:
+        return False
+    advised = sum(bool(digest) for digest in trial.met.values())
+    most = _FIRST_TURNS + _TURNS_EACH * advised
+    rate = trial.success
+    return rate is not None and rate < _GOOD and trial.turned + _TURNS <= most
+
+
+def _worst(trial: Trial) -> int | None:
+    """The situation in which the teacher does worst beside the student, if clearly worse."""
+    rated = {int(s): c.taught.above(c.own) for s, c in trial.turns.items()}
+    candidates = [s for s in rated if s not in trial.doubted and rated[s] <= _WORSE]
+    return min(candidates, key=lambda s: (rated[s], s), default=None)
+
+
+def _on_the_whole(trial: Trial) -> float:
+    """How many standard errors the teacher does better than the student, by turns, in all places
+    where it is followed (Stouffer's sum of independent statistics).
+    """
+    rated = [c.taught.above(c.own) for s, c in trial.turns.items() if int(s) not in trial.doubted]
+    return sum(rated) / math.sqrt(len(rated)) if rated else 0.0
+
+
+def _doubting(trial: Trial, situation: int) -> Trial:
+    """Without the advice on a situation; the others' outcomes were spoilt by it, and count half."""
+    return trial.model_copy(
+        update={
+            "doubted": sorted([*trial.doubted, situation]),
+            "team": Tally(),
+            "turns": {s: c.halved() for s, c in trial.turns.items()},
+            "fresh": 0,
+            "unmet": 0.0,
+        }
+    )
+
+
+def _digest(advice: Advice) -> str:
+    text = json.dumps(advice.to_json())
+    return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()

@@ -54,6 +54,14 @@ class WeaningSettings(BaseModel):
         "weight falls too, whatever its teacher does.",
     )
 
+    hold: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="Share of the teacher's weight with which the student holds on to what it did "
+        "in states without advice, while it is advised in others.",
+    )
+
     @model_validator(mode="after")
     def _falling(self) -> Self:
         if self.floor > self.start:
@@ -106,7 +114,8 @@ class Weaning(BaseModel):
         linear = settings.start + fallen * (settings.floor - settings.start)
         if settings.schedule == "linear":
             return linear
-        return linear * self.factor if settings.start * self.factor >= settings.floor else 0.0
+        weight = linear * self.factor
+        return weight if weight >= settings.floor else 0.0
 
     def after(
         self,
