@@ -1,10 +1,6 @@
 """Proximal policy optimisation with the teacher's advice as one more term of the loss.
 
-    L = L_clip + value_coef * L_value - entropy_coef * H
-        + teacher_weight * mean over steps of m(s) * CrossEntropy(pi_T(.|s), pi(.|s))
-
-L_clip: Schulman et al. 2017, eq. 7. The advice term: kickstarting (Schmitt et al. 2018) as in
-LLM4Teach (Zhou et al. 2024), with m(s) the mass of the plans that can be carried out.
+The loss itself is in `rl.ppo_loss`; here are the epochs, the minibatches and the gradient steps.
 """
 
 from __future__ import annotations
@@ -17,16 +13,24 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional
 
 from rl.advice import Labels
 from rl.gae import advantages_of
+from rl.ppo_loss import loss_gradients
 from rl.ppo_settings import PPOSettings
 from rl.rollout import Rollout
-from rl.student import FORBIDDEN, Student, with_actions
+from rl.student import Student, with_actions
 from rl.task import BoolArray, FloatArray
 
-_PER_STEP: Final = ("actions", "log_probs", "advantages", "returns", "targets", "mass", "allowed")
+_PER_STEP: Final[tuple[str, ...]] = (
+    "actions",
+    "log_probs",
+    "advantages",
+    "returns",
+    "targets",
+    "mass",
+    "allowed",
+)
 """What the loss takes of each step, besides the network's inputs."""
 
 
@@ -186,38 +190,17 @@ class PPO:
         return network.unroll(batch["codes"], batch["features"], batch["starts"], batch["hidden"])
 
     def _step(self, batch: dict[str, Tensor], teacher_weight: float) -> Tensor:
-        """One gradient step; returns the six figures of the report, float32 [6]."""
-        settings = self._settings
+        """One gradient step; returns `rl.ppo_loss.FIGURES`, float64 [6]."""
         logits, values = self._judge(batch)
         part = {name: batch[name] for name in _PER_STEP if name in batch}
         if self._student.network.memory_size:
             part = {name: column.flatten(0, 1) for name, column in part.items()}
-        if "allowed" in part:
-            logits = logits.masked_fill(~part["allowed"], FORBIDDEN)
-        log_pi = functional.log_softmax(logits, dim=1)
-        log_ratio = log_pi.gather(1, part["actions"][:, None]).squeeze(1) - part["log_probs"]
-        ratio = log_ratio.exp()
-        advantages = normalised(part["advantages"])
-        clipped = ratio.clamp(1 - settings.clip_range, 1 + settings.clip_range)
-        policy_loss = -torch.minimum(ratio * advantages, clipped * advantages).mean()
-        value_loss = 0.5 * (values - part["returns"]).square().mean()
-        entropy = -(log_pi.exp() * log_pi).sum(dim=1).mean()
-        loss = policy_loss + settings.value_coef * value_loss - settings.entropy_coef * entropy
-        advice = torch.zeros((), device=loss.device)
-        if "mass" in part:
-            # The mean is over all steps: where there is no advice, m is 0 (DESIGN "Words").
-            advice = -(part["mass"] * (part["targets"] * log_pi).sum(dim=1)).mean()
-            loss = loss + teacher_weight * advice
+        figures, *gradients = loss_gradients(logits, values, part, self._settings, teacher_weight)
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]  # PyTorch leaves it untyped
-        nn.utils.clip_grad_norm_(self._student.network.parameters(), settings.max_grad_norm)
+        torch.autograd.backward((logits, values), gradients)
+        nn.utils.clip_grad_norm_(self._student.network.parameters(), self._settings.max_grad_norm)
         self.optimizer.step()
-        with torch.no_grad():
-            # Schulman's low-variance estimator of KL(old, new): mean of r - 1 - log r.
-            approx_kl = (ratio - 1 - log_ratio).mean()
-            clip_fraction = ((ratio - 1).abs() > settings.clip_range).float().mean()
-            figures = (policy_loss, value_loss, entropy, advice, approx_kl, clip_fraction)
-            return torch.stack([figure.detach() for figure in figures])
+        return figures
 
 
 def _starts(rollout: Rollout) -> BoolArray:
@@ -225,12 +208,6 @@ def _starts(rollout: Rollout) -> BoolArray:
     starts = np.zeros_like(rollout.terminated)
     starts[1:] = rollout.terminated[:-1] | rollout.truncated[:-1]
     return starts
-
-
-def normalised(advantages: Tensor) -> Tensor:
-    """Mean 0 and standard deviation 1 over a minibatch; a single one is only centred."""
-    centred = advantages - advantages.mean()
-    return centred if len(centred) < 2 else centred / (centred.std() + 1e-8)
 
 
 def explained_variance(values: FloatArray, returns: FloatArray) -> float:
