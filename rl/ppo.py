@@ -34,6 +34,10 @@ _PER_STEP: Final[tuple[str, ...]] = (
 """What the loss takes of each step, besides the network's inputs."""
 
 
+_ADAM: Final = "adam."
+"""What the names of the optimiser's tensors begin with."""
+
+
 @dataclass(frozen=True)
 class UpdateReport:
     """Means over the gradient steps of one update; explained_variance is the rollout's."""
@@ -52,8 +56,9 @@ class PPO:
 
     def __init__(self, student: Student, settings: PPOSettings, rng: np.random.Generator) -> None:
         self._student, self._settings, self._rng = student, settings, rng
+        self._weights = joined(student.network)
         self.optimizer = torch.optim.Adam(
-            student.network.parameters(), lr=settings.learning_rate, eps=1e-5, fused=True
+            [self._weights], lr=settings.learning_rate, eps=1e-5, fused=True
         )
 
     def update(
@@ -91,8 +96,8 @@ class PPO:
     def snapshot(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """The network's and the optimiser's tensors by name, and the rest as JSON has it."""
         tensors = {f"network.{k}": t for k, t in self._student.network.state_dict().items()}
-        for number, moments in self.optimizer.state_dict()["state"].items():
-            tensors |= {f"adam.{number}.{name}": t for name, t in moments.items()}
+        moments = self.optimizer.state[self._weights]
+        tensors |= {f"{_ADAM}{name}": t for name, t in moments.items()}
         return tensors, {"rng": self._rng.bit_generator.state}
 
     def restore(self, tensors: dict[str, Tensor], record: dict[str, Any]) -> None:
@@ -105,26 +110,23 @@ class PPO:
             if name.startswith("network.")
         }
         self._student.network.load_state_dict(network)
-        moments: dict[int, dict[str, Tensor]] = {}
-        for name, tensor in tensors.items():
-            if name.startswith("adam."):
-                _, number, kind = name.split(".")
-                moments.setdefault(int(number), {})[kind] = tensor
+        moments = {
+            name.removeprefix(_ADAM): tensor
+            for name, tensor in tensors.items()
+            if name.startswith(_ADAM)
+        }
         self._check_moments(moments)
         groups = self.optimizer.state_dict()["param_groups"]
-        self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
+        state = {0: moments} if moments else {}
+        self.optimizer.load_state_dict({"state": state, "param_groups": groups})
         self._rng.bit_generator.state = record["rng"]
 
-    def _check_moments(self, moments: dict[int, dict[str, Tensor]]) -> None:
+    def _check_moments(self, moments: dict[str, Tensor]) -> None:
         """Adam's own loader takes tensors of any shape."""
-        parameters = list(self._student.network.parameters())
-        expected = {
-            number: {"step": torch.Size(), "exp_avg": p.shape, "exp_avg_sq": p.shape}
-            for number, p in enumerate(parameters)
-        }
-        found = {n: {kind: t.shape for kind, t in kinds.items()} for n, kinds in moments.items()}
+        shape = self._weights.shape
+        expected = {"step": torch.Size(), "exp_avg": shape, "exp_avg_sq": shape}
         # Before the first update Adam has none at all.
-        if found and found != expected:
+        if moments and {name: t.shape for name, t in moments.items()} != expected:
             raise ValueError("the optimiser's tensors are those of another network")
 
     def _minibatches(
@@ -140,7 +142,7 @@ class PPO:
             order = torch.from_numpy(self._rng.permutation(rollout.size)).to(device)
             # Shuffled as a whole: a few large moves in place of many small ones.
             split = {
-                name: torch.split(column[order], self._settings.minibatch_size)
+                name: torch.split(column.index_select(0, order), self._settings.minibatch_size)
                 for name, column in batch.items()
             }
             for columns in zip(*split.values(), strict=True):
@@ -196,11 +198,30 @@ class PPO:
         if self._student.network.memory_size:
             part = {name: column.flatten(0, 1) for name, column in part.items()}
         figures, *gradients = loss_gradients(logits, values, part, self._settings, teacher_weight)
-        self.optimizer.zero_grad(set_to_none=True)
+        gradient = self._weights.grad
+        assert gradient is not None
+        gradient.zero_()
         torch.autograd.backward((logits, values), gradients)
-        nn.utils.clip_grad_norm_(self._student.network.parameters(), self._settings.max_grad_norm)
+        norm = torch.linalg.vector_norm(gradient)
+        gradient.mul_((self._settings.max_grad_norm / (norm + 1e-6)).clamp(max=1.0))
         self.optimizer.step()
         return figures
+
+
+def joined(network: nn.Module) -> nn.Parameter:
+    """All weights of a network as one vector, of which its own are views, and so of the gradient.
+
+    One vector is clipped and moved by Adam in a few operations, where a dozen tensors take a few
+    each.
+    """
+    parameters = list(network.parameters())
+    vector = nn.Parameter(torch.cat([p.detach().flatten() for p in parameters]))
+    vector.grad = torch.zeros_like(vector)
+    sizes = [p.numel() for p in parameters]
+    parts = zip(torch.split(vector.detach(), sizes), torch.split(vector.grad, sizes), strict=True)
+    for parameter, (weights, gradient) in zip(parameters, parts, strict=True):
+        parameter.data, parameter.grad = weights.view_as(parameter), gradient.view_as(parameter)
+    return vector
 
 
 def _starts(rollout: Rollout) -> BoolArray:
