@@ -56,9 +56,10 @@ class CellSums(nn.Module):
         begun = self.bias.expand(len(codes), -1) if added is None else added + self.bias
         if codes.device.type != "cpu":
             return begun + self.by_index(flat)
-        sums: Tensor = _Sum.apply(  # type: ignore[no-untyped-call]  # PyTorch leaves it untyped
-            self.table, begun, flat, self._parts, self._rows
-        )
+        inputs = (self.table, begun, flat, self._parts, self._rows)
+        if not torch.is_grad_enabled():
+            return _sums(*inputs)
+        sums: Tensor = _Sum.apply(*inputs)  # type: ignore[no-untyped-call]  # PyTorch's
         return sums
 
     def by_index(self, codes: Tensor) -> Tensor:
@@ -73,8 +74,17 @@ def num_rows(spec: ObservationSpec) -> int:
     return int(spec.height * spec.width * sum(sizes))
 
 
+def _sums(table: Tensor, begun: Tensor, codes: Tensor, parts: Tensor, rows: Tensor) -> Tensor:
+    """What the sums begin with and the rows added to it: begun, float32 [B, width]."""
+    sums = begun.detach().clone(memory_format=torch.contiguous_format)
+    joined = np.empty((len(rows), len(parts), table.shape[1]), np.float32)
+    weights = table.detach().numpy()
+    _add_rows(codes.numpy(), parts.numpy(), rows.numpy(), weights, joined, sums.numpy())
+    return sums
+
+
 class _Sum(torch.autograd.Function):
-    """What the sums begin with and the rows added to it, and the gradients, on the CPU."""
+    """`_sums` and their gradients."""
 
     @staticmethod
     def forward(
@@ -82,11 +92,7 @@ class _Sum(torch.autograd.Function):
     ) -> Tensor:
         ctx.save_for_backward(codes, parts, rows)
         ctx.shape = table.shape
-        sums = begun.clone(memory_format=torch.contiguous_format)
-        joined = np.empty((len(rows), len(parts), table.shape[1]), np.float32)
-        weights = table.detach().numpy()
-        _add_rows(codes.numpy(), parts.numpy(), rows.numpy(), weights, joined, sums.numpy())
-        return sums
+        return _sums(table, begun, codes, parts, rows)
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> tuple[Tensor | None, ...]:
