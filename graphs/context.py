@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from threading import Event
+from threading import Event as StopSignal
 from time import monotonic
 from typing import Final
 
 from agents.teacher import Teacher
 from graphs.config import RunConfig
+from graphs.events import Event
 from graphs.saving import GraphCheckpoints
 from rl.checkpoints import Checkpoints
 from rl.performance import Performance
@@ -43,9 +45,10 @@ class RunContext:
 
     progress: who acts, and what is saved of it. steps: the environment steps after which the run is
     done, or those that it takes at most. wait: whether every answer of the teacher is waited for.
-    stop: set from outside to end the run at the next iteration's end. started: when the run began
-    by `monotonic`, had it never stopped. thread: the iteration after which the present call of the
-    graph began. stop_seen: when `stop` was first found set.
+    stop: set from outside to end the run at the next iteration's end. tell: told of what a watcher
+    may want to see; LangGraph's custom stream would put every node into a thread of its own.
+    started: when the run began by `monotonic`, had it never stopped. thread: the iteration after
+    which the present call of the graph began. stop_seen: when `stop` was first found set.
     """
 
     config: RunConfig
@@ -59,7 +62,8 @@ class RunContext:
     timers: PhaseTimers
     steps: int
     wait: bool
-    stop: Event
+    stop: StopSignal
+    tell: Callable[[Event], None]
     started: float
     thread: int = 0
     stop_seen: float | None = None

@@ -1,4 +1,4 @@
-"""What a running graph tells whoever watches: LangGraph's custom stream, typed."""
+"""What a running graph tells whoever watches."""
 
 from __future__ import annotations
 

@@ -292,7 +292,7 @@ def _evaluation_update(state: TeachState, runtime: Runtime[RunContext]) -> Updat
             context.student,
             settings.episodes,
             context.config.seed,
-            on_progress=lambda done: runtime.stream_writer(Evaluating(done, settings.episodes)),
+            on_progress=lambda done: context.tell(Evaluating(done, settings.episodes)),
             on_step=context.leave_if_late,
         )
     if isinstance(context.task, RecordedTask):
@@ -339,4 +339,4 @@ def write_row(
     }
     with context.timers.phase("record"):
         context.folder.append_metrics(row)
-    runtime.stream_writer(IterationDone(row))
+    context.tell(IterationDone(row))

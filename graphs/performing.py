@@ -48,7 +48,7 @@ def perform(state: TeachState, runtime: Runtime[RunContext]) -> Update:
             met = found.signatures
     with context.timers.phase("record"):
         trace_texts(context, met)
-    runtime.stream_writer(Evaluating(performance.ended, performance.episodes))
+    context.tell(Evaluating(performance.ended, performance.episodes))
     return {
         "iteration": state["iteration"] + int(fresh),
         "env_steps": performance.env_steps,

@@ -21,8 +21,9 @@ from rl.trace import AdviceRecord, EventRecord, ExampleRecord, VisitRecord
 
 
 def trace_texts(context: RunContext, signatures: Sequence[int]) -> None:
-    """What the situations say; those that are known stay as they are."""
-    context.trace.situations({s: full_text(context.task, s) for s in signatures})
+    """What the situations say that the trace does not have yet."""
+    texts = {s: full_text(context.task, s) for s in signatures if context.trace.lacks(s)}
+    context.trace.situations(texts)
 
 
 def trace_answers(context: RunContext, state: TeachState, answers: Sequence[PlannerAnswer]) -> None:

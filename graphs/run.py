@@ -127,9 +127,9 @@ def _session(
             context = open_context(parts, folder, import_s, stop or StopSignal(), tell, resources)
             renew = partial(renew_progress, context, parts, resources)
             state = _starting_state(context, renew, resources, tell)
-            tell = with_loggers(context.config, folder, tell, resources)
+            context.tell = tell = with_loggers(context.config, folder, tell, resources)
             tell(_started(context, state))
-            state = _drive(context, state, tell)
+            state = _drive(context, state)
             summary = _conclude(context, state, tell)
     except Exception as error:
         told = stopped(error, folder)
@@ -190,7 +190,7 @@ def _starting_state(
     return state
 
 
-def _drive(context: RunContext, state: TeachState, tell: Tell) -> TeachState:
+def _drive(context: RunContext, state: TeachState) -> TeachState:
     """Call the graph, a bounded number of iterations at a time, until the run ends or stops."""
     graph = build_graph(context.config.graph, context.graph_checkpoints.saver)
     delete_old_boundaries(context)  # a process that was killed may not have come to it
@@ -198,29 +198,20 @@ def _drive(context: RunContext, state: TeachState, tell: Tell) -> TeachState:
         context.thread = state["iteration"]
         state["until_iteration"] = state["iteration"] + context.config.checkpoint_every
         with context.timers.phase("graph"):
-            state = _invoke(graph, state, context, tell)
+            state = _invoke(graph, state, context)
         with context.timers.phase("record"):
             delete_old_boundaries(context)
     return state
 
 
-def _invoke(graph: Any, state: TeachState, context: RunContext, tell: Tell) -> TeachState:
+def _invoke(graph: Any, state: TeachState, context: RunContext) -> TeachState:
     config = context.graph_checkpoints.begin(state["iteration"])
     graph_steps = find_graph(context.config.graph).steps
     config["recursion_limit"] = context.config.checkpoint_every * graph_steps + 1
-    stream = graph.stream(
-        state,
-        config,
-        context=context,
-        stream_mode=["custom", "values"],
-        durability="exit",
-    )
+    stream = graph.stream(state, config, context=context, stream_mode="values", durability="exit")
     with suppress(StopAskedError):
-        for mode, item in stream:
-            if mode == "custom":
-                tell(item)
-            else:
-                state = item
+        for reached in stream:
+            state = reached
     return state
 
 

@@ -110,6 +110,7 @@ def open_context(
         steps=parts.steps,
         wait=config.wait or not parts.graph.learns or _never_slow(parts.provider),
         stop=stop,
+        tell=tell,
         started=monotonic() - import_s,
     )
 

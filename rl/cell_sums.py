@@ -47,16 +47,20 @@ class CellSums(nn.Module):
         added = cells * len(sizes)
         nn.init.orthogonal_(self.table, _GAIN * math.sqrt(len(self.table) / added))
 
-    def forward(self, codes: Tensor) -> Tensor:
-        """codes: uint8 [B, H, W]. Returns float32 [B, width]."""
+    def forward(self, codes: Tensor, added: Tensor | None = None) -> Tensor:
+        """codes: uint8 [B, H, W]; added: float32 [B, width], added to the sums.
+
+        Returns float32 [B, width].
+        """
         flat = codes.reshape(len(codes), -1)
-        if codes.device.type == "cpu":
-            sums: Tensor = _Sum.apply(  # type: ignore[no-untyped-call]  # PyTorch leaves it untyped
-                self.table, flat, self._parts, self._rows
-            )
-        else:
-            sums = self.by_index(flat)
-        return sums + self.bias
+        begun = self.bias.expand(len(codes), -1) if added is None else added + self.bias
+        if codes.device.type != "cpu":
+            return begun + self.by_index(flat)
+        inputs = (self.table, begun, flat, self._parts, self._rows)
+        if not torch.is_grad_enabled():
+            return _sums(*inputs)
+        sums: Tensor = _Sum.apply(*inputs)  # type: ignore[no-untyped-call]  # PyTorch's
+        return sums
 
     def by_index(self, codes: Tensor) -> Tensor:
         """The sums on any device. codes: uint8 [B, H * W]. Returns float32 [B, width]."""
@@ -70,57 +74,83 @@ def num_rows(spec: ObservationSpec) -> int:
     return int(spec.height * spec.width * sum(sizes))
 
 
+def _sums(table: Tensor, begun: Tensor, codes: Tensor, parts: Tensor, rows: Tensor) -> Tensor:
+    """What the sums begin with and the rows added to it: begun, float32 [B, width]."""
+    sums = begun.detach().clone(memory_format=torch.contiguous_format)
+    joined = np.empty((len(rows), len(parts), table.shape[1]), np.float32)
+    weights = table.detach().numpy()
+    _add_rows(codes.numpy(), parts.numpy(), rows.numpy(), weights, joined, sums.numpy())
+    return sums
+
+
 class _Sum(torch.autograd.Function):
-    """The sums and their gradient on the CPU."""
+    """`_sums` and their gradients."""
 
     @staticmethod
-    def forward(ctx: Any, table: Tensor, codes: Tensor, parts: Tensor, rows: Tensor) -> Tensor:
+    def forward(
+        ctx: Any, table: Tensor, begun: Tensor, codes: Tensor, parts: Tensor, rows: Tensor
+    ) -> Tensor:
         ctx.save_for_backward(codes, parts, rows)
         ctx.shape = table.shape
-        sums = torch.empty(len(codes), table.shape[1])
-        _add_rows(codes.numpy(), parts.numpy(), rows.numpy(), table.detach().numpy(), sums.numpy())
-        return sums
+        return _sums(table, begun, codes, parts, rows)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Any) -> tuple[Tensor, None, None, None]:
+    def backward(ctx: Any, *grads: Any) -> tuple[Tensor | None, ...]:
         codes, parts, rows = ctx.saved_tensors
         grad = torch.zeros(ctx.shape)
         _scatter_rows(
             codes.numpy(), parts.numpy(), rows.numpy(), grads[0].contiguous().numpy(), grad.numpy()
         )
-        return grad, None, None, None
+        return grad, grads[0], None, None, None
 
 
 @njit(cache=True, nogil=True)
 def _add_rows(
-    codes: CodeArray, parts: IntArray, rows: IntArray, table: FloatArray, sums: FloatArray
+    codes: CodeArray,
+    parts: IntArray,
+    rows: IntArray,
+    table: FloatArray,
+    joined: FloatArray,
+    sums: FloatArray,
 ) -> None:
-    """sums[b] = sum over cells and parts of the table's rows.
+    """To sums[b], add the table's rows over cells and parts.
 
-    Four rows are added to a sum at once: it is read and written a quarter as often.
+    joined: float32 [cells, codes, width], room for the rows of each code that is met in a cell,
+    which are joined once for all pictures. Four of them are added to a sum at once: it is read and
+    written a quarter as often.
     """
-    per_code = parts.shape[1]
-    added = codes.shape[1] * per_code
-    index = np.empty(added, np.int64)
+    num_cells = codes.shape[1]
+    is_joined = np.zeros((num_cells, parts.shape[0]), np.bool_)
+    for b in range(codes.shape[0]):
+        for c in range(num_cells):
+            code = codes[b, c]
+            if code >= parts.shape[0]:
+                raise IndexError("a category code is not below num_codes")
+            if not is_joined[c, code]:
+                is_joined[c, code] = True
+                _join_rows(table, rows[c], parts[code], joined[c, code])
+    whole = num_cells - num_cells % 4
     for b in range(codes.shape[0]):
         out = sums[b]
-        for h in range(out.shape[0]):
-            out[h] = 0.0
-        for c in range(codes.shape[1]):
-            if codes[b, c] >= parts.shape[0]:
-                raise IndexError("a category code is not below num_codes")
-            for k in range(per_code):
-                index[c * per_code + k] = rows[c, k] + parts[codes[b, c], k]
-        whole = added - added % 4
-        for r in range(0, whole, 4):
-            one, two = table[index[r]], table[index[r + 1]]
-            three, four = table[index[r + 2]], table[index[r + 3]]
+        for c in range(0, whole, 4):
+            one, two = joined[c, codes[b, c]], joined[c + 1, codes[b, c + 1]]
+            three, four = joined[c + 2, codes[b, c + 2]], joined[c + 3, codes[b, c + 3]]
             for h in range(out.shape[0]):
                 out[h] += (one[h] + two[h]) + (three[h] + four[h])
-        for r in range(whole, added):
-            row = table[index[r]]
+        for c in range(whole, num_cells):
+            row = joined[c, codes[b, c]]
             for h in range(out.shape[0]):
                 out[h] += row[h]
+
+
+@njit(cache=True, nogil=True)
+def _join_rows(table: FloatArray, starts: IntArray, values: IntArray, out: FloatArray) -> None:
+    """Add up the rows of one code in one cell. starts: where each part's rows begin there."""
+    out[:] = table[starts[0] + values[0]]
+    for k in range(1, len(values)):
+        row = table[starts[k] + values[k]]
+        for h in range(out.shape[0]):
+            out[h] += row[h]
 
 
 @njit(cache=True, nogil=True)
@@ -129,12 +159,18 @@ def _scatter_rows(
 ) -> None:
     """Add each sum's gradient to the rows that it was made of.
 
-    Cell by cell: its rows stay in the processor's nearest cache.
+    Cell by cell, first to one row a code, which stay in the processor's nearest cache, then to the
+    rows of the code's parts.
     """
+    by_code = np.empty((parts.shape[0], grads.shape[1]), np.float32)
     for c in range(codes.shape[1]):
+        by_code[:] = 0.0
         for b in range(codes.shape[0]):
-            grad = grads[b]
+            grad, row = grads[b], by_code[codes[b, c]]
+            for h in range(grad.shape[0]):
+                row[h] += grad[h]
+        for code in range(parts.shape[0]):
             for k in range(parts.shape[1]):
-                row = table[rows[c, k] + parts[codes[b, c], k]]
-                for h in range(grad.shape[0]):
-                    row[h] += grad[h]
+                row = table[rows[c, k] + parts[code, k]]
+                for h in range(row.shape[0]):
+                    row[h] += by_code[code, h]

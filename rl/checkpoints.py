@@ -61,7 +61,9 @@ class Checkpoints:
             "record_sha256": digest_of(record),
             "record": record,
         }
-        self._folder.write_json(f"{name}/{_RECORD}", whole)
+        # In one line: Python indents with code of its own, ten times as slow as its C encoder.
+        text = json.dumps(whole, allow_nan=False).encode()
+        self._folder.write_atomic(f"{name}/{_RECORD}", lambda path: _write(path, text))
 
     def iterations(self) -> list[int]:
         """The iterations of all boundaries that were saved to the end, the newest first."""

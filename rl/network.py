@@ -76,12 +76,14 @@ class StudentNetwork(nn.Module):
         return self._heads(outputs.flatten(0, 1))
 
     def _first(self, codes: Tensor, features: Tensor) -> Tensor:
-        parts = []
-        if self.picture is not None:
-            parts.append(self.picture(codes))
-        if self.features is not None:
-            parts.append(self.features(features))
-        return functional.relu(parts[0] if len(parts) == 1 else parts[0] + parts[1])
+        told = None if self.features is None else self.features(features)
+        if self.picture is None:
+            assert told is not None
+            return functional.relu(told)
+        if isinstance(self.picture, CellSums):
+            return functional.relu(self.picture(codes, told))
+        seen = self.picture(codes)
+        return functional.relu(seen if told is None else seen + told)
 
     def _heads(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
         hidden = functional.relu(self.trunk(hidden))

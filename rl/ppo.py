@@ -1,10 +1,6 @@
 """Proximal policy optimisation with the teacher's advice as one more term of the loss.
 
-    L = L_clip + value_coef * L_value - entropy_coef * H
-        + teacher_weight * mean over steps of m(s) * CrossEntropy(pi_T(.|s), pi(.|s))
-
-L_clip: Schulman et al. 2017, eq. 7. The advice term: kickstarting (Schmitt et al. 2018) as in
-LLM4Teach (Zhou et al. 2024), with m(s) the mass of the plans that can be carried out.
+The loss itself is in `rl.ppo_loss`; here are the epochs, the minibatches and the gradient steps.
 """
 
 from __future__ import annotations
@@ -17,17 +13,29 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional
 
 from rl.advice import Labels
 from rl.gae import advantages_of
+from rl.ppo_loss import loss_gradients
 from rl.ppo_settings import PPOSettings
 from rl.rollout import Rollout
-from rl.student import FORBIDDEN, Student, with_actions
+from rl.student import Student, with_actions
 from rl.task import BoolArray, FloatArray
 
-_PER_STEP: Final = ("actions", "log_probs", "advantages", "returns", "targets", "mass", "allowed")
+_PER_STEP: Final[tuple[str, ...]] = (
+    "actions",
+    "log_probs",
+    "advantages",
+    "returns",
+    "targets",
+    "mass",
+    "allowed",
+)
 """What the loss takes of each step, besides the network's inputs."""
+
+
+_ADAM: Final = "adam."
+"""What the names of the optimiser's tensors begin with."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +56,9 @@ class PPO:
 
     def __init__(self, student: Student, settings: PPOSettings, rng: np.random.Generator) -> None:
         self._student, self._settings, self._rng = student, settings, rng
+        self._weights = joined(student.network)
         self.optimizer = torch.optim.Adam(
-            student.network.parameters(), lr=settings.learning_rate, eps=1e-5, fused=True
+            [self._weights], lr=settings.learning_rate, eps=1e-5, fused=True
         )
 
     def update(
@@ -87,8 +96,8 @@ class PPO:
     def snapshot(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """The network's and the optimiser's tensors by name, and the rest as JSON has it."""
         tensors = {f"network.{k}": t for k, t in self._student.network.state_dict().items()}
-        for number, moments in self.optimizer.state_dict()["state"].items():
-            tensors |= {f"adam.{number}.{name}": t for name, t in moments.items()}
+        moments = self.optimizer.state[self._weights]
+        tensors |= {f"{_ADAM}{name}": t for name, t in moments.items()}
         return tensors, {"rng": self._rng.bit_generator.state}
 
     def restore(self, tensors: dict[str, Tensor], record: dict[str, Any]) -> None:
@@ -101,26 +110,23 @@ class PPO:
             if name.startswith("network.")
         }
         self._student.network.load_state_dict(network)
-        moments: dict[int, dict[str, Tensor]] = {}
-        for name, tensor in tensors.items():
-            if name.startswith("adam."):
-                _, number, kind = name.split(".")
-                moments.setdefault(int(number), {})[kind] = tensor
+        moments = {
+            name.removeprefix(_ADAM): tensor
+            for name, tensor in tensors.items()
+            if name.startswith(_ADAM)
+        }
         self._check_moments(moments)
         groups = self.optimizer.state_dict()["param_groups"]
-        self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
+        state = {0: moments} if moments else {}
+        self.optimizer.load_state_dict({"state": state, "param_groups": groups})
         self._rng.bit_generator.state = record["rng"]
 
-    def _check_moments(self, moments: dict[int, dict[str, Tensor]]) -> None:
+    def _check_moments(self, moments: dict[str, Tensor]) -> None:
         """Adam's own loader takes tensors of any shape."""
-        parameters = list(self._student.network.parameters())
-        expected = {
-            number: {"step": torch.Size(), "exp_avg": p.shape, "exp_avg_sq": p.shape}
-            for number, p in enumerate(parameters)
-        }
-        found = {n: {kind: t.shape for kind, t in kinds.items()} for n, kinds in moments.items()}
+        shape = self._weights.shape
+        expected = {"step": torch.Size(), "exp_avg": shape, "exp_avg_sq": shape}
         # Before the first update Adam has none at all.
-        if found and found != expected:
+        if moments and {name: t.shape for name, t in moments.items()} != expected:
             raise ValueError("the optimiser's tensors are those of another network")
 
     def _minibatches(
@@ -136,7 +142,7 @@ class PPO:
             order = torch.from_numpy(self._rng.permutation(rollout.size)).to(device)
             # Shuffled as a whole: a few large moves in place of many small ones.
             split = {
-                name: torch.split(column[order], self._settings.minibatch_size)
+                name: torch.split(column.index_select(0, order), self._settings.minibatch_size)
                 for name, column in batch.items()
             }
             for columns in zip(*split.values(), strict=True):
@@ -186,38 +192,36 @@ class PPO:
         return network.unroll(batch["codes"], batch["features"], batch["starts"], batch["hidden"])
 
     def _step(self, batch: dict[str, Tensor], teacher_weight: float) -> Tensor:
-        """One gradient step; returns the six figures of the report, float32 [6]."""
-        settings = self._settings
+        """One gradient step; returns `rl.ppo_loss.FIGURES`, float64 [6]."""
         logits, values = self._judge(batch)
         part = {name: batch[name] for name in _PER_STEP if name in batch}
         if self._student.network.memory_size:
             part = {name: column.flatten(0, 1) for name, column in part.items()}
-        if "allowed" in part:
-            logits = logits.masked_fill(~part["allowed"], FORBIDDEN)
-        log_pi = functional.log_softmax(logits, dim=1)
-        log_ratio = log_pi.gather(1, part["actions"][:, None]).squeeze(1) - part["log_probs"]
-        ratio = log_ratio.exp()
-        advantages = normalised(part["advantages"])
-        clipped = ratio.clamp(1 - settings.clip_range, 1 + settings.clip_range)
-        policy_loss = -torch.minimum(ratio * advantages, clipped * advantages).mean()
-        value_loss = 0.5 * (values - part["returns"]).square().mean()
-        entropy = -(log_pi.exp() * log_pi).sum(dim=1).mean()
-        loss = policy_loss + settings.value_coef * value_loss - settings.entropy_coef * entropy
-        advice = torch.zeros((), device=loss.device)
-        if "mass" in part:
-            # The mean is over all steps: where there is no advice, m is 0 (DESIGN "Words").
-            advice = -(part["mass"] * (part["targets"] * log_pi).sum(dim=1)).mean()
-            loss = loss + teacher_weight * advice
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]  # PyTorch leaves it untyped
-        nn.utils.clip_grad_norm_(self._student.network.parameters(), settings.max_grad_norm)
+        figures, *gradients = loss_gradients(logits, values, part, self._settings, teacher_weight)
+        gradient = self._weights.grad
+        assert gradient is not None
+        gradient.zero_()
+        torch.autograd.backward((logits, values), gradients)
+        norm = torch.linalg.vector_norm(gradient)
+        gradient.mul_((self._settings.max_grad_norm / (norm + 1e-6)).clamp(max=1.0))
         self.optimizer.step()
-        with torch.no_grad():
-            # Schulman's low-variance estimator of KL(old, new): mean of r - 1 - log r.
-            approx_kl = (ratio - 1 - log_ratio).mean()
-            clip_fraction = ((ratio - 1).abs() > settings.clip_range).float().mean()
-            figures = (policy_loss, value_loss, entropy, advice, approx_kl, clip_fraction)
-            return torch.stack([figure.detach() for figure in figures])
+        return figures
+
+
+def joined(network: nn.Module) -> nn.Parameter:
+    """All weights of a network as one vector, of which its own are views, and so of the gradient.
+
+    One vector is clipped and moved by Adam in a few operations, where a dozen tensors take a few
+    each.
+    """
+    parameters = list(network.parameters())
+    vector = nn.Parameter(torch.cat([p.detach().flatten() for p in parameters]))
+    vector.grad = torch.zeros_like(vector)
+    sizes = [p.numel() for p in parameters]
+    parts = zip(torch.split(vector.detach(), sizes), torch.split(vector.grad, sizes), strict=True)
+    for parameter, (weights, gradient) in zip(parameters, parts, strict=True):
+        parameter.data, parameter.grad = weights.view_as(parameter), gradient.view_as(parameter)
+    return vector
 
 
 def _starts(rollout: Rollout) -> BoolArray:
@@ -225,12 +229,6 @@ def _starts(rollout: Rollout) -> BoolArray:
     starts = np.zeros_like(rollout.terminated)
     starts[1:] = rollout.terminated[:-1] | rollout.truncated[:-1]
     return starts
-
-
-def normalised(advantages: Tensor) -> Tensor:
-    """Mean 0 and standard deviation 1 over a minibatch; a single one is only centred."""
-    centred = advantages - advantages.mean()
-    return centred if len(centred) < 2 else centred / (centred.std() + 1e-8)
 
 
 def explained_variance(values: FloatArray, returns: FloatArray) -> float:

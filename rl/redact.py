@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
+from functools import cache
 from typing import Final
 
 REDACTED: Final = "[redacted]"
@@ -31,11 +32,12 @@ def is_secret_name(name: str) -> bool:
 def redactor() -> Callable[[str], str]:
     """A function that redacts one text, with the environment's secrets as they are now.
 
-    For a batch of texts: the environment is read once instead of for every text.
+    For a batch of texts: the environment is read once, at the first text, instead of for every one.
     """
-    known = _known_secrets()
+    known_secrets = cache(_known_secrets)
 
     def redact_text(text: str) -> str:
+        known = known_secrets()
         if known is not None:
             # A pass of its own: a key shape must not bite off half of a known secret.
             text = known.sub(REDACTED, text)

@@ -13,8 +13,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from rl.draws import draw
 from rl.replay import EpisodeReplay
-from rl.student import Memory, Student, sample
+from rl.student import Memory, Student
 from rl.task import (
     BoolArray,
     CodeArray,
@@ -308,13 +309,11 @@ class Collector:
         self.log.visit(rollout.signatures[t])
         rollout.previous[t] = self._memory.previous
         logits, values = self._student.judge(observation, self._memory)
-        actions = sample(logits, self._rng)
+        actions, rollout.log_probs[t], rollout.greedy[t] = draw(logits, self._rng)
         rollout.codes[t], rollout.features[t] = observation.codes, observation.features
         if rollout.allowed is not None:
             rollout.allowed[t] = observation.allowed
         rollout.actions[t], rollout.values[t] = actions, values
-        rollout.greedy[t] = logits.argmax(axis=1)
-        rollout.log_probs[t] = _log_prob(logits, actions)
         rollout.logits[t] = logits
         result = envs.step(actions)
         rollout.rewards[t] = result.rewards if result.discounted is None else result.discounted
@@ -332,10 +331,3 @@ class Collector:
             self._task, result.rewards, result.terminated, result.truncated, result.durations
         )
         self._replay.step(actions, result.terminated | result.truncated)
-
-
-def _log_prob(logits: FloatArray, actions: IntArray) -> FloatArray:
-    """log pi(action), float32 [B]."""
-    top = logits.max(axis=1)
-    log_sum = top + np.log(np.exp(logits - top[:, None]).sum(axis=1))
-    return np.asarray(np.take_along_axis(logits, actions[:, None], 1)[:, 0] - log_sum, np.float32)

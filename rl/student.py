@@ -17,6 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from rl.draws import draw
 from rl.network import StudentNetwork, first_layer_size
 from rl.student_settings import StudentSettings
 from rl.task import BoolArray, FloatArray, IntArray, Observation, ObservationSpec
@@ -109,7 +110,7 @@ class Student:
         that end with them.
         """
         logits, _ = self.judge(observation, memory)
-        actions = logits.argmax(axis=1) if rng is None else sample(logits, rng)
+        actions = logits.argmax(axis=1) if rng is None else draw(logits, rng)[0]
         if memory is not None:
             memory.previous = actions
         return actions
@@ -244,14 +245,6 @@ def _one_line(what: str, error: Exception) -> str:
         problem = error.errors(include_url=False)[0]
         cause = ": ".join((*map(str, problem["loc"]), problem["msg"]))
     return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+", " ", f"{what}: {cause[:200]}")
-
-
-def sample(logits: FloatArray, rng: np.random.Generator) -> IntArray:
-    """One action for each row of logits [B, A], by inverting the cumulative distribution."""
-    cumulative = softmax(logits).cumsum(axis=1)
-    draws = rng.random(len(logits), dtype=np.float32)[:, None] * cumulative[:, -1:]
-    chosen: IntArray = np.minimum((cumulative <= draws).sum(axis=1), logits.shape[1] - 1)
-    return chosen
 
 
 def softmax(logits: FloatArray) -> FloatArray:

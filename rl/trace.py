@@ -72,7 +72,11 @@ class TraceWriter:
         self._closed = False
         with explained(path):
             self._connection = open_for_writing(path)
-            self._examples = self._count_examples()
+            self._note_what_is_there()
+
+    def lacks(self, signature: int) -> bool:
+        """Whether the situation is not there yet. Ask before rendering its text."""
+        return signature not in self._situations
 
     def situations(self, texts: Mapping[int, str]) -> None:
         """Add situations by signature, numbered in this order; those already there stay."""
@@ -83,6 +87,7 @@ class TraceWriter:
             " (?, ?, (SELECT IFNULL(MAX(number), 0) + 1 FROM situations))",
             rows,
         )
+        self._situations.update(texts)
 
     def calls(self, records: Iterable[CallRecord]) -> None:
         """Add requests to a provider, answered or not, and those that the cache replayed."""
@@ -137,7 +142,7 @@ class TraceWriter:
                     " SELECT signature FROM calls UNION SELECT signature FROM advice UNION"
                     " SELECT signature FROM visits UNION SELECT signature FROM examples)"
                 )
-            self._examples = self._count_examples()
+            self._note_what_is_there()
 
     def close(self) -> None:
         """Close the file, unless it is closed. What was not committed is dropped."""
@@ -168,6 +173,9 @@ class TraceWriter:
             self.close()
 
     def _add(self, kind: type[Record], records: Iterable[Record]) -> None:
+        records = list(records)
+        if not records:
+            return
         names = [field.name for field in fields(kind) if field.name != "id"]
         marks = ", ".join("?" for _ in names)
         sql = f"INSERT INTO {TABLES[kind]} ({', '.join(names)}) VALUES ({marks})"
@@ -177,6 +185,9 @@ class TraceWriter:
         with explained(self.path):
             self._connection.executemany(sql, rows)
 
-    def _count_examples(self) -> Counter[int]:
-        rows = self._connection.execute("SELECT signature, COUNT(*) FROM examples GROUP BY 1")
-        return Counter(dict(rows))
+    def _note_what_is_there(self) -> None:
+        """Situations and numbers of examples, which are asked for at every iteration."""
+        counted = self._connection.execute("SELECT signature, COUNT(*) FROM examples GROUP BY 1")
+        self._examples = Counter[int](dict(counted))
+        there = self._connection.execute("SELECT signature FROM situations")
+        self._situations = {signature for (signature,) in there}

@@ -22,7 +22,8 @@ from ppo_formulas import (
 )
 
 from rl.advice import Labels
-from rl.ppo import PPO, UpdateReport, explained_variance, normalised
+from rl.ppo import PPO, UpdateReport, explained_variance
+from rl.ppo_loss import normalised
 from rl.ppo_settings import PPOSettings
 from rl.rollout import Rollout
 from rl.student import Student

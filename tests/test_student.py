@@ -17,7 +17,8 @@ from scipy.stats import chisquare
 from small_students import CONV, KINDS, observations_for, student_of
 from torch import nn
 
-from rl.student import Student, sample, softmax
+from rl.draws import draw
+from rl.student import Student, softmax
 from rl.student_settings import StudentSettings
 from rl.task import Observation, ObservationSpec
 
@@ -156,6 +157,10 @@ def test_a_picture_too_small_for_the_convolutions_is_named(height: int, width: i
 
 # --- sampling ---
 
+WIDE = st.one_of(
+    st.floats(-30, 30, width=32), st.sampled_from([-1e38, -1e30, -200.0, 0.0, 200.0, 1e30, 1e38])
+)
+
 
 @pytest.mark.parametrize(
     "logits",
@@ -164,7 +169,7 @@ def test_a_picture_too_small_for_the_convolutions_is_named(height: int, width: i
 )
 def test_samples_follow_the_softmax(logits: list[float]) -> None:
     draws, rows = 40_000, np.array(logits, np.float32)
-    actions = sample(np.tile(rows, (draws, 1)), np.random.default_rng(0))
+    actions = draw(np.tile(rows, (draws, 1)), np.random.default_rng(0))[0]
     assert actions.dtype == np.int64
     weights = [math.exp(x - max(logits)) for x in logits]
     expected = draws * np.array(weights) / sum(weights)
@@ -175,11 +180,20 @@ def test_samples_follow_the_softmax(logits: list[float]) -> None:
     assert chisquare(counts[likely], kept).pvalue > 1e-3
 
 
+@given(hnp.arrays(np.float32, st.tuples(st.integers(1, 4), st.integers(1, 6)), elements=WIDE))
+def test_a_draw_tells_its_log_probability_and_what_was_likeliest(logits: Any) -> None:
+    actions, log_probs, greedy = draw(logits, np.random.default_rng(0))
+    np.testing.assert_array_equal(greedy, logits.argmax(axis=1))
+    exact = torch.from_numpy(logits).double().log_softmax(dim=1)[range(len(logits)), actions]
+    assert log_probs.dtype == np.float32
+    np.testing.assert_allclose(log_probs, exact, rtol=1e-6, atol=1e-6)
+
+
 def test_rows_are_drawn_apart() -> None:
     """Each row by its own distribution and its own draw."""
     logits = np.zeros((4000, 2), np.float32)
     logits[::2, 0] = 50.0
-    actions = sample(logits, np.random.default_rng(1))
+    actions = draw(logits, np.random.default_rng(1))[0]
     assert not actions[::2].any()
     assert 0.45 < actions[1::2].mean() < 0.55
     pairs = actions[1::4] * 2 + actions[3::4]
@@ -193,14 +207,11 @@ class Draws(np.random.Generator):
         super().__init__(np.random.PCG64(0))
         self._number = number
 
-    def random(self, size: Any = None, dtype: Any = np.float64) -> Any:  # type: ignore[override]  # what `sample` calls
+    def random(self, size: Any = None, dtype: Any = np.float64) -> Any:  # type: ignore[override]  # what `draw` calls
         return np.full(size, self._number, dtype=dtype)
 
 
 LOWEST, HIGHEST = 0.0, float(np.nextafter(np.float32(1), np.float32(0)))
-WIDE = st.one_of(
-    st.floats(-30, 30, width=32), st.sampled_from([-1e38, -1e30, -200.0, 0.0, 200.0, 1e30, 1e38])
-)
 
 
 @settings(max_examples=300)
@@ -211,7 +222,7 @@ WIDE = st.one_of(
 def test_no_draw_picks_an_action_without_probability(logits: Any, number: float) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        actions = sample(logits, Draws(number))
+        actions = draw(logits, Draws(number))[0]
     assert actions.shape == (len(logits),)
     for row, action in zip(logits.astype(np.float64), actions, strict=True):
         assert 0 <= action < len(row)
@@ -224,7 +235,7 @@ def test_the_highest_draw_against_a_sum_above_one() -> None:
     logits = rng.normal(size=(20_000, 7)).astype(np.float32)
     logits = np.concatenate((logits, np.full((len(logits), 1), -1e9, np.float32)), axis=1)
     assert (softmax(logits).cumsum(axis=1)[:, -1] > 1).any(), "else this shows nothing"
-    assert sample(logits, Draws(HIGHEST)).max() < 7
+    assert draw(logits, Draws(HIGHEST))[0].max() < 7
 
 
 @given(hnp.arrays(np.float32, st.tuples(st.integers(1, 4), st.integers(1, 6)), elements=WIDE))
@@ -245,7 +256,7 @@ def test_act_draws_with_a_generator_and_picks_the_likeliest_without() -> None:
     logits, _ = student.judge(seen)
     np.testing.assert_array_equal(student.act(seen), logits.argmax(axis=1))
     drawn = student.act(seen, np.random.default_rng(4))
-    np.testing.assert_array_equal(drawn, sample(logits, np.random.default_rng(4)))
+    np.testing.assert_array_equal(drawn, draw(logits, np.random.default_rng(4))[0])
     assert (drawn != logits.argmax(axis=1)).any()
 
 
