@@ -73,7 +73,7 @@ class FaultyTeacher(UnreliableTeacher):
 class AdversarialTeacher(ImperfectTeacher):
     """Gives the most harmful option that can be carried out, whatever the seed.
 
-    Where only the good one can be, as in the first steps of an exploration, it gives no usable
+    Where nothing would be plainly wrong, as while there is only exploring to do, it gives no usable
     answer rather than help.
     """
 

@@ -15,6 +15,7 @@ from agents.offline_script import (
     SENSIBLE,
     Candidate,
     Situation,
+    gets_on,
     is_possible,
 )
 from rl.task import Option, Plan
@@ -36,16 +37,17 @@ def due_step(plan: Plan, situation: Situation) -> Option:
 
 
 def wrong_steps(situation: Situation, offered: Sequence[Option], best: Plan) -> list[Option]:
-    """The options on offer that can be carried out and do not help, the most harmful first.
+    """The options on offer that can be carried out and are plainly wrong, the most harmful first.
 
-    best: the best plan there. None of its steps is among them, except exploring where something
-    else is due; nor is the walk to what the due step is aimed at, which would be half of it. None
-    are left where the due step is the only one possible.
+    best: the best plan there. None of its steps is among them, and neither is the walk to what the
+    due step is aimed at, which would be half of it. To explore is wrong where the best plan gets
+    on without; before that, as with a key in sight and no door yet, it is as good as anything.
     """
     due = due_step(best, situation)
-    helpful = {step for step in best if step.name != "explore"}
-    helpful |= {due, Option("go_to", due.target)}
-    wrong = [o for o in offered if o not in helpful and is_possible(o, situation)]
+    helpful = {*best, Option("go_to", due.target)}
+    if gets_on(best, situation):
+        helpful.discard(Option("explore"))
+    wrong = [o for o in offered if o not in helpful | {due} and is_possible(o, situation)]
     return sorted(wrong, key=_harmlessness)
 
 

@@ -92,7 +92,7 @@ class OfflineTeacher(EmbeddedModel):
         if looks:
             return self._result([looks] * n, _usage(messages, [looks]))
         offered = options_of(tools)
-        found = self._weigh(situation_text(messages), offered) if offered else []
+        found = self._weigh(situation_text(messages).strip(), offered) if offered else []
         if RECORD_OF_FAILURE in _looked_up(messages):
             found = reconsidered(found)
         key = _canonical(messages)

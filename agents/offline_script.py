@@ -272,6 +272,16 @@ def is_possible(step: Option, situation: Situation) -> bool:
     return True
 
 
+def gets_on(plan: Plan, situation: Situation) -> bool:
+    """Whether a plan opens something or reaches what the mission asks: it does not just prepare."""
+    aims = _aims(situation)
+    return any(
+        step.name == "open"
+        or any(aim.name == step.name and aim.fits(Thing(step.target or "")) for aim in aims)
+        for step in plan
+    )
+
+
 def _exploring(situation: Situation, offered: Sequence[Option]) -> list[Option]:
     explore = Option("explore")
     return [explore] if situation.unexplored and explore in offered else []

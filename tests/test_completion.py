@@ -21,6 +21,8 @@ OFFERED = {
     "graphs show h": ["hierarchical"],
     "run --provider open": ["openai:", "openrouter:"],
     "providers check off": ["offline"],
+    "run --provider f": ["faulty:", "forgetful:"],
+    "run --provider w": ["weak"],
     "run --set ppo.gam": ["ppo.gamma="],
     "config show --set weaning.sch": ["weaning.schedule="],
     "prompts show planner_ex": ["planner_examples"],
