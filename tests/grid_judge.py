@@ -331,14 +331,15 @@ class Known:
             reached |= following.keys()
             layer = following
 
-    def shows_frontier(self, pose: Pose) -> bool:
-        """Whether MiniGrid's own rule of sight, unknown places being walls, shows some frontier."""
+    def shown_frontier(self, pose: Pose) -> int:
+        """How much frontier MiniGrid's own rule of sight, unknown places being walls, shows."""
         place, heading = pose
         half, ahead = self.view // 2, 1j**heading
         offsets = [(far - place) / ahead for far in self.frontier]
         near = [(self.view - 1 - int(o.real), half + int(o.imag)) for o in offsets]
-        if not any(0 <= row < self.view and 0 <= column < self.view for row, column in near):
-            return False
+        near = [(r, c) for r, c in near if 0 <= r < self.view and 0 <= c < self.view]
+        if not near:
+            return 0
         grid = Grid(self.view, self.view)
         opaque = Wall()
         for row in range(self.view):
@@ -348,10 +349,7 @@ class Known:
                 if word in ("unknown", "wall") or word.endswith(("closed)", "locked)")):
                     grid.set(column, row, opaque)
         visible = grid.process_vis((half, self.view - 1))
-        return any(
-            0 <= row < self.view and 0 <= column < self.view and bool(visible[column, row])
-            for row, column in near
-        )
+        return sum(bool(visible[column, row]) for row, column in near)
 
     def settled(self, option: Option) -> bool:
         """Whether an option is done for good, wherever the agent stands."""
@@ -369,8 +367,6 @@ class Known:
         place, heading = pose
         front_place = place + 1j**heading
         front, target = self.word(front_place), option.target
-        if option.name == "explore":
-            return () if pose != self.pose and self.shows_frontier(pose) else None
         if option.name == "go_to":
             here = self.word(place) if target == "green goal" else front
             return () if here.partition(" (")[0] == target else None
@@ -383,12 +379,26 @@ class Known:
         opens = {f"{target} (closed)"} | ({f"{target} (locked)"} if self.carried == key else set())
         return (TOGGLE,) if front in opens or ("box" in front and front == target) else None
 
+    def way_to_explore(self) -> Way | None:
+        """The best way to a pose that shows some frontier: first by its length, then by how much
+        is shown there, then by the order of its actions."""
+        found: list[tuple[int, int, Way]] = []
+        for pose, way in self.ways():
+            if found and len(way) > found[0][0]:
+                break
+            if way and (shown := self.shown_frontier(pose)):
+                found.append((len(way), -shown, way))
+        return min(found)[2] if found else None
+
     def judge(self, options: Iterable[Option]) -> dict[Option, Verdict]:
         """The verdict on each option."""
         verdicts: dict[Option, Verdict] = {}
         open_options = []
         for option in dict.fromkeys(options):
-            if self.settled(option):
+            if option.name == "explore":
+                way = self.way_to_explore()
+                verdicts[option] = Verdict(way is None, way)
+            elif self.settled(option):
                 verdicts[option] = Verdict(True, None)
             else:
                 open_options.append(option)
@@ -401,5 +411,5 @@ class Known:
             if not open_options:
                 break
         for option in open_options:
-            verdicts[option] = Verdict(option.name == "explore", None)
+            verdicts[option] = Verdict(False, None)
         return verdicts

@@ -240,6 +240,9 @@ KEY, BOX, DOOR, GOAL = "red key", "red box", "red door", "green goal"
         ("##### #...# #...# #.^.# #####", None, EXPLORE, "finished"),
         ("????? #...# #...# #.^.# #####", None, EXPLORE, FORWARD),  # from row 1 row 0 is seen
         ("##### #...? #...# #.^.# #####", None, EXPLORE, FORWARD),
+        ("????? #...# #.^.# ?...# ?????", None, EXPLORE, FORWARD),  # three come before one
+        ("????? #...# #.^.# #...? #####", None, EXPLORE, FORWARD),
+        ("##### #...# #.^.# #...? #####", None, EXPLORE, RIGHT),  # one is better than none
         ("????? #~~~# #.^.# #...# #####", None, EXPLORE, "finished"),  # beyond lava: nothing
         ("????? ?###? ?#^#? ?###? ?????", None, EXPLORE, "finished"),
         ("##### #.k.# #...# #.^.# #####", None, Option("go_to", KEY), FORWARD),

@@ -110,13 +110,16 @@ def carried_in(view: CodeArray) -> int:
 
 
 @njit(cache=True)
-def reveals(cells: CodeArray, x: int, y: int, heading: int, side: int, seen: BoolArray) -> bool:
-    """Whether the view from a pose is sure to show a cell of the frontier.
+def count_revealed(
+    cells: CodeArray, x: int, y: int, heading: int, side: int, seen: BoolArray
+) -> int:
+    """How many cells of the frontier the view from a pose is sure to show.
 
     MiniGrid's own shadow rule (`Grid.process_vis`) on the remembered map, with unknown cells
-    opaque: so whatever they turn out to be, at least one of the frontier will be seen.
+    opaque: so whatever they turn out to be, at least as many will be seen.
     seen: bool [side, side], scratch.
     """
+    revealed = 0
     dx, dy = DIRECTION_DX[heading], DIRECTION_DY[heading]
     seen[:] = False
     seen[side - 1, side // 2] = True
@@ -139,8 +142,8 @@ def reveals(cells: CodeArray, x: int, y: int, heading: int, side: int, seen: Boo
             ahead, right = side - 1 - row, column - side // 2
             cx, cy = x + ahead * dx - right * dy, y + ahead * dy + right * dx
             if seen[row, column] and is_frontier(cells, cx, cy):
-                return True
-    return False
+                revealed += 1
+    return revealed
 
 
 @njit(cache=True)

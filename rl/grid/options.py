@@ -4,6 +4,10 @@ An option is a pure function of (map, pose, what is carried). Its code is `verb 
 a door being named by its open code whatever its state. Distances count turns as well as steps. Of
 all shortest ways the one whose action sequence is lexicographically first is taken
 (left < right < forward): the flood expands in that order, so it pops poses in that order.
+
+`explore` goes to the nearest pose that is sure to show something new, and of those equally near to
+the one that is sure to show most: what an action brings counts, and a turn on the spot that shows
+one cell does not come before a step that shows three.
 """
 
 from __future__ import annotations
@@ -32,7 +36,7 @@ from rl.grid.codes import (
     name_of,
 )
 from rl.grid.colors import order_colors, recolored
-from rl.grid.mapping import carried_in, is_inside, is_walkable, reveals, turn, write_view
+from rl.grid.mapping import carried_in, count_revealed, is_inside, is_walkable, turn, write_view
 from rl.task import BoolArray, CodeArray, IntArray, Option
 
 EXPLORE, GO_TO, PICK_UP, DROP_IT, OPEN = range(5)
@@ -179,28 +183,37 @@ def flood_options(
     to a pose, DROP for the start); queue: int64 of the same size; seen: bool [side, side], scratch.
     """
     size = cells.shape[0]
-    pending = 0
+    pending, exploring = 0, False
     for k in range(options.shape[0]):
         actions[k], feasible[k], finished[k] = NO_ACTION, False, False
-        if options[k] >= 0:
+        if options[k] == EXPLORE * TARGET_SPACE:
+            exploring = True
+        elif options[k] >= 0:
             finished[k], hopeless = _settled(cells, carried, options[k])
             if not (finished[k] or hopeless):
                 actions[k] = NO_ACTION - 1
                 pending += 1
     start = (pose[1] * size + pose[0]) * 4 + pose[2]
     queue[0], first[start] = start, DROP
-    head, tail = 0, 1
-    while head < tail and pending > 0:
+    head, tail, farther = 0, 1, 1
+    most, outlook = 0, NO_ACTION
+    while head < tail and (pending > 0 or exploring):
+        if head == farther:
+            # All poses of one distance were looked at: the next ones are an action farther.
+            farther = tail
+            exploring = exploring and most == 0
+            continue
         here = queue[head]
         x, y, heading = (here // 4) % size, here // (4 * size), here % 4
+        # What the start shows was seen already: nothing to reveal there.
+        if exploring and head > 0:
+            shown = count_revealed(cells, x, y, heading, side, seen)
+            if shown > most:
+                most, outlook = shown, first[here]
         for k in range(options.shape[0]):
             if actions[k] != NO_ACTION - 1:
                 continue
-            if options[k] == EXPLORE * TARGET_SPACE:
-                # What this pose shows was seen already: nothing to reveal from the start itself.
-                arrived, last = head > 0 and reveals(cells, x, y, heading, side, seen), NO_ACTION
-            else:
-                arrived, last = _arrived(cells, x, y, heading, carried, options[k])
+            arrived, last = _arrived(cells, x, y, heading, carried, options[k])
             if arrived:
                 pending -= 1
                 feasible[k] = True
@@ -209,9 +222,10 @@ def flood_options(
         tail = _expand(cells, here, x, y, heading, head == 0, first, queue, tail)
         head += 1
     for k in range(options.shape[0]):
-        if actions[k] == NO_ACTION - 1:
+        if options[k] == EXPLORE * TARGET_SPACE:
+            actions[k], feasible[k], finished[k] = outlook, most > 0, most == 0
+        elif actions[k] == NO_ACTION - 1:
             actions[k] = NO_ACTION
-            finished[k] = options[k] == EXPLORE * TARGET_SPACE
     for i in range(tail):
         first[queue[i]] = -1
 
