@@ -9,7 +9,6 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from inspect import signature
-from typing import Final
 
 from tenacity import RetryCallState, Retrying, retry_if_result, stop_after_attempt
 
@@ -21,12 +20,10 @@ from agents.interview import Interview
 from agents.looks import SharedLooks
 from agents.manner import Manner, ways_for
 from agents.providers import ChatProvider
-from agents.requests import Line
+from agents.requests import LONGEST_PAUSE_S, Line
 from agents.settings import TeacherSettings
 from agents.verbaliser import Question, Situations, Verbaliser
 from prompts.library import PromptLibrary
-
-_LONGEST_PAUSE_S: Final = 60.0
 
 
 class Planner:
@@ -120,12 +117,17 @@ class Planner:
         return tries(hold)
 
     def _is_worth_a_try(self, failure: FailureName | None) -> bool:
-        return failure is not None and failure not in HOPELESS and not self._line.is_closed
+        in_time = self._line.held_s <= LONGEST_PAUSE_S and not self._line.is_closed
+        return failure is not None and failure not in HOPELESS and in_time
 
     def _pause(self, retry: RetryCallState) -> float:
-        """Seconds before the next try: doubling, with jitter so that threads do not march."""
+        """Seconds before the next try: doubling, with jitter so that threads do not march.
+
+        Not before the server wants to be asked again. When a try is made has no part in what it
+        asks for, so the jitter changes no result.
+        """
         seconds = self._settings.backoff_s * 2.0 ** (retry.attempt_number - 1)
-        return min(seconds, _LONGEST_PAUSE_S) * self._jitter.uniform(0.5, 1.0)
+        return self._line.held_s + min(seconds, LONGEST_PAUSE_S) * self._jitter.uniform(0.5, 1.0)
 
 
 def _last_result(retry: RetryCallState) -> FailureName | None:

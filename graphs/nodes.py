@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -75,7 +76,7 @@ def planner(state: TeachState, runtime: Runtime[RunContext]) -> Update:
         teacher.submit(state["missing"], state["iteration"])
         # Not later again: a server that hangs would hold up every iteration until it answers.
         at_the_start = state["iteration"] == 1 and not state["advice"]
-        answers = _harvest(context, teacher, at_the_start)
+        answers = _awaited(context, teacher.harvest, lambda: teacher.pending, at_the_start)
     trace_answers(context, state, answers)
     rows = _rows(answers)
     waiting = set(teacher.pending)
@@ -86,11 +87,18 @@ def planner(state: TeachState, runtime: Runtime[RunContext]) -> Update:
 
 
 def fallback(state: TeachState, runtime: Runtime[RunContext]) -> Update:
-    """Settle what the planner could not answer: stand-in advice, or none, which is m(s) = 0."""
+    """Settle what the planner could not answer: stand-in advice, or none, which is m(s) = 0.
+
+    A second model is waited for as the teacher is.
+    """
     context = runtime.context
+    teacher, iteration = _teacher(context), state["iteration"]
     fresh = [s for s in state["unsettled"] if str(s) not in state["stand_ins"]]
     with context.timers.phase("advice"):
-        answers = _teacher(context).settle(fresh)
+        answers = teacher.settle(fresh, iteration)
+        at_the_start = iteration == 1 and not state["advice"]
+        wait_for_more = partial(teacher.settle, (), iteration)
+        answers += _awaited(context, wait_for_more, lambda: teacher.standing_in, at_the_start)
     trace_answers(context, state, answers)
     return {"stand_ins": state["stand_ins"] | _rows(answers)}
 
@@ -188,9 +196,21 @@ def after_planner(
 
     Learning without them would not be what the unbroken run does.
     """
-    context = runtime.context
-    given_up = context.wait and context.stop.is_set() and bool(_teacher(context).pending)
-    return "__end__" if given_up else "fallback"
+    return "__end__" if _given_up(runtime.context) else "fallback"
+
+
+def after_fallback(
+    state: TeachState,  # noqa: ARG001 - LangGraph hands a route the state first
+    runtime: Runtime[RunContext],
+) -> Literal["learner", "__end__"]:
+    """As `after_planner`, where a second model is waited for."""
+    return "__end__" if _given_up(runtime.context) else "learner"
+
+
+def _given_up(context: RunContext) -> bool:
+    """Whether a wait for answers was cut short."""
+    teacher = _teacher(context)
+    return context.wait and context.stop.is_set() and bool(teacher.pending + teacher.standing_in)
 
 
 def after_collect(state: TeachState) -> Literal["cache", "learner"]:
@@ -222,20 +242,27 @@ def _rows(answers: Sequence[PlannerAnswer]) -> dict[str, PlanRows]:
     return {str(a.signature): a.advice.to_json() for a in answers if a.advice is not None}
 
 
-def _harvest(context: RunContext, teacher: Teacher, at_the_start: bool) -> list[PlannerAnswer]:
-    """The teacher's answers in the order of their signatures, waited for where that is due.
+def _awaited(
+    context: RunContext,
+    harvest: Callable[..., list[PlannerAnswer]],
+    pending: Callable[[], Sequence[int]],
+    at_the_start: bool,
+) -> list[PlannerAnswer]:
+    """The answers in the order of their signatures, waited for where that is due.
 
-    No wait outlasts a request to stop by more than `_POLL_S`.
+    The patience at the start is one for the teacher and those who stand in. No wait outlasts a
+    request to stop by more than `_POLL_S`.
     """
     answers: list[PlannerAnswer] = []
-    limit = float("inf") if context.wait else context.config.teacher.patience_s
+    patience = context.config.teacher.patience_s - context.timers.seconds()["advice_s"]
+    limit = float("inf") if context.wait else patience
     waited = 0.0
     held = context.wait or at_the_start
-    while held and teacher.pending and waited < limit and not context.stop.is_set():
+    while held and pending() and waited < limit and not context.stop.is_set():
         pause = min(_POLL_S, limit - waited)
-        answers += teacher.harvest(wait_for_all=True, timeout_s=pause)
+        answers += harvest(wait_for_all=True, timeout_s=pause)
         waited += pause
-    return sorted(answers + teacher.harvest(wait_for_all=False), key=lambda a: a.signature)
+    return sorted(answers + harvest(wait_for_all=False), key=lambda a: a.signature)
 
 
 def _wean(context: RunContext, state: TeachState) -> Update:

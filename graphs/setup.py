@@ -11,7 +11,9 @@ from typing import Any
 
 import torch
 
+from agents.fallback import make_models
 from agents.plan_cache import CacheFullError, PlanCache, default_cache_path
+from agents.providers import ChatProvider
 from agents.replay import Provider, make_provider
 from agents.teacher import Teacher
 from graphs.config import ConfigError, RunConfig
@@ -52,8 +54,10 @@ class Parts:
         self.task: Task = task_of(config)
         self.library = checked_library(recorded or config.prompts)
         self.provider: Provider | None = None
+        self.second_models: dict[str, ChatProvider] = {}
         if self.graph.taught and config.weaning.first_weight > 0:
             self.provider = make_provider(config.provider, config.base_url, config.teacher)
+            self.second_models = make_models(config.teacher)
 
     @property
     def steps(self) -> int:
@@ -202,6 +206,7 @@ def open_teacher(
         parts.config.teacher,
         cache,
         lambda line: tell(Notice(line)),
+        parts.second_models,
     )
     resources.callback(teacher.close)
     return teacher
