@@ -22,6 +22,7 @@ from agents.fallback import PREFIX, SOURCE, Settled, StandIns
 from agents.manner import Way
 from agents.plan_cache import CacheEntry, PlanCache, cache_key, now
 from agents.planner import Planner
+from agents.provider_catalogue import variables_of
 from agents.providers import ChatProvider
 from agents.replay import Provider, Recording, Replay
 from agents.settings import TeacherSettings
@@ -282,7 +283,9 @@ class Teacher:
         elif answer.failure in PROVIDER_FAULTS:
             error = next((call.error for call in reversed(answer.calls) if call.error), "")
             what = f"{name}: {answer.failure}: {error[:_LONGEST_QUOTE]}"
-            line = f"{what} (the run goes on; it is asked again from time to time)"
+            keys = " or ".join(variables_of(name.partition(":")[0]))
+            hint = f"check {keys}; " if answer.failure == "refused" and keys else ""
+            line = f"{what} ({hint}the run goes on, and asks again from time to time)"
             self._say(FAULT, f"{name}: {answer.failure}", line)
 
     def _say(self, kind: str, about: str, line: str) -> None:

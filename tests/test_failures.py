@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import signal
-import socket
 import threading
 from collections import Counter
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -60,14 +58,6 @@ HURRIED: dict[str, Any] = {
 """Four quick iterations with a teacher that stays; failures are tried twice, without a pause."""
 
 waiting_or_not = pytest.mark.parametrize("wait", [True, False], ids=["wait", "no-wait"])
-
-
-@pytest.fixture
-def nobody() -> Iterator[str]:
-    """The address of a port on which nobody listens: it is taken, and refuses connections."""
-    with closing(socket.socket()) as taken:
-        taken.bind(("127.0.0.1", 0))
-        yield f"http://127.0.0.1:{taken.getsockname()[1]}/v1"
 
 
 @pytest.fixture(autouse=True)
