@@ -21,7 +21,7 @@ from agents.budget import Budget
 from agents.calls import Call, PlannerAnswer
 from agents.plan_cache import CacheEntry, PlanCache
 from agents.planner import Planner
-from agents.provider_catalogue import OFFLINE
+from agents.provider_catalogue import OFFLINE, is_embedded
 from agents.providers import ChatProvider, ProviderError, make_chat_model
 from agents.recordings import of_entry
 from agents.settings import CACHED_ADVICE, TeacherSettings, stand_in
@@ -69,7 +69,7 @@ class Script:
 class Memory:
     """The newest advice in the plan cache on the very same situation, whoever gave it.
 
-    The models of this program itself are left out: some of them are wrong on purpose.
+    The scripts of this program are left out: some of them are wrong on purpose.
     """
 
     def __init__(self, task: Situations, cache: PlanCache | None) -> None:
@@ -95,18 +95,14 @@ class Memory:
     @cached_property
     def _entries(self) -> Mapping[str, CacheEntry]:
         """What the cache holds when it is first needed, by situation."""
-        stored = {} if self._cache is None else self._cache.entries()
+        found = {} if self._cache is None else self._cache.entries()
+        stored = dict(sorted(found.items(), key=lambda item: (item[1].date, item[0])))
         known = {key: of_entry(key, entry) for key, entry in stored.items()}
         return {
             canonical(answer.situation): stored[key]
             for key, answer in known.items()
-            if answer is not None and is_a_models(answer.provider or "")
+            if answer is not None and not is_embedded(answer.provider or OFFLINE)
         }
-
-
-def is_a_models(provider: str) -> bool:
-    """Whether a provider's name is a model's, and not that of a script of this program."""
-    return ":" in provider
 
 
 Step = Asker | Memory | Script
