@@ -116,11 +116,9 @@ class Asker:
         if iteration < self._rest.until:
             return 0
         wanted = [s for s in sorted(set(signatures)) if self._is_due(s)]
-        for signature in wanted:
-            if self._proven or len(self._asked) < self._places:
-                self._ask(signature)
-            else:
-                self._held.append(signature)
+        now = len(wanted) if self._proven else max(0, self._places - len(self._asked))
+        self._ask(wanted[:now])
+        self._held += wanted[now:]
         return len(wanted)
 
     def harvest(self, wait_for_all: bool, timeout_s: float | None = None) -> list[PlannerAnswer]:
@@ -154,9 +152,12 @@ class Asker:
         resting = signature in self._rests and self._iteration < self._rests[signature].until
         return signature not in self._asked and signature not in self._held and not resting
 
-    def _ask(self, signature: int) -> None:
-        self.asked += 1
-        self._asked[signature] = self._pool.submit(partial(self.planner.ask, signature))
+    def _ask(self, signatures: Sequence[int]) -> None:
+        """Begin with all in the same manner: which of them ends first must not matter."""
+        ask = partial(self.planner.ask, manner=self.planner.manner)
+        for signature in signatures:
+            self._asked[signature] = self._pool.submit(partial(ask, signature))
+        self.asked += len(signatures)
 
     def _await_all(self, timeout_s: float | None) -> None:
         """Wait for all answers; what is held back follows as soon as one has come."""
@@ -180,8 +181,7 @@ class Asker:
         if any(answer.failure not in PROVIDER_FAULTS for answer in done):
             self._proven = True
             held, self._held = self._held, []
-            for signature in held:
-                self._ask(signature)
+            self._ask(held)
         elif len(done) == len(self._asked):
             self._held.clear()
 

@@ -71,14 +71,19 @@ class Planner:
         """Cut pauses between tries short; no request is made from now on."""
         self._line.close()
 
-    def ask(self, situation: int) -> PlannerAnswer:
+    @property
+    def manner(self) -> Manner:
+        """How the next question would be put: as the last that was answered with a plan."""
+        return self._manner
+
+    def ask(self, situation: int, manner: Manner | None = None) -> PlannerAnswer:
         """Ask about a situation until there is an answer or the tries are spent.
 
-        situation: its signature.
+        situation: its signature. manner: how to begin; None for `manner` as it is by then.
         Raises what the task or a prompt template raises; nothing that the provider raises.
         """
         question = self.question(situation)
-        interview = self._interview(question)
+        interview = self._interview(question, manner or self._manner)
         failure = self._held(interview.hold) if question.options else None
         if interview.worked is not None:
             self._manner = interview.worked
@@ -91,8 +96,8 @@ class Planner:
             way=interview.manner.way,
         )
 
-    def _interview(self, question: Question) -> Interview:
-        ways, manner = ways_of(question, self._settings), self._manner
+    def _interview(self, question: Question, manner: Manner) -> Interview:
+        ways = ways_of(question, self._settings)
         if manner.way not in ways:
             manner = Manner(ways[0], manner.with_n, manner.with_seed)
         return Interview(

@@ -20,6 +20,7 @@ from agents.verbaliser import Question, Situations, canonical
 
 if TYPE_CHECKING:
     from agents.failures import FailureName
+    from agents.manner import Manner
 
 PREFIX: Final = "replay:"
 SOURCE: Final = "replay"
@@ -101,7 +102,10 @@ class Replay:
         """Nothing is asked. Raises RuntimeError."""
         raise RuntimeError(f"a recording is not asked about situation {situation}")
 
-    def ask(self, situation: int) -> PlannerAnswer:
+    manner: Manner | None = None
+    """Nothing is asked, in no manner."""
+
+    def ask(self, situation: int, manner: Manner | None = None) -> PlannerAnswer:  # noqa: ARG002
         """What was recorded about a situation, given by its signature."""
         text = self._task.describe(situation)
         number, answer = self._recording.answers.get(canonical(text), (0, None))

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from openai_server import OpenAIServer, hang, plans, status, teach
+from openai_server import Behaviour, OpenAIServer, hang, plans, rejects, status, teach
 from test_planner import LIBRARY, TASK, run_once, settings
 from tiny_runs import ROLLOUT, TinyRun, make_run
 
@@ -197,8 +197,8 @@ OPTIONS: dict[str, Any] = {
 
 
 class TestRuns:
-    def run(self, folder: Path, url: str, chain: str, wait: bool) -> TinyRun:
-        options = {**OPTIONS, "teacher__fallback": chain}
+    def run(self, folder: Path, url: str, chain: str, wait: bool, **more: Any) -> TinyRun:
+        options = {**OPTIONS, "teacher__fallback": chain, **more}
         return make_run(folder, base_url=url, wait=wait, **options)
 
     @pytest.mark.parametrize("wait", [True, False], ids=["wait", "no-wait"])
@@ -221,12 +221,24 @@ class TestRuns:
         assert run.summary.llm.fallbacks == len(found) > 0
         assert run.rows[-1].advised_share
 
-    def test_waiting_is_reproducible_for_all_the_jitter(self, nobody: str, tmp_path: Path) -> None:
+    @pytest.mark.parametrize(
+        "habit",
+        [teach(), teach(most_choices=1), rejects("n", teach())],
+        ids=["good", "ignores n", "rejects n"],
+    )
+    @pytest.mark.parametrize("budget", [None, 7], ids=["unlimited", "limited"])
+    def test_waiting_is_reproducible_for_all_the_jitter(
+        self, habit: Behaviour, budget: int | None, nobody: str, tmp_path: Path
+    ) -> None:
         figures = []
         for name in ("one", "other"):
-            with OpenAIServer() as second:
-                chain = f"openai:b@{second.base_url}"
-                figures.append(self.run(tmp_path / name, nobody, chain, wait=True).figures())
+            with OpenAIServer(habit) as second:
+                chain = f"openai:b@{second.base_url},offline"
+                more = {"env": "SimpleDoorKey", "teacher__budget_calls": budget}
+                run = self.run(tmp_path / name, nobody, chain, wait=True, **more)
+                with run.trace() as trace:
+                    advice = [(s.text, s.plans) for s in trace.situations()]
+                figures.append((run.figures(), advice))
         assert figures[0] == figures[1]
 
 
@@ -249,7 +261,12 @@ class TestSettings:
             make_config(None, [f"teacher.fallback={typed}"], {})
 
     @pytest.mark.parametrize(
-        "typed", ["openai:b@http://me:hunter22@h/v1", "openai:b@http://h/?key=hunter22"]
+        "typed",
+        [
+            "openai:b@http://me:hunter22@h/v1",
+            "openai:b@http://h/?key=hunter22",
+            '["offline", "openai:b@http://h/sk-hunter22hunter22hunter22/v1"]',
+        ],
     )
     def test_an_address_holds_no_secret(self, typed: str) -> None:
         with pytest.raises(ConfigError, match=r"teacher\.fallback") as caught:
