@@ -175,18 +175,14 @@ class Teacher:
 
         Their calls are those that brought them in an earlier run, under the status `cached`.
         """
-        if self._cache is None:
-            return []
-        keys = {signature: self._keys_of(signature) for signature in sorted(set(signatures))}
-        entries = self._cache.get_many(key for ways in keys.values() for key in ways.values())
-        answers = []
-        for signature, ways in keys.items():
-            stored = {way: entries[key] for way, key in ways.items() if key in entries}
-            answer = self._replayed(signature, stored)
-            if answer is not None:
-                answers.append(self._hardened(answer))
+        answers = [self._hardened(answer) for answer in self._cached(signatures)]
         self.counters.cache_hits += len(answers)
         return answers
+
+    def ask_ahead(self, signatures: Iterable[int], iteration: int) -> None:
+        """Start asking about situations that the cache does not hold, before they are looked up."""
+        wanted = set(signatures)
+        self.submit(wanted - {answer.signature for answer in self._cached(wanted)}, iteration)
 
     def submit(self, signatures: Iterable[int], iteration: int) -> int:
         """Start asking about situations; returns how many are asked about.
@@ -293,6 +289,18 @@ class Teacher:
             self._told.add(about)
             self._news.append(News(kind, line))
             self._on_notice(line)
+
+    def _cached(self, signatures: Iterable[int]) -> list[PlannerAnswer]:
+        """The answers that the cache holds, in the order of their signatures."""
+        if self._cache is None:
+            return []
+        keys = {signature: self._keys_of(signature) for signature in sorted(set(signatures))}
+        entries = self._cache.get_many(key for ways in keys.values() for key in ways.values())
+        found = (
+            self._replayed(s, {way: entries[key] for way, key in ways.items() if key in entries})
+            for s, ways in keys.items()
+        )
+        return [answer for answer in found if answer is not None]
 
     def _keys_of(self, signature: int) -> dict[Way, str]:
         """The cache's keys of a situation, one for each way of asking, the best way first."""

@@ -20,6 +20,7 @@ from rl.advice import Labels, label
 from rl.evaluation import Evaluation, evaluate
 from rl.plan_record import RecordedTask
 from rl.shaping import potentials, shaping_rewards
+from rl.task import IntArray
 from rl.trace import EventRecord
 from rl.trial import Trial
 from rl.weaning import Weaning
@@ -34,7 +35,7 @@ def collect(state: TeachState, runtime: Runtime[RunContext]) -> Update:
     """The student acts alone for one rollout; the situations that it met are noted."""
     context = runtime.context
     with context.timers.phase("collect"):
-        rollout = context.collector.collect(context.leave_if_late)
+        rollout = context.collector.collect(_at_each_step(context, state))
         situations = np.unique(rollout.signatures).tolist()
     with context.timers.phase("record"):
         trace_texts(context, situations)
@@ -221,6 +222,26 @@ def after_collect(state: TeachState) -> Literal["cache", "learner"]:
 def after_assess(state: TeachState) -> Literal["collect", "__end__"]:
     """Go on, unless the run is done, is to stop, or this call of the graph has done its share."""
     return "__end__" if state["paused"] else "collect"
+
+
+def _at_each_step(context: RunContext, state: TeachState) -> Callable[[IntArray], None]:
+    """What happens at each step of a rollout, given the signatures: it ends if the run is to stop.
+
+    And where nothing is known yet, the teacher is asked as soon as a situation is met: it is going
+    to be waited for, and its time runs while the rollout is made.
+    """
+    begins = state["iteration"] == 0 and state["teacher_weight"] > 0
+    teacher = context.teacher if begins and not context.wait else None
+    met: set[int] = set()
+
+    def on_step(signatures: IntArray) -> None:
+        context.leave_if_late()
+        fresh = set() if teacher is None else set(signatures.tolist()) - met
+        if teacher is not None and fresh:
+            met.update(fresh)
+            teacher.ask_ahead(fresh, state["iteration"] + 1)
+
+    return on_step
 
 
 def _pictures(context: RunContext, situations: Sequence[int]) -> dict[int, str]:

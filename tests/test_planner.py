@@ -327,6 +327,15 @@ def test_situations_with_the_same_words_share_an_answer_under_their_own_number(
     assert [c.signature for a in found for c in a.calls] == [11, 21]
 
 
+def test_nobody_is_asked_ahead_about_what_the_cache_holds(cache: PlanCache) -> None:
+    run_once(teacher(settings(), cache), [1])
+    asking = teacher(settings(), cache)
+    asking.ask_ahead([1, 2], 1)
+    assert asking.pending == (2,)
+    assert asking.counters.cache_hits == 0, "it is looked up when its turn comes"
+    assert [answer.signature for answer in asking.harvest(wait_for_all=True)] == [2]
+
+
 def test_other_settings_or_prompts_ask_again(cache: PlanCache, tmp_path: Path) -> None:
     run_once(teacher(settings(), cache), [1])
     assert teacher(settings(), cache).lookup([1])
