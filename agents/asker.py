@@ -103,7 +103,7 @@ class Asker:
         """
         rests = {int(s): Rest.from_json(rest) for s, rest in record["rests"].items()}
         rest, proven = Rest.from_json(record["provider_rest"]), bool(record.get("proven", True))
-        self._rests.update(rests)
+        self._rests = defaultdict(Rest, rests)
         self._rest, self._proven = rest, proven
 
     def submit(self, signatures: Iterable[int], iteration: int) -> int:

@@ -195,7 +195,7 @@ class StandIns:
         for step, stored in zip(self._steps, record["models"], strict=True):
             if isinstance(step, Asker):
                 step.restore(stored)
-        self._rests.update(rests)
+        self._rests = defaultdict(Rest, rests)
 
     def _take(self, answer: PlannerAnswer, position: int) -> None:
         """What a model has said, or why it has not."""

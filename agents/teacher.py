@@ -7,12 +7,12 @@ requests themselves run in the pool.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from typing import Any, Final
 
-from pydantic import TypeAdapter
-
+from agents.accounts import COUNTERS, FAULT, NO_MORE, RESTS, Counters, News
 from agents.asker import Asker
 from agents.asking import messages_for, schemas_for, ways_of
 from agents.budget import Budget
@@ -35,44 +35,6 @@ from rl.trace_records import NOBODY, STOOD_IN
 logger = logging.getLogger(__name__)
 
 _LONGEST_QUOTE: Final = 200
-
-NO_MORE: Final = "no_more_advice"
-FAULT: Final = "provider_fault"
-"""Kinds of news, beside those about one situation: the budget is spent, a provider has a fault."""
-
-
-@dataclass
-class Counters:
-    """What the teacher has done so far.
-
-    calls: requests; what the cache replays is none, and has no tokens. situations: those that were
-    asked about. failures: how often asking the teacher about a situation failed, by the failure's
-    name. fallbacks: situations that a stand-in settled. usd: what the answers have cost, but for
-    those whose cost is not known; unpriced: their number. A second model's requests count, the
-    script's do not.
-    """
-
-    calls: int = 0
-    situations: int = 0
-    cache_hits: int = 0
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    failures: dict[str, int] = field(default_factory=dict)
-    fallbacks: int = 0
-    usd: float = 0.0
-    unpriced: int = 0
-
-
-_COUNTERS: Final = TypeAdapter(Counters)
-
-
-@dataclass(frozen=True)
-class News:
-    """Something about the teacher that happened once. signature: the situation it is about."""
-
-    kind: str
-    message: str
-    signature: int | None = None
 
 
 class Teacher:
@@ -159,9 +121,18 @@ class Teacher:
     def restore(self, record: Mapping[str, Any]) -> None:
         """Go on counting, spending and resting from a snapshot.
 
-        Raises AttributeError, KeyError, TypeError or ValueError for anything else.
+        Raises AttributeError, KeyError, TypeError or ValueError for anything else, with nothing
+        changed.
         """
-        counted = _COUNTERS.validate_python(record["counters"])
+        before = self.snapshot()
+        try:
+            self._restore(record)
+        except (AttributeError, KeyError, TypeError, ValueError):
+            self._restore(before)
+            raise
+
+    def _restore(self, record: Mapping[str, Any]) -> None:
+        counted = COUNTERS.validate_python(record["counters"])
         self._asker.restore(record)
         if "stand_ins" in record:  # else an older program's
             self._stand_ins.restore(record["stand_ins"])
@@ -200,8 +171,10 @@ class Teacher:
         wait_for_all: wait for every pending answer first, at most `timeout_s` seconds.
         Good answers are stored in the cache on the way.
         """
+        before = self._asker.rests_until
         answers = self._asker.harvest(wait_for_all, timeout_s)
         self._count_situations()
+        self._note_rest(before)
         return self._gone_through(answers)
 
     def settle(
@@ -242,6 +215,14 @@ class Teacher:
             self.provider.person.close()
         self.counters.calls = self._budget.calls
         return answers
+
+    def _note_rest(self, before: float) -> None:
+        """Note where the provider begins to rest, or answers again. before: its last rest's end."""
+        after = self._asker.rests_until
+        if after in (before, math.inf):  # for good: the budget is spent, which is told
+            return
+        rests = f"is not asked before iteration {after:.0f}" if after > 0 else "answers again"
+        self._news.append(News(RESTS, f"{self.provider.name} {rests}"))
 
     def _count_situations(self) -> None:
         self.counters.situations = self._asked_before + self._asker.asked

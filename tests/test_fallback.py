@@ -151,6 +151,11 @@ class TestSecondModel:
             after.restore(json.loads(json.dumps(before.snapshot())))
             assert settled(after, [1, 2], iteration=10) == {}
             assert len(second.requests) == 1
+        told = after.snapshot()
+        for damage in ({"counters": 5}, {"rests": 5}, {"stand_ins": {"rests": {}, "models": []}}):
+            with pytest.raises((AttributeError, KeyError, TypeError, ValueError)):
+                after.restore({**teacher(first.base_url, chain).snapshot(), **damage})
+            assert after.snapshot() == told
         assert path(after, 2) == ["openai:first: resting", "openai:b: resting"]
         assert after.counters.failures == {"provider_down": 1}
 

@@ -215,6 +215,17 @@ class TestBreaker:
             assert len(server.requests) == 6
             assert asking.rests_until == 71
 
+    def test_the_news_tell_of_its_rest_and_of_its_return(self) -> None:
+        with OpenAIServer(status(500), teach()) as server:
+            asking = teacher(server.base_url)
+            for iteration in (1, 5, 11):
+                run_once(asking, [1], iteration)
+            messages = [n.message for n in asking.take_news() if n.kind == "provider_rests"]
+        assert messages == [
+            "openai:test-model is not asked before iteration 11",
+            "openai:test-model answers again",
+        ]
+
     def test_answers_that_fail_one_by_one_are_one_failure(self) -> None:
         gate = threading.Event()
 
