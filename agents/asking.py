@@ -68,7 +68,7 @@ def sent_back(messages: Sequence[BaseMessage], answer: str, reason: str) -> list
 
     Within the last message where that is the question: some models' templates refuse two in a row.
     """
-    note = _BACK.format(answer=plain(answer)[:_LONGEST_QUOTE], reason=plain(reason))
+    note = _BACK.format(answer=plain(answer), reason=plain(reason))
     *before, last = messages
     if isinstance(last, HumanMessage):
         return [*before, HumanMessage(f"{last.text}\n\n{note}")]
@@ -76,10 +76,11 @@ def sent_back(messages: Sequence[BaseMessage], answer: str, reason: str) -> list
 
 
 def quoted(message: AIMessage) -> str:
-    """An answer as text, its tool calls included."""
+    """The beginning of an answer as text, its tool calls included."""
     calls = [*message.tool_calls, *message.invalid_tool_calls]
     written = [f"{call['name']}({_written(call['args'])})" for call in calls]
-    return "\n".join([part for part in (str(message.text), *written) if part]) or "(nothing)"
+    said = "\n".join([part for part in (str(message.text), *written) if part])
+    return said[:_LONGEST_QUOTE] or "(nothing)"
 
 
 def bind(

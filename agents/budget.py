@@ -1,4 +1,4 @@
-"""What a run may spend on its teacher, kept by all threads that ask together."""
+"""What a run may spend on its teachers, kept by all threads that ask together."""
 
 from __future__ import annotations
 
@@ -9,33 +9,27 @@ from agents.settings import TeacherSettings
 
 
 class Budget:
-    """Counts requests and tokens, and says no when a limit is reached.
+    """Counts requests, tokens and dollars, and says no when a limit is reached.
 
-    The limit on requests is exact. What a request costs in tokens is known only afterwards, so
-    those limits can be overrun by the requests under way. Where a server does not say what a
-    request has cost, a limit in dollars could not be kept any more: then it counts as reached.
-
-    price: of the model that is asked; None where it is not known.
+    The limit on requests is exact. What a request costs is known only afterwards, so the limits on
+    tokens and dollars can be overrun by the requests under way, and by no others. Where a server
+    does not say what an answer has cost, a limit in dollars could not be kept any more: then it
+    counts as reached. Models of different prices may share a budget.
     """
 
-    def __init__(self, settings: TeacherSettings, price: Price | None = None) -> None:
+    def __init__(self, settings: TeacherSettings) -> None:
         self._settings = settings
-        self._price = price
         self._lock = threading.Lock()
         self._calls = 0
-        self._prompt_tokens = 0
-        self._completion_tokens = 0
-        self._uncounted = 0
+        self._tokens = 0
+        self._usd = 0.0
+        self._unpriced = 0
 
-    def start_from(
-        self, calls: int, prompt_tokens: int, completion_tokens: int, uncounted: int
-    ) -> None:
-        """Take over what an interrupted run had spent."""
+    def start_from(self, calls: int, tokens: int, usd: float, unpriced: int) -> None:
+        """Take over what an interrupted run had spent. unpriced: answers of unknown cost."""
         with self._lock:
-            self._calls = calls
-            self._prompt_tokens = prompt_tokens
-            self._completion_tokens = completion_tokens
-            self._uncounted = uncounted
+            self._calls, self._tokens = calls, tokens
+            self._usd, self._unpriced = usd, unpriced
 
     @property
     def calls(self) -> int:
@@ -46,44 +40,40 @@ class Budget:
     def take_call(self) -> bool:
         """Claim one request. False, and nothing claimed, where a limit is reached."""
         with self._lock:
-            if self._is_spent():
+            if self._limit_reached() is not None:
                 return False
             self._calls += 1
             return True
 
-    def is_spent(self) -> bool:
-        """Whether no further request may be made."""
+    @property
+    def limit_reached(self) -> str | None:
+        """The limit after which no further request may be made, as it was set; None before."""
         with self._lock:
-            return self._is_spent()
+            return self._limit_reached()
 
-    def add_tokens(self, prompt_tokens: int, completion_tokens: int) -> None:
-        """Count what a request has cost."""
+    def add_answer(
+        self, prompt_tokens: int | None, completion_tokens: int | None, price: Price | None
+    ) -> None:
+        """Count what an answered request has cost. None: not known."""
+        cost = None if price is None else price.cost(prompt_tokens, completion_tokens)
         with self._lock:
-            self._prompt_tokens += prompt_tokens
-            self._completion_tokens += completion_tokens
-
-    def add_uncounted(self, calls: int) -> None:
-        """Note answers that came without their number of tokens."""
-        with self._lock:
-            self._uncounted += calls
+            self._tokens += (prompt_tokens or 0) + (completion_tokens or 0)
+            self._usd += cost or 0.0
+            self._unpriced += cost is None
 
     @property
     def cost_usd(self) -> float | None:
         """What it has cost so far, in US dollars; None where that is not known."""
         with self._lock:
-            return self._cost_usd()
+            return None if self._unpriced else self._usd
 
-    def _cost_usd(self) -> float | None:
-        if self._price is None or (self._uncounted and self._price.cost(1, 1) > 0):
-            return None
-        return self._price.cost(self._prompt_tokens, self._completion_tokens)
-
-    def _is_spent(self) -> bool:
+    def _limit_reached(self) -> str | None:
         limits = self._settings
-        cost = self._cost_usd()
-        tokens = self._prompt_tokens + self._completion_tokens
-        return (
-            (limits.budget_calls is not None and self._calls >= limits.budget_calls)
-            or (limits.budget_tokens is not None and tokens >= limits.budget_tokens)
-            or (limits.budget_usd is not None and (cost is None or cost >= limits.budget_usd))
-        )
+        if limits.budget_calls is not None and self._calls >= limits.budget_calls:
+            return f"budget_calls = {limits.budget_calls}"
+        if limits.budget_tokens is not None and self._tokens >= limits.budget_tokens:
+            return f"budget_tokens = {limits.budget_tokens}"
+        if limits.budget_usd is not None and (self._unpriced or self._usd >= limits.budget_usd):
+            unknown = ", and the cost of an answer is not known" if self._unpriced else ""
+            return f"budget_usd = {limits.budget_usd:g}{unknown}"
+        return None

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
-from agents.prices import Price
 from rl.advice import Advice
 from rl.trace import CACHED, CallRecord
 
@@ -57,15 +56,9 @@ class Call(Exchange):
     cost_usd: float | None = None
 
     @property
-    def is_uncounted(self) -> bool:
-        """Whether an answer came whose tokens nobody counted."""
-        return bool(self.answers) and self.status != CACHED and self.prompt_tokens is None
-
-    def priced(self, price: Price | None) -> Call:
-        """The call with what it has cost, which nobody knows without price or tokens."""
-        if price is None or self.prompt_tokens is None or self.completion_tokens is None:
-            return self
-        return replace(self, cost_usd=price.cost(self.prompt_tokens, self.completion_tokens))
+    def is_unpriced(self) -> bool:
+        """Whether an answer came whose cost nobody knows."""
+        return bool(self.answers) and self.status != CACHED and self.cost_usd is None
 
     @classmethod
     def from_cache(cls, exchange: Exchange, signature: int) -> Call:

@@ -108,15 +108,13 @@ def check(
     else:
         asker = Planner(task, library, provider, settings)
     answer = asker.ask(signature)
-    calls = tuple(call.priced(provider.price) for call in answer.calls)
-    uncounted = any(call.is_uncounted for call in calls)
-    known = provider.price is not None and not uncounted
+    known = provider.price is not None and not any(call.is_unpriced for call in answer.calls)
     return Check(
         provider=provider.name,
         model=provider.model_name,
         situation=task.describe(signature),
-        answer=PlannerAnswer(**{**vars(answer), "calls": calls}),
-        cost_usd=sum(call.cost_usd or 0.0 for call in calls) if known else None,
+        answer=answer,
+        cost_usd=sum(call.cost_usd or 0.0 for call in answer.calls) if known else None,
         price_source=provider.price.source if provider.price else None,
     )
 

@@ -23,6 +23,9 @@ from agents.failures import UnusableAnswer
 Call = tuple[str, Any]
 """A tool's name and its arguments."""
 
+LONGEST_TEXT: Final = 1 << 18
+"""Characters that are looked through for an answer."""
+
 _THOUGHT: Final = re.compile(r"\A\s*(?:<think>)?(?:(?!<think>).)*?</think>", re.DOTALL)
 _TAGGED: Final = re.compile(r"<tool_call>(.*?)(?:</tool_call>|\Z)", re.DOTALL)
 _TO_THE_END: Final = re.compile(r"(?:\[TOOL_CALLS\]|<\|python_tag\|>)(.*)\Z", re.DOTALL)
@@ -34,8 +37,11 @@ _DECODER: Final = json.JSONDecoder()
 def without_thoughts(text: str) -> str:
     """The answer without the thoughts before it, and without the fence around it.
 
-    Empty where the thoughts have no end: then there is no answer.
+    Empty where the thoughts have no end: then there is no answer. Raises UnusableAnswer for more
+    than any model thinks: to look through it would hold up the student.
     """
+    if len(text) > LONGEST_TEXT:
+        raise UnusableAnswer(f"{len(text):,} characters; allowed: at most {LONGEST_TEXT:,}")
     bare = _THOUGHT.sub("", text, count=1).strip()
     if bare.startswith("<think>"):
         return ""

@@ -6,8 +6,11 @@ status, a class name, a message; so no provider's package needs to be imported.
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
+from email.utils import parsedate_to_datetime
 from typing import Final, Literal, get_args
 
 from langchain_core.language_models import BaseChatModel
@@ -92,6 +95,36 @@ def is_rejection(error: BaseException) -> bool:
     if status is None:
         return name_failure(error) == "bad_request"
     return status in _REJECTING or (status >= 500 and bool(_TOOL_TROUBLE.search(str(error))))
+
+
+def retry_after(error: BaseException) -> float | None:
+    """The seconds after which a server wants to be asked again; None where it does not say.
+
+    RFC 9110, section 10.2.3: a number of seconds or a date. OpenAI's servers add one in
+    milliseconds, which is the finer one.
+    """
+    for cause in _chain(error):
+        headers = getattr(getattr(cause, "response", None), "headers", None)
+        if not isinstance(headers, Mapping):
+            continue
+        finer = _seconds(headers.get("retry-after-ms"))
+        if finer is not None:
+            return finer / 1000.0
+        return _seconds(headers.get("retry-after"))
+    return None
+
+
+def _seconds(value: object) -> float | None:
+    """Seconds from now; None for what is neither a number nor a date, and for what is past."""
+    text = str(value or "").strip()
+    try:
+        seconds = float(text)
+    except ValueError:
+        try:
+            seconds = parsedate_to_datetime(text).timestamp() - time.time()
+        except (ValueError, OverflowError, OSError):
+            return None
+    return seconds if math.isfinite(seconds) and seconds > 0 else None
 
 
 def _name_status(status: int) -> FailureName:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from inspect import signature
-from typing import Final
 
 from tenacity import RetryCallState, Retrying, retry_if_result, stop_after_attempt
 
@@ -21,12 +20,10 @@ from agents.interview import Interview
 from agents.looks import SharedLooks
 from agents.manner import Manner, ways_for
 from agents.providers import ChatProvider
-from agents.requests import Line
+from agents.requests import LONGEST_PAUSE_S, Line
 from agents.settings import TeacherSettings
 from agents.verbaliser import Question, Situations, Verbaliser
 from prompts.library import PromptLibrary
-
-_LONGEST_PAUSE_S: Final = 60.0
 
 
 class Planner:
@@ -74,14 +71,19 @@ class Planner:
         """Cut pauses between tries short; no request is made from now on."""
         self._line.close()
 
-    def ask(self, situation: int) -> PlannerAnswer:
+    @property
+    def manner(self) -> Manner:
+        """How the next question would be put: as the last that was answered with a plan."""
+        return self._manner
+
+    def ask(self, situation: int, manner: Manner | None = None) -> PlannerAnswer:
         """Ask about a situation until there is an answer or the tries are spent.
 
-        situation: its signature.
+        situation: its signature. manner: how to begin; None for `manner` as it is by then.
         Raises what the task or a prompt template raises; nothing that the provider raises.
         """
         question = self.question(situation)
-        interview = self._interview(question)
+        interview = self._interview(question, manner or self._manner)
         failure = self._held(interview.hold) if question.options else None
         if interview.worked is not None:
             self._manner = interview.worked
@@ -94,8 +96,8 @@ class Planner:
             way=interview.manner.way,
         )
 
-    def _interview(self, question: Question) -> Interview:
-        ways, manner = ways_of(question, self._settings), self._manner
+    def _interview(self, question: Question, manner: Manner) -> Interview:
+        ways = ways_of(question, self._settings)
         if manner.way not in ways:
             manner = Manner(ways[0], manner.with_n, manner.with_seed)
         return Interview(
@@ -120,12 +122,17 @@ class Planner:
         return tries(hold)
 
     def _is_worth_a_try(self, failure: FailureName | None) -> bool:
-        return failure is not None and failure not in HOPELESS and not self._line.is_closed
+        in_time = self._line.held_s <= LONGEST_PAUSE_S and not self._line.is_closed
+        return failure is not None and failure not in HOPELESS and in_time
 
     def _pause(self, retry: RetryCallState) -> float:
-        """Seconds before the next try: doubling, with jitter so that threads do not march."""
+        """Seconds before the next try: doubling, with jitter so that threads do not march.
+
+        Not before the server wants to be asked again. When a try is made has no part in what it
+        asks for, so the jitter changes no result.
+        """
         seconds = self._settings.backoff_s * 2.0 ** (retry.attempt_number - 1)
-        return min(seconds, _LONGEST_PAUSE_S) * self._jitter.uniform(0.5, 1.0)
+        return self._line.held_s + min(seconds, LONGEST_PAUSE_S) * self._jitter.uniform(0.5, 1.0)
 
 
 def _last_result(retry: RetryCallState) -> FailureName | None:

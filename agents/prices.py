@@ -31,8 +31,15 @@ class Price:
     output_usd: float
     source: str
 
-    def cost(self, prompt_tokens: int, completion_tokens: int) -> float:
-        """What so many tokens cost, in US dollars."""
+    def cost(self, prompt_tokens: int | None, completion_tokens: int | None) -> float | None:
+        """What so many tokens cost, in US dollars.
+
+        None where nobody counted them, unless any number would cost nothing.
+        """
+        if self.input_usd == self.output_usd == 0.0:
+            return 0.0
+        if prompt_tokens is None or completion_tokens is None:
+            return None
         return (self.input_usd * prompt_tokens + self.output_usd * completion_tokens) / 1e6
 
 

@@ -70,6 +70,11 @@ def list_providers() -> list[ProviderInfo]:
     return own + known + [_plain(point.name, point.value) for point in added]
 
 
+def is_embedded(provider: str) -> bool:
+    """Whether a provider, as `--provider` takes it, is a script of this program."""
+    return provider.partition(":")[0] in {name.partition(":")[0] for name in EMBEDDED}
+
+
 def is_installed(name: str) -> bool:
     """Whether a provider's package is there; True for those that are not known by name."""
     if name not in KNOWN:

@@ -16,10 +16,11 @@ from agents.prices import FREE, Price
 from agents.providers import ChatProvider, ProviderError, make_chat_model
 from agents.recordings import RecordedAnswer, RecordingError, read_recording
 from agents.settings import TeacherSettings
-from agents.verbaliser import Question, Situations, plain
+from agents.verbaliser import Question, Situations, canonical
 
 if TYPE_CHECKING:
     from agents.failures import FailureName
+    from agents.manner import Manner
 
 PREFIX: Final = "replay:"
 SOURCE: Final = "replay"
@@ -57,7 +58,7 @@ class Recording:
         answers: dict[str, tuple[int, RecordedAnswer]] = {}
         problems = []
         for number, answer in read_recording(path).items():
-            situation = _canonical(answer.situation)
+            situation = canonical(answer.situation)
             first, known = answers.setdefault(situation, (number, answer))
             if known.advice != answer.advice:
                 problems.append(
@@ -101,10 +102,13 @@ class Replay:
         """Nothing is asked. Raises RuntimeError."""
         raise RuntimeError(f"a recording is not asked about situation {situation}")
 
-    def ask(self, situation: int) -> PlannerAnswer:
+    manner: Manner | None = None
+    """Nothing is asked, in no manner."""
+
+    def ask(self, situation: int, manner: Manner | None = None) -> PlannerAnswer:  # noqa: ARG002
         """What was recorded about a situation, given by its signature."""
         text = self._task.describe(situation)
-        number, answer = self._recording.answers.get(_canonical(text), (0, None))
+        number, answer = self._recording.answers.get(canonical(text), (0, None))
         if answer is None:
             self._on_gap(f"{self._recording.name} has no answer for: {_one_line(text)}")
             return self._answer(situation, None, "not_recorded")
@@ -134,11 +138,6 @@ class Replay:
             failure=failure,
             way="required",
         )
-
-
-def _canonical(situation: str) -> str:
-    """A situation's text as prompts hold it, blanks at the ends of its lines apart."""
-    return "\n".join(line.rstrip() for line in plain(situation).strip().splitlines())
 
 
 def _one_line(situation: str) -> str:

@@ -2,9 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Any, Final, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+from agents.provider_catalogue import OFFLINE
+
+CACHED_ADVICE: Final = "cached"
+"""In a list of stand-ins: the last advice of any model on the same situation."""
+
+SECRET: Final = "secret"
+"""The kind of a problem whose value must not be repeated."""
+
+
+def stand_in(step: str) -> tuple[str, str | None]:
+    """The provider and the address in `PROVIDER:MODEL@BASE_URL`; None where there is no address."""
+    name, at, url = step.partition("@http")
+    return (name, f"http{url}") if at else (step, None)
 
 
 class TeacherSettings(BaseModel):
@@ -69,9 +85,18 @@ class TeacherSettings(BaseModel):
         description="Seconds for which learning waits for the first answers when it may not wait "
         "for all.",
     )
-    fallback: Literal["none", "offline"] = Field(
-        "none",
-        description="Who advises where the teacher could not: nobody, or the offline script.",
+    requests_per_second: float | None = Field(
+        None,
+        gt=0.0,
+        le=1000.0,
+        description="The most requests to one provider in a second; none for no limit.",
+    )
+    fallback: tuple[str, ...] = Field(
+        (),
+        description="Who advises where the teacher could not, in this order and with commas "
+        "between: PROVIDER:MODEL or PROVIDER:MODEL@BASE_URL for a second model, cached for what "
+        "another model or prompt has said of the same situation, offline for the script; none "
+        "for nobody.",
     )
     budget_calls: int | None = Field(
         None, ge=0, description="The most requests that a run may make; none for no limit."
@@ -106,6 +131,33 @@ class TeacherSettings(BaseModel):
         if isinstance(names, list | tuple) and all(isinstance(name, str) for name in names):
             return tuple(dict.fromkeys(names))
         return names
+
+    @field_validator("fallback", mode="before")
+    @classmethod
+    def _nobody(cls, steps: Any) -> Any:
+        """`none` is nobody: all that it can mean is the end of the list."""
+        if steps is None:
+            return ()
+        steps = cls._listed(steps)
+        return steps[:-1] if isinstance(steps, tuple) and steps[-1:] == ("none",) else steps
+
+    @field_validator("fallback")
+    @classmethod
+    def _checked(cls, steps: tuple[str, ...]) -> tuple[str, ...]:
+        """Names of the right form; whether there is such a provider shows when it is made."""
+        for step in steps:
+            name, url = stand_in(step)
+            if name not in (OFFLINE, CACHED_ADVICE) and ":" not in name:
+                raise ValueError(
+                    f"{step!r} cannot stand in; allowed: {OFFLINE}, {CACHED_ADVICE}, "
+                    "PROVIDER:MODEL, PROVIDER:MODEL@BASE_URL, or none at the end"
+                )
+            parts = urlsplit(url or "")
+            if "@" in parts.netloc or parts.query:
+                raise PydanticCustomError(
+                    SECRET, "must hold no user name, password or query in an address"
+                )
+        return steps
 
     @model_validator(mode="after")
     def _priced(self) -> Self:

@@ -8,78 +8,33 @@ from __future__ import annotations
 
 import logging
 import math
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Future, wait
-from dataclasses import asdict, dataclass, field, replace
-from functools import partial
+from dataclasses import asdict, replace
 from typing import Any, Final
 
-from pydantic import TypeAdapter
-
+from agents.accounts import COUNTERS, FAULT, NO_MORE, RESTS, Counters, News
+from agents.asker import Asker
 from agents.asking import messages_for, schemas_for, ways_of
 from agents.budget import Budget
 from agents.calls import Call, PlannerAnswer
-from agents.failures import FINAL, PROVIDER_FAULTS
-from agents.fallback import make_fallback, settle
+from agents.failures import PROVIDER_FAULTS
+from agents.fallback import PREFIX, SOURCE, Settled, StandIns
 from agents.manner import Way
 from agents.plan_cache import CacheEntry, PlanCache, cache_key, now
 from agents.planner import Planner
-from agents.pool import RequestPool
+from agents.provider_catalogue import variables_of
+from agents.providers import ChatProvider
 from agents.replay import Provider, Recording, Replay
 from agents.settings import TeacherSettings
 from agents.verbaliser import Situations, plain
 from prompts.library import PromptLibrary
 from rl.advice import Advice
 from rl.trace import CACHED, OK
+from rl.trace_records import NOBODY, STOOD_IN
 
 logger = logging.getLogger(__name__)
 
-FIRST_REST: Final = 10
-"""Iterations for which what has failed once is left alone; doubled with each further failure."""
-
-
-@dataclass
-class Counters:
-    """What the teacher has done so far.
-
-    calls: requests; what the cache replays is none, and has no tokens. situations: those that were
-    asked about. failures: how often asking about a situation failed, by the failure's name.
-    fallbacks: answers of the fallback. uncounted: answers that came without a number of tokens.
-    """
-
-    calls: int = 0
-    situations: int = 0
-    cache_hits: int = 0
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    failures: dict[str, int] = field(default_factory=dict)
-    fallbacks: int = 0
-    uncounted: int = 0
-
-
-_COUNTERS: Final = TypeAdapter(Counters)
-
-
-@dataclass
-class _Rest:
-    """Leaves alone what has failed: for 10, 20, 40, ... iterations."""
-
-    failures: int = 0
-    until: float = -math.inf
-
-    def to_json(self) -> list[float | None]:
-        return [self.failures, self.until if math.isfinite(self.until) else None, self.until > 0]
-
-    @classmethod
-    def from_json(cls, row: Sequence[Any]) -> _Rest:
-        failures, until, later = row
-        bound = math.inf if later else -math.inf
-        return cls(int(failures), bound if until is None else float(until))
-
-    def fail(self, iteration: int) -> None:
-        self.until = iteration + FIRST_REST * 2**self.failures
-        self.failures += 1
+_LONGEST_QUOTE: Final = 200
 
 
 class Teacher:
@@ -87,11 +42,7 @@ class Teacher:
 
     cache: None for none. What it holds is the full distribution; with `soft` off, advice is
     hardened here, on its way out. on_notice: told what people should know, in one line; the log,
-    unless given.
-
-    A situation that failed is asked about again after 10 iterations, then 20, 40, ... The same
-    goes for the provider as a whole when nothing but its own faults came back: so a server that
-    is down or hangs does not hold up every iteration.
+    unless given. models: the second models among the stand-ins, see `agents.fallback.make_models`.
     """
 
     def __init__(
@@ -102,35 +53,42 @@ class Teacher:
         settings: TeacherSettings,
         cache: PlanCache | None = None,
         on_notice: Callable[[str], None] = logger.info,
+        models: Mapping[str, ChatProvider] | None = None,
     ) -> None:
         self.counters = Counters()
         self.provider = provider
         self._task = task
         self._settings = settings
         self._cache = cache
-        self._budget = Budget(settings, provider.price)
+        self._budget = Budget(settings)
+        self._on_notice = on_notice
+        self._news: list[News] = []
+        self._told: set[str] = set()
+        self._causes: dict[int, str] = {}
+        self._keys: dict[int, dict[Way, str]] = {}
         self._planner: Planner | Replay
+        self._stand_ins = StandIns(task, library, settings, models or {}, cache, self._budget)
         if isinstance(provider, Recording):
             # What is in a file already is not kept a second time.
             self._cache = None
             self._planner = Replay(task, provider, on_notice)
         else:
             self._planner = Planner(task, library, provider, settings, self._budget)
-        self._fallback = make_fallback(task, library, settings)
         # One at a time for the script: nothing is gained by more, and a budget then always ends
         # at the same situation.
-        size = 1 if provider.wait_always else settings.concurrency
-        self._pool: RequestPool[PlannerAnswer] = RequestPool(size)
-        self._pending: dict[int, Future[PlannerAnswer]] = {}
-        self._keys: dict[int, dict[Way, str]] = {}
-        self._rests: defaultdict[int, _Rest] = defaultdict(_Rest)
-        self._provider_rest = _Rest()
-        self._iteration = 0
+        places = 1 if provider.wait_always else settings.concurrency
+        self._asker = Asker(self._planner, provider, places)
+        self._asked_before = 0
 
     @property
     def pending(self) -> tuple[int, ...]:
-        """The situations that are being asked about, sorted."""
-        return tuple(sorted(self._pending))
+        """The situations that the teacher is being asked about, sorted."""
+        return self._asker.pending
+
+    @property
+    def standing_in(self) -> tuple[int, ...]:
+        """The situations that a second model is being asked about, sorted."""
+        return self._stand_ins.pending
 
     @property
     def cost_usd(self) -> float | None:
@@ -155,8 +113,9 @@ class Teacher:
         """What it counts and what it leaves alone for a while, as JSON has it."""
         return {
             "counters": asdict(self.counters),
-            "rests": {str(signature): rest.to_json() for signature, rest in self._rests.items()},
-            "provider_rest": self._provider_rest.to_json(),
+            "told": sorted(self._told),
+            "stand_ins": self._stand_ins.snapshot(),
+            **self._asker.snapshot(),
         }
 
     def restore(self, record: Mapping[str, Any]) -> None:
@@ -165,35 +124,36 @@ class Teacher:
         Raises AttributeError, KeyError, TypeError or ValueError for anything else, with nothing
         changed.
         """
-        counted = _COUNTERS.validate_python(record["counters"])
-        rests = {int(s): _Rest.from_json(rest) for s, rest in record["rests"].items()}
-        provider_rest = _Rest.from_json(record["provider_rest"])
-        self._budget.start_from(
-            counted.calls,
-            counted.prompt_tokens,
-            counted.completion_tokens,
-            counted.uncounted,
-        )
-        self.counters, self._provider_rest = counted, provider_rest
-        self._rests.update(rests)
+        before = self.snapshot()
+        try:
+            self._restore(record)
+        except (AttributeError, KeyError, TypeError, ValueError):
+            self._restore(before)
+            raise
+
+    def _restore(self, record: Mapping[str, Any]) -> None:
+        counted = COUNTERS.validate_python(record["counters"])
+        self._asker.restore(record)
+        if "stand_ins" in record:  # else an older program's
+            self._stand_ins.restore(record["stand_ins"])
+        self._told = {str(line) for line in record.get("told", ())}
+        tokens = counted.prompt_tokens + counted.completion_tokens
+        self._budget.start_from(counted.calls, tokens, counted.usd, counted.unpriced)
+        self.counters, self._asked_before = counted, counted.situations
 
     def lookup(self, signatures: Iterable[int]) -> list[PlannerAnswer]:
         """The answers that the cache holds, in the order of their signatures. Raises PromptError.
 
         Their calls are those that brought them in an earlier run, under the status `cached`.
         """
-        if self._cache is None:
-            return []
-        keys = {signature: self._keys_of(signature) for signature in sorted(set(signatures))}
-        entries = self._cache.get_many(key for ways in keys.values() for key in ways.values())
-        answers = []
-        for signature, ways in keys.items():
-            stored = {way: entries[key] for way, key in ways.items() if key in entries}
-            answer = self._replayed(signature, stored)
-            if answer is not None:
-                answers.append(self._hardened(answer))
+        answers = [self._hardened(answer) for answer in self._cached(signatures)]
         self.counters.cache_hits += len(answers)
         return answers
+
+    def ask_ahead(self, signatures: Iterable[int], iteration: int) -> None:
+        """Start asking about situations that the cache does not hold, before they are looked up."""
+        wanted = set(signatures)
+        self.submit(wanted - {answer.signature for answer in self._cached(wanted)}, iteration)
 
     def submit(self, signatures: Iterable[int], iteration: int) -> int:
         """Start asking about situations; returns how many are asked about.
@@ -201,14 +161,9 @@ class Teacher:
         Passed over are those that are being asked about already, those that failed not long ago,
         and all while the provider rests.
         """
-        self._iteration = iteration
-        if iteration < self._provider_rest.until:
-            return 0
-        wanted = [s for s in sorted(set(signatures)) if self._is_due(s, iteration)]
-        for signature in wanted:
-            self._pending[signature] = self._pool.submit(partial(self._planner.ask, signature))
-        self.counters.situations += len(wanted)
-        return len(wanted)
+        asked = self._asker.submit(signatures, iteration)
+        self._count_situations()
+        return asked
 
     def harvest(self, wait_for_all: bool, timeout_s: float | None = None) -> list[PlannerAnswer]:
         """The answers that are there, in the order of their signatures, each given once.
@@ -216,22 +171,37 @@ class Teacher:
         wait_for_all: wait for every pending answer first, at most `timeout_s` seconds.
         Good answers are stored in the cache on the way.
         """
-        if wait_for_all:
-            wait(self._pending.values(), timeout=timeout_s)
-        done = [signature for signature in self.pending if self._pending[signature].done()]
-        answers = [self._priced(self._pending.pop(signature).result()) for signature in done]
-        for answer in answers:
-            self._count(answer)
-        self._note_failures(answers)
-        answers = self._stored(answers)
-        return [self._hardened(answer) for answer in answers]
+        before = self._asker.rests_until
+        answers = self._asker.harvest(wait_for_all, timeout_s)
+        self._count_situations()
+        self._note_rest(before)
+        return self._gone_through(answers)
 
-    def settle(self, signatures: Iterable[int]) -> list[PlannerAnswer]:
-        """The fallback's answers for those situations that are not being asked about."""
-        open_ = [signature for signature in signatures if signature not in self._pending]
-        answers = settle(open_, self._fallback)
-        self.counters.fallbacks += len(answers)
-        return [self._hardened(answer) for answer in answers]
+    def settle(
+        self,
+        signatures: Iterable[int],
+        iteration: int,
+        wait_for_all: bool = False,
+        timeout_s: float | None = None,
+    ) -> list[PlannerAnswer]:
+        """The answers of those who stand in, in the order of the signatures, each given once.
+
+        Looked after are those situations that the teacher is not being asked about. wait_for_all:
+        as `harvest` has it; a second model may still be asked afterwards, see `standing_in`.
+        """
+        busy = set(self.pending)
+        causes = {
+            signature: f"{self.provider.name}: {self._causes.get(signature, 'resting')}"
+            for signature in signatures
+            if signature not in busy
+        }
+        self._stand_ins.begin(causes, iteration)
+        return self._taken(self._stand_ins.harvest(wait_for_all, timeout_s))
+
+    def take_news(self) -> list[News]:
+        """What happened since this was called last."""
+        news, self._news = self._news, []
+        return news
 
     def close(self) -> list[PlannerAnswer]:
         """Stop asking; the answers that are there and were not given yet.
@@ -239,20 +209,79 @@ class Teacher:
         They are in the cache by then. A hanging request is left behind, and counted: it may be
         paid for.
         """
-        self._planner.close()
-        for signature in self.pending:
-            if self._pending[signature].cancel():
-                del self._pending[signature]
-        answers = self.harvest(wait_for_all=False)
-        self._pool.close()
+        answers = self._gone_through(self._asker.close())
+        answers += self._taken(self._stand_ins.close())
         if self.provider.person is not None:
             self.provider.person.close()
         self.counters.calls = self._budget.calls
         return answers
 
-    def _is_due(self, signature: int, iteration: int) -> bool:
-        resting = signature in self._rests and iteration < self._rests[signature].until
-        return signature not in self._pending and not resting
+    def _note_rest(self, before: float) -> None:
+        """Note where the provider begins to rest, or answers again. before: its last rest's end."""
+        after = self._asker.rests_until
+        if after in (before, math.inf):  # for good: the budget is spent, which is told
+            return
+        rests = f"is not asked before iteration {after:.0f}" if after > 0 else "answers again"
+        self._news.append(News(RESTS, f"{self.provider.name} {rests}"))
+
+    def _count_situations(self) -> None:
+        self.counters.situations = self._asked_before + self._asker.asked
+
+    def _gone_through(self, answers: Sequence[PlannerAnswer]) -> list[PlannerAnswer]:
+        """The teacher's answers as they go out: counted, stored, told of where they failed."""
+        failures = self.counters.failures
+        for answer in answers:
+            self._count(answer)
+            if answer.failure is not None:
+                failures[answer.failure] = failures.get(answer.failure, 0) + 1
+                self._causes[answer.signature] = answer.failure
+                self._tell(answer, self.provider.name)
+        return [self._hardened(answer) for answer in self._stored(answers)]
+
+    def _taken(self, settled: Sequence[Settled]) -> list[PlannerAnswer]:
+        """The answers of those who stand in, counted, with the news of how it came to that."""
+        for each in settled:
+            kind = STOOD_IN if each.is_advised else NOBODY
+            path = " -> ".join(each.steps)
+            self._news.append(News(kind, f"situation {each.signature}: {path}", each.signature))
+            self.counters.fallbacks += each.is_advised
+            for answer in each.answers:
+                if answer.source != SOURCE:  # the script makes no requests
+                    self._count(answer)
+                    self._tell(answer, answer.source.removeprefix(PREFIX))
+        return [self._hardened(answer) for each in settled for answer in each.answers]
+
+    def _tell(self, answer: PlannerAnswer, name: str) -> None:
+        """Say once what is wrong with a provider, and once that the budget is spent."""
+        if answer.failure == "budget_spent":
+            limit = self._budget.limit_reached
+            line = f"the budget is spent ({limit}); the run goes on without new advice"
+            self._say(NO_MORE, "budget", line)
+        elif answer.failure in PROVIDER_FAULTS:
+            error = next((call.error for call in reversed(answer.calls) if call.error), "")
+            what = f"{name}: {answer.failure}: {error[:_LONGEST_QUOTE]}"
+            keys = " or ".join(variables_of(name.partition(":")[0]))
+            hint = f"check {keys}; " if answer.failure == "refused" and keys else ""
+            line = f"{what} ({hint}the run goes on, and asks again from time to time)"
+            self._say(FAULT, f"{name}: {answer.failure}", line)
+
+    def _say(self, kind: str, about: str, line: str) -> None:
+        if about not in self._told:
+            self._told.add(about)
+            self._news.append(News(kind, line))
+            self._on_notice(line)
+
+    def _cached(self, signatures: Iterable[int]) -> list[PlannerAnswer]:
+        """The answers that the cache holds, in the order of their signatures."""
+        if self._cache is None:
+            return []
+        keys = {signature: self._keys_of(signature) for signature in sorted(set(signatures))}
+        entries = self._cache.get_many(key for ways in keys.values() for key in ways.values())
+        found = (
+            self._replayed(s, {way: entries[key] for way, key in ways.items() if key in entries})
+            for s, ways in keys.items()
+        )
+        return [answer for answer in found if answer is not None]
 
     def _keys_of(self, signature: int) -> dict[Way, str]:
         """The cache's keys of a situation, one for each way of asking, the best way first."""
@@ -291,30 +320,12 @@ class Teacher:
 
     def _count(self, answer: PlannerAnswer) -> None:
         counted = self.counters
-        counted.calls += sum(call.status != CACHED for call in answer.calls)
-        counted.prompt_tokens += sum(call.prompt_tokens or 0 for call in answer.calls)
-        counted.completion_tokens += sum(call.completion_tokens or 0 for call in answer.calls)
-        uncounted = sum(call.is_uncounted for call in answer.calls)
-        counted.uncounted += uncounted
-        self._budget.add_uncounted(uncounted)
-        if answer.failure is not None:
-            counted.failures[answer.failure] = counted.failures.get(answer.failure, 0) + 1
-
-    def _priced(self, answer: PlannerAnswer) -> PlannerAnswer:
-        """The answer with what each of its requests has cost."""
-        price = self.provider.price
-        return replace(answer, calls=tuple(call.priced(price) for call in answer.calls))
-
-    def _note_failures(self, answers: Sequence[PlannerAnswer]) -> None:
-        for answer in answers:
-            if answer.failure is not None:
-                self._rests[answer.signature].fail(self._iteration)
-            if answer.failure in FINAL or not (answer.advice or answer.failure):
-                self._rests[answer.signature].until = math.inf
-        if any(answer.advice is not None for answer in answers):
-            self._provider_rest = _Rest()
-        elif answers and all(answer.failure in PROVIDER_FAULTS for answer in answers):
-            self._provider_rest.fail(self._iteration)
+        made = [call for call in answer.calls if call.status != CACHED]
+        counted.calls += len(made)
+        counted.prompt_tokens += sum(call.prompt_tokens or 0 for call in made)
+        counted.completion_tokens += sum(call.completion_tokens or 0 for call in made)
+        counted.usd += sum(call.cost_usd or 0.0 for call in made)
+        counted.unpriced += sum(call.is_unpriced for call in made)
 
     def _stored(self, answers: Sequence[PlannerAnswer]) -> list[PlannerAnswer]:
         """The answers, those that were given in full with the key that the cache keeps them by.

@@ -96,5 +96,10 @@ def plain(text: str) -> str:
     return _CONTROL.sub(" ", text).replace("```", "'''")
 
 
+def canonical(situation: str) -> str:
+    """A situation's text as prompts hold it, blanks at the ends of its lines apart."""
+    return "\n".join(line.rstrip() for line in plain(situation).strip().splitlines())
+
+
 def _listed(options: tuple[Option, ...]) -> str:
     return "\n".join(f"- {option}" for option in options)

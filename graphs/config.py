@@ -20,7 +20,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from agents.settings import TeacherSettings
+from agents.settings import SECRET, TeacherSettings
 from graphs.fitting import misfits
 from graphs.registry import find_graph
 from rl.config_versions import up_to_date
@@ -32,9 +32,6 @@ from rl.shaping_settings import ShapingSettings
 from rl.student_settings import StudentSettings
 from rl.task_settings import TaskSettings
 from rl.weaning import WeaningSettings
-
-_SECRET = "secret"
-"""The kind of a problem whose value must not be repeated."""
 
 
 class ConfigError(ValueError):
@@ -122,7 +119,7 @@ class RunConfig(BaseModel):
         parts = urlsplit(url or "")
         if "@" in parts.netloc or parts.query:
             raise PydanticCustomError(
-                _SECRET, "must hold no user name, password or query; set OPENAI_BASE_URL instead"
+                SECRET, "must hold no user name, password or query; set OPENAI_BASE_URL instead"
             )
         return url
 
@@ -133,7 +130,7 @@ class RunConfig(BaseModel):
         for place, text in _texts(values, ""):
             if redact(text) != text:
                 raise PydanticCustomError(
-                    _SECRET,
+                    SECRET,
                     "{place} must hold no key; keys belong in the environment or the key file",
                     {"place": place},
                 )
@@ -236,6 +233,9 @@ def _texts(value: Any, place: str) -> Iterator[tuple[str, str]]:
     if isinstance(value, Mapping):
         for key, inner in value.items():
             yield from _texts(inner, f"{place}.{key}".lstrip("."))
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _texts(inner, place)
     elif isinstance(value, str | Path):
         yield place, str(value)
 
@@ -306,7 +306,7 @@ def _problem(problem: Any) -> str:
     if problem["type"] == "extra_forbidden":
         return f"unknown field {place}; allowed: {', '.join(_siblings(problem['loc']))}"
     message = problem["msg"].removeprefix("Value error, ")
-    if problem["type"] == _SECRET:
+    if problem["type"] == SECRET:
         return f"{place}: {message}" if place else message
     if problem["type"] == "value_error" and isinstance(problem["input"], Mapping):
         return f"{place}: {message}" if place else message

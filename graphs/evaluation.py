@@ -156,7 +156,11 @@ class Adviser:
         # Situations are counted in place of iterations: what has failed is not asked about again.
         self._teacher.submit(missing, len(self._asked))
         found |= self._gathered(self._teacher.harvest(wait_for_all=True))
-        return found | self._gathered(self._teacher.settle(s for s in fresh if s not in found))
+        unsettled = [s for s in fresh if s not in found]
+        settled = self._teacher.settle(unsettled, len(self._asked))
+        while self._teacher.standing_in:
+            settled += self._teacher.settle([], len(self._asked), wait_for_all=True)
+        return found | self._gathered(settled)
 
     def _gathered(self, answers: Iterable[PlannerAnswer]) -> dict[int, Advice]:
         return {a.signature: a.advice for a in answers if a.advice is not None}

@@ -12,7 +12,6 @@ from agents.calls import Call
 from agents.exam import FILE, Item, Marked, ask, items, mean
 from agents.failures import PROVIDER_FAULTS
 from agents.planner import Planner
-from agents.prices import Price
 from agents.providers import ChatProvider, ProviderError, make_chat_model
 from graphs.config import ConfigError, RunConfig
 from graphs.setup import checked_library
@@ -133,13 +132,12 @@ def examine(
     return marked
 
 
-def scores(contender: Contender, marked: Sequence[Marked]) -> list[Score]:
+def scores(marked: Sequence[Marked]) -> list[Score]:
     """A contender's score for each task, then for all."""
-    price = contender.provider.price
     groups: list[tuple[str, Sequence[Marked]]] = [
         (task, list(group)) for task, group in groupby(marked, key=lambda mark: mark.item.task)
     ]
-    return [_score(task, group, price) for task, group in [*groups, (ALL, marked)]]
+    return [_score(task, group) for task, group in [*groups, (ALL, marked)]]
 
 
 def mistakes(marked: Sequence[Marked]) -> list[dict[str, Any]]:
@@ -195,7 +193,7 @@ def _check_provider(contender: Contender, first: Marked) -> None:
         )
 
 
-def _score(task: str, marked: Sequence[Marked], price: Price | None) -> Score:
+def _score(task: str, marked: Sequence[Marked]) -> Score:
     calls = [call for mark in marked for call in mark.answer.calls]
     answered = [call.latency_s for call in calls if call.status == OK]
     return Score(
@@ -207,7 +205,7 @@ def _score(task: str, marked: Sequence[Marked], price: Price | None) -> Score:
         requests=len(calls),
         prompt_tokens=_total([call.prompt_tokens for call in _counting(calls)]),
         completion_tokens=_total([call.completion_tokens for call in _counting(calls)]),
-        cost_usd=_total([call.priced(price).cost_usd for call in _counting(calls)]),
+        cost_usd=_total([call.cost_usd for call in _counting(calls)]),
         latency_s=mean(answered) if answered else None,
     )
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -20,6 +21,7 @@ from rl.evaluation import Evaluation, evaluate
 from rl.plan_record import RecordedTask
 from rl.shaping import potentials, shaping_rewards
 from rl.student import softmax
+from rl.task import IntArray
 from rl.trace import EventRecord
 from rl.trial import Examiner, Trial
 from rl.weaning import Weaning
@@ -34,7 +36,7 @@ def collect(state: TeachState, runtime: Runtime[RunContext]) -> Update:
     """The student acts alone for one rollout; the situations that it met are noted."""
     context = runtime.context
     with context.timers.phase("collect"):
-        rollout = context.collector.collect(context.leave_if_late)
+        rollout = context.collector.collect(_at_each_step(context, state))
         situations = np.unique(rollout.signatures).tolist()
     with context.timers.phase("record"):
         trace_texts(context, situations)
@@ -76,7 +78,7 @@ def planner(state: TeachState, runtime: Runtime[RunContext]) -> Update:
         teacher.submit(state["missing"], state["iteration"])
         # Not later again: a server that hangs would hold up every iteration until it answers.
         at_the_start = state["iteration"] == 1 and not state["advice"]
-        answers = _harvest(context, teacher, at_the_start)
+        answers = _awaited(context, teacher.harvest, lambda: teacher.pending, at_the_start)
     trace_answers(context, state, answers)
     rows = _rows(answers)
     waiting = set(teacher.pending)
@@ -87,11 +89,18 @@ def planner(state: TeachState, runtime: Runtime[RunContext]) -> Update:
 
 
 def fallback(state: TeachState, runtime: Runtime[RunContext]) -> Update:
-    """Settle what the planner could not answer: stand-in advice, or none, which is m(s) = 0."""
+    """Settle what the planner could not answer: stand-in advice, or none, which is m(s) = 0.
+
+    A second model is waited for as the teacher is.
+    """
     context = runtime.context
+    teacher, iteration = _teacher(context), state["iteration"]
     fresh = [s for s in state["unsettled"] if str(s) not in state["stand_ins"]]
     with context.timers.phase("advice"):
-        answers = _teacher(context).settle(fresh)
+        answers = teacher.settle(fresh, iteration)
+        at_the_start = iteration == 1 and not state["advice"]
+        wait_for_more = partial(teacher.settle, (), iteration)
+        answers += _awaited(context, wait_for_more, lambda: teacher.standing_in, at_the_start)
     trace_answers(context, state, answers)
     return {"stand_ins": state["stand_ins"] | _rows(answers)}
 
@@ -208,9 +217,21 @@ def after_planner(
 
     Learning without them would not be what the unbroken run does.
     """
-    context = runtime.context
-    given_up = context.wait and context.stop.is_set() and bool(_teacher(context).pending)
-    return "__end__" if given_up else "fallback"
+    return "__end__" if _given_up(runtime.context) else "fallback"
+
+
+def after_fallback(
+    state: TeachState,  # noqa: ARG001 - LangGraph hands a route the state first
+    runtime: Runtime[RunContext],
+) -> Literal["learner", "__end__"]:
+    """As `after_planner`, where a second model is waited for."""
+    return "__end__" if _given_up(runtime.context) else "learner"
+
+
+def _given_up(context: RunContext) -> bool:
+    """Whether a wait for answers was cut short."""
+    teacher = _teacher(context)
+    return context.wait and context.stop.is_set() and bool(teacher.pending + teacher.standing_in)
 
 
 def after_collect(state: TeachState) -> Literal["cache", "learner"]:
@@ -221,6 +242,26 @@ def after_collect(state: TeachState) -> Literal["cache", "learner"]:
 def after_assess(state: TeachState) -> Literal["collect", "__end__"]:
     """Go on, unless the run is done, is to stop, or this call of the graph has done its share."""
     return "__end__" if state["paused"] else "collect"
+
+
+def _at_each_step(context: RunContext, state: TeachState) -> Callable[[IntArray], None]:
+    """What happens at each step of a rollout, given the signatures: it ends if the run is to stop.
+
+    And where nothing is known yet, the teacher is asked as soon as a situation is met: it is going
+    to be waited for, and its time runs while the rollout is made.
+    """
+    begins = state["iteration"] == 0 and state["teacher_weight"] > 0
+    teacher = context.teacher if begins and not context.wait else None
+    met: set[int] = set()
+
+    def on_step(signatures: IntArray) -> None:
+        context.leave_if_late()
+        fresh = set() if teacher is None else set(signatures.tolist()) - met
+        if teacher is not None and fresh:
+            met.update(fresh)
+            teacher.ask_ahead(fresh, state["iteration"] + 1)
+
+    return on_step
 
 
 def _pictures(context: RunContext, situations: Sequence[int]) -> dict[int, str]:
@@ -242,20 +283,27 @@ def _rows(answers: Sequence[PlannerAnswer]) -> dict[str, PlanRows]:
     return {str(a.signature): a.advice.to_json() for a in answers if a.advice is not None}
 
 
-def _harvest(context: RunContext, teacher: Teacher, at_the_start: bool) -> list[PlannerAnswer]:
-    """The teacher's answers in the order of their signatures, waited for where that is due.
+def _awaited(
+    context: RunContext,
+    harvest: Callable[..., list[PlannerAnswer]],
+    pending: Callable[[], Sequence[int]],
+    at_the_start: bool,
+) -> list[PlannerAnswer]:
+    """The answers in the order of their signatures, waited for where that is due.
 
-    No wait outlasts a request to stop by more than `_POLL_S`.
+    The patience at the start is one for the teacher and those who stand in. No wait outlasts a
+    request to stop by more than `_POLL_S`.
     """
     answers: list[PlannerAnswer] = []
-    limit = float("inf") if context.wait else context.config.teacher.patience_s
+    patience = context.config.teacher.patience_s - context.timers.seconds()["advice_s"]
+    limit = float("inf") if context.wait else patience
     waited = 0.0
     held = context.wait or at_the_start
-    while held and teacher.pending and waited < limit and not context.stop.is_set():
+    while held and pending() and waited < limit and not context.stop.is_set():
         pause = min(_POLL_S, limit - waited)
-        answers += teacher.harvest(wait_for_all=True, timeout_s=pause)
+        answers += harvest(wait_for_all=True, timeout_s=pause)
         waited += pause
-    return sorted(answers + teacher.harvest(wait_for_all=False), key=lambda a: a.signature)
+    return sorted(answers + harvest(wait_for_all=False), key=lambda a: a.signature)
 
 
 def _wean(context: RunContext, state: TeachState) -> Update:

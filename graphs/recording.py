@@ -42,10 +42,20 @@ def trace_answers(context: RunContext, state: TeachState, answers: Sequence[Plan
             if a.advice is not None
         )
         context.trace.events(
-            EventRecord(*step, _node(a), a.failure, f"situation {a.signature}", a.signature)
+            EventRecord(*step, _node(a), a.failure, _whom(a), a.signature)
             for a in answers
             if a.failure is not None
         )
+        news = [] if context.teacher is None else context.teacher.take_news()
+        context.trace.events(
+            EventRecord(*step, "fallback", each.kind, each.message, each.signature) for each in news
+        )
+
+
+def _whom(answer: PlannerAnswer) -> str:
+    """What was asked about, and where it was not the teacher that was asked, who was."""
+    kind, _, who = answer.source.partition(":")
+    return f"situation {answer.signature}" + (f", asked of {who}" if kind == "fallback" else "")
 
 
 def _node(answer: PlannerAnswer) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from datetime import datetime
 from functools import partial
@@ -77,12 +77,12 @@ def resume(
     on_event: Tell | None = None,
     stop: StopSignal | None = None,
     import_s: float = 0.0,
-    base_url: str | None = None,
+    base_urls: Sequence[str] = (),
 ) -> Summary:
     """Go on with a run that stopped, from its newest boundary, to the numbers it would have had.
 
     Its teacher is asked with the prompts that the run has recorded, whatever became of the files.
-    Arguments as in `run`. base_url: the run's own address of its teacher, said again, without
+    Arguments as in `run`. base_urls: the run's own addresses of its teachers, said again, without
     which no key of the user's is sent to another machine. Raises as `run` does, and RunFolderError
     where there is nothing to go on with, or where the folder holds what no run of this program has
     left there.
@@ -92,7 +92,7 @@ def resume(
     if summary is not None and summary.status == "finished":
         raise RunFolderError(f"{path} is finished: there is nothing to resume")
     config = stored_config(folder)
-    check_address(folder.path, config, base_url)
+    check_address(folder.path, config, base_urls)
     began = monotonic()
     parts = Parts(config, folder.recorded_prompts)
     import_s += monotonic() - began

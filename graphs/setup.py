@@ -11,8 +11,11 @@ from typing import Any
 
 import torch
 
+from agents.fallback import make_models
 from agents.plan_cache import CacheFullError, PlanCache, default_cache_path
+from agents.providers import ChatProvider
 from agents.replay import Provider, make_provider
+from agents.settings import TeacherSettings
 from agents.teacher import Teacher
 from graphs.config import ConfigError, RunConfig
 from graphs.context import Learner, RunContext
@@ -52,8 +55,10 @@ class Parts:
         self.task: Task = task_of(config)
         self.library = checked_library(recorded or config.prompts)
         self.provider: Provider | None = None
+        self.second_models: dict[str, ChatProvider] = {}
         if self.graph.taught and config.weaning.first_weight > 0:
             self.provider = make_provider(config.provider, config.base_url, config.teacher)
+            self.second_models = make_models(config.teacher)
 
     @property
     def steps(self) -> int:
@@ -178,6 +183,17 @@ def _student(parts: Parts) -> Student:
     )
 
 
+def _in_turn(config: RunConfig) -> TeacherSettings:
+    """How the teacher is asked: one request at a time where a run with a limit is to be repeatable.
+
+    Else it would be chance which of several requests at the same time are the last within it.
+    """
+    limits = (config.teacher.budget_calls, config.teacher.budget_tokens, config.teacher.budget_usd)
+    if not config.wait or limits == (None, None, None):
+        return config.teacher
+    return config.teacher.model_copy(update={"concurrency": 1})
+
+
 def open_teacher(
     parts: Parts, tell: Callable[[Event], None], resources: ExitStack
 ) -> Teacher | None:
@@ -200,9 +216,10 @@ def open_teacher(
         parts.task,
         parts.library,
         parts.provider,
-        parts.config.teacher,
+        _in_turn(parts.config),
         cache,
         lambda line: tell(Notice(line)),
+        parts.second_models,
     )
     resources.callback(teacher.close)
     return teacher

@@ -2,7 +2,7 @@
 
 A run of somebody's own task or teacher names it by a dotted path, and a resume imports it. That
 path must lead to code that the user has put there, and never into the run folder itself. And a run
-names the address that its teacher is asked at: the user's key goes there only on their own word.
+names the addresses that its teachers are asked at: the user's key goes there only on their word.
 """
 
 from __future__ import annotations
@@ -11,11 +11,13 @@ import ipaddress
 import os
 import shlex
 import sys
+from collections.abc import Sequence
 from importlib.machinery import all_suffixes
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from agents.provider_catalogue import keys_at_hand
+from agents.settings import stand_in
 from graphs.config import RunConfig
 from rl.runfolder import RunFolderError
 
@@ -28,7 +30,8 @@ def check_imports(folder: Path, config: RunConfig) -> None:
     """
     place = folder.resolve()
     searched = any(Path(entry).resolve().is_relative_to(place) for entry in sys.path)
-    if not searched and ":" not in config.env + config.provider:
+    named = "".join((config.env, config.provider, *config.teacher.fallback))
+    if not searched and ":" not in named:
         return
     for where, _, files in os.walk(place):
         for name in files:
@@ -41,25 +44,28 @@ def check_imports(folder: Path, config: RunConfig) -> None:
 
 
 def check_address(
-    folder: Path, config: RunConfig, base_url: str | None, command: str | None = None
+    folder: Path, config: RunConfig, named: Sequence[str], command: str | None = None
 ) -> None:
-    """See that a key goes to no address but one that the user names. Raises RunFolderError.
+    """See that a key goes to no address but those that the user names. Raises RunFolderError.
 
-    base_url: the address as the user gives it; None where they give none. This machine's own
-    addresses need no word. command: what they typed; None for `resume`.
+    named: the addresses as the user gives them, that of the teacher and those of second models.
+    This machine's own need no word. command: what they typed; None for `resume`.
     """
-    stored = config.base_url
-    if base_url is not None and base_url != stored:
-        raise RunFolderError(f"{folder} asks its teacher at {stored}, and not at {base_url}")
-    if stored is None or base_url is not None or _is_here(stored):
-        return
-    keys = keys_at_hand(config.provider)
-    if keys:
+    second = [stand_in(step) for step in config.teacher.fallback]
+    asked = [(name, url) for name, url in [(config.provider, config.base_url), *second] if url]
+    for url in named:
+        if url not in [known for _, known in asked]:
+            known = " and ".join(known for _, known in asked) or "no address of its own"
+            raise RunFolderError(f"{folder} asks its teacher at {known}, and not at {url}")
+    silent = [(name, url) for name, url in asked if url not in named and not _is_here(url)]
+    keys = {url: keys_at_hand(name) for name, url in silent}
+    sent = " and ".join(f"({' or '.join(k)}) to {url}" for url, k in keys.items() if k)
+    if sent:
+        words = " ".join(f"--base-url {shlex.quote(url)}" for url in (*named, *keys))
         typed = command or f"resume {shlex.quote(str(folder))}"
-        hint = f"python cli.py {typed} --base-url {shlex.quote(stored)}"
         raise RunFolderError(
-            f"{folder} would send your key ({' or '.join(keys)}) to {stored}; if you trust that "
-            f"address, say so: {hint}"
+            f"{folder} would send your key {sent}; if you trust that address, say so: "
+            f"python cli.py {typed} {words}"
         )
 
 

@@ -15,7 +15,7 @@ from langgraph.graph import START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
 from graphs.context import RunContext
-from graphs.nodes import after_assess, after_planner, cache, fallback, planner
+from graphs.nodes import after_assess, after_fallback, after_planner, cache, fallback, planner
 from graphs.performing import after_perform, perform, tally
 from graphs.state import TeachState
 
@@ -31,6 +31,8 @@ def build(
     graph.add_conditional_edges("perform", after_perform)
     graph.add_edge("cache", "planner")
     graph.add_conditional_edges("planner", after_planner)
-    graph.add_edge("fallback", "perform")
+    graph.add_conditional_edges(
+        "fallback", after_fallback, {"learner": "perform", "__end__": "__end__"}
+    )
     graph.add_conditional_edges("tally", after_assess, {"collect": "perform", "__end__": "__end__"})
     return graph.compile(checkpointer=saver)

@@ -19,6 +19,7 @@ from graphs.nodes import (
     Update,
     after_assess,
     after_collect,
+    after_fallback,
     after_planner,
     assess,
     cache,
@@ -49,7 +50,7 @@ def taught(
     graph.add_conditional_edges("collect", after_collect)
     graph.add_edge("cache", "planner")
     graph.add_conditional_edges("planner", after_planner)
-    graph.add_edge("fallback", "learner")
+    graph.add_conditional_edges("fallback", after_fallback)
     graph.add_edge("learner", "assess")
     graph.add_conditional_edges("assess", after_assess)
     return graph.compile(checkpointer=saver)

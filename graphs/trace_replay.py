@@ -11,7 +11,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from agents.budget import Budget
 from agents.calls import Call
 from agents.planner import Planner
 from agents.providers import make_chat_model
@@ -68,12 +67,11 @@ def replay(
             " than the run did, so it cannot be asked again; use the version that made the run"
         )
     model = make_chat_model(config.provider, config.base_url, config.teacher)
-    budget = Budget(config.teacher, model.price)
     library = checked_library(prompts or folder.recorded_prompts or config.prompts)
-    planner = Planner(task, library, model, config.teacher, budget)
+    planner = Planner(task, library, model, config.teacher)
     answer = planner.ask(situation.signature)
     planner.close()
-    calls = [call.priced(model.price) for call in answer.calls]
+    calls = list(answer.calls)
     plans = answer.advice.to_json() if answer.advice else []
     brought = [call for call in calls if call.answers] or calls
     return Replay(
@@ -102,7 +100,8 @@ def _config(
     config = stored_config(folder)
     if provider is None and base_url is None:
         typed = f"trace replay {shlex.quote(str(folder.path))} {id}"
-        check_address(folder.path, config, None, typed)
+        alone = config.teacher.model_copy(update={"fallback": ()})  # nobody stands in here
+        check_address(folder.path, config.model_copy(update={"teacher": alone}), (), typed)
         base_url = config.base_url
     changes = {"base_url": base_url, "provider": provider or config.provider}
     if prompts is not None:
@@ -112,6 +111,6 @@ def _config(
 
 def _cost(calls: list[Call]) -> float | None:
     """None where a call was answered whose cost nobody knows."""
-    if any(call.cost_usd is None and call.answers for call in calls):
+    if any(call.is_unpriced for call in calls):
         return None
     return sum(call.cost_usd or 0.0 for call in calls)

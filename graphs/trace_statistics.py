@@ -8,7 +8,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 from rl.trace import CACHED, OK, TraceReader, VisitRecord
-from rl.trace_records import IterationTotals
+from rl.trace_records import NOBODY, STOOD_IN, IterationTotals
+
+SETTLED: Final = (STOOD_IN, NOBODY)
 
 STRETCHES: Final = 12
 """Into how many parts of equal length a run is divided."""
@@ -31,7 +33,8 @@ def statistics(reader: TraceReader) -> dict[str, Any]:
         by_node[each.node] += each.calls
         by_teacher[each.provider] += each.calls
     sources = reader.sources()
-    given_up = Counter(event.kind for event in reader.events() if event.signature is not None)
+    in_vain = (e for e in reader.events() if e.signature is not None and e.kind not in SETTLED)
+    given_up = Counter(event.kind for event in in_vain)
     failures = {name: n for name, n in by_status.items() if name not in (OK, CACHED)}
     return {
         "calls": sum(each.calls for each in made),

@@ -7,7 +7,17 @@ from typing import Any, Final
 
 Migration = Callable[[dict[str, Any]], dict[str, Any]]
 
-CONFIG_MIGRATIONS: Final[list[Migration]] = []
+
+def _fallback_as_list(config: dict[str, Any]) -> dict[str, Any]:
+    """`teacher.fallback` was one name, `none` or `offline`, and is a list since."""
+    teacher = config.get("teacher")
+    if not isinstance(teacher, Mapping) or not isinstance(teacher.get("fallback"), str):
+        return config
+    name = teacher["fallback"]
+    return {**config, "teacher": {**teacher, "fallback": [] if name == "none" else [name]}}
+
+
+CONFIG_MIGRATIONS: Final[list[Migration]] = [_fallback_as_list]
 """Function i makes version i + 2 of version i + 1. Append to it; never edit what was released."""
 
 

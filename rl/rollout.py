@@ -250,10 +250,11 @@ class Collector:
         self._replay = EpisodeReplay(envs.num_envs, task.max_episode_steps, len(task.action_names))
         envs.reset()
 
-    def collect(self, on_step: Callable[[], None] | None = None) -> Rollout:
+    def collect(self, on_step: Callable[[IntArray], None] | None = None) -> Rollout:
         """Fill the buffers with the next T steps of every environment.
 
-        on_step: called before each of them; what it raises ends the rollout there, which is lost.
+        on_step: called before each of them with the situations' signatures, int64 [N]; what it
+        raises ends the rollout there, which is lost.
         """
         rollout = self.rollout
         num_steps = len(rollout.actions)
@@ -261,8 +262,9 @@ class Collector:
         rollout.final_values[:] = 0.0
         rollout.hidden[:] = self._memory.hidden
         for t in range(num_steps):
+            rollout.signatures[t] = self._task.signature(self._envs.states())
             if on_step is not None:
-                on_step()
+                on_step(rollout.signatures[t])
             self._act(t)
         rollout.last_values[:] = self._student.judge(self._envs.observe(), self._memory[:])[1]
         return rollout
@@ -305,7 +307,6 @@ class Collector:
     def _act(self, t: int) -> None:
         rollout, envs = self.rollout, self._envs
         observation = envs.observe()
-        rollout.signatures[t] = self._task.signature(envs.states())
         self.log.visit(rollout.signatures[t])
         rollout.previous[t] = self._memory.previous
         logits, values = self._student.judge(observation, self._memory)

@@ -24,6 +24,11 @@ CACHED: Final = "cached"
 """The status of an earlier run's call whose answer the plan cache replayed: this run made no
 request. Any status but these two names a failure."""
 
+STOOD_IN: Final = "stood_in"
+NOBODY: Final = "nobody_stood_in"
+"""Kinds of events that tell how a situation was settled which the teacher left open: who was tried,
+what came of each, in order."""
+
 
 @dataclass(frozen=True)
 class CallRecord:
@@ -118,7 +123,8 @@ class ExampleRecord:
 class EventRecord:
     """Something that happened once: a failure, a spent budget, the teacher's removal.
 
-    signature: the situation that the teacher was asked about in vain; None for other events.
+    signature: the situation that somebody was asked about in vain, or that was settled otherwise
+    (`STOOD_IN`, `NOBODY`); None for other events.
     """
 
     iteration: int

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,14 @@ os.environ["XDG_CONFIG_HOME"] = str(Path(__file__).with_name("nobodys-config"))
 # A busy machine is no bug: how long an example takes says nothing.
 settings.register_profile("tutelage", deadline=None)
 settings.load_profile("tutelage")
+
+
+@pytest.fixture
+def nobody() -> Iterator[str]:
+    """The address of a port on which nobody listens: it is taken, and refuses connections."""
+    with closing(socket.socket()) as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{taken.getsockname()[1]}/v1"
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
@@ -31,13 +31,22 @@ Body = dict[str, Any]
 class Reply:
     """What goes back. status 0: nothing, the connection is closed. delay_s: how long it takes.
 
-    blanks: white space sent before the body, one character every 50 ms.
+    blanks: white space sent before the body, one character every 50 ms. drips: whether the body
+    itself comes like that. cut: after so many bytes of the body the connection is closed.
     """
 
     status: int = 200
     body: bytes | Body = b""
     delay_s: float = 0.0
     blanks: int = 0
+    headers: dict[str, str] = field(default_factory=dict)
+    drips: bool = False
+    cut: int | None = None
+
+    @property
+    def content(self) -> bytes:
+        """The body as it is sent."""
+        return self.body if isinstance(self.body, bytes) else json.dumps(self.body).encode()
 
 
 @dataclass(frozen=True)
@@ -78,9 +87,11 @@ def talk(*texts: str) -> Behaviour:
     return lambda body: completion(messages, body)
 
 
-def status(code: int, message: str = "no") -> Behaviour:
-    """An error in OpenAI's form."""
-    return lambda _: Reply(code, {"error": {"message": message, "type": "error", "code": None}})
+def status(code: int, message: str = "no", **headers: str) -> Behaviour:
+    """An error in OpenAI's form. headers: with `_` for the `-` in their names."""
+    error = {"error": {"message": message, "type": "error", "code": None}}
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return lambda _: Reply(code, error, headers=named)
 
 
 def rejects(parameter: str, then: Behaviour) -> Behaviour:
@@ -213,17 +224,21 @@ class OpenAIServer:
                 if reply is None or reply.status == 0:
                     self.close_connection = True
                     return
-                content = reply.body if isinstance(reply.body, bytes) else _json(reply.body)
                 self.send_response(reply.status)
                 self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(reply.blanks + len(content)))
+                self.send_header("Content-Length", str(reply.blanks + len(reply.content)))
+                for name, value in reply.headers.items():
+                    self.send_header(name, value)
                 self.end_headers()
-                for _ in range(reply.blanks):
-                    self.wfile.write(b" ")
+                content = reply.content[: reply.cut]
+                slow = reply.blanks + (len(content) if reply.drips else 0)
+                for position in range(slow):
+                    self.wfile.write((b" " * reply.blanks + content)[position : position + 1])
                     self.wfile.flush()
                     if server._stopped.wait(0.05):
                         return
-                self.wfile.write(content)
+                self.wfile.write(b"" if reply.drips else content)
+                self.close_connection = reply.cut is not None
 
             def log_message(self, format: str, *args: Any) -> None:
                 """Says nothing."""
@@ -239,10 +254,6 @@ def _as_sent(generation: object) -> Body:
     if calls:
         return tool_message(*calls)
     return {"role": "assistant", "content": str(generation.message.text)}
-
-
-def _json(body: Body) -> bytes:
-    return json.dumps(body).encode()
 
 
 def leaking(then: Behaviour, key: str) -> Behaviour:

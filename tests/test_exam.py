@@ -178,7 +178,7 @@ def test_the_offline_teachers_score() -> None:
     for settings, least in ((["teacher.temperature=0", "teacher.samples=1"], 1.0), ([], 0.94)):
         config = make_config(None, settings, {})
         (contender,) = contenders(config, [], [Path("shipped")])
-        total = scores(contender, examine(contender, asked, config))[-1]
+        total = scores(examine(contender, asked, config))[-1]
         assert total.task == ALL
         assert total.sensible >= least
         assert (total.unusable, total.failed, total.cost_usd) == (0.0, 0, 0.0)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import signal
-import socket
 import threading
 from collections import Counter
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+from attentive_task import ASKED, PATIENCE_S
 from openai_server import (
     Behaviour,
     Body,
@@ -60,14 +59,6 @@ HURRIED: dict[str, Any] = {
 """Four quick iterations with a teacher that stays; failures are tried twice, without a pause."""
 
 waiting_or_not = pytest.mark.parametrize("wait", [True, False], ids=["wait", "no-wait"])
-
-
-@pytest.fixture
-def nobody() -> Iterator[str]:
-    """The address of a port on which nobody listens: it is taken, and refuses connections."""
-    with closing(socket.socket()) as taken:
-        taken.bind(("127.0.0.1", 0))
-        yield f"http://127.0.0.1:{taken.getsockname()[1]}/v1"
 
 
 @pytest.fixture(autouse=True)
@@ -277,6 +268,21 @@ class TestSlowServer:
         assert max(shares(run)[3:]) > 0.5
         assert run.summary.llm.failures == 0
         assert len(calls_of(run)) == run.summary.llm.calls
+
+    def test_the_teacher_thinks_while_the_first_rollout_is_made(self, tmp_path: Path) -> None:
+        """The first step of the environments is over only once somebody was asked."""
+
+        def noted(body: Body) -> Reply:
+            ASKED.set()
+            return teach()(body)
+
+        ASKED.clear()
+        options = {**HURRIED, "env": "attentive_task:Attentive"}
+        with OpenAIServer(noted) as server:
+            run = make_run(tmp_path, base_url=server.base_url, wait=False, **options)
+        assert run.summary.time.collect_s < PATIENCE_S
+        assert run.summary.llm.calls == run.summary.llm.situations
+        assert shares(run)[0] > 0
 
     def test_patience_holds_only_the_first_rollout(self, tmp_path: Path) -> None:
         """The first five situations are answered after a while, the later ones not at all."""

@@ -25,6 +25,7 @@ from graphs.nodes import _steps_to_95
 from graphs.saving import GraphCheckpoints
 from graphs.state import TeachState, first_state
 from prompts.library import SHIPPED
+from rl.config_versions import newest_version
 from rl.seeding import episode_seed
 from rl.student import load_student
 from rl.task import Observation
@@ -111,7 +112,7 @@ class TestRunFolder:
 
     def test_config_says_what_was_run_and_runs_it_again(self, taught: TinyRun) -> None:
         written = strict_json(taught.folder.config)
-        assert written["schema_version"] == 1
+        assert written["schema_version"] == newest_version()
         assert {"python", "torch", "numpy", "minigrid", "langgraph"} <= set(written["versions"])
         assert written["run_dir"] == str(taught.path)
         again = make_config(taught.folder.config, [], {})

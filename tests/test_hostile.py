@@ -444,7 +444,7 @@ class TestVersions:
         stored = json.loads(path.read_text())
         path.write_text(json.dumps(stored | {"schema_version": 99}))
         before = look(folder / "run" / "checkpoints")
-        assert_one_line(runner.go_on(folder), str(path), "schema_version 99 is newer than 1")
+        assert_one_line(runner.go_on(folder), str(path), "schema_version 99 is newer than ")
         after = look(folder / "run" / "checkpoints")
         assert {k: v for k, v in after.items() if k in before} == before
 

@@ -106,7 +106,7 @@ def test_calls_inside_the_content_are_calls(form: str) -> None:
 def test_missing_usage_is_no_number_of_tokens() -> None:
     first, _, _ = ask_twice(habits.without_usage(plans(*[habits.CALLS] * K)))
     assert [(call.prompt_tokens, call.completion_tokens) for call in first.calls] == [(None, None)]
-    assert first.calls[0].is_uncounted
+    assert first.calls[0].is_unpriced
 
 
 def test_words_about_calls_are_no_calls() -> None:

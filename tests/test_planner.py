@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 from langchain_core.messages import AIMessage
 from openai_server import OpenAIServer, hang, plans, status, teach
 
-from agents.fallback import make_fallback
 from agents.option_tools import OptionTools, UnusableAnswer, option_help
 from agents.plan_cache import PlanCache
 from agents.planner import Planner
@@ -328,6 +327,15 @@ def test_situations_with_the_same_words_share_an_answer_under_their_own_number(
     assert [c.signature for a in found for c in a.calls] == [11, 21]
 
 
+def test_nobody_is_asked_ahead_about_what_the_cache_holds(cache: PlanCache) -> None:
+    run_once(teacher(settings(), cache), [1])
+    asking = teacher(settings(), cache)
+    asking.ask_ahead([1, 2], 1)
+    assert asking.pending == (2,)
+    assert asking.counters.cache_hits == 0, "it is looked up when its turn comes"
+    assert [answer.signature for answer in asking.harvest(wait_for_all=True)] == [2]
+
+
 def test_other_settings_or_prompts_ask_again(cache: PlanCache, tmp_path: Path) -> None:
     run_once(teacher(settings(), cache), [1])
     assert teacher(settings(), cache).lookup([1])
@@ -432,8 +440,10 @@ def test_what_failed_rests_for_10_20_40_iterations() -> None:
 
 def test_a_server_that_is_down_rests_as_a_whole_and_comes_back(cache: PlanCache) -> None:
     with OpenAIServer(*[status(503)] * 2, teach()) as server:
-        asking = teacher(settings(max_tries=1, concurrency=1), cache, url=server.base_url)
-        assert {a.failure for a in run_once(asking, [1, 2]).values()} == {"provider_down"}
+        asking = teacher(settings(max_tries=1, concurrency=2), cache, url=server.base_url)
+        failed = run_once(asking, [1, 2, 3, 4])
+        assert {s: a.failure for s, a in failed.items()} == dict.fromkeys([1, 2], "provider_down")
+        assert not asking.pending, "the others are not asked about while nothing comes back"
         assert cache.entries() == {}
         assert asking.submit([3], 9) == 0
         assert run_once(asking, [1, 2, 3], 10)[3].advice is not None
@@ -456,7 +466,7 @@ def test_late_answers_are_picked_up_when_they_are_there() -> None:
 def test_closing_keeps_what_was_answered(cache: PlanCache) -> None:
     asking = teacher(settings(), cache)
     asking.submit([1], 0)
-    while not asking._pending[1].done():
+    while not asking._asker._asked[1].done():
         time.sleep(0.001)
     asking.close()
     assert len(cache.entries()) == 1
@@ -489,10 +499,10 @@ print("closed", flush=True)
 
 def test_the_fallback_answers_under_its_own_name_and_is_never_stored(cache: PlanCache) -> None:
     with OpenAIServer(status(500)) as server:
-        chosen = settings(max_tries=1, fallback="offline", budget_calls=2)
+        chosen = settings(max_tries=1, fallback="offline", budget_calls=2, concurrency=2)
         asking = teacher(chosen, cache, url=server.base_url)
         assert {a.failure for a in run_once(asking, [1, 2]).values()} == {"provider_down"}
-        answers = asking.settle([2, 1])
+        answers = asking.settle([2, 1], 1)
         assert [a.signature for a in answers] == [1, 2]
         assert {a.source for a in answers} == {"fallback:offline"}
         assert {call.provider for a in answers for call in a.calls} == {"fallback:offline"}
@@ -504,12 +514,11 @@ def test_the_fallback_answers_under_its_own_name_and_is_never_stored(cache: Plan
 
 
 def test_no_fallback_means_no_advice_and_pending_ones_are_not_settled() -> None:
-    assert make_fallback(TASK, LIBRARY, settings()) is None
-    assert teacher(settings()).settle([1]) == []
+    assert teacher(settings()).settle([1], 1) == []
     with OpenAIServer(hang(5.0)) as server:
         asking = teacher(settings(fallback="offline"), url=server.base_url)
         asking.submit([1], 0)
-        assert [a.signature for a in asking.settle([1, 2])] == [2]
+        assert [a.signature for a in asking.settle([1, 2], 1)] == [2]
         asking.close()
 
 

@@ -99,21 +99,23 @@ class TestTables:
 
 class TestBudget:
     def test_it_ends_with_the_dollars(self) -> None:
-        budget = Budget(settings(budget_usd=0.5), Price(1.0, 4.0, "here"))
+        budget = Budget(settings(budget_usd=0.5))
         assert budget.take_call()
-        budget.add_tokens(100_000, 0)
+        budget.add_answer(100_000, 0, Price(1.0, 4.0, "here"))
         assert budget.cost_usd == pytest.approx(0.1)
         assert budget.take_call()
-        budget.add_tokens(0, 100_000)
+        budget.add_answer(0, 100_000, Price(9.0, 4.0, "another model's"))
         assert budget.cost_usd == pytest.approx(0.5)
         assert not budget.take_call()
+        assert budget.limit_reached == "budget_usd = 0.5"
 
     def test_what_nobody_counted_ends_a_limit_in_dollars_and_no_other(self) -> None:
-        limited = Budget(settings(budget_usd=100.0), Price(1.0, 4.0, "here"))
-        free = Budget(settings(budget_usd=100.0), FREE)
-        unlimited = Budget(settings(), Price(1.0, 4.0, "here"))
-        for budget in (limited, free, unlimited):
-            budget.add_uncounted(1)
+        limited = Budget(settings(budget_usd=100.0))
+        free = Budget(settings(budget_usd=100.0))
+        unlimited = Budget(settings())
+        price = Price(1.0, 4.0, "here")
+        for budget, charged in ((limited, price), (free, FREE), (unlimited, price)):
+            budget.add_answer(None, None, charged)
         assert (limited.take_call(), free.take_call(), unlimited.take_call()) == (False, True, True)
         assert (limited.cost_usd, free.cost_usd, unlimited.cost_usd) == (None, 0.0, None)
 

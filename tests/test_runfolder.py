@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from scipy.stats import norm
 
+from rl.config_versions import newest_version
 from rl.runfolder import (
     MetricsRow,
     RunFolder,
@@ -150,7 +151,7 @@ def test_config_round_trip_adds_versions(run: RunFolder) -> None:
     config = {"graph": "teacher_student", "ppo": {"lr": 3e-4, "epochs": 4}, "name": "größe"}
     run.write_config(config)
     stored = RunFolder.open(run.path).read_config()
-    assert stored.pop("schema_version") == 1
+    assert stored.pop("schema_version") == newest_version()
     versions = stored.pop("versions")
     assert versions["python"] == ".".join(map(str, sys.version_info[:3]))
     assert {"torch", "numpy", "gymnasium", "minigrid"} < set(versions)
@@ -168,7 +169,7 @@ def test_json_files_never_hold_what_json_has_no_word_for(run: RunFolder) -> None
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        (b'{"schema_version": 99}', "schema_version 99 is newer than 1"),
+        (b'{"schema_version": 99}', "schema_version 99 is newer than "),
         (b"{}", "schema_version is None"),
         (b'{"schema_version": "1"}', "schema_version is '1'"),
         (b'{"schema_ver', "damaged"),
@@ -268,6 +269,7 @@ def test_cut_metrics_sets_a_damaged_file_aside_and_keeps_its_rows(
 def test_a_configuration_of_an_older_program_is_brought_up_to_date(
     run: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("rl.config_versions.CONFIG_MIGRATIONS", [])
     run.write_config({"lr": 0.5})
     steps = [
         lambda old: {**{k: v for k, v in old.items() if k != "lr"}, "learning_rate": old["lr"]},
@@ -282,6 +284,14 @@ def test_a_configuration_of_an_older_program_is_brought_up_to_date(
     monkeypatch.setattr("rl.config_versions.CONFIG_MIGRATIONS", steps[:1])
     with pytest.raises(RunFolderError, match="schema_version 3 is newer than 2"):
         run.read_config()
+
+
+@pytest.mark.parametrize(("name", "steps"), [("none", []), ("offline", ["offline"])])
+def test_the_first_version_named_one_stand_in(run: RunFolder, name: str, steps: list[str]) -> None:
+    config = json.loads(run.config.read_text()) if run.config.exists() else {}
+    stored = {**config, "schema_version": 1, "teacher": {"fallback": name, "samples": 3}}
+    run.config.write_text(json.dumps(stored))
+    assert run.read_config()["teacher"] == {"fallback": steps, "samples": 3}
 
 
 def test_a_begun_folder_without_a_configuration_can_be_used_again(tmp_path: Path) -> None:

@@ -207,36 +207,36 @@ class TestAddresses:
             RunFolderError,
             match=rf"OPENAI_API_KEY\) to {self.REMOTE}; .*resume run --base-url {self.REMOTE}$",
         ):
-            check_address(Path("run"), self.config(self.REMOTE), None)
-        check_address(Path("run"), self.config(self.REMOTE), self.REMOTE)
+            check_address(Path("run"), self.config(self.REMOTE), ())
+        check_address(Path("run"), self.config(self.REMOTE), [self.REMOTE])
 
     @pytest.mark.parametrize("given", ["https://other.example/v1", "https://teacher.example/v2"])
     def test_another_address_is_refused(self, given: str) -> None:
         with pytest.raises(RunFolderError, match=f"at {self.REMOTE}, and not at {given}"):
-            check_address(Path("run"), self.config(self.REMOTE), given)
+            check_address(Path("run"), self.config(self.REMOTE), [given])
 
     def test_without_a_key_or_an_address_there_is_nothing_to_say(
         self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
         monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
         monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-        check_address(Path("run"), self.config(self.REMOTE), None)
+        check_address(Path("run"), self.config(self.REMOTE), ())
         monkeypatch.setenv("OPENAI_API_KEY", KEY)
-        check_address(Path("run"), self.config(None), None)
+        check_address(Path("run"), self.config(None), ())
 
     @pytest.mark.parametrize("host", ["127.0.0.1:8000", "localhost:11434", "[::1]:80"])
     def test_this_machines_own_addresses_need_no_word(
         self, host: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("OPENAI_API_KEY", KEY)
-        check_address(Path("run"), self.config(f"http://{host}/v1"), None)
+        check_address(Path("run"), self.config(f"http://{host}/v1"), ())
 
     def test_a_package_that_nobody_knows_here_has_a_key_too(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("TOGETHER_API_KEY", KEY)
         with pytest.raises(RunFolderError, match="TOGETHER_API_KEY"):
-            check_address(Path("run"), self.config("http://127.0.0.1.example/", "together:m"), None)
+            check_address(Path("run"), self.config("http://127.0.0.1.example/", "together:m"), ())
 
     def test_resume_asks_for_it(
         self, tmp_path: Path, type_in: TypeIn, monkeypatch: pytest.MonkeyPatch

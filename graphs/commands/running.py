@@ -102,8 +102,10 @@ def run(
 def resume(
     run: Run,
     base_url: Annotated[
-        str | None,
-        typer.Option(help="The run's own address, said again: your key may be sent there."),
+        list[str] | None,
+        typer.Option(
+            help="The run's own address, said again: your key may be sent there. Once for each."
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -113,7 +115,7 @@ def resume(
     """
     from graphs.views.sessions import watch_resume
 
-    raise typer.Exit(watch_resume(run, base_url, _STARTED, as_json))
+    raise typer.Exit(watch_resume(run, base_url or [], _STARTED, as_json))
 
 
 @app.command("eval")

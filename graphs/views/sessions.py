@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from time import monotonic
@@ -24,9 +24,11 @@ def watch_run(config: RunConfig, process_started: float, as_json: bool) -> int:
     return _watch(partial(run, config), process_started, as_json)
 
 
-def watch_resume(path: Path, base_url: str | None, process_started: float, as_json: bool) -> int:
+def watch_resume(
+    path: Path, base_urls: Sequence[str], process_started: float, as_json: bool
+) -> int:
     """Go on with a run and show it; arguments and result as in `resume` and `_watch`."""
-    return _watch(partial(resume, path, base_url=base_url), process_started, as_json)
+    return _watch(partial(resume, path, base_urls=base_urls), process_started, as_json)
 
 
 def _watch(make: Callable[..., Summary], process_started: float, as_json: bool) -> int:

@@ -81,7 +81,7 @@ def _as_json(marked: Sequence[tuple[Contender, list[Marked]]], situations: int) 
                 "provider": contender.provider.name,
                 "model": contender.provider.model_name,
                 "prompts": {n: str(p) for n, p in contender.library.sources().items()},
-                "scores": [asdict(score) for score in scores(contender, marks)],
+                "scores": [asdict(score) for score in scores(marks)],
                 "mistakes": mistakes(marks),
             }
             for contender, marks in marked
@@ -96,7 +96,7 @@ def _table(marked: Sequence[tuple[Contender, list[Marked]]], wide: bool) -> Tabl
     table.add_column("task", overflow="fold")
     if several:
         table.add_column("teacher", overflow="fold")
-    columns = [(contender, scores(contender, marks)) for contender, marks in marked]
+    columns = [(contender, scores(marks)) for contender, marks in marked]
     shown = [name for name in _cells(columns[0][1][0]) if wide or name not in _SPARED]
     for heading in shown:
         table.add_column(heading, justify="right", no_wrap=True)
