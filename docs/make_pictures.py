@@ -74,7 +74,7 @@ def draw_trace(run: Path) -> None:
     with open_trace(run) as reader:
         rows = [situation_row(situation) for situation in reader.situations()]
         console.print(Text(f"$ python cli.py trace list {run}", style="bold"))
-        console.print(situations_table(rows[:3]))
+        console.print(situations_table(rows[:3], console.width))
         telling = next((row["id"] for row in rows if row["plans"] and len(row["plans"]) > 1), 1)
         console.print(Text(f"\n$ python cli.py trace show {run} {telling} --brief", style="bold"))
         console.print(tree_of(details_of(reader, str(telling)), brief=True))

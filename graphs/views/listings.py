@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final, Literal
 
 from rich.box import SIMPLE_HEAD
@@ -13,22 +13,28 @@ from rich.text import Text
 from graphs.views.text import print_json, safe
 from rl.runfolder import RunEntry
 
+WIDE: Final = 100
+"""Columns of a terminal on which nothing needs to be spared."""
+
 
 def print_rows(
     console: Console,
     rows: Sequence[Mapping[str, Any]],
     as_json: bool,
     columns: Mapping[str, str] | None = None,
+    spared: Collection[str] = (),
 ) -> None:
     """Rows of the same fields: as JSON, or as a table whose every cell is untrusted text.
 
-    columns: headings and the fields under them, where the table is to show only some.
+    columns: headings and the fields under them, where the table is to show only some. spared: the
+    headings that a narrow terminal goes without.
     """
     if as_json:
         print_json(list(rows))
         return
     shown = columns or {name.replace("_", " "): name for name in (rows[0] if rows else {})}
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1), collapse_padding=True)
+    shown = {h: f for h, f in shown.items() if console.width >= WIDE or h not in spared}
     for heading, field in shown.items():
         number = isinstance(rows[0][field], int | float) and not isinstance(rows[0][field], bool)
         justify: Literal["left", "right"] = "right" if number else "left"
@@ -60,6 +66,8 @@ RUN_COLUMNS: Final = {
     "calls": "llm_calls",
 }
 """What `runs list` shows to people, of the fields of `run_row`."""
+
+RUN_SPARED: Final = frozenset({"95 % at", "calls"})
 
 
 def graph_shape(name: str) -> dict[str, Any]:
