@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -17,7 +17,7 @@ from rl.task import Drawing
 TEACHER: Final = "#5fd7ff"
 STUDENT: Final = "#ffaf5f"
 _BAR: Final = 14
-_SHORTEST_BAR: Final = 4
+_SHORTEST_BAR: Final = 3
 """Cells of a full bar, where there is room and where there is little."""
 
 _PERCENT: Final = 6
@@ -85,12 +85,21 @@ def _cell(letter: str, ink: str) -> tuple[str, str]:
     return f"{safe(shown).plain} ", _STYLES.get(ink, "")
 
 
+def actions_to_show(
+    count: int, given: Iterable[Sequence[float]], done: Container[int | None]
+) -> list[int]:
+    """All actions; of many, such as options, those that were done or are given a share."""
+    if count <= _MOST_ACTIONS:
+        return list(range(count))
+    shares = list(given)
+    return [i for i in range(count) if i in done or any(s[i] >= _SEEN for s in shares)]
+
+
 @dataclass(frozen=True)
 class ActionBars:
     """The action probabilities of both, side by side, in the room that there is.
 
-    teacher, student: None where nobody knows them. done: the action that was done, marked. Of many
-    actions, such as options, only those are shown that somebody would take.
+    teacher, student: None where nobody knows them. done: the action that was done, marked.
     """
 
     actions: Sequence[str]
@@ -123,11 +132,8 @@ class ActionBars:
             yield Text(f"  and {len(self.actions) - len(shown)} more at 0 %", "dim")
 
     def _shown(self) -> list[int]:
-        every = range(len(self.actions))
-        if len(self.actions) <= _MOST_ACTIONS:
-            return list(every)
         given = [shares for shares in (self.teacher, self.student) if shares is not None]
-        return [i for i in every if i == self.done or any(s[i] >= _SEEN for s in given)]
+        return actions_to_show(len(self.actions), given, {self.done})
 
     def _width(self, cells: int) -> int:
         names = max((len(self.actions[i]) for i in self._shown()), default=0)
@@ -152,17 +158,17 @@ class Beside:
 
     left: RenderableType
     right: RenderableType
-    gap: int = 3
+    gap: int = 2
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         wanted = Measurement.get(console, options, self.left).maximum
-        needed = Measurement.get(console, options, self.right).minimum
-        if wanted + self.gap + needed > options.max_width:
+        rest = options.max_width - wanted - self.gap
+        if rest < Measurement.get(console, options, self.right).minimum:
             yield Group(self.left, Text(), self.right)
             return
-        table = Table.grid(padding=(0, self.gap))
-        table.add_column(min_width=wanted)
-        table.add_column()
+        table = Table.grid(padding=(0, self.gap, 0, 0), pad_edge=False)
+        table.add_column(width=wanted)
+        table.add_column(width=rest)
         table.add_row(self.left, self.right)
         yield table
 

@@ -7,6 +7,7 @@ from typing import Any, Final, Literal
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -99,7 +100,7 @@ def print_graph(console: Console, shape: dict[str, Any]) -> None:
         followers = [edge for edge in shape["edges"] if edge["from"] == node]
         arrows = " or ".join(edge["to"].strip("_") for edge in followers)
         console.print(safe(f"  {node:<10} → {arrows}", "cyan"))
-        console.print(safe(f"  {'':<10}   {sentence}", "dim"))
+        console.print(Padding(safe(sentence, "dim"), (0, 0, 0, 15)))
     console.print(Text("\nMermaid:"))
     console.print(safe(shape["mermaid"]))
 

@@ -52,7 +52,7 @@ def watch(
 
 def frame_view(frame: Frame, color: bool = True) -> RenderableType:
     """One frame: what is there beside what is remembered, the plans, and both probabilities."""
-    maps = Table.grid(padding=(0, 3))
+    maps = Table.grid(padding=(0, 2))
     draw = colored if color else in_letters
     if frame.truth is not None and frame.memory is not None:
         maps.add_row(Text("what is there", "dim"), Text("what is remembered", "dim"))
