@@ -1,6 +1,9 @@
-"""Makes the README's pictures from a run folder: python docs/make_pictures.py runs/first
+"""Makes the README's pictures from runs: python docs/make_pictures.py runs/first runs/compared
+
+The first is a run, the second a folder of runs for the learning curves (`compare --dir`).
 
 docs/run.svg: the live view in the middle of the run, and the table at its end.
+docs/curves.svg: the learning curves of the second.
 docs/trace.svg: the list of situations, and one of them in full.
 docs/trace_open.svg: the full-screen browser.
 """
@@ -18,8 +21,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from rich.console import Console
 from rich.text import Text
 
+from graphs.comparison import find_runs
+from graphs.curves import panels_of
 from graphs.events import IterationDone, RunStarted
 from graphs.views.browser import TraceBrowser
+from graphs.views.figures import write_figure
 from graphs.views.live import LiveProgress
 from graphs.views.results import print_summary
 from graphs.views.trace_list import situation_row, situations_table
@@ -68,13 +74,19 @@ def draw_run(run: Path) -> None:
     save(console, "run.svg", "python cli.py run")
 
 
+def draw_curves(runs: Path) -> None:
+    """How well the student did, and how much the teacher had to say, as training went on."""
+    panels = panels_of(find_runs([runs]), ["success", "weight"])
+    write_figure(panels, DOCS / "curves.svg")
+
+
 def draw_trace(run: Path) -> None:
     """The most visited situations, and a telling one of them."""
     console = recording_console(118)
     with open_trace(run) as reader:
         rows = [situation_row(situation) for situation in reader.situations()]
         console.print(Text(f"$ python cli.py trace list {run}", style="bold"))
-        console.print(situations_table(rows[:3]))
+        console.print(situations_table(rows[:3], console.width))
         telling = next((row["id"] for row in rows if row["plans"] and len(row["plans"]) > 1), 1)
         console.print(Text(f"\n$ python cli.py trace show {run} {telling} --brief", style="bold"))
         console.print(tree_of(details_of(reader, str(telling)), brief=True))
@@ -93,8 +105,10 @@ async def draw_browser(run: Path) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
+    if len(sys.argv) != 3:
         sys.exit(__doc__)
-    draw_run(Path(sys.argv[1]))
-    draw_trace(Path(sys.argv[1]))
-    asyncio.run(draw_browser(Path(sys.argv[1])))
+    one, several = map(Path, sys.argv[1:])
+    draw_run(one)
+    draw_curves(several)
+    draw_trace(one)
+    asyncio.run(draw_browser(one))

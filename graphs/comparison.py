@@ -138,8 +138,13 @@ def compare(paths: Sequence[Path], episodes: int | None = None) -> dict[str, Any
     found = {path: read_result(path) for path in paths}
     ended = [result for result in found.values() if result is not None]
     if not ended:
-        waiting = ", ".join(map(str, paths)) or "none given"
-        raise ConfigError(f"no finished run to compare ({waiting}); allowed: runs that have ended")
+        given = ", ".join(map(str, paths)) or "none given"
+        raise ConfigError(
+            f"no finished run with a student to compare ({given}); allowed: runs that have ended, "
+            f"but for those in which the teacher alone acts"
+        )
+    left_out = [path for path, result in found.items() if result is None]
+    unfinished = [path for path in left_out if not _teacher_acted(path)]
     if episodes is not None:
         ended = [_tested(result, episodes) for result in ended]
     settings, repeated = settings_of(ended)
@@ -147,9 +152,16 @@ def compare(paths: Sequence[Path], episodes: int | None = None) -> dict[str, Any
         "methods": METHODS,
         "settings": [_figures(setting) for setting in settings],
         "differences": [_difference(setting, settings[0]) for setting in settings[1:]],
-        "unfinished": [str(path) for path, result in found.items() if result is None],
+        "unfinished": [str(path) for path in unfinished],
+        "without_student": [str(path) for path in left_out if path not in unfinished],
         "repeated": [str(path) for path in repeated],
     }
+
+
+def _teacher_acted(path: Path) -> bool:
+    """Whether a run has ended in which no student was trained."""
+    summary = RunFolder.open(path).read_summary()
+    return summary is not None and summary.teacher is not None and summary.student is None
 
 
 def _tested(result: Result, episodes: int) -> Result:
@@ -158,7 +170,9 @@ def _tested(result: Result, episodes: int) -> Result:
         return result
     from graphs.evaluation import evaluate_run  # here and not above: it imports torch
 
-    return replace(result, student=evaluate_run(result.path, episodes).student)
+    student = evaluate_run(result.path, episodes).student
+    assert student is not None, "the run's own result is a student's"
+    return replace(result, student=student)
 
 
 def _differing(settings: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -12,6 +12,7 @@ from agents.providers import keep_tracing_private
 from agents.teacher import Teacher
 from graphs.config import ConfigError, RunConfig
 from graphs.events import Event
+from graphs.registry import find_graph
 from graphs.run import stored_config
 from graphs.setup import Parts, open_teacher
 from graphs.tasks import task_of
@@ -47,12 +48,12 @@ class TeacherTest:
 
 @dataclass(frozen=True)
 class RunTest:
-    """How a run's student does, and its teacher where that was asked for."""
+    """How a run's student does, None where it has none, and its teacher if that was asked for."""
 
     run: str
     env: str
     seed: int
-    student: StudentResult
+    student: StudentResult | None
     teacher: TeacherTest | None
 
 
@@ -65,40 +66,53 @@ def evaluate_run(
     on_progress: Progress | None = None,
     tell: Tell = lambda _: None,
 ) -> RunTest:
-    """Test the student of a run, and its teacher if asked for.
+    """Test the student of a run, and its teacher if asked for; that alone where none was trained.
 
     env, seed: another task, which must look the same to the student, and another seed than the
     run's own. on_progress: told how many episodes have ended, from 0 on for each way of playing.
     tell: told what people should know. Raises one of `graphs.errors.USER_ERRORS`.
     """
-    config, student, task = student_of(path, env, seed)
+    config = config_of(path, env, seed)
     with ExitStack() as resources:
-        # Both before anything is played: a mistake should not cost an evaluation.
+        # All of it before anything is played: a mistake should not cost an evaluation.
+        student, name = None, config.env
+        if not teacher or find_graph(config.graph).learns:
+            student, task = student_of(path, config)
+            name = task.name
         asked = teacher_of(path, config, tell, resources) if teacher else None
-        result = evaluate_both_ways(task, student, episodes, config.seed, on_progress)
-        tested = None
+        result = tested = None
+        if student is not None:
+            result = evaluate_both_ways(task, student, episodes, config.seed, on_progress)
         if asked is not None:
             tested = _test_teacher(asked, config, episodes, on_progress)
-    return RunTest(str(path), task.name, config.seed, result, tested)
+    return RunTest(str(path), name, config.seed, result, tested)
 
 
-def student_of(path: Path, env: str | None, seed: int | None) -> tuple[RunConfig, Student, Task]:
-    """A run's configuration, its student and the task to play; arguments as in `evaluate_run`.
-
-    Raises ConfigError, RunFolderError, StudentError or UnknownTaskError.
-    """
+def config_of(path: Path, env: str | None = None, seed: int | None = None) -> RunConfig:
+    """A run's configuration; arguments as in `evaluate_run`. Raises ConfigError, RunFolderError."""
     config = stored_config(RunFolder.open(path))
-    student = load_student(path)
-    config = config.model_copy(
+    return config.model_copy(
         update={"env": env or config.env, "seed": config.seed if seed is None else seed}
     )
-    task = task_of(config)
+
+
+def student_of(path: Path, config: RunConfig) -> tuple[Student, Task]:
+    """A run's student and the task to play. config: as `config_of` gives it.
+
+    Raises ConfigError, StudentError or UnknownTaskError.
+    """
+    if not find_graph(config.graph).learns:
+        raise ConfigError(
+            f"{path} has no student: its graph, {config.graph}, trains none; allowed: runs of "
+            f"another graph, and `eval --teacher`, which tests the teacher"
+        )
+    student, task = load_student(path), task_of(config)
     if (task.observation_spec, len(task.action_names)) != (student.spec, student.num_actions):
         raise ConfigError(
             f"env = {config.env!r}: the student of {path} was taught on {student.task_name} and "
             f"cannot see or act there; allowed: tasks that look like that one"
         )
-    return config, student, task
+    return student, task
 
 
 def teacher_of(path: Path, config: RunConfig, tell: Tell, resources: ExitStack) -> Teacher:

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from graphs.config import RunConfig
-from graphs.evaluation import Adviser, student_of, teacher_of
+from graphs.evaluation import Adviser, config_of, student_of, teacher_of
 from rl.acting import AdviceLookup
 from rl.advice import Advice
 from rl.decisions import Advised, advised, options_at
+from rl.option_task import OptionEnvs, OptionTask
 from rl.runfolder import RunFolder
 from rl.seeding import generator
 from rl.student import softmax
@@ -99,18 +100,20 @@ class Screening:
         argmax: bool = False,
         images: bool = False,
     ) -> None:
-        config, self._student, self._task = student_of(path, None, seed)
+        config = config_of(path, seed=seed)
+        self._student, self._task = student_of(path, config)
+        # What there is to look at is the task's own, also where the student picks options.
+        self._plain = self._task.plain if isinstance(self._task, OptionTask) else self._task
         self._seed, self._argmax, self._images = config.seed, argmax, images
         self._advise = _adviser(path, config, self._task, provider, resources)
 
     def frames(self, episode: int) -> Iterator[Frame]:
         """One episode of the evaluation split, from its first state to its end."""
-        task = self._task
-        envs = task.make_envs(1, "evaluation", self._seed)
+        envs = self._task.make_envs(1, "evaluation", self._seed)
         world = None
         try:
-            if isinstance(task, Watchable):
-                world = task.world("evaluation", self._seed, 0, episode)
+            if isinstance(self._plain, Watchable):
+                world = self._plain.world("evaluation", self._seed, 0, episode)
             envs.reset(np.array([episode], dtype=np.int64))
             yield from self._play(envs, world, episode)
         finally:
@@ -131,8 +134,10 @@ class Screening:
             memory.previous = np.array([action], dtype=np.int64)
             result = envs.step(memory.previous)
             if world is not None:
-                world.step(action)
-            total, step = total + float(result.rewards[0]), step + 1
+                for primitive in _primitive(envs, action):
+                    world.step(primitive)
+            total += float(result.rewards[0])
+            step += 1 if result.durations is None else int(result.durations[0])
             if result.terminated[0] or result.truncated[0]:
                 ended = Episode(total, step, bool(result.terminated[0]), bool(result.truncated[0]))
                 yield self._last(frame, world, ended)
@@ -146,7 +151,8 @@ class Screening:
         student: Any,
         action: int,
     ) -> Frame:
-        task = self._task
+        task, plain = self._task, self._plain
+        seen = task.plain_states(states) if isinstance(task, OptionTask) else states
         signature = int(task.signature(states)[0])
         advice = self._advise([signature]).get(signature)
         said = None
@@ -155,13 +161,13 @@ class Screening:
             said = advised(advice, options, len(task.action_names))
         images = None
         if world is not None and self._images:
-            images = (world.truth_image(TILE), world.remembered_image(states, 0, TILE))
+            images = (world.truth_image(TILE), world.remembered_image(seen, 0, TILE))
         return Frame(
             *place,
             situation=task.describe(signature),
-            aliases=task.aliases(states, 0) if isinstance(task, Watchable) else {},
+            aliases=plain.aliases(seen, 0) if isinstance(plain, Watchable) else {},
             picture=task.picture(states, 0),
-            memory=None if world is None else world.remembered(states, 0),
+            memory=None if world is None else world.remembered(seen, 0),
             truth=None if world is None else world.truth(),
             images=images,
             actions=tuple(task.action_names),
@@ -185,6 +191,13 @@ class Screening:
             action=None,
             success=bool(self._task.success(ended)),
         )
+
+
+def _primitive(envs: VectorEnv, action: int) -> list[int]:
+    """What was done in the only environment: the action, or all that an option came to."""
+    if isinstance(envs, OptionEnvs):
+        return [int(actions[0]) for actions in envs.carried_out]
+    return [action]
 
 
 def _drawn(probs: Any, rng: np.random.Generator) -> int:

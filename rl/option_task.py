@@ -127,12 +127,18 @@ class OptionTask:
         num_envs = len(moments[0])
         return self.plain.picture(moments[row // num_envs], row % num_envs)
 
+    def plain_states(self, states: States) -> States:
+        """One moment's states as the task itself knows them. Raises ValueError for several."""
+        (moment,) = _own(states).moments
+        return moment
+
 
 class OptionEnvs:
     """N environments in which a step is an option, carried out from its start to its end.
 
     Environments whose option has ended wait for the others. All that options draw at random is a
-    function of the episode and the step, so that an episode can be played again.
+    function of the episode and the step, so that an episode can be played again. carried_out: the
+    primitive actions of the last step, int64 [N] each, IDLE where an option had ended.
     """
 
     def __init__(
@@ -141,6 +147,7 @@ class OptionEnvs:
         self.num_envs = envs.num_envs
         self._task, self._envs, self._draws = task, envs, draws
         self._gamma, self._bound = gamma, bound
+        self.carried_out: list[IntArray] = []
         self._offers: dict[int, BoolArray] = {}
         self._now: OptionStates | None = None
         self._record: list[OptionStates] = []
@@ -170,6 +177,7 @@ class OptionEnvs:
         self._check(actions)
         self._write_record()
         outcome = _Outcome(self.num_envs)
+        self.carried_out = []
         num_options = len(self._task.table)
         options = np.where(actions < num_options, self._task.codes[actions % num_options], PADDING)
         running = actions != IDLE
@@ -183,7 +191,8 @@ class OptionEnvs:
                 break
             chosen = pick(done.probs[:, 0], self._draws.uniform())
             primitive = np.where(actions < num_options, chosen, actions - num_options)
-            result = self._envs.step(np.where(running, primitive, IDLE))
+            self.carried_out.append(np.where(running, primitive, IDLE))
+            result = self._envs.step(self.carried_out[-1])
             outcome.add(result, running, self._gamma)
             ended = result.terminated | result.truncated
             self._draws.step(running, ended)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -100,3 +101,23 @@ def test_several_are_shown_side_by_side(tmp_path: Path) -> None:
     assert "70.0 %" in line
     rows = json.loads(runner.invoke(app, ["runs", "show", str(tmp_path), "--json"]).stdout)
     assert [row["student"]["success_rate"] for row in rows] == [0.9, 0.7]
+
+
+EVIL = "\x1b[31mred\x1b]0;title\x07\x9b2J\u202e[bold]m[/bold]"
+
+
+@pytest.mark.parametrize("words", ["list RUNS", "show RUN", "show RUNS", "plot RUN", "compare RUN"])
+@pytest.mark.parametrize("as_json", [False, True])
+def test_hostile_text_never_reaches_the_terminal(words: str, as_json: bool, tmp_path: Path) -> None:
+    """Not the task's or the teacher's name, nor the name of a folder that was unpacked."""
+    names = {"env": EVIL, "graph": EVIL, "provider": EVIL}
+    for name in (EVIL, f"{EVIL} 2"):
+        finished_run(tmp_path / "runs" / name, settings=names, provider=EVIL)
+    places = {"RUN": str(tmp_path / "runs" / EVIL), "RUNS": str(tmp_path / "runs")}
+    arguments = ["runs", *(places.get(word, word) for word in words.split())]
+    done = CliRunner().invoke(
+        app, [*arguments, *(["--json"] if as_json else [])], env={"COLUMNS": "300"}
+    )
+    assert done.exit_code == 0, done.output
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", done.output)
+    assert "[bold]m[/bold]" in done.output, "markup is text like any other"

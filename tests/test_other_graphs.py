@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from io import StringIO
 from pathlib import Path
 from threading import Event as StopSignal
@@ -11,6 +12,7 @@ import pytest
 from rich.console import Console
 from tiny_runs import ROLLOUT, make_run, tiny_config
 
+from graphs.comparison import compare
 from graphs.config import ConfigError, make_config
 from graphs.evaluation import evaluate_run
 from graphs.events import Event, IterationDone
@@ -20,6 +22,7 @@ from graphs.run import run as start
 from graphs.views.listings import run_row
 from graphs.views.live import LiveProgress
 from graphs.views.results import print_summary
+from graphs.watching import Screening
 from rl.runfolder import Summary, list_runs
 from rl.student import load_student
 
@@ -86,6 +89,7 @@ class TestHierarchical:
         run = make_run(tmp_path, graph="hierarchical", env=CORRIDOR)
         result = evaluate_run(run.path, 5)
         assert run.summary.student is not None
+        assert result.student is not None
         assert result.student.mean_length == run.summary.student.mean_length
 
 
@@ -127,6 +131,21 @@ class TestTeacherOnly:
             1.0,
         )
         assert not acting.folder.student.exists()
+        alone = evaluate_run(acting.path, 120, teacher=True)
+        assert (alone.student, alone.teacher and alone.teacher.result) == (None, tested.result)
+
+    def test_there_is_no_student_to_test_to_watch_or_to_compare(self, tmp_path: Path) -> None:
+        run = make_run(tmp_path, **NOT_LEARNING, env=CORRIDOR)
+        with pytest.raises(ConfigError, match="has no student: its graph, teacher_only"):
+            evaluate_run(run.path, 5)
+        with ExitStack() as resources, pytest.raises(ConfigError, match="has no student"):
+            Screening(run.path, resources)
+        with pytest.raises(ConfigError, match="no finished run with a student"):
+            compare([run.path])
+        other = make_run(tmp_path / "other", graph="student_only", env=CORRIDOR)
+        compared = compare([run.path, other.path])
+        assert compared["without_student"] == [str(run.path)]
+        assert (compared["unfinished"], len(compared["settings"])) == ([], 1)
 
     def test_a_teacher_that_cannot_be_reached_ends_the_asking_and_not_the_run(
         self, tmp_path: Path

@@ -10,11 +10,13 @@ import sys
 from pathlib import Path
 from typing import Final
 
+import finished_runs
 import pytest
 from openai_server import OpenAIServer
 from typer.testing import CliRunner
 
 from cli import app
+from graphs import experiments
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 README: Final = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -26,6 +28,8 @@ TINY: Final = [
     *("--set", "ppo.num_steps=8"),
     *("--set", "evaluation.final_episodes=2"),
 ]
+SHORTER: Final = {"run": TINY, "eval": ["--episodes", "4"]}
+"""What is typed after a command, so that it takes no time; the last one counts."""
 
 
 def blocks(language: str) -> list[str]:
@@ -47,6 +51,8 @@ def set_environment(patch: pytest.MonkeyPatch, folder: Path, server: OpenAIServe
     patch.setenv("VISUAL", "true")  # an editor that leaves everything as it is
     patch.setenv("OPENAI_API_KEY", "test-key-of-no-worth")
     patch.setenv("OPENAI_BASE_URL", server.base_url)
+    # The runs of a comparison are made in a moment; test_comparison.py makes real ones.
+    patch.setattr(experiments, "CLI", Path(finished_runs.__file__))
 
 
 def prepare(folder: Path) -> None:
@@ -68,14 +74,11 @@ def test_every_command_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
                 continue
             program, script, *arguments = line.split()
             assert (program, script) == ("python", "cli.py"), line
-            if arguments[0] == "run":
-                arguments += TINY
-            if arguments[0] == "eval":
-                arguments += ["--episodes", "4"]
+            arguments += SHORTER.get(arguments[0], [])
             arguments = [re.sub(LOCAL, server.base_url, argument) for argument in arguments]
             done = CliRunner().invoke(app, arguments)
             assert done.exit_code == 0, (line, done.output[-2000:], done.exception)
-            assert done.stdout.strip(), line
+            assert done.output.strip(), line
             ran += 1
         assert server.requests, "the commands that name a server must have asked it"
     assert ran >= 15

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from contextlib import ExitStack
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ import imageio_ffmpeg
 import numpy as np
 import pytest
 from PIL import Image
+from rich.console import Console
 from test_browser import HOSTILE, screen
 from tiny_runs import TinyRun, make_run
 from typer.testing import CliRunner
@@ -22,6 +25,7 @@ from graphs.errors import one_line
 from graphs.views.watch_screen import WatchScreen
 from graphs.views.watching import frame_view
 from graphs.watching import Frame, Screening
+from rl.task import Drawing
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +37,12 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> TinyRun:
 def own(tmp_path_factory: pytest.TempPathFactory) -> TinyRun:
     """A run of a task of one's own, which says no more of itself than it must."""
     return make_run(tmp_path_factory.mktemp("own"), env="toy_task:Corridor")
+
+
+@pytest.fixture(scope="module")
+def by_options(tmp_path_factory: pytest.TempPathFactory) -> TinyRun:
+    folder = tmp_path_factory.mktemp("options")
+    return make_run(folder, graph="hierarchical", env="MiniGrid-Empty-5x5-v0", steps=128)
 
 
 def frames(run: TinyRun, episode: int = 0, **how: Any) -> list[Frame]:
@@ -86,6 +96,53 @@ class TestFrames:
         seen = frames(run)
         assert len(seen) > 1
         assert len({frame.student for frame in seen}) > 1
+
+
+class TestOptions:
+    """A student that picks options: a frame is a choice, and the next shows what it came to."""
+
+    def test_the_true_grid_goes_along(self, by_options: TinyRun) -> None:
+        seen = frames(by_options, images=True)
+        for frame in seen[:-1]:
+            assert agent(frame.truth) == agent(frame.memory)
+        steps = [frame.step for frame in seen]
+        assert steps == sorted(set(steps))
+        assert seen[-1].return_ == pytest.approx(1 - 0.9 * steps[-1] / 100)
+
+    def test_only_options_that_somebody_would_take_are_shown(self, by_options: TinyRun) -> None:
+        frame = frames(by_options)[0]
+        assert len(frame.actions) > 40
+        shown = narrow(frame)
+        assert f"▸ {frame.actions[frame.action]}" in shown
+        assert re.search(r"and \d+ more at 0 %", shown)
+        assert len(shown.splitlines()) < 24
+
+
+def test_it_fits_into_eighty_columns(run: TinyRun) -> None:
+    """The maps beside the bars, and no line of either is broken."""
+    frame = frames(run)[0]
+    shown = narrow(frame).splitlines()
+    (first,) = [i for i, line in enumerate(shown) if "what is remembered" in line]
+    assert "student" in shown[first]
+    for name in frame.actions:
+        assert len([line for line in shown if f" {name} " in line and line.count("%") == 2]) == 1
+
+
+def narrow(frame: Frame) -> str:
+    """A frame as it is printed on a terminal of 80 columns."""
+    console = Console(width=80, file=StringIO())
+    console.print(frame_view(frame))
+    assert isinstance(console.file, StringIO)
+    return console.file.getvalue()
+
+
+def agent(drawing: Drawing | None) -> tuple[int, int]:
+    """Where the agent is drawn."""
+    assert drawing is not None
+    ((row, column),) = [
+        (y, x) for y, line in enumerate(drawing.inks) for x, ink in enumerate(line) if ink == "a"
+    ]
+    return row, column
 
 
 class TestLines:
@@ -190,10 +247,6 @@ class TestScreen:
 
 
 def test_hostile_text_is_shown_as_text(own: TinyRun) -> None:
-    from dataclasses import replace
-
-    from rich.console import Console
-
     frame = frames(own)[0]
     plans = [{"plan": [[HOSTILE, HOSTILE]], "p": 1.0}]
     bad = replace(

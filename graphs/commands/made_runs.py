@@ -27,7 +27,9 @@ def runs_list(
 
     rows = [listings.run_row(entry) for entry in list_runs(folder)]
     if rows or as_json:
-        listings.print_rows(text.console(), rows, as_json, listings.RUN_COLUMNS)
+        listings.print_rows(
+            text.console(), rows, as_json, listings.RUN_COLUMNS, listings.RUN_SPARED
+        )
     else:
         text.console().print(text.safe(f"no runs in {folder}; make one: python cli.py run"))
 

@@ -28,19 +28,20 @@ def print_panels(out: Console, panels: Sequence[Panel]) -> None:
     columns = 2 if out.width >= _SIDE_BY_SIDE and len(panels) > 1 else 1
     width = max(out.width // columns - 2, _NARROWEST)
     grid = Table.grid(padding=(0, 2, 1, 0))
-    cells: list[RenderableType] = [_drawn(panel, width) for panel in panels]
+    furthest = max(float(curve.x[-1]) for panel in panels for curve in panel.curves)
+    cells: list[RenderableType] = [_drawn(panel, width, furthest) for panel in panels]
     for first in range(0, len(cells), columns):
         grid.add_row(*cells[first : first + columns])
     out.print(grid)
     out.print(_legend(panels))
 
 
-def _drawn(panel: Panel, width: int) -> Group:
-    """A panel with its axes, `width` characters wide."""
+def _drawn(panel: Panel, width: int, furthest: float) -> Group:
+    """A panel with its axes, `width` characters wide, from 0 to `furthest` along the steps."""
     low, high = _limits(panel)
     labels = [_number(high), _number((low + high) / 2), _number(low)]
     margin = max(map(len, labels))
-    canvas = _Canvas(width - margin - 2, _HEIGHT, panel, low, high)
+    canvas = _Canvas(width - margin - 2, _HEIGHT, furthest, low, high)
     for curve in panel.curves:
         canvas.add(curve, _colour(curve.number))
     lines = [Text(" " * (margin + 1)).append(panel.title, "bold")]
@@ -54,7 +55,7 @@ def _drawn(panel: Panel, width: int) -> Group:
 
 
 def _x_labels(panel: Panel, canvas: _Canvas, margin: int) -> Text:
-    left, right = _number(canvas.first), _number(canvas.last)
+    left, right = _number(0.0), _number(canvas.last)
     between = canvas.columns - len(left) - len(right)
     middle = panel.x_title if len(panel.x_title) + 2 <= between else ""
     return Text(f"{'':>{margin + 1}}{left}{middle:^{max(between, 1)}}{right}", "dim")
@@ -72,17 +73,16 @@ def _limits(panel: Panel) -> tuple[float, float]:
 class _Canvas:
     """Dots in a raster of cells. The last curve that sets a dot in a cell gives it its colour."""
 
-    def __init__(self, columns: int, rows: int, panel: Panel, low: float, high: float) -> None:
+    def __init__(self, columns: int, rows: int, last: float, low: float, high: float) -> None:
         self.columns, self._rows, self._low, self._high = columns, rows, low, high
-        self.first = float(min(curve.x[0] for curve in panel.curves))
-        self.last = float(max(curve.x[-1] for curve in panel.curves))
+        self.last = last
         self._dots = np.zeros((rows, columns), dtype=np.int64)
         self._styles: list[list[str]] = [[""] * columns for _ in range(rows)]
 
     def add(self, curve: Curve, style: str) -> None:
         """A line through the curve's points, and its interval as scattered dots behind it."""
         across = np.arange(2 * self.columns)
-        places = self.first + across / max(2 * self.columns - 1, 1) * (self.last - self.first)
+        places = across / max(2 * self.columns - 1, 1) * self.last
         means = np.interp(places, curve.x, curve.mean, left=np.nan, right=np.nan)
         if len(curve.x) == 1:
             means[np.abs(places - curve.x[0]).argmin()] = curve.mean[0]

@@ -13,21 +13,25 @@ from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
 from textual.screen import ModalScreen
+from textual.timer import Timer
 from textual.widgets import Input, Static
 
 from graphs.browsing import KINDS, Detail, Kind, StudentOfRun, TraceBook
-from graphs.views.browser_detail import Leanings, detail_view
+from graphs.views.browser_detail import Leanings, record_view, state_view
 from graphs.views.browser_list import Listing
 from graphs.views.text import NoTerminalError, safe
 from rl.trace import TraceError
 
+_SOON_S: Final = 0.01
+"""Seconds after which a row's detail is made: keys that are held down come first."""
+
 HELP: Final = """\
- j k ↓ ↑        next, previous row         /         search as you type
- g G            first, last                n N       next, previous match
- ctrl-d ctrl-u  half a screen              &         show matching rows only
- 1 2 3          situations, calls, events  esc       forget search and filter
- enter l, h     into the detail, and back  [ ]       another example state
- space b        scroll the detail          q         quit
+j k ↓ ↑        next, previous row         /    search as you type
+g G            first, last               n N  next, previous match
+ctrl-d ctrl-u  half a screen             &    show matching rows only
+1 2 3          situations, calls, events esc  forget search and filter
+enter l, h     into the detail, and back [ ]  another example state
+space b        scroll the detail         q    quit
 """
 
 
@@ -55,7 +59,8 @@ class TraceBrowser(App[None]):
     #detail { background: #14161b; padding: 0 2; scrollbar-size-vertical: 1; }
     #list:focus { border-right: solid #5fd7ff; }
     #search { height: 1; border: none; background: #20242d; padding: 0 1; display: none; }
-    #help { width: 90; height: auto; border: round #5fd7ff; padding: 1 2; background: #1c1f26; }
+    #help { width: 80; max-width: 100%; height: auto; border: round #5fd7ff; padding: 1 2; }
+    #help { background: #1c1f26; }
     HelpScreen { align: center middle; background: #14161b 60%; }
     """
     TITLE = "trace open"
@@ -97,12 +102,13 @@ class TraceBrowser(App[None]):
         self._now: dict[tuple[str, int], Leanings] = {}
         self._asking = ""
         self._start = 0
+        self._coming: Timer | None = None
 
     def compose(self) -> ComposeResult:
         yield Static(id="head")
         with Horizontal():
             yield Listing()
-            yield VerticalScroll(Static(id="text"), id="detail")
+            yield VerticalScroll(Static(id="text"), Static(id="record"), id="detail")
         yield Static(id="foot")
         yield Input(id="search", compact=True)
 
@@ -120,7 +126,7 @@ class TraceBrowser(App[None]):
         try:
             self.query_one(Listing).show(self._book.rows(self._kind), stay)
         except TraceError as error:
-            self.query_one("#text", Static).update(safe(str(error), "red"))
+            self._show_problem(error)
         self._show_frame()
 
     def _renew(self) -> None:
@@ -148,29 +154,45 @@ class TraceBrowser(App[None]):
         self.query_one("#foot", Static).update(foot)
 
     def on_listing_moved(self) -> None:
+        """The list moves at once; its detail comes when no further key is waiting."""
+        if self._coming is not None:
+            self._coming.stop()
+        self._coming = self.set_timer(_SOON_S, self._load_detail)
+        self._show_frame()
+
+    def _load_detail(self) -> None:
+        if not self.query(Listing):
+            return  # a timer that rang while the screen was closing
         row = self.query_one(Listing).row
         before = self._detail
         try:
             self._detail = self._book.detail(row) if row is not None else None
         except TraceError as error:
             self._detail = None
-            self.query_one("#text", Static).update(safe(str(error), "red"))
+            self._show_problem(error)
             return
         if before is None or self._detail is None or before.title != self._detail.title:
             self._example = 0
             self.query_one("#detail", VerticalScroll).scroll_home(animate=False)
-        self._show_detail()
-        self._show_frame()
-
-    def _show_detail(self) -> None:
-        text = self.query_one("#text", Static)
         if self._detail is None:
-            text.update(Text("nothing here", "dim"))
+            self.query_one("#text", Static).update(Text("nothing here", "dim"))
+            self.query_one("#record", Static).update(Text())
             return
-        now = self._now.get((self._detail.title, self._example))
-        text.update(detail_view(self._detail, self._example, now))
-        if (self._detail.title, self._example) not in self._now:
-            self._ask_student(self._detail, self._example)
+        self.query_one("#record", Static).update(record_view(self._detail))
+        self._show_state()
+
+    def _show_problem(self, error: TraceError) -> None:
+        self.query_one("#text", Static).update(safe(str(error), "red"))
+        self.query_one("#record", Static).update(Text())
+
+    def _show_state(self) -> None:
+        detail = self._detail
+        if detail is None:
+            return
+        now = self._now.get((detail.title, self._example))
+        self.query_one("#text", Static).update(state_view(detail, self._example, now))
+        if (detail.title, self._example) not in self._now:
+            self._ask_student(detail, self._example)
 
     @work(thread=True, exclusive=True)
     def _ask_student(self, detail: Detail, chosen: int) -> None:
@@ -183,17 +205,9 @@ class TraceBrowser(App[None]):
 
     def _hear_student(self, detail: Detail, chosen: int, now: Leanings) -> None:
         self._now[detail.title, chosen] = now
-        shown = self._detail
-        if (
-            now is not None
-            and shown is not None
-            and (shown.title, self._example)
-            == (
-                detail.title,
-                chosen,
-            )
-        ):
-            self._show_detail()
+        shown = None if self._detail is None else (self._detail.title, self._example)
+        if now is not None and shown == (detail.title, chosen):
+            self._show_state()
 
     # ------------------------------------------------------------------ keys
 
@@ -242,7 +256,7 @@ class TraceBrowser(App[None]):
     def action_example(self, step: int) -> None:
         if self._detail is not None and self._detail.examples:
             self._example = (self._example + step) % len(self._detail.examples)
-            self._show_detail()
+            self._show_state()
 
     def action_kind(self, kind: Kind) -> None:
         self._kind = kind

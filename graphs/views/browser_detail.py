@@ -7,38 +7,41 @@ from collections.abc import Sequence
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.rule import Rule
-from rich.table import Table
 from rich.text import Text
 
 from graphs.browsing import Detail, Example
-from graphs.views.deciding import STUDENT, TEACHER, action_bars, picture, plan_lines
+from graphs.views.deciding import STUDENT, TEACHER, ActionBars, Beside, picture, plan_lines
 from graphs.views.text import safe
 from graphs.views.trace_show import calls_tree, outcome
 
 Leanings = tuple[float, ...] | None
 
 
-def detail_view(detail: Detail, chosen: int, now: Leanings) -> RenderableType:
-    """All about one row. chosen: which of its example states; now: the newest student's
-    probabilities there, None where that student cannot be asked.
+def state_view(detail: Detail, chosen: int, now: Leanings) -> RenderableType:
+    """What the teacher is told, one such state, and the plans there.
+
+    chosen: which of its example states; now: the newest student's probabilities there, None where
+    that student cannot be asked.
     """
     if detail.values is None:
         return Group(safe(detail.title, "bold"), Text(), safe(detail.text))
-    asked: list[RenderableType] = [
-        _heading("how it was asked"),
-        calls_tree(detail.values, brief=False),
-    ]
     parts: list[RenderableType] = [_heading("what the teacher is told"), safe(detail.text)]
     example = detail.examples[chosen % len(detail.examples)] if detail.examples else None
     if example is not None:
         place = f"{chosen % len(detail.examples) + 1} of {len(detail.examples)}"
-        parts += [_heading(f"such a state, {place}, of iteration {example.iteration}  ([ and ])")]
+        parts += [_heading(f"a state, {place} [ ], iteration {example.iteration}")]
         parts += [_state(example, now)]
     parts += [_heading("the plans" + (f", from {detail.source}" if detail.source else ""))]
-    parts += [_plans(detail, example)]
-    came: list[RenderableType] = [_heading("what came of it"), outcome(detail.values["history"])]
-    is_call = detail.title.startswith("call")
-    return Group(*parts, *asked, *came) if is_call else Group(*parts, *came, *asked)
+    return Group(*parts, _plans(detail, example))
+
+
+def record_view(detail: Detail) -> RenderableType:
+    """How it was asked and what came of it, the same for all example states."""
+    if detail.values is None:
+        return Text()
+    asked = (_heading("how it was asked"), calls_tree(detail.values, brief=False))
+    came = (_heading("what came of it"), outcome(detail.values["history"]))
+    return Group(*asked, *came) if detail.title.startswith("call") else Group(*came, *asked)
 
 
 def _heading(title: str) -> Padding:
@@ -46,10 +49,8 @@ def _heading(title: str) -> Padding:
 
 
 def _state(example: Example, now: Leanings) -> RenderableType:
-    """The map beside the bars."""
-    table = Table.grid(padding=(0, 3))
-    table.add_row(picture(example.picture, example.inks), _bars(example, now))
-    return table
+    """The map beside the bars, or above them."""
+    return Beside(picture(example.picture, example.inks), _bars(example, now))
 
 
 def _bars(example: Example, now: Leanings) -> RenderableType:
@@ -57,9 +58,9 @@ def _bars(example: Example, now: Leanings) -> RenderableType:
     if decision is None:
         return Text("an older program kept no more of it", "dim")
     leaning = now or decision.student
-    title = "student now" if now else f"student then (iteration {example.iteration})"
+    title = "student now" if now else "student then"
     teacher = said.probs if said is not None and said.mass > 0 else None
-    bars = action_bars(decision.actions, teacher, leaning, student_title=title)
+    bars = ActionBars(decision.actions, teacher, leaning, student_title=title)
     if leaning is None:
         note = "this student remembers: one state alone does not tell what it would do"
         return Group(bars, Text(), Text(note, "dim italic"))

@@ -25,6 +25,11 @@ _WIDE: Final = 110
 _SPARED: Final = frozenset({"seeds", "argmax", "return", "cost"})
 """Columns that a terminal of fewer than `_WIDE` columns goes without."""
 
+_LEFT_OUT: Final = {
+    "unfinished": "not finished",
+    "without_student": "left out, it trained no student",
+    "repeated": "left out, same seed again",
+}
 _STYLES: Final = {"finished": "green", "failed": "red", "running": "cyan", "stopped": "yellow"}
 
 
@@ -62,7 +67,7 @@ def print_comparison(out: Console, comparison: Mapping[str, Any]) -> None:
     out.print(_settings_table(settings, out.width))
     if comparison["differences"]:
         out.print(_differences_table(comparison["differences"]))
-    for kind, why in (("unfinished", "not finished"), ("repeated", "left out, same seed again")):
+    for kind, why in _LEFT_OUT.items():
         for path in comparison[kind]:
             out.print(safe(f"{path}: {why}", "yellow"), soft_wrap=True)
     for name, method in comparison["methods"].items():

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -15,7 +17,17 @@ from rl.task import Drawing
 TEACHER: Final = "#5fd7ff"
 STUDENT: Final = "#ffaf5f"
 _BAR: Final = 14
-"""Cells of a full bar."""
+_SHORTEST_BAR: Final = 3
+"""Cells of a full bar, where there is room and where there is little."""
+
+_PERCENT: Final = 6
+"""Columns of a share in numbers, with the space before it."""
+
+_MOST_ACTIONS: Final = 12
+"""More are shown only as far as anybody gives them a share."""
+
+_SEEN: Final = 0.005
+"""The least share that is not rounded to nothing."""
 
 _FLOOR: Final = "#23262e"
 _COLORS: Final = {
@@ -73,36 +85,92 @@ def _cell(letter: str, ink: str) -> tuple[str, str]:
     return f"{safe(shown).plain} ", _STYLES.get(ink, "")
 
 
-def action_bars(
-    actions: Sequence[str],
-    teacher: Sequence[float] | None,
-    student: Sequence[float] | None,
-    done: int | None = None,
-    student_title: str = "student",
-) -> Table:
-    """The action probabilities of both, side by side. done: the action that was done, marked."""
-    table = Table.grid(padding=(0, 2))
-    table.add_row(Text(), Text("teacher", TEACHER), safe(student_title, STUDENT))
-    for i, name in enumerate(actions):
-        mark = Text("▸ ", "bold") if i == done else Text("  ")
-        table.add_row(
-            mark + safe(name, "bold" if i == done else ""),
-            _bar(None if teacher is None else teacher[i], TEACHER),
-            _bar(None if student is None else student[i], STUDENT),
-        )
-    return table
+def actions_to_show(
+    count: int, given: Iterable[Sequence[float]], done: Container[int | None]
+) -> list[int]:
+    """All actions; of many, such as options, those that were done or are given a share."""
+    if count <= _MOST_ACTIONS:
+        return list(range(count))
+    shares = list(given)
+    return [i for i in range(count) if i in done or any(s[i] >= _SEEN for s in shares)]
 
 
-def _bar(share: float | None, style: str) -> Text:
+@dataclass(frozen=True)
+class ActionBars:
+    """The action probabilities of both, side by side, in the room that there is.
+
+    teacher, student: None where nobody knows them. done: the action that was done, marked.
+    """
+
+    actions: Sequence[str]
+    teacher: Sequence[float] | None
+    student: Sequence[float] | None
+    done: int | None = None
+    student_title: str = "student"
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        return Measurement(self._width(_SHORTEST_BAR), self._width(_BAR))
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        spare = (options.max_width - self._width(_SHORTEST_BAR)) // 2
+        cells = min(_BAR, _SHORTEST_BAR + max(0, spare))
+        shown = self._shown()
+        table = Table.grid(padding=(0, 2))
+        table.add_column(no_wrap=True)
+        table.add_column(no_wrap=True)
+        table.add_column(max_width=cells + _PERCENT)
+        table.add_row(Text(), Text("teacher", TEACHER), safe(self.student_title, STUDENT))
+        for i in shown:
+            mark = Text("▸ ", "bold") if i == self.done else Text("  ")
+            table.add_row(
+                mark + safe(self.actions[i], "bold" if i == self.done else ""),
+                _bar(None if self.teacher is None else self.teacher[i], TEACHER, cells),
+                _bar(None if self.student is None else self.student[i], STUDENT, cells),
+            )
+        yield table
+        if len(shown) < len(self.actions):
+            yield Text(f"  and {len(self.actions) - len(shown)} more at 0 %", "dim")
+
+    def _shown(self) -> list[int]:
+        given = [shares for shares in (self.teacher, self.student) if shares is not None]
+        return actions_to_show(len(self.actions), given, {self.done})
+
+    def _width(self, cells: int) -> int:
+        names = max((len(self.actions[i]) for i in self._shown()), default=0)
+        return 2 + names + 2 + 2 * (cells + _PERCENT) + 2
+
+
+def _bar(share: float | None, style: str, cells: int) -> Text:
     if share is None:
-        return Text(f"{'–':<{_BAR + 6}}", "dim")  # noqa: RUF001 - a dash for people
-    eighths = round(max(0.0, min(1.0, share)) * _BAR * 8)
+        return Text(f"{'–':<{cells + _PERCENT}}", "dim")  # noqa: RUF001 - a dash for people
+    eighths = round(max(0.0, min(1.0, share)) * cells * 8)
     whole, rest = divmod(eighths, 8)
     bar = "█" * whole + (" ▏▎▍▌▋▊▉"[rest] if rest else "")
     percent = f"{100 * share:4.0f} %"
     return Text.assemble(
-        (f"{bar:<{_BAR}}", f"{style} on #1c1e24"), (percent, "" if eighths else "dim")
+        (f"{bar:<{cells}}", f"{style} on #1c1e24"), (percent, "" if eighths else "dim")
     )
+
+
+@dataclass(frozen=True)
+class Beside:
+    """Two things beside each other where there is room for both, else one below the other."""
+
+    left: RenderableType
+    right: RenderableType
+    gap: int = 2
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        wanted = Measurement.get(console, options, self.left).maximum
+        rest = options.max_width - wanted - self.gap
+        if rest < Measurement.get(console, options, self.right).minimum:
+            yield Group(self.left, Text(), self.right)
+            return
+        table = Table.grid(padding=(0, self.gap, 0, 0), pad_edge=False)
+        table.add_column(width=wanted)
+        table.add_column(width=rest)
+        table.add_row(self.left, self.right)
+        yield table
 
 
 def plan_lines(

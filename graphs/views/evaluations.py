@@ -9,8 +9,9 @@ from pathlib import Path
 from rich.progress import Progress
 from rich.table import Table
 
-from graphs.evaluation import RunTest, TeacherTest, evaluate_run
+from graphs.evaluation import RunTest, TeacherTest, config_of, evaluate_run
 from graphs.events import Event, Notice
+from graphs.registry import find_graph
 from graphs.views.results import return_and_length, solved, student_rows
 from graphs.views.text import console, print_json, safe
 
@@ -24,7 +25,8 @@ def show(
         print_json(_as_json(test))
         return
     table = Table(title=safe(f"{test.env}, seed {test.seed}"), show_header=False)
-    _add(table, student_rows(test.student))
+    if test.student is not None:
+        _add(table, student_rows(test.student))
     if test.teacher is not None:
         table.add_section()
         _add(table, _teacher_rows(test.teacher))
@@ -41,7 +43,7 @@ def _evaluated(
 ) -> RunTest:
     """The evaluation, with progress on a terminal and nothing at all elsewhere."""
     err = console(stderr=True)
-    ways = 3 if teacher else 2
+    ways = 2 * find_graph(config_of(run).graph).learns + teacher
     with Progress(console=err, transient=True, disable=not err.is_terminal) as progress:
         task = progress.add_task("playing", total=ways * episodes)
         before = latest = 0
@@ -78,4 +80,5 @@ def _as_json(test: RunTest) -> dict[str, object]:
     teacher = None
     if taught is not None:
         teacher = {**asdict(taught), "result": taught.result.model_dump(mode="json")}
-    return {**asdict(test), "student": test.student.model_dump(mode="json"), "teacher": teacher}
+    student = None if test.student is None else test.student.model_dump(mode="json")
+    return {**asdict(test), "student": student, "teacher": teacher}

@@ -42,8 +42,10 @@ def write_figure(panels: Sequence[Panel], file: Path) -> None:
     figure = Figure(figsize=(4.6 * columns, 3.1 * rows + 0.7), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(rows, columns, squeeze=False).flatten()
+    furthest = max(float(curve.x[-1]) for panel in panels for curve in panel.curves)
     for axis, panel in zip(axes, panels, strict=False):
         _draw(axis, panel)
+        axis.set_xlim(0.0, 1.02 * furthest)  # the same in all, so that they can be read together
     for axis in axes[len(panels) :]:
         axis.set_axis_off()
     _legend(figure, panels)
@@ -68,6 +70,9 @@ def _draw(axis: Any, panel: Panel) -> None:
     axis.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     if panel.share:
         axis.set_ylim(-0.02, 1.02)
+    elif all((curve.mean >= 0.0).all() for curve in panel.curves):
+        flat = not any(curve.mean.any() for curve in panel.curves)
+        axis.set_ylim(bottom=0.0, top=1.0 if flat else None)
 
 
 def _legend(figure: Any, panels: Sequence[Panel]) -> None:

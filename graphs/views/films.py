@@ -10,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 
 from graphs.config import ConfigError
+from graphs.views.deciding import actions_to_show
 from graphs.watching import Frame
 
 _BACK: Final = (20, 22, 27)
@@ -24,6 +25,7 @@ _GAP: Final = 20
 _LINE: Final = 20
 _WIDTH: Final = 2 * _MAP + 3 * _GAP
 _NEEDED: Final = {".gif": "PIL", ".mp4": "imageio_ffmpeg"}
+_SHEET: Final = 8
 _END_S: Final = 1.5
 """How long the last frame stays."""
 
@@ -41,7 +43,9 @@ def check_films(files: Sequence[Path]) -> None:
 
 def write_films(files: Sequence[Path], frames: Iterator[Frame], fps: float) -> Iterator[str]:
     """Write the same episode into each file; a line for each when it is there."""
-    pages = [draw_frame(frame) for frame in frames]
+    shots = list(frames)
+    shown = _actions_of(shots)
+    pages = [draw_frame(shot, shown) for shot in shots]
     for file in files:
         if file.suffix == ".gif":
             _write_gif(file, pages, fps)
@@ -50,11 +54,21 @@ def write_films(files: Sequence[Path], frames: Iterator[Frame], fps: float) -> I
         yield f"{file}: {len(pages)} frames"
 
 
-def draw_frame(frame: Frame) -> Any:
-    """One frame as a Pillow image, of the same size for every frame of an episode."""
+def _actions_of(frames: Sequence[Frame]) -> list[int]:
+    """The actions that the film has a bar for, the same in every frame."""
+    taught = [f.said.probs for f in frames if f.said is not None and f.said.mass > 0]
+    given = [*taught, *(frame.student for frame in frames)]
+    return actions_to_show(len(frames[0].actions), given, {frame.action for frame in frames})
+
+
+def draw_frame(frame: Frame, shown: Sequence[int]) -> Any:
+    """One frame as a Pillow image, of the same size for every frame of an episode.
+
+    shown: the actions whose probabilities are drawn.
+    """
     from PIL import Image, ImageDraw, ImageFont
 
-    bars = _LINE * len(frame.actions)
+    bars = _LINE * len(shown)
     height = _LINE * 6 + _MAP + bars + 2 * _GAP
     page = Image.new("RGB", (_WIDTH, height + height % 2), _BACK)
     draw, font = ImageDraw.Draw(page), ImageFont.load_default(14)
@@ -65,7 +79,7 @@ def draw_frame(frame: Frame) -> Any:
     top = _LINE * 3 + _MAP
     for i, line in enumerate(_captions(frame)):
         draw.text((_GAP, top + i * _LINE), line, _TEXT if i else _DIM, font)
-    _draw_bars(draw, font, frame, top + 3 * _LINE)
+    _draw_bars(draw, font, frame, shown, top + 3 * _LINE)
     return page
 
 
@@ -88,7 +102,8 @@ def _draw_maps(page: Any, draw: Any, font: Any, frame: Frame) -> None:
 
 def _captions(frame: Frame) -> list[str]:
     """What the teacher is told, and its likeliest plan."""
-    told = _plain(", ".join(frame.situation.splitlines()))
+    names = [f"{own} is called {called}" for own, called in frame.aliases.items()]
+    told = _plain(", ".join([*frame.situation.splitlines(), *names]))
     if not frame.plans:
         return [told[:100], "no advice on this situation"]
     best = max(range(len(frame.plans)), key=lambda i: frame.plans[i]["p"])
@@ -98,13 +113,13 @@ def _captions(frame: Frame) -> list[str]:
     return [told[:100], _plain(f"{frame.plans[best]['p']:.2f}  " + "  >  ".join(marked))[:100]]
 
 
-def _draw_bars(draw: Any, font: Any, frame: Frame, top: int) -> None:
+def _draw_bars(draw: Any, font: Any, frame: Frame, shown: Sequence[int], top: int) -> None:
     said = frame.said
     teacher = said.probs if said is not None and said.mass > 0 else None
     draw.text((130, top - _LINE), "teacher", _TEACHER, font)
     draw.text((420, top - _LINE), "student", _STUDENT, font)
-    for i, name in enumerate(frame.actions):
-        y = top + i * _LINE
+    for row, i in enumerate(shown):
+        name, y = frame.actions[i], top + row * _LINE
         done = i == frame.action
         draw.text(
             (_GAP, y), _plain(f"{name}{'  <' if done else ''}"), _TEXT if done else _DIM, font
@@ -121,9 +136,26 @@ def _plain(text: str) -> str:
 
 
 def _write_gif(file: Path, pages: Sequence[Any], fps: float) -> None:
+    from PIL import Image
+
     durations = [round(1000 / fps)] * (len(pages) - 1) + [round(1000 * _END_S)]
-    first, *rest = pages
+    palette = _palette_of(pages)
+    first, *rest = (page.quantize(palette=palette, dither=Image.Dither.NONE) for page in pages)
     first.save(file, save_all=True, append_images=rest, duration=durations, loop=0)
+
+
+def _palette_of(pages: Sequence[Any]) -> Any:
+    """The same colours for all pages, of some pages on a sheet: finding them takes most of the time
+    that a GIF takes.
+    """
+    from PIL import Image
+
+    some = pages[:: -(-len(pages) // _SHEET)]
+    width, height = pages[0].size
+    sheet = Image.new("RGB", (width, height * len(some)))
+    for i, page in enumerate(some):
+        sheet.paste(page, (0, i * height))
+    return sheet.quantize()
 
 
 def _write_mp4(file: Path, pages: Sequence[Any], fps: float) -> None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final, Literal
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from graphs.views.text import print_json, safe
 from rl.runfolder import RunEntry
+
+WIDE: Final = 100
+"""Columns of a terminal on which nothing needs to be spared."""
 
 
 def print_rows(
@@ -19,16 +23,19 @@ def print_rows(
     rows: Sequence[Mapping[str, Any]],
     as_json: bool,
     columns: Mapping[str, str] | None = None,
+    spared: Collection[str] = (),
 ) -> None:
     """Rows of the same fields: as JSON, or as a table whose every cell is untrusted text.
 
-    columns: headings and the fields under them, where the table is to show only some.
+    columns: headings and the fields under them, where the table is to show only some. spared: the
+    headings that a narrow terminal goes without.
     """
     if as_json:
         print_json(list(rows))
         return
     shown = columns or {name.replace("_", " "): name for name in (rows[0] if rows else {})}
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1), collapse_padding=True)
+    shown = {h: f for h, f in shown.items() if console.width >= WIDE or h not in spared}
     for heading, field in shown.items():
         number = isinstance(rows[0][field], int | float) and not isinstance(rows[0][field], bool)
         justify: Literal["left", "right"] = "right" if number else "left"
@@ -61,6 +68,8 @@ RUN_COLUMNS: Final = {
 }
 """What `runs list` shows to people, of the fields of `run_row`."""
 
+RUN_SPARED: Final = frozenset({"95 % at", "calls"})
+
 
 def graph_shape(name: str) -> dict[str, Any]:
     """A graph's nodes with their first sentence, its edges, and its Mermaid drawing."""
@@ -91,7 +100,7 @@ def print_graph(console: Console, shape: dict[str, Any]) -> None:
         followers = [edge for edge in shape["edges"] if edge["from"] == node]
         arrows = " or ".join(edge["to"].strip("_") for edge in followers)
         console.print(safe(f"  {node:<10} → {arrows}", "cyan"))
-        console.print(safe(f"  {'':<10}   {sentence}", "dim"))
+        console.print(Padding(safe(sentence, "dim"), (0, 0, 0, 15)))
     console.print(Text("\nMermaid:"))
     console.print(safe(shape["mermaid"]))
 

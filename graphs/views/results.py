@@ -20,7 +20,7 @@ from rl.runfolder import RunFolder, StudentResult, Summary, TeacherResult
 
 def print_summary(out: Console, run_dir: str, summary: Summary) -> None:
     """The summary of a run, and the commands that look further into it."""
-    table = Table(title=Text(f"{summary.env}: {summary.status}"), show_header=False)
+    table = Table(title=safe(f"{summary.env}: {summary.status}"), show_header=False)
     table.add_column(style="dim")
     table.add_column()
     for name, value in _rows(summary):

@@ -31,7 +31,7 @@ def print_json(value: Any) -> None:
 
 def print_json_rows(rows: Iterable[Any]) -> None:
     """A JSON list for machines, a row a line: quick where there are many."""
-    lines = ",\n".join(json.dumps(row, default=str) for row in rows)
+    lines = ",\n".join(map(json.JSONEncoder(default=str).encode, rows))
     print(f"[\n{lines}\n]" if lines else "[]")
 
 

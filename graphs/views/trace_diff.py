@@ -12,13 +12,21 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.rule import Rule
 from rich.table import Table
+from rich.text import Text
 
 from graphs.trace_comparison import PARTS, compare_runs, conversation_of, difference
+from graphs.views.listings import WIDE
 from graphs.views.text import console, percent, print_json, safe
 from graphs.views.traces import DASH, one_line, open_trace
 from rl.trace import TraceError
 
 _WITH_ID: Final = re.compile(r"(.+):(c?\d{1,19})")
+_COLUMNS: Final = (
+    *("a", "b", "visits a, b", "agree a, b", "success a, b", "differs in", "situation"),
+)
+_SPARED: Final = frozenset({"visits a, b", "success a, b"})
+"""Columns that a narrow terminal goes without."""
+
 _COLOURS: Final = {"+": "green", "-": "red", "@": "cyan"}
 
 
@@ -108,23 +116,19 @@ def _side(text: str) -> tuple[Path, str | None]:
 
 def _print_runs(out: Console, rows: Sequence[Mapping[str, Any]]) -> None:
     """A table of all situations, then each that differs; a difference is printed once."""
+    shown = [name for name in _COLUMNS if out.width >= WIDE or name not in _SPARED]
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for name in ("a", "b"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for name in ("visits", "agree", "success"):
-        table.add_column(f"{name} a, b", justify="right", no_wrap=True)
-    table.add_column("differs in", no_wrap=True)
-    table.add_column("situation", overflow="fold")
-    for row in rows:
-        sides = [row["a"] or {}, row["b"] or {}]
-        table.add_row(
-            *(str(side.get("id", DASH)) for side in sides),
-            ", ".join(f"{side['visits']:,}" if side else DASH for side in sides),
-            ", ".join(percent(side.get("agreement")) for side in sides),
-            ", ".join(percent(side.get("success")) for side in sides),
-            _differs(row["difference"]),
-            safe(one_line(row["text"])),
+    for name in shown:
+        words = name in ("differs in", "situation")
+        table.add_column(
+            name,
+            justify="left" if words else "right",
+            no_wrap=name != "situation",
+            overflow="fold",
         )
+    for row in rows:
+        cells = _cells(row)
+        table.add_row(*(cells[name] for name in shown))
     out.print(table)
     told: set[tuple[str, ...]] = set()
     for row in rows:
@@ -139,6 +143,20 @@ def _print_runs(out: Console, rows: Sequence[Mapping[str, Any]]) -> None:
             elif lines:
                 told.add(key)
                 _print_part(out, part, lines)
+
+
+def _cells(row: Mapping[str, Any]) -> dict[str, Text]:
+    sides = [row["a"] or {}, row["b"] or {}]
+    ours, theirs = (Text(str(side.get("id", DASH))) for side in sides)
+    return {
+        "a": ours,
+        "b": theirs,
+        "visits a, b": Text(", ".join(f"{s['visits']:,}" if s else DASH for s in sides)),
+        "agree a, b": Text(", ".join(percent(s.get("agreement")) for s in sides)),
+        "success a, b": Text(", ".join(percent(s.get("success")) for s in sides)),
+        "differs in": Text(_differs(row["difference"])),
+        "situation": safe(one_line(row["text"])),
+    }
 
 
 def _differs(parts: Mapping[str, Sequence[str]] | None) -> str:

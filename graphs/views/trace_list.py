@@ -13,6 +13,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
+from graphs.views.listings import WIDE
 from graphs.views.text import console, percent, print_json_rows, safe
 from graphs.views.traces import DASH, call_id, one_line, open_trace, plan_lines, tokens_line
 from rl.trace import TraceError, TraceReader
@@ -22,6 +23,10 @@ from rl.trace_search import CallRow, Span, Wanted
 KINDS: Final = ("situations", "calls", "failures")
 SHOWN: Final = 50
 """Rows that people get unless they ask for more; machines get all of them."""
+
+_WORDS: Final = frozenset({"situation", "advice", "from"})
+_SPARED: Final = frozenset({"from", "calls", "m"})
+"""Columns of situations that a narrow terminal goes without."""
 
 Column = tuple[str, Literal["left", "right"]]
 """A column's heading and its side."""
@@ -74,7 +79,8 @@ def show(
         console().print(safe(f"no such {kind}; {there}"), soft_wrap=True)
     else:
         out = console()
-        out.print(situations_table(rows) if kind == "situations" else _calls(rows, kind))
+        table = situations_table(rows, out.width) if kind == "situations" else _calls(rows, kind)
+        out.print(table)
         if len(rows) < total:
             out.print(Text(f"{len(rows):,} of {total:,} {kind}; more with --limit", style="dim"))
         command = f"python cli.py trace show {shlex.quote(str(run))} {rows[0]['id'] or 'ID'}"
@@ -93,30 +99,33 @@ def _call_row(call: CallRow) -> dict[str, Any]:
     return {**values, "id": call_id(call.id) if call.kind == "call" else None}
 
 
-def situations_table(rows: Sequence[dict[str, Any]]) -> Table:
-    """The table of situations. rows: as `situation_row` gives them."""
-    table = _table(
-        ("id", "right"),
-        ("situation", "left"),
-        ("advice", "left"),
-        ("from", "left"),
-        *((name, "right") for name in ("calls", "failed", "visits", "m", "agree", "success")),
-    )
-    for row in rows:
-        table.add_row(
-            str(row["id"]),
-            safe(row["text"]),
-            safe(plan_lines(row["plans"])),
-            safe(", ".join(row["sources"]) or DASH),
-            f"{row['calls']:,}",
-            Text(f"{row['failures']:,}", style="red" if row["failures"] else ""),
-            f"{row['visits']:,}",
-            percent(row["mass"]),
-            percent(row["agreement"]),
-            percent(row["successes"] / row["episodes"] if row["episodes"] else None),
-        )
+def situations_table(rows: Sequence[dict[str, Any]], width: int) -> Table:
+    """The table of situations, the most telling columns alone on a narrow terminal.
+
+    rows: as `situation_row` gives them; width: the terminal's.
+    """
+    cells = [_situation_cells(row) for row in rows]
+    shown = [name for name in cells[0] if width >= WIDE or name not in _SPARED]
+    table = _table(*((name, "left" if name in _WORDS else "right") for name in shown))
+    for row in cells:
+        table.add_row(*(row[name] for name in shown))
         table.add_section()
     return table
+
+
+def _situation_cells(row: dict[str, Any]) -> dict[str, Text]:
+    return {
+        "id": Text(str(row["id"])),
+        "situation": safe(row["text"]),
+        "advice": safe(plan_lines(row["plans"])),
+        "from": safe(", ".join(row["sources"]) or DASH),
+        "calls": Text(f"{row['calls']:,}"),
+        "failed": Text(f"{row['failures']:,}", style="red" if row["failures"] else ""),
+        "visits": Text(f"{row['visits']:,}"),
+        "m": Text(percent(row["mass"])),
+        "agree": Text(percent(row["agreement"])),
+        "success": Text(percent(row["successes"] / row["episodes"] if row["episodes"] else None)),
+    }
 
 
 def _calls(rows: Sequence[dict[str, Any]], kind: str) -> Table:

@@ -30,7 +30,7 @@ class WatchScreen(App[None]):
     CSS = """
     Screen { background: #14161b; color: #d8dbe2; }
     #head, #foot { height: 1; background: #20242d; padding: 0 1; }
-    #body { padding: 1 2; background: #14161b; }
+    #body { padding: 1; background: #14161b; scrollbar-size-vertical: 1; }
     """
     ENABLE_COMMAND_PALETTE = False
     BINDINGS: ClassVar[list[BindingType]] = [

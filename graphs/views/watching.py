@@ -11,7 +11,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from graphs.views.deciding import action_bars, colored, in_letters, plan_lines
+from graphs.views.deciding import ActionBars, Beside, colored, in_letters, plan_lines
 from graphs.views.text import console, safe
 from graphs.watching import Frame, Screening
 
@@ -52,7 +52,7 @@ def watch(
 
 def frame_view(frame: Frame, color: bool = True) -> RenderableType:
     """One frame: what is there beside what is remembered, the plans, and both probabilities."""
-    maps = Table.grid(padding=(0, 4))
+    maps = Table.grid(padding=(0, 2))
     draw = colored if color else in_letters
     if frame.truth is not None and frame.memory is not None:
         maps.add_row(Text("what is there", "dim"), Text("what is remembered", "dim"))
@@ -61,11 +61,11 @@ def frame_view(frame: Frame, color: bool = True) -> RenderableType:
         maps.add_row(safe(frame.picture))
     said = frame.said
     teacher = said.probs if said is not None and said.mass > 0 else None
-    bars = action_bars(frame.actions, teacher, frame.student, frame.action)
+    bars = ActionBars(frame.actions, teacher, frame.student, frame.action)
     plans: RenderableType = Text("no advice on this situation in the run's trace", "dim italic")
     if frame.plans:
         plans = plan_lines(frame.plans, None if said is None else said.steps)
-    return Group(_head(frame), Text(), maps, Text(), _told(frame), plans, Text(), bars)
+    return Group(_head(frame), Text(), Beside(maps, bars), Text(), _told(frame), plans)
 
 
 def _head(frame: Frame) -> Text:
