@@ -138,9 +138,24 @@ def _tried(context: RunContext, state: TeachState) -> Trial:
         return trial
     examiner = Examiner(context.task, context.student, context.config.seed, context.leave_if_late)
     with context.timers.phase("advice"):
-        return examiner.after(
+        after = examiner.after(
             trial, known_advice(state), state["situations"], state["train_success"]
         )
+    _trace_verdicts(context, state, trial, after)
+    return after
+
+
+def _trace_verdicts(context: RunContext, state: TeachState, before: Trial, after: Trial) -> None:
+    """What the trial has found of the advice, where that is new."""
+    step = (state["iteration"], state["env_steps"], "learner")
+    records = []
+    for signature in sorted(set(after.doubted) - set(before.doubted)):
+        said = f"advice does worse than the student: {after.turns[str(signature)].told()}"
+        records.append(EventRecord(*step, "advice_doubted", said, signature))
+    if after.trusted != before.trusted:
+        kind = "teacher_trusted" if after.trusted else "teacher_distrusted"
+        records.append(EventRecord(*step, kind, after.told()))
+    context.trace.events(records)
 
 
 def _labels(context: RunContext, state: TeachState, trial: Trial) -> Labels | None:
@@ -372,7 +387,7 @@ def write_row(
     state: TeachState, runtime: Runtime[RunContext], report: Mapping[str, float | None]
 ) -> None:
     """The iteration's row of metrics.jsonl, for those who watch as well."""
-    context = runtime.context
+    context, trial = runtime.context, Trial.model_validate(state["trial"])
     counters = context.teacher.counters if context.teacher else None
     row = {
         "iteration": state["iteration"],
@@ -380,7 +395,9 @@ def write_row(
         "wall_s": round(context.wall_s, 3),
         "train_success": state["train_success"],
         "teacher_weight": state["teacher_weight"],
-        "teacher_success": Trial.model_validate(state["trial"]).success,
+        "teacher_success": trial.success,
+        "trial_steps": trial.env_steps,
+        "doubted": len(trial.doubted),
         "llm_calls": counters.calls if counters else 0,
         "cache_hits": counters.cache_hits if counters else 0,
         **report,

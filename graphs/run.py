@@ -34,6 +34,7 @@ from rl.runfolder import (
     TimeShares,
     default_run_dir,
 )
+from rl.trial import Trial
 
 Tell = Callable[[Event], None]
 
@@ -270,6 +271,7 @@ def _summary(
         teacher=teacher,
         teacher_removed_at_step=state["teacher_removed_at_step"],
         steps_to_95=state["steps_to_95"],
+        trial_steps=Trial.model_validate(state["trial"]).env_steps,
         time=TimeShares.model_validate(seconds),
         llm=_llm_use(context),
     )

@@ -104,9 +104,7 @@ def play(
     first_episode: int = 0,
 ) -> Evaluation:
     """The outcomes of some of a split's episodes. Arguments as in `play_each`."""
-    tally = play_each(
-        task, make_actor, episodes, seed, on_progress, on_step, split, first_episode
-    )
+    tally = play_each(task, make_actor, episodes, seed, on_progress, on_step, split, first_episode)
     return tally.outcome(task)
 
 

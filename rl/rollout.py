@@ -39,8 +39,9 @@ class Rollout:
 
     codes: uint8 [T, N, H, W]; features: float32 [T, N, F]; actions, greedy: int64 [T, N] (done,
     likeliest); log_probs, values, rewards, final_values: float32 [T, N]; logits: float32 [T, N, A],
-    the student's policy; terminated, truncated: bool [T, N]; signatures: int64 [T, N]; last_values: float32 [N]; previous: int64 [T, N] and
-    hidden: float32 [N, memory_size], the student's memory at each and at the first step.
+    the student's policy; terminated, truncated: bool [T, N]; signatures: int64 [T, N]; last_values:
+    float32 [N]; previous: int64 [T, N] and hidden: float32 [N, memory_size], the student's memory
+    at each and at the first step.
     allowed: bool [T, N, A], where observations say which actions are; durations: int64 [T, N], the
     primitive steps of each. None where all are allowed, and each is one.
     """

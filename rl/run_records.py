@@ -38,7 +38,11 @@ class _Shape(BaseModel):
 
 
 class MetricsRow(_Shape):
-    """One iteration's row of metrics.jsonl. The eval_* keys are there after an evaluation only."""
+    """One iteration's row of metrics.jsonl. The eval_* keys are there after an evaluation only.
+
+    teacher_success, trial_steps, doubted: of the teacher's trial (`rl.trial`): its success rate so
+    far, the steps of its own that took, and the situations in which its advice is not followed.
+    """
 
     iteration: _Count
     env_steps: _Count
@@ -47,6 +51,8 @@ class MetricsRow(_Shape):
     train_return: _Measured = None
     teacher_weight: _Measured = None
     teacher_success: _Measured = None
+    trial_steps: _Count = 0
+    doubted: _Count = 0
     advised_share: _Measured = None
     agreement: _Measured = None
     policy_loss: _Measured = None
@@ -117,7 +123,10 @@ class LlmUse(_Shape):
 
 
 class Summary(_Shape):
-    """How a run ended: summary.json."""
+    """How a run ended: summary.json.
+
+    trial_steps: environment steps of the teacher's trial, which are not among env_steps.
+    """
 
     schema_version: Annotated[int, Field(ge=1, le=SCHEMA_VERSION)] = SCHEMA_VERSION
     graph: str
@@ -132,5 +141,6 @@ class Summary(_Shape):
     teacher: TeacherResult | None
     teacher_removed_at_step: _Count | None
     steps_to_95: _Count | None
+    trial_steps: _Count = 0
     time: TimeShares
     llm: LlmUse

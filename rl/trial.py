@@ -65,6 +65,10 @@ class Tally(BaseModel):
     def plus(self, successes: float, episodes: float) -> Tally:
         return Tally(successes=self.successes + successes, episodes=self.episodes + episodes)
 
+    def told(self) -> str:
+        """In words, for the trace."""
+        return f"{self.successes:.0f} of {self.episodes:.0f} episodes succeeded"
+
     def halved(self) -> Tally:
         return Tally(successes=self.successes / 2, episodes=self.episodes / 2)
 
@@ -81,7 +85,7 @@ class Tally(BaseModel):
 
 
 class Contrast(BaseModel):
-    """The episodes in which the teacher acted in a situation, and those in which the student did."""
+    """Outcomes of the episodes in which the teacher acted in a situation, and the student in it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -91,6 +95,10 @@ class Contrast(BaseModel):
     def plus(self, taught: bool, success: bool) -> Contrast:
         name = "taught" if taught else "own"
         return self.model_copy(update={name: getattr(self, name).plus(success, 1)})
+
+    def told(self) -> str:
+        """Both in words, for the trace."""
+        return f"{self.taught.told()} with it, {self.own.told()} without"
 
     def halved(self) -> Contrast:
         return Contrast(taught=self.taught.halved(), own=self.own.halved())
@@ -124,6 +132,10 @@ class Trial(BaseModel):
     def success(self) -> float | None:
         """The team's success rate; None while too few episodes were played."""
         return self.team.rate if self.team.episodes >= _MORE else None
+
+    def told(self) -> str:
+        """How the team fared, in words, for the trace."""
+        return f"with the student to stand in for it, {self.team.told()}"
 
     def followed(self, advice: Mapping[int, Advice]) -> dict[int, Advice]:
         """The advice that is worth following."""

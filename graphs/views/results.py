@@ -117,6 +117,7 @@ def _outcome(summary: Summary) -> list[tuple[str, str]]:
         rows.append(
             ("teacher removed at", "not removed" if removed is None else f"step {removed:,}")
         )
+        rows.append(("its trial", f"{summary.trial_steps:,} environment steps apart"))
     return rows
 
 
