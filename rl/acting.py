@@ -44,6 +44,11 @@ class StudentActor:
         actions = self._student.act(envs.observe(), self._rng, self._memory)
         return np.where(playing, actions, IDLE)
 
+    @property
+    def previous(self) -> IntArray:
+        """The actions that it takes for its last ones, int64 [N]."""
+        return self._memory.previous
+
     def did(self, actions: IntArray) -> None:
         """What was done in its environments, int64 [N], where that is not what it picked."""
         self._memory.previous = actions

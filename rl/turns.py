@@ -74,6 +74,11 @@ class TurnActor:
         self._taught: list[dict[int, bool | None]] = [{} for _ in range(num_envs)]
         self.ended_episodes: list[dict[int, bool | None]] = []
 
+    @property
+    def remembered(self) -> IntArray:
+        """The actions that the student takes for its last ones, int64 [N]."""
+        return self._student.previous
+
     def act(self, envs: VectorEnv, playing: BoolArray) -> IntArray:
         taught, own = self._teacher.act(envs, playing), self._student.act(envs, playing)
         situations, speaks = self._teacher.situations, ~self._teacher.silent

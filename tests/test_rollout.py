@@ -239,7 +239,7 @@ def test_the_episode_log_keeps_any_history(
 ) -> None:
     signatures, hundredths, terminated, truncated = history
     num_steps, num_envs = signatures.shape
-    log = EpisodeLog(num_envs, window)
+    log = EpisodeLog(num_envs, num_steps, window)
     assert log.success is None
     assert log.mean_return is None
     outcomes: list[tuple[bool, int]] = []
@@ -278,7 +278,7 @@ def test_success_is_what_the_task_calls_success() -> None:
         def success(self, episode: Episode) -> bool:
             return episode.truncated and episode.length == 2
 
-    log = EpisodeLog(2)
+    log = EpisodeLog(2, longest=2)
     zeros, no = np.zeros(2, np.float32), np.zeros(2, np.bool_)
     for ended in (no, ~no):
         log.visit(np.array([4, 5]))

@@ -1,0 +1,156 @@
+"""The teacher's trial: what it finds of good, wrong, partly wrong and silent teachers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+from test_turns import GOOD, TASK, student_of
+from tiny_runs import make_run
+from toy_task import AT_LEVER, LEVER_DOWN, WALK_TO_LEVER, WANDER
+
+from rl.advice import Advice, Labels, held
+from rl.trial import Examiner, Tally, Trial
+
+EVERYWHERE = range(4)
+WALK_AWAY = Advice(((WANDER,),), (1.0,))
+"""A random walk that never pulls the lever: the exit stays shut, and in the end it is the pit."""
+
+
+def tried(
+    advice: dict[int, Advice], rounds: int = 8, trial: Trial | None = None, seed: int = 0
+) -> Trial:
+    """The trial after some iterations with the same advice and a student that learns nothing."""
+    examiner = Examiner(TASK, student_of(), seed)
+    trial = trial or Trial()
+    for _ in range(rounds):
+        trial = examiner.after(trial, advice, EVERYWHERE, None)
+    return trial
+
+
+def test_a_good_teacher_is_known_by_its_team_alone() -> None:
+    trial = tried(GOOD)
+    assert trial.success == 1.0
+    assert trial.followed(GOOD) == GOOD
+    assert (trial.turned, trial.turns, trial.fresh) == (0, {}, 96)
+    assert trial.env_steps > 0
+    assert tried(GOOD, rounds=1, trial=trial) == trial, "enough was played"
+
+
+def test_a_wrong_teacher_is_not_followed_from_the_first_iteration_on() -> None:
+    wrong = dict.fromkeys(EVERYWHERE, WALK_AWAY)
+    trial = tried(wrong, rounds=1)
+    assert trial.followed(wrong) == {}
+    assert trial.success is not None
+    assert trial.success < 0.1
+
+
+def test_one_wrong_answer_does_not_spoil_the_right_ones() -> None:
+    mixed = {**GOOD, AT_LEVER: WALK_AWAY}
+    trial = tried(mixed, rounds=1)
+    assert trial.doubted == [AT_LEVER]
+    assert set(trial.followed(mixed)) == set(GOOD) - {AT_LEVER}
+    contrast = trial.turns[str(AT_LEVER)]
+    assert contrast.taught.above(contrast.own) < -2
+
+
+def test_a_silent_teacher_is_followed_where_it_speaks() -> None:
+    forgetful = {s: advice for s, advice in GOOD.items() if s != AT_LEVER}
+    trial = tried(forgetful)
+    assert trial.followed(forgetful) == forgetful
+
+
+def test_nothing_is_held_against_advice_in_places_that_nobody_has_asked_about() -> None:
+    """The lever is reached in the trial before it is in the rollouts."""
+    first = {0: GOOD[0]}
+    trial = Examiner(TASK, student_of(), 0).after(Trial(), first, [0], None)
+    assert trial.unmet > 0.25
+    assert trial.success is not None
+    assert trial.success < 0.9
+    assert trial.followed(first) == first
+    assert trial.turned == 0
+
+
+def test_new_advice_is_tried_anew_and_doubts_about_it_are_dropped() -> None:
+    mixed = {**GOOD, AT_LEVER: WALK_AWAY}
+    before = tried(mixed)
+    assert before.fresh == 96
+    after = tried(GOOD, rounds=1, trial=before)
+    assert after.fresh == 32
+    assert after.team.episodes == before.team.episodes / 2 + 32
+    assert after.doubted == []
+    other = tried({**mixed, LEVER_DOWN: GOOD[0]}, rounds=1, trial=before)
+    assert AT_LEVER in other.doubted, "its own advice is the same"
+
+
+def test_a_team_no_better_than_the_student_is_not_followed() -> None:
+    """Right in the end, but it never gets there: its team is as good as the student alone."""
+    idle = {0: WALK_AWAY}
+    examiner = Examiner(TASK, student_of(), 0)
+    trial = examiner.after(Trial(), idle, EVERYWHERE, student=0.95)
+    assert trial.followed(idle) == {}
+
+
+def test_without_advice_nothing_is_played() -> None:
+    trial = tried({})
+    assert trial.success is None
+    assert (trial.batches, trial.env_steps) == (0, 0)
+
+
+def test_it_is_a_function_of_its_seed_and_record() -> None:
+    mixed = {**GOOD, AT_LEVER: WALK_AWAY, LEVER_DOWN: Advice(((WALK_TO_LEVER,),), (1.0,))}
+    half = Trial.model_validate_json(tried(mixed, rounds=3).model_dump_json())
+    assert tried(mixed, rounds=5, trial=half) == tried(mixed, rounds=8)
+    assert tried(mixed, rounds=3, seed=1) != half
+
+
+@pytest.mark.parametrize("record", [{"met": "no"}, {"team": {"successes": "1"}}, {"other": 1}])
+def test_a_damaged_record_is_refused(record: Any) -> None:
+    with pytest.raises(ValidationError):
+        Trial.model_validate(record)
+
+
+@given(*[st.integers(0, 60)] * 4)
+def test_the_statistic_is_antisymmetric_and_grows_with_the_evidence(
+    a: int, more_a: int, b: int, more_b: int
+) -> None:
+    first = Tally(successes=float(a), episodes=float(a + more_a))
+    second = Tally(successes=float(b), episodes=float(b + more_b))
+    assert first.above(second) == -second.above(first)
+    if first.episodes and second.episodes:
+        sign = np.sign(a / (a + more_a) - b / (b + more_b))
+        assert np.sign(first.above(second)) == pytest.approx(sign)
+        twice = [Tally(successes=2 * t.successes, episodes=2 * t.episodes) for t in (first, second)]
+        assert abs(twice[0].above(twice[1])) >= abs(first.above(second))
+
+
+# --- what is held on to, and whole runs ---
+
+
+def test_what_is_held_on_to_stands_where_there_is_no_advice() -> None:
+    labels = Labels(
+        np.array([[1, 0], [0, 0], [0.2, 0.8]], np.float32), np.array([0.7, 0, 1], np.float32)
+    )
+    policy = np.array([[0.5, 0.5], [0.1, 0.9], [0.4, 0.6]], np.float32)
+    after = held(labels, policy, 0.5)
+    assert after.targets == pytest.approx(np.array([[1, 0], [0.1, 0.9], [0.2, 0.8]]))
+    assert after.mass == pytest.approx(np.array([0.7, 0.5, 1]))
+    assert held(labels, policy, 0.0) is labels
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_a_run_with_a_wrong_teacher_is_the_run_without_one(tmp_path: Any) -> None:
+    small: dict[str, Any] = {"env": "MiniGrid-DoorKey-5x5-v0", "num_envs": 16, "ppo__num_steps": 64}
+    small |= {"steps": 3 * 16 * 64}
+    alone = make_run(tmp_path / "alone", graph="student_only", **small)
+    wrong = make_run(tmp_path / "wrong", provider="adversarial", **small)
+    apart = ("teacher_weight", "teacher_success", "trial_steps", "doubted", "llm_calls")
+    assert wrong.rows[0].llm_calls > 0
+    assert wrong.figures(*apart, "cache_hits") == alone.figures(*apart, "cache_hits")
+    assert wrong.folder.student.read_bytes() == alone.folder.student.read_bytes()
+    with wrong.trace() as trace:
+        assert "teacher_distrusted" in [event.kind for event in trace.events()]
