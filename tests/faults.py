@@ -138,9 +138,6 @@ TABLE: Final[dict[str, Callable[[], Fault]]] = {
     "429 and Retry-After": lambda: Fault(
         at_first(2, status(429, retry_after_ms="30", retry_after="1")), ("rate_limited", "ok"), None
     ),
-    "429 for an hour": lambda: Fault(
-        status(429, retry_after="3600"), ("rate_limited",), "rate_limited"
-    ),
     "500 in bursts": lambda: Fault(at_first(2, status(500, KEY)), ("provider_down", "ok"), None),
     "hang-up": lambda: Fault(hang_up(), ("provider_down",), "provider_down", TWICE),
     "cut mid-body": lambda: Fault(cut_off(teach()), ("provider_down",), "provider_down", TWICE),

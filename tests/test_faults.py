@@ -116,6 +116,18 @@ def test_a_key_that_is_refused_is_told_once_and_not_tried_on_every_situation(
 
 
 @waiting_or_not
+def test_a_server_that_wants_an_hour_is_left_alone(wait: bool, tmp_path: Path) -> None:
+    told = Told()
+    with OpenAIServer(status(429, f"slow down {KEY}", retry_after="3600")) as server:
+        run = make_run(tmp_path, told, base_url=server.base_url, wait=wait, **QUICK)
+        assert 0 < len(server.requests) <= 4, "one try for each that was under way by then"
+    (line,) = told.lines
+    assert line.startswith(f"{PROVIDER}: rate_limited: ")
+    assert run.summary.status == "finished"
+    check_secrets(run)
+
+
+@waiting_or_not
 def test_nobody_at_the_address(nobody: str, wait: bool, tmp_path: Path) -> None:
     told = Told()
     run = make_run(tmp_path, told, base_url=nobody, wait=wait, **QUICK)
