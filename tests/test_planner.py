@@ -506,6 +506,7 @@ def test_the_fallback_answers_under_its_own_name_and_is_never_stored(cache: Plan
         assert [a.signature for a in answers] == [1, 2]
         assert {a.source for a in answers} == {"fallback:offline"}
         assert {call.provider for a in answers for call in a.calls} == {"fallback:offline"}
+        assert {call.cost_usd for a in answers for call in a.calls} == {0.0}
         script = planner(settings()).ask(1).advice
         assert answers[0].advice == script
         assert asking.counters.fallbacks == 2

@@ -50,3 +50,10 @@ Engine = Annotated[
     str | None, typer.Option(help="What plays MiniGrid's levels: batched or gymnasium.")
 ]
 Seed = Annotated[int | None, typer.Option(help="Seed of everything random.")]
+
+
+def refuse_no_run(run: Path) -> None:
+    """See that there is a run, before torch and LangGraph are imported. Raises RunFolderError."""
+    from rl.runfolder import RunFolder
+
+    RunFolder.open(run)

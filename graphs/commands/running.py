@@ -21,6 +21,7 @@ from graphs.commands.options import (
     Provider,
     Run,
     Seed,
+    refuse_no_run,
 )
 
 _STARTED = monotonic()
@@ -113,6 +114,7 @@ def resume(
 
     Example: python cli.py resume runs/my-run
     """
+    refuse_no_run(run)
     from graphs.views.sessions import watch_resume
 
     raise typer.Exit(watch_resume(run, base_url or [], _STARTED, as_json))
@@ -137,9 +139,7 @@ def evaluate(
 
     python cli.py eval runs/my-run --env LavaDoorKey --teacher
     """
-    from rl.runfolder import RunFolder
-
-    RunFolder.open(run)  # a mistyped folder is told before torch is imported
+    refuse_no_run(run)
     from graphs.views import evaluations
 
     evaluations.show(run, episodes, env, seed, teacher, as_json)
@@ -176,6 +176,7 @@ def watch(
 
     python cli.py watch runs/my-run --episode 3 --gif episode.gif
     """
+    refuse_no_run(run)
     from graphs.views import watching
 
     films = [film for film in (gif, mp4) if film is not None]

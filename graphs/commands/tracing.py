@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from graphs.commands import completing
-from graphs.commands.options import BaseUrl, Json, Prompts, Provider, Run
+from graphs.commands.options import BaseUrl, Json, Prompts, Provider, Run, refuse_no_run
 
 app = typer.Typer(
     help="Look into what the teacher was asked and what came of it.", no_args_is_help=True
@@ -196,6 +196,7 @@ def trace_replay(
 
     python cli.py trace replay runs/my-run c1 --provider openai:MODEL
     """
+    refuse_no_run(run)
     from graphs.views import trace_diff as view
 
     raise typer.Exit(view.show_replay(run, id, provider, base_url, prompts, as_json))

@@ -31,6 +31,7 @@ _SPARED: Final = frozenset({"from", "calls", "m"})
 Column = tuple[str, Literal["left", "right"]]
 """A column's heading and its side."""
 
+_CALL_FIELDS: Final = tuple("situation" if name == "number" else name for name in CallRow._fields)
 _NUMBER: Final = r"\d{1,15}(?:\.\d{1,9})?"
 _SPAN: Final = re.compile(rf"({_NUMBER})|({_NUMBER})?\.\.({_NUMBER})?")
 
@@ -94,9 +95,9 @@ def situation_row(situation: SituationSummary) -> dict[str, Any]:
 
 
 def _call_row(call: CallRow) -> dict[str, Any]:
-    values = call._asdict()
-    values["situation"] = values.pop("number")
-    return {**values, "id": call_id(call.id) if call.kind == "call" else None}
+    values = dict(zip(_CALL_FIELDS, call, strict=True))
+    values["id"] = call_id(call.id) if call.kind == "call" else None
+    return values
 
 
 def situations_table(rows: Sequence[dict[str, Any]], width: int) -> Table:
