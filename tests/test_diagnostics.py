@@ -29,6 +29,7 @@ from diagnostic_tasks import (
 from torch import Tensor
 
 import rl.ppo
+import rl.ppo_loss
 from rl.acting import StudentActor
 from rl.evaluation import evaluate
 from rl.gae import advantages_of
@@ -138,7 +139,7 @@ def advantages_only_centred(patch: pytest.MonkeyPatch) -> None:
     def centred(advantages: Tensor) -> Tensor:
         return advantages - advantages.mean()
 
-    patch.setattr(rl.ppo, "normalised", centred)
+    patch.setattr(rl.ppo_loss, "normalised", centred)
 
 
 def no_memory_while_learning(patch: pytest.MonkeyPatch) -> None:
