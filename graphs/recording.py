@@ -31,6 +31,8 @@ def trace_answers(context: RunContext, state: TeachState, answers: Sequence[Plan
 
     Answers from the cache bring the requests of the run that stored them.
     """
+    if not answers:
+        return
     step = (state["iteration"], state["env_steps"])
     with context.timers.phase("record"):
         context.trace.calls(
@@ -115,7 +117,6 @@ def _trace_examples(
     rollout: Rollout,
 ) -> None:
     """A state of each situation that has too few drawn so far."""
-    states = context.collector.states()
     wanted = [i for i, s in enumerate(situations) if context.trace.wants_example(int(s))]
     if not wanted:
         return

@@ -49,7 +49,7 @@ def run(
 
     on_event: told of everything that a watcher may want to see. stop: ends the run at the next
     iteration's end when set. import_s: seconds that the caller spent importing, for the record;
-    what task and provider still import is added.
+    what task and provider still import is added, and what setting up takes.
     Raises one of `graphs.errors.USER_ERRORS` where the configuration cannot be used, before the
     run folder is made, and RunStoppedError where the machine does not let the run go on.
     """

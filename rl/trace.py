@@ -80,6 +80,8 @@ class TraceWriter:
 
     def situations(self, texts: Mapping[int, str]) -> None:
         """Add situations by signature, numbered in this order; those already there stay."""
+        if not texts:
+            return
         clean = text_cleaner()
         rows = [(to_signature(signature), clean(text)) for signature, text in texts.items()]
         self._insert(

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from rl.ppo_loss import by_autograd, by_loops, loss_gradients
 from rl.ppo_settings import PPOSettings
+from rl.student import FORBIDDEN
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -26,19 +27,23 @@ def minibatches(
 
     logits = normal(rows, actions, scale=draw(st.sampled_from((0.1, 3.0, 40.0))))
     done = torch.randint(0, actions, (rows,), generator=random)
-    log_pi = logits.log_softmax(dim=1).gather(1, done[:, None]).squeeze(1)
+    allowed = torch.ones(rows, actions).bool()
+    if draw(st.booleans()):
+        allowed = torch.rand((rows, actions), generator=random) < 0.6
+        allowed.scatter_(1, done[:, None], torch.ones(rows, 1).bool())
+    judged = logits.masked_fill(~allowed, FORBIDDEN)
+    log_pi = judged.log_softmax(dim=1).gather(1, done[:, None]).squeeze(1)
     batch = {
         "actions": done,
         "log_probs": log_pi + normal(rows, scale=draw(st.sampled_from((0.0, 0.3)))),
         "advantages": normal(rows, scale=2.0) + 1,
         "returns": normal(rows),
     }
+    if not allowed.all():
+        batch["allowed"] = allowed
     if draw(st.booleans()):
-        batch["targets"] = normal(rows, actions).softmax(dim=1)
+        batch["targets"] = normal(rows, actions).masked_fill(~allowed, FORBIDDEN).softmax(dim=1)
         batch["mass"] = torch.rand(rows, generator=random).round(decimals=1)
-    if draw(st.booleans()):
-        allowed = torch.rand((rows, actions), generator=random) < 0.6
-        batch["allowed"] = allowed.scatter(1, done[:, None], torch.ones(rows, 1).bool())
     return logits, normal(rows), batch
 
 

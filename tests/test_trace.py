@@ -302,7 +302,9 @@ def test_cut_removes_what_lies_beyond_an_iteration(path: Path) -> None:
             writer.commit()
         writer.visits([visit(1, 9)])
         writer.cut(1)
+        assert [writer.lacks(s) for s in range(4)] == [False, False, True, True]
     with TraceWriter(path) as writer, TraceReader(path) as reader:
+        assert [writer.lacks(s) for s in range(4)] == [False, False, True, True]
         assert [s.signature for s in reader.situations()] == [0, 1]
         assert [c.iteration for c in reader.calls()] == [0, 1]
         assert [e.message for e in reader.events()] == ["0", "1"]
