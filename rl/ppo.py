@@ -66,14 +66,12 @@ class PPO:
     ) -> UpdateReport:
         """Some epochs of minibatches over a rollout. Without labels, or at weight 0, plain PPO.
 
-        progress: the share of the run that is done, 0..1; the step size follows it.
+        progress: the share of the run that is done, 0..1 (`PPOSettings.at`).
         """
-        settings = self._settings
+        settings = self._settings.at(progress)
         advised = labels is not None and teacher_weight > 0
         for group in self.optimizer.param_groups:
-            group["lr"] = settings.learning_rate + min(progress, 1.0) * (
-                settings.final_learning_rate - settings.learning_rate
-            )
+            group["lr"] = settings.learning_rate
         advantages = advantages_of(
             rollout.rewards,
             rollout.values,
@@ -89,7 +87,7 @@ class PPO:
         losses = []
         for _ in range(settings.advised_epochs if advised else settings.epochs):
             for minibatch in self._minibatches(batch, rollout):
-                losses.append(self._step(minibatch, teacher_weight))
+                losses.append(self._step(minibatch, settings, teacher_weight))
         means = torch.stack(losses).mean(dim=0).tolist()
         return UpdateReport(*[*means, explained_variance(rollout.values, returns)])
 
@@ -191,19 +189,21 @@ class PPO:
             return judged
         return network.unroll(batch["codes"], batch["features"], batch["starts"], batch["hidden"])
 
-    def _step(self, batch: dict[str, Tensor], teacher_weight: float) -> Tensor:
+    def _step(
+        self, batch: dict[str, Tensor], settings: PPOSettings, teacher_weight: float
+    ) -> Tensor:
         """One gradient step; returns `rl.ppo_loss.FIGURES`, float64 [6]."""
         logits, values = self._judge(batch)
         part = {name: batch[name] for name in _PER_STEP if name in batch}
         if self._student.network.memory_size:
             part = {name: column.flatten(0, 1) for name, column in part.items()}
-        figures, *gradients = loss_gradients(logits, values, part, self._settings, teacher_weight)
+        figures, *gradients = loss_gradients(logits, values, part, settings, teacher_weight)
         gradient = self._weights.grad
         assert gradient is not None
         gradient.zero_()
         torch.autograd.backward((logits, values), gradients)
         norm = torch.linalg.vector_norm(gradient)
-        gradient.mul_((self._settings.max_grad_norm / (norm + 1e-6)).clamp(max=1.0))
+        gradient.mul_((settings.max_grad_norm / (norm + 1e-6)).clamp(max=1.0))
         self.optimizer.step()
         return figures
 

@@ -24,5 +24,15 @@ class PPOSettings(BaseModel):
     gae_lambda: float = Field(0.95, ge=0, le=1, description="GAE's trade of bias for variance.")
     clip_range: float = Field(0.2, gt=0, lt=1, description="How far the policy ratio counts.")
     value_coef: float = Field(0.5, ge=0, description="Weight of the value loss.")
-    entropy_coef: float = Field(0.003, ge=0, description="Weight of the entropy bonus.")
+    entropy_coef: float = Field(
+        0.003, ge=0, description="Weight of the entropy bonus at the start; linear to 0 at the end."
+    )
     max_grad_norm: float = Field(0.5, gt=0, description="Gradients are scaled down to this norm.")
+
+    def at(self, progress: float) -> PPOSettings:
+        """The settings in force when a share of the run is done, 0..1."""
+        left = 1.0 - min(progress, 1.0)
+        fallen = self.final_learning_rate + left * (self.learning_rate - self.final_learning_rate)
+        return self.model_copy(
+            update={"learning_rate": fallen, "entropy_coef": left * self.entropy_coef}
+        )

@@ -103,7 +103,7 @@ _SHIPPED: Final = (
         "LavaDoorKey",
         "Tutelage/LavaDoorKey-v0",
         f"{_OPEN}, keep off the lava",
-        100_000,
+        200_000,
         renamed=True,
         notes=_ONE_KEY,
         lava_notes=_LAVA,
@@ -112,7 +112,7 @@ _SHIPPED: Final = (
         "ColoredDoorKey",
         "Tutelage/ColoredDoorKey-v0",
         f"{_OPEN}; one key misfits",
-        100_000,
+        200_000,
         notes=_TWO_KEYS,
     ),
     TaskInfo(

@@ -163,11 +163,12 @@ def test_drawn_actions_follow_the_policy(recording: Recording) -> None:
 
 def test_buffers_have_the_shapes_and_types_that_they_promise() -> None:
     spec = replace(TASK.observation_spec, slots=5)
-    rollout = Rollout.allocate(7, 3, spec, 5)
+    rollout = Rollout.allocate(7, 3, spec, num_actions=5, memory_size=5)
     assert rollout.size == 21
     assert rollout.codes.shape == (7, 3, 0, 0)
     assert rollout.features.shape == (7, 3, spec.features)
     assert rollout.last_values.shape == (3,)
+    assert rollout.logits.shape == (7, 3, 5)
     assert rollout.hidden.shape == (3, 5)
     assert rollout.allowed is not None
     assert rollout.allowed.shape == (7, 3, 5)

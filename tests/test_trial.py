@@ -41,14 +41,6 @@ def test_a_good_teacher_is_known_by_its_team_alone() -> None:
     assert tried(GOOD, rounds=1, trial=trial) == trial, "enough was played"
 
 
-def test_a_wrong_teacher_is_not_followed_from_the_first_iteration_on() -> None:
-    wrong = dict.fromkeys(EVERYWHERE, WALK_AWAY)
-    trial = tried(wrong, rounds=1)
-    assert trial.followed(wrong) == {}
-    assert trial.success is not None
-    assert trial.success < 0.1
-
-
 def test_one_wrong_answer_does_not_spoil_the_right_ones() -> None:
     mixed = {**GOOD, AT_LEVER: WALK_AWAY}
     trial = tried(mixed, rounds=1)
