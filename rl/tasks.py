@@ -119,7 +119,7 @@ _SHIPPED: Final = (
         "DivergentDoorKey",
         "Tutelage/DivergentDoorKey-v0",
         f"{_OPEN}, of two",
-        500_000,
+        900_000,
         renamed=True,
         notes=_TWO_DOORS,
     ),
