@@ -115,7 +115,7 @@ class Weaning(BaseModel):
         if settings.schedule == "linear":
             return linear
         weight = linear * self.factor
-        return weight if weight >= settings.floor else 0.0
+        return weight if self.factor == 1.0 or weight >= settings.floor else 0.0
 
     def after(
         self,

@@ -41,13 +41,23 @@ MANIFOLD = "ColoredDoorKey"
 
 ROW = [
     *("iteration", "env_steps", "wall_s", "train_success", "train_return", "teacher_weight"),
-    *("teacher_success", "advised_share", "agreement", "policy_loss", "value_loss", "entropy"),
+    *(
+        "teacher_success",
+        "trial_steps",
+        "doubted",
+        "advised_share",
+        "agreement",
+        "policy_loss",
+        "value_loss",
+        "entropy",
+    ),
     *("approx_kl", "clip_fraction", "explained_variance", "llm_calls", "cache_hits"),
 ]
 EVALUATED = [*ROW, "eval_success", "eval_return", "eval_length"]
 SUMMARY = {
     *("schema_version", "graph", "env", "provider", "seed", "env_steps", "wall_s", "steps_per_s"),
     *("status", "student", "teacher", "teacher_removed_at_step", "steps_to_95", "time", "llm"),
+    "trial_steps",
 }
 STUDENT = {
     *("success_rate", "ci95", "episodes", "mean_return", "mean_length", "argmax_success_rate"),
