@@ -43,7 +43,7 @@ def rollout_for(student: Student, seed: int = 0, drift: float = 0.4) -> Rollout:
     """Random steps of an older policy, whose log-probabilities are off by about `drift`."""
     rng = np.random.default_rng(seed)
     spec, shape = student.spec, (NUM_STEPS, NUM_ENVS)
-    rollout = Rollout.allocate(NUM_STEPS, NUM_ENVS, spec, 0)
+    rollout = Rollout.allocate(NUM_STEPS, NUM_ENVS, spec, NUM_ACTIONS, 0)
     rollout.codes[:] = rng.integers(0, max(spec.num_codes, 1), rollout.codes.shape)
     rollout.features[:] = rng.normal(size=rollout.features.shape)
     rollout.actions[:] = rng.integers(0, NUM_ACTIONS, shape)
