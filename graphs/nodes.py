@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from langgraph.runtime import Runtime
@@ -13,20 +13,15 @@ from agents.calls import PlannerAnswer
 from agents.teacher import Teacher
 from graphs.context import RunContext
 from graphs.events import Evaluating, IterationDone
-from graphs.recording import trace_answers, trace_texts, trace_visits
+from graphs.recording import trace_answers, trace_texts
 from graphs.saving import save_boundary
-from graphs.state import PlanRows, TeachState, known_advice
-from rl.advice import Labels, held, label
+from graphs.state import PlanRows, TeachState, Update
 from rl.evaluation import Evaluation, evaluate
 from rl.plan_record import RecordedTask
-from rl.shaping import potentials, shaping_rewards
-from rl.student import softmax
 from rl.task import IntArray
 from rl.trace import EventRecord
-from rl.trial import Examiner, Trial
+from rl.trial import Trial
 from rl.weaning import Weaning
-
-Update = dict[str, Any]
 
 _POLL_S = 0.2
 """How often a wait for answers looks whether the run is to stop."""
@@ -105,98 +100,6 @@ def fallback(state: TeachState, runtime: Runtime[RunContext]) -> Update:
     return {"stand_ins": state["stand_ins"] | _rows(answers)}
 
 
-def learner(state: TeachState, runtime: Runtime[RunContext]) -> Update:
-    """Label the whole rollout in one call, then do the PPO update at the teacher's weight."""
-    context = runtime.context
-    trial = _tried(context, state)
-    labels = imitated = _labels(context, state, trial)
-    if labels is not None:
-        logits = context.collector.rollout.logits
-        policy = softmax(logits.reshape(-1, logits.shape[-1]))
-        imitated = held(labels, policy, context.config.weaning.hold)
-    return _learn(context, state, labels, imitated) | {"trial": trial.model_dump()}
-
-
-def shaped_learner(state: TeachState, runtime: Runtime[RunContext]) -> Update:
-    """Label the whole rollout in one call, shape its rewards by that, then do the PPO update."""
-    context = runtime.context
-    trial = _tried(context, state)
-    labels = _labels(context, state, trial)
-    if labels is not None:
-        rollout, settings = context.collector.rollout, context.config
-        scale = state["teacher_weight"] * settings.shaping.scale
-        phi = potentials(labels, rollout.actions.reshape(-1), scale)
-        ended = rollout.terminated | rollout.truncated
-        rollout.rewards += shaping_rewards(phi.reshape(ended.shape), ended, settings.ppo.gamma)
-    return _learn(context, state, labels, imitated=None) | {"trial": trial.model_dump()}
-
-
-def _tried(context: RunContext, state: TeachState) -> Trial:
-    """The teacher's trial, gone on with where its advice is to be judged: before it is learned."""
-    trial = Trial.model_validate(state["trial"])
-    if state["teacher_weight"] == 0 or context.config.weaning.schedule != "adaptive":
-        return trial
-    examiner = Examiner(context.task, context.student, context.config.seed, context.leave_if_late)
-    with context.timers.phase("advice"):
-        after = examiner.after(
-            trial, known_advice(state), state["situations"], state["train_success"]
-        )
-    _trace_verdicts(context, state, trial, after)
-    return after
-
-
-def _trace_verdicts(context: RunContext, state: TeachState, before: Trial, after: Trial) -> None:
-    """What the trial has found of the advice, where that is new."""
-    step = (state["iteration"], state["env_steps"], "learner")
-    records = []
-    for signature in sorted(set(after.doubted) - set(before.doubted)):
-        said = f"advice does worse than the student: {after.turns[str(signature)].told()}"
-        records.append(EventRecord(*step, "advice_doubted", said, signature))
-    if after.trusted != before.trusted:
-        kind = "teacher_trusted" if after.trusted else "teacher_distrusted"
-        records.append(EventRecord(*step, kind, after.told()))
-    context.trace.events(records)
-
-
-def _labels(context: RunContext, state: TeachState, trial: Trial) -> Labels | None:
-    """The teacher's advice on the last rollout's states; None where none is to be followed."""
-    followed = trial.followed(known_advice(state))
-    if state["teacher_weight"] == 0 or not followed:
-        return None
-    with context.timers.phase("advice"):
-        signatures = context.collector.rollout.signatures.reshape(-1)
-        return label(context.task, context.collector.states(), signatures, followed)
-
-
-def _learn(
-    context: RunContext, state: TeachState, labels: Labels | None, imitated: Labels | None
-) -> Update:
-    """The PPO update, its figures, and what the rollout was to the teacher.
-
-    labels: the advice; imitated: what of it is a term of the loss.
-    """
-    rollout = context.collector.rollout
-    with context.timers.phase("update"):
-        progress = state["env_steps"] / context.steps
-        done = context.ppo.update(rollout, imitated, state["teacher_weight"], progress)
-    with context.timers.phase("record"):
-        agreed = trace_visits(context, state, rollout, labels)
-    return {
-        "train_success": context.collector.log.success,
-        "report": {
-            "train_return": context.collector.log.mean_return,
-            "advised_share": 0.0 if labels is None else float(labels.mass.mean()),
-            "agreement": agreed,
-            "policy_loss": done.policy_loss,
-            "value_loss": done.value_loss,
-            "entropy": done.entropy,
-            "approx_kl": done.approx_kl,
-            "clip_fraction": done.clip_fraction,
-            "explained_variance": done.explained_variance,
-        },
-    }
-
-
 def assess(state: TeachState, runtime: Runtime[RunContext]) -> Update:
     """Evaluate when due, write the iteration down, set the next teacher weight, decide the end."""
     context = runtime.context
@@ -250,8 +153,9 @@ def _given_up(context: RunContext) -> bool:
 
 
 def after_collect(state: TeachState) -> Literal["cache", "learner"]:
-    """A teacher that was removed is not asked at all."""
-    return "cache" if state["teacher_weight"] > 0 else "learner"
+    """A teacher that was removed is not asked at all, nor one that has answered everything."""
+    unknown = any(str(s) not in state["advice"] for s in state["situations"])
+    return "cache" if state["teacher_weight"] > 0 and unknown else "learner"
 
 
 def after_assess(state: TeachState) -> Literal["collect", "__end__"]:

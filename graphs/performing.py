@@ -9,10 +9,10 @@ from langgraph.runtime import Runtime
 
 from graphs.context import RunContext
 from graphs.events import Evaluating
-from graphs.nodes import Update, close_iteration, write_row
+from graphs.nodes import close_iteration, write_row
 from graphs.recording import trace_texts
 from graphs.registry import ROUND
-from graphs.state import TeachState, known_advice
+from graphs.state import TeachState, Update, known_advice
 from rl.advice import Advice
 
 

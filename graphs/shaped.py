@@ -12,7 +12,7 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph.state import CompiledStateGraph
 
 from graphs.context import RunContext
-from graphs.nodes import shaped_learner
+from graphs.learners import shaped_learner
 from graphs.state import TeachState
 from graphs.teacher_student import taught
 

@@ -17,6 +17,9 @@ from rl.weaning import Weaning
 Phase = Literal["teaching", "alone", "finished"]
 """With a teacher; after its removal, or without one from the start; done."""
 
+Update = dict[str, Any]
+"""What a node changes of the state."""
+
 PlanRows = list[dict[str, Any]]
 """Advice as plain lists and strings (`Advice.to_json`)."""
 

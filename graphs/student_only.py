@@ -12,7 +12,8 @@ from langgraph.graph import START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
 from graphs.context import RunContext
-from graphs.nodes import after_assess, assess, collect, learner
+from graphs.learners import learner
+from graphs.nodes import after_assess, assess, collect
 from graphs.state import TeachState
 
 

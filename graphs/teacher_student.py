@@ -15,8 +15,8 @@ from langgraph.graph import START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
 from graphs.context import RunContext
+from graphs.learners import learner
 from graphs.nodes import (
-    Update,
     after_assess,
     after_collect,
     after_fallback,
@@ -25,10 +25,9 @@ from graphs.nodes import (
     cache,
     collect,
     fallback,
-    learner,
     planner,
 )
-from graphs.state import TeachState
+from graphs.state import TeachState, Update
 
 
 def build(
