@@ -46,7 +46,7 @@ _BETTER: Final = 1.64
 """Standard errors of a difference of success rates from which on it counts."""
 _UNMET: Final = 0.25
 """Share of the team's episodes in places that the student has not met yet, and so nobody has
-asked about, from which on nothing can be said of the advice."""
+asked about, from which on little can be said of the advice."""
 
 
 class Tally(BaseModel):
@@ -108,10 +108,11 @@ class Trial(BaseModel):
     """What is known of the teacher so far.
 
     met: the situations that it was or could have been asked about, by signature, with a digest of
-    its advice, empty for none. team, alone: the outcomes of the team and of the student; turns:
-    those by turns, by situation. fresh: episodes of the team, turned: episodes by turns, both since
-    `met` changed for all of it. doubted: situations whose advice is not followed. trusted: whether
-    any is. batches, env_steps: what it all took.
+    its advice, empty for none. team, alone: the outcomes of the team and of the student;
+    team_unmet, alone_unmet: their episodes that came through other situations than those. turns:
+    the outcomes by turns, by situation. fresh: episodes of the team since its advice changed;
+    turned: episodes by turns, ever. doubted: situations whose advice is not followed. trusted:
+    whether any is. batches, env_steps: what it all took.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -119,10 +120,11 @@ class Trial(BaseModel):
     met: dict[str, str] = {}
     team: Tally = Tally()
     alone: Tally = Tally()
+    team_unmet: Tally = Tally()
+    alone_unmet: Tally = Tally()
     turns: dict[str, Contrast] = {}
     fresh: int = 0
     turned: int = 0
-    unmet: float = 0.0
     doubted: list[int] = []
     trusted: bool = True
     batches: int = 0
@@ -173,24 +175,38 @@ class Examiner:
         if not advice or trial.fresh >= _ENOUGH:
             return trial
         trial = self._play_team(trial, advice, _MORE if trial.fresh else _FIRST)
+        if _good(trial):
+            return trial.model_copy(update={"trusted": True})
+        trial = self._play_alone(trial, advice)
+        if _leads_on(trial):
+            return trial.model_copy(update={"trusted": True})
         while _questionable(trial):
             trial = self._play_turns(trial, advice)
             worst = _worst(trial)
             if worst is not None:
                 trial = self._play_team(_doubting(trial, worst), advice, _FIRST)
-        return self._judged(trial, advice, student)
+        return trial.model_copy(update={"trusted": _good(trial) or _helps(trial, student)})
 
     def _play_team(self, trial: Trial, advice: Mapping[int, Advice], episodes: int) -> Trial:
         done = self._play(trial, advice, FOLLOWED, episodes)
-        unmet = sum(any(str(s) not in trial.met for s in e.taught) for e in done.episodes)
-        team = trial.team.plus(done.successes, episodes)
-        before = trial.unmet * trial.team.episodes
         return _counted(
             trial,
             done,
-            team=team,
+            team=trial.team.plus(done.successes, episodes),
+            team_unmet=trial.team_unmet.plus(_unmet(trial, done), episodes),
             fresh=trial.fresh + episodes,
-            unmet=(before + unmet) / team.episodes,
+        )
+
+    def _play_alone(self, trial: Trial, advice: Mapping[int, Advice]) -> Trial:
+        """Once for the same advice."""
+        if trial.alone.episodes:
+            return trial
+        done = self._play(trial, advice, ALONE, _FIRST)
+        return _counted(
+            trial,
+            done,
+            alone=trial.alone.plus(done.successes, _FIRST),
+            alone_unmet=trial.alone_unmet.plus(_unmet(trial, done), _FIRST),
         )
 
     def _play_turns(self, trial: Trial, advice: Mapping[int, Advice]) -> Trial:
@@ -202,21 +218,6 @@ class Examiner:
                     before = turns.get(str(situation), Contrast())
                     turns[str(situation)] = before.plus(taught, episode.success)
         return _counted(trial, done, turns=turns, turned=trial.turned + _TURNS)
-
-    def _judged(self, trial: Trial, advice: Mapping[int, Advice], student: float | None) -> Trial:
-        """Whether the team does better than the student alone; before that is known, it does."""
-        rate = trial.success
-        if rate is None or rate >= _GOOD or trial.unmet >= _UNMET:
-            return trial.model_copy(update={"trusted": True})
-        if student is not None:
-            alone = Tally(successes=student * 100, episodes=100.0)
-        else:
-            if not trial.alone.episodes:
-                done = self._play(trial, advice, ALONE, _TURNS)
-                trial = _counted(trial, done, alone=Tally().plus(done.successes, _TURNS))
-            alone = trial.alone
-        better = max(trial.team.above(alone), _on_the_whole(trial)) >= _BETTER
-        return trial.model_copy(update={"trusted": better})
 
     def _play(
         self, trial: Trial, advice: Mapping[int, Advice], share: float, episodes: int
@@ -251,6 +252,9 @@ def _renewed(trial: Trial, advice: Mapping[int, Advice], situations: Iterable[in
         update={
             "met": met,
             "team": trial.team.halved(),
+            "team_unmet": Tally(),
+            "alone": Tally(),
+            "alone_unmet": Tally(),
             "turns": {s: c.halved() for s, c in trial.turns.items() if s not in changed},
             "doubted": [s for s in trial.doubted if str(s) not in changed],
             "fresh": 0,
@@ -258,14 +262,41 @@ def _renewed(trial: Trial, advice: Mapping[int, Advice], situations: Iterable[in
     )
 
 
+def _unmet(trial: Trial, done: PlayedTurns) -> int:
+    """Episodes that came through a situation that the student has not met in its rollouts."""
+    return sum(any(str(s) not in trial.met for s in e.taught) for e in done.episodes)
+
+
+def _good(trial: Trial) -> bool:
+    rate = trial.team.rate
+    return rate is not None and rate >= _GOOD
+
+
+def _leads_on(trial: Trial) -> bool:
+    """Whether the team gets on to places that nobody has asked about yet, as the student does not.
+
+    Then its failures say nothing of the advice: there was none when it was needed.
+    """
+    rate = trial.team_unmet.rate or 0.0
+    return rate >= _UNMET and trial.team_unmet.above(trial.alone_unmet) >= _BETTER
+
+
+def _helps(trial: Trial, student: float | None) -> bool:
+    """Whether the team does better than the student alone, or the teacher does by turns.
+
+    student: its success in training, where that is known: more of it than the trial has played.
+    """
+    alone = trial.alone
+    if student is not None:
+        alone = Tally(successes=100 * student, episodes=100.0)
+    return max(trial.team.above(alone), _on_the_whole(trial)) >= _BETTER
+
+
 def _questionable(trial: Trial) -> bool:
     """Whether a closer look is due, and is not too dear."""
-    if trial.unmet >= _UNMET:
-        return False
     advised = sum(bool(digest) for digest in trial.met.values())
     most = _FIRST_TURNS + _TURNS_EACH * advised
-    rate = trial.success
-    return rate is not None and rate < _GOOD and trial.turned + _TURNS <= most
+    return not _good(trial) and trial.turned + _TURNS <= most
 
 
 def _worst(trial: Trial) -> int | None:
@@ -289,9 +320,9 @@ def _doubting(trial: Trial, situation: int) -> Trial:
         update={
             "doubted": sorted([*trial.doubted, situation]),
             "team": Tally(),
+            "team_unmet": Tally(),
             "turns": {s: c.halved() for s, c in trial.turns.items()},
             "fresh": 0,
-            "unmet": 0.0,
         }
     )
 
