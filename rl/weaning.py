@@ -55,7 +55,7 @@ class WeaningSettings(BaseModel):
     )
 
     hold: float = Field(
-        0.5,
+        1.0,
         ge=0,
         le=1,
         description="Share of the teacher's weight with which the student holds on to what it did "
