@@ -44,9 +44,6 @@ _GOOD: Final = 0.9
 _WORSE: Final = -2.0
 _BETTER: Final = 1.64
 """Standard errors of a difference of success rates from which on it counts."""
-_UNMET: Final = 0.25
-"""Share of the team's episodes in places that the student has not met yet, and so nobody has
-asked about, from which on little can be said of the advice."""
 
 
 class Tally(BaseModel):
@@ -277,8 +274,7 @@ def _leads_on(trial: Trial) -> bool:
 
     Then its failures say nothing of the advice: there was none when it was needed.
     """
-    rate = trial.team_unmet.rate or 0.0
-    return rate >= _UNMET and trial.team_unmet.above(trial.alone_unmet) >= _BETTER
+    return trial.team_unmet.above(trial.alone_unmet) >= _BETTER
 
 
 def _helps(trial: Trial, student: float | None) -> bool:
