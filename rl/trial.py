@@ -26,7 +26,7 @@ from rl.advice import Advice
 from rl.seeding import generator
 from rl.student import Student
 from rl.task import Task
-from rl.turns import PlayedTurns, play_turns
+from rl.turns import PlayedTurns, Turns, play_turns
 
 FOLLOWED, BY_TURNS, ALONE = 1.0, 0.5, 0.0
 """The probability with which the teacher acts in a situation."""
@@ -105,8 +105,8 @@ class Trial(BaseModel):
     """What is known of the teacher so far.
 
     met: the situations that it was or could have been asked about, by signature, with a digest of
-    its advice, empty for none. team, alone: the outcomes of the team and of the student;
-    team_unmet, alone_unmet: their episodes that came through other situations than those. turns:
+    its advice, empty for none. team: the team's outcomes in episodes that came through those alone;
+    alone: the student's; team_unmet, alone_unmet: their episodes that came through others. turns:
     the outcomes by turns, by situation. fresh: episodes of the team since its advice changed;
     turned: episodes by turns, ever. doubted: situations whose advice is not followed. trusted:
     whether any is. batches, env_steps: what it all took.
@@ -186,11 +186,13 @@ class Examiner:
 
     def _play_team(self, trial: Trial, advice: Mapping[int, Advice], episodes: int) -> Trial:
         done = self._play(trial, advice, FOLLOWED, episodes)
+        # Where there was no advice yet, the outcome says nothing of it.
+        told = [e.success for e in done.episodes if not _is_unmet(trial, e)]
         return _counted(
             trial,
             done,
-            team=trial.team.plus(done.successes, episodes),
-            team_unmet=trial.team_unmet.plus(_unmet(trial, done), episodes),
+            team=trial.team.plus(sum(told), len(told)),
+            team_unmet=trial.team_unmet.plus(episodes - len(told), episodes),
             fresh=trial.fresh + episodes,
         )
 
@@ -203,7 +205,9 @@ class Examiner:
             trial,
             done,
             alone=trial.alone.plus(done.successes, _FIRST),
-            alone_unmet=trial.alone_unmet.plus(_unmet(trial, done), _FIRST),
+            alone_unmet=trial.alone_unmet.plus(
+                sum(_is_unmet(trial, episode) for episode in done.episodes), _FIRST
+            ),
         )
 
     def _play_turns(self, trial: Trial, advice: Mapping[int, Advice]) -> Trial:
@@ -259,9 +263,9 @@ def _renewed(trial: Trial, advice: Mapping[int, Advice], situations: Iterable[in
     )
 
 
-def _unmet(trial: Trial, done: PlayedTurns) -> int:
-    """Episodes that came through a situation that the student has not met in its rollouts."""
-    return sum(any(str(s) not in trial.met for s in e.taught) for e in done.episodes)
+def _is_unmet(trial: Trial, episode: Turns) -> bool:
+    """Whether it came through a situation that the student has not met in its rollouts."""
+    return any(str(situation) not in trial.met for situation in episode.taught)
 
 
 def _good(trial: Trial) -> bool:
