@@ -62,6 +62,7 @@ SUMMARY: dict[str, Any] = {
     },
     "teacher_removed_at_step": 60_000,
     "steps_to_95": None,
+    "trial_steps": 4096,
     "time": {f"{name}_s": 1.0 for name in PHASES},
     "llm": {
         "calls": 40,
@@ -200,7 +201,8 @@ def test_metrics_round_trip(tmp_path_factory: pytest.TempPathFactory, written: l
     read = run.read_metrics()
     assert len(read) == len(written)
     for given_row, read_row in zip(written, read, strict=True):
-        expected = dict.fromkeys(measured) | {k: as_stored(v) for k, v in given_row.items()}
+        absent = dict.fromkeys(measured) | {"trial_steps": 0, "doubted": 0}
+        expected = absent | {k: as_stored(v) for k, v in given_row.items()}
         assert read_row.model_dump() == expected
     lines = run.metrics.read_text().splitlines() if written else []
     assert [json.loads(line) for line in lines] == [r.model_dump() for r in read]

@@ -167,7 +167,7 @@ def told(states: GridStates, shadow: Shadow) -> tuple[str, set[Option]]:
 
 @pytest.mark.parametrize("name", EVERY_TASK)
 def test_text_and_options_tell_what_was_seen(name: str) -> None:
-    num_envs, seed = 3 if name in JUMBLES else 2, 11
+    num_envs, seed = 6 if name in JUMBLES else 2, 11
     tested = case(name)
     envs = tested.task.make_envs(num_envs, "train", seed)
     envs.reset()

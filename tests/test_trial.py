@@ -60,9 +60,8 @@ def test_nothing_is_held_against_advice_in_places_that_nobody_has_asked_about() 
     """The lever is reached in the trial before it is in the rollouts."""
     first = {0: GOOD[0]}
     trial = Examiner(TASK, student_of(), 0).after(Trial(), first, [0], None)
-    assert (trial.team_unmet.rate or 0) > 0.25
-    assert trial.success is not None
-    assert trial.success < 0.9
+    assert trial.team_unmet.above(trial.alone_unmet) > 1.64
+    assert trial.team.successes == 0
     assert trial.followed(first) == first
     assert trial.turned == 0
 
