@@ -5,12 +5,14 @@ from __future__ import annotations
 from langgraph.runtime import Runtime
 
 from graphs.context import RunContext
+from graphs.events import Notice
 from graphs.recording import trace_visits
 from graphs.state import TeachState, Update, known_advice
 from rl.advice import Labels, held, label
 from rl.shaping import potentials, shaping_rewards
 from rl.student import softmax
 from rl.trace import EventRecord
+from rl.trace_records import ADVICE_DOUBTED
 from rl.trial import Examiner, Trial
 
 
@@ -50,20 +52,27 @@ def _tried(context: RunContext, state: TeachState) -> Trial:
         after = examiner.after(
             trial, known_advice(state), state["situations"], state["train_success"]
         )
-    _trace_verdicts(context, state, trial, after)
+    _tell_verdicts(context, state, trial, after)
     return after
 
 
-def _trace_verdicts(context: RunContext, state: TeachState, before: Trial, after: Trial) -> None:
-    """What the trial has found of the advice, where that is new."""
+def _tell_verdicts(context: RunContext, state: TeachState, before: Trial, after: Trial) -> None:
+    """What the trial has found of the advice, where that is new: for the trace and for people."""
     step = (state["iteration"], state["env_steps"], "learner")
     records = []
     for signature in sorted(set(after.doubted) - set(before.doubted)):
         said = f"advice does worse than the student: {after.turns[str(signature)].told()}"
-        records.append(EventRecord(*step, "advice_doubted", said, signature))
+        records.append(EventRecord(*step, ADVICE_DOUBTED, said, signature))
+        where = "; ".join(context.task.describe(signature).splitlines())
+        context.tell(Notice(f"not followed any more: {said}; where {where}"))
     if after.trusted != before.trusted:
-        kind = "teacher_trusted" if after.trusted else "teacher_distrusted"
+        kind, said = (
+            ("teacher_trusted", "the teacher is followed")
+            if after.trusted
+            else ("teacher_distrusted", "the teacher is no help so far and is not followed")
+        )
         records.append(EventRecord(*step, kind, after.told()))
+        context.tell(Notice(f"{said}: {after.told()}"))
     context.trace.events(records)
 
 

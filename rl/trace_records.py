@@ -29,6 +29,9 @@ NOBODY: Final = "nobody_stood_in"
 """Kinds of events that tell how a situation was settled which the teacher left open: who was tried,
 what came of each, in order."""
 
+ADVICE_DOUBTED: Final = "advice_doubted"
+"""The kind of the event that advice on a situation was found to do harm (`rl.trial`)."""
+
 
 @dataclass(frozen=True)
 class CallRecord:
@@ -124,7 +127,7 @@ class EventRecord:
     """Something that happened once: a failure, a spent budget, the teacher's removal.
 
     signature: the situation that somebody was asked about in vain, or that was settled otherwise
-    (`STOOD_IN`, `NOBODY`); None for other events.
+    (`STOOD_IN`, `NOBODY`), or whose advice is not followed (`ADVICE_DOUBTED`); None for others.
     """
 
     iteration: int

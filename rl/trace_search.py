@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from rl.trace_records import CACHED, OK
+from rl.trace_records import ADVICE_DOUBTED, CACHED, OK
 from rl.trace_schema import TraceError
 
 FAILED: Final = "failed"
@@ -83,9 +83,9 @@ class Wanted:
 class CallRow(NamedTuple):
     """A call, or the failure of all that was tried, without its conversation.
 
-    kind: `call`, or `given up` where a situation was left without an answer; id counts each of the
-    two by itself. number, text: of the situation. Others as in `CallRecord`; what a given-up
-    situation does not have is None.
+    kind: `call`, or `given up` where a situation was left without an answer, or without the advice
+    that was given, which error says then; id counts each of the two by itself. number, text: of the
+    situation. Others as in `CallRecord`; what a given-up situation does not have is None.
     """
 
     kind: str
@@ -113,9 +113,9 @@ _CALLS: Final = """
         attempt, prompt_tokens, completion_tokens, started_at, latency_s, cost_usd, error
     FROM calls INDEXED BY calls_listed
 """
-_GIVEN_UP: Final = """
+_GIVEN_UP: Final = f"""
     SELECT 'given up', id, iteration, env_steps, node, kind, signature, NULL, NULL,
-        NULL, NULL, NULL, NULL, NULL, NULL, NULL
+        NULL, NULL, NULL, NULL, NULL, NULL, IIF(kind = '{ADVICE_DOUBTED}', message, NULL)
     FROM events WHERE signature IS NOT NULL
 """
 _CALL_ORDERS: Final[Mapping[str, tuple[str, bool]]] = {
