@@ -98,12 +98,12 @@ _DEADLY: Final = (
 )
 _BARE_ROOM: Final = "The world is one bare room. Reaching the goal ends the episode."
 _SHIPPED: Final = (
-    TaskInfo("SimpleDoorKey", "Tutelage/SimpleDoorKey-v0", _OPEN, 100_000, True, _ONE_KEY),
+    TaskInfo("SimpleDoorKey", "Tutelage/SimpleDoorKey-v0", _OPEN, 150_000, True, _ONE_KEY),
     TaskInfo(
         "LavaDoorKey",
         "Tutelage/LavaDoorKey-v0",
         f"{_OPEN}, keep off the lava",
-        200_000,
+        300_000,
         renamed=True,
         notes=_ONE_KEY,
         lava_notes=_LAVA,
