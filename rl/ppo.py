@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from rl.advice import Labels
 from rl.gae import advantages_of
-from rl.ppo_loss import loss_gradients
+from rl.ppo_loss import FIGURES, loss_gradients
 from rl.ppo_settings import PPOSettings
 from rl.rollout import Rollout
 from rl.student import Student, with_actions
@@ -69,7 +69,7 @@ class PPO:
         progress: the share of the run that is done, 0..1 (`PPOSettings.at`).
         """
         settings = self._settings.at(progress)
-        advised = labels is not None and teacher_weight > 0
+        advised = labels is not None and teacher_weight > 0 and bool(labels.mass.any())
         for group in self.optimizer.param_groups:
             group["lr"] = settings.learning_rate
         advantages = advantages_of(
@@ -86,8 +86,12 @@ class PPO:
         batch = self._batch(rollout, advantages, returns, labels if advised else None)
         losses = []
         for _ in range(settings.advised_epochs if advised else settings.epochs):
-            for minibatch in self._minibatches(batch, rollout):
-                losses.append(self._step(minibatch, settings, teacher_weight))
+            losses += [
+                self._step(minibatch, settings, teacher_weight)
+                for minibatch in self._minibatches(batch, rollout)
+            ]
+            if not advised and float(losses[-1][FIGURES.index("approx_kl")]) > settings.target_kl:
+                break
         means = torch.stack(losses).mean(dim=0).tolist()
         return UpdateReport(*[*means, explained_variance(rollout.values, returns)])
 

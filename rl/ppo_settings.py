@@ -23,6 +23,12 @@ class PPOSettings(BaseModel):
     gamma: float = Field(0.97, ge=0, le=1, description="Discount of a step.")
     gae_lambda: float = Field(0.95, ge=0, le=1, description="GAE's trade of bias for variance.")
     clip_range: float = Field(0.2, gt=0, lt=1, description="How far the policy ratio counts.")
+    target_kl: float = Field(
+        0.03,
+        gt=0,
+        description="Where the policy has moved this far from the rollout's (KL divergence, in its "
+        "last minibatch), no further pass follows; only without advice, which moves it further.",
+    )
     value_coef: float = Field(0.5, ge=0, description="Weight of the value loss.")
     entropy_coef: float = Field(
         0.003, ge=0, description="Weight of the entropy bonus at the start; linear to 0 at the end."

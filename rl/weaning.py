@@ -1,4 +1,22 @@
-"""Weaning: how much the teacher's advice weighs, until it is withdrawn for good."""
+"""Weaning: how much the teacher's advice weighs, until it is withdrawn for good.
+
+What keeps a wrong teacher from doing harm is its trial by turns (`rl.trial`) and what the student
+holds on to where there is no advice (`rl.advice.held`). Other means were tried in their place on
+MiniGrid-DoorKey-5x5-v0, with teachers that are wrong everywhere (`adversarial`), silent in a third
+of the situations (`forgetful:0.3`) or stuck in one (`weak`). Mean success over the first 73,728
+steps, seeds 0 to 2; without a teacher it was 0.44:
+
+    means                                           adversarial  forgetful  weak
+    linear schedule, none (Zhou et al. 2024)        0.00         0.34       0.05
+    brief probes with the weight at 0, after TGRL   0.00         0.51       0.00
+        (Shenfeld et al. 2023)
+    advice kept where the advantage agrees with     0.00         0.39       0.00
+        it, after the Q-filter (Nair et al. 2018)
+    success gate: the team against the student      0.44         0.00       0.44
+    by turns, nothing held on to                    0.44         0.21       0.39
+
+What both together give is in docs/teachers.md. `faulty:0.3` did no harm under any of them.
+"""
 
 from __future__ import annotations
 

@@ -39,6 +39,7 @@ ONE_STEP = PPOSettings(
     advised_epochs=1,
     minibatch_size=SIZE,
     entropy_coef=0.02,
+    target_kl=1e6,
     max_grad_norm=1e6,
 )
 """One gradient step with all rows in it, unclipped."""
@@ -222,7 +223,7 @@ def seen_rows(student: Student, settings: PPOSettings, labels: Labels | None) ->
 @pytest.mark.parametrize("minibatch_size", [1, 7, 8, SIZE, 10 * SIZE])
 @pytest.mark.parametrize("advised", [False, True])
 def test_every_epoch_is_a_fresh_shuffle_of_all_rows(minibatch_size: int, advised: bool) -> None:
-    settings = PPOSettings(epochs=2, advised_epochs=5, minibatch_size=minibatch_size)
+    settings = PPOSettings(epochs=2, advised_epochs=5, minibatch_size=minibatch_size, target_kl=1e6)
     steps = seen_rows(student_with("features"), settings, labels_for(SIZE) if advised else None)
     epochs, per_epoch = 5 if advised else 2, math.ceil(SIZE / minibatch_size)
     assert len(steps) == epochs * per_epoch
@@ -297,3 +298,29 @@ def test_explained_variance() -> None:
     assert explained_variance(np.zeros_like(returns), returns) == pytest.approx(0.0)
     assert explained_variance(-returns, returns) == pytest.approx(-3.0)
     assert explained_variance(returns, np.ones_like(returns)) == 0.0
+
+
+def test_without_advice_no_pass_follows_once_the_policy_has_moved_far(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    passes: list[int] = []
+    whole = PPO._minibatches
+
+    def counted(self: PPO, *args: Any) -> Any:
+        passes.append(1)
+        return whole(self, *args)
+
+    monkeypatch.setattr(PPO, "_minibatches", counted)
+    far = ONE_STEP.model_copy(
+        update={
+            **{"epochs": 5, "advised_epochs": 5, "target_kl": 0.03},
+            **{"learning_rate": 0.3, "final_learning_rate": 0.3},
+        }
+    )
+    near = far.model_copy(update={"learning_rate": 1e-7, "final_learning_rate": 1e-7})
+    for settings, weight, expected in ((far, 0.0, 2), (near, 0.0, 5), (far, 1.0, 5)):
+        passes.clear()
+        student = student_with("features")
+        rollout = rollout_for(student, drift=0.0)
+        update(student, rollout, labels_for(SIZE), weight, settings)
+        assert len(passes) == expected
