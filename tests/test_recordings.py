@@ -200,8 +200,9 @@ class TestByHand:
             met = {s.signature: s for s in trace.situations()}
             failed = [event.kind for event in trace.events()]
         assert {s: met[s].plans is not None for s in covered} == covered
-        assert len(told) == len(set(told)) == len(met) - 1
-        assert failed.count("not_recorded") == len(told) == run.summary.llm.failures
+        gaps = [line for line in told if "has no answer for" in line]
+        assert len(gaps) == len(set(gaps)) == len(met) - 1
+        assert failed.count("not_recorded") == len(gaps) == run.summary.llm.failures
 
     def test_the_fallback_stands_in_for_what_is_missing(self, tmp_path: Path) -> None:
         file = by_hand(tmp_path / "mine.jsonl", AT_LEVER)

@@ -157,6 +157,8 @@ def test_looking_whether_a_run_goes_on_leaves_it_alone(run: Writer) -> None:
 
 
 def test_ctrl_c_leaves_quietly(tmp_path: Path) -> None:
+    # A shell starts what runs in its background deaf to Ctrl-C, and children inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(
         [sys.executable, str(CLI), "trace", "follow", str(tmp_path / "run")],
         stdout=subprocess.PIPE,
