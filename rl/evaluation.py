@@ -69,7 +69,7 @@ def evaluate(
     def make(num_envs: int) -> Actor:
         return StudentActor(student, num_envs, rng)
 
-    return play(task, make, episodes, seed, on_progress, on_step)
+    return play(task, make, episodes, seed, on_progress, on_step).outcome(task)
 
 
 def evaluate_teacher(
@@ -90,25 +90,11 @@ def evaluate_teacher(
         actors.append(TeacherActor(task, num_envs, advise, generator(seed, "teacher")))
         return actors[0]
 
-    return play(task, make, episodes, seed, on_progress, on_step), actors[0].unadvised
+    tally = play(task, make, episodes, seed, on_progress, on_step)
+    return tally.outcome(task), actors[0].unadvised
 
 
 def play(
-    task: Task,
-    make_actor: Callable[[int], Actor],
-    episodes: int,
-    seed: int,
-    on_progress: Callable[[int], None] | None = None,
-    on_step: Callable[[], None] | None = None,
-    split: Split = "evaluation",
-    first_episode: int = 0,
-) -> Evaluation:
-    """The outcomes of some of a split's episodes. Arguments as in `play_each`."""
-    tally = play_each(task, make_actor, episodes, seed, on_progress, on_step, split, first_episode)
-    return tally.outcome(task)
-
-
-def play_each(
     task: Task,
     make_actor: Callable[[int], Actor],
     episodes: int,

@@ -15,7 +15,7 @@ import numpy as np
 
 from rl.acting import StudentActor, TeacherActor
 from rl.advice import Advice
-from rl.evaluation import play_each
+from rl.evaluation import play
 from rl.seeding import uniform
 from rl.student import Student
 from rl.task import BoolArray, IntArray, Task, VectorEnv
@@ -130,7 +130,7 @@ def play_turns(
         actors.append(TurnActor(task, student, num_envs, advice, share, rng))
         return actors[0]
 
-    tally = play_each(
+    tally = play(
         task, make, episodes, levels, None, on_step, split="train", first_episode=first_episode
     )
     pairs = zip(tally.ended, actors[0].ended_episodes, strict=True)
