@@ -112,7 +112,7 @@ _SHIPPED: Final = (
         "ColoredDoorKey",
         "Tutelage/ColoredDoorKey-v0",
         f"{_OPEN}; one key misfits",
-        200_000,
+        300_000,
         notes=_TWO_KEYS,
     ),
     TaskInfo(
