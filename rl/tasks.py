@@ -103,7 +103,7 @@ _SHIPPED: Final = (
         "LavaDoorKey",
         "Tutelage/LavaDoorKey-v0",
         f"{_OPEN}, keep off the lava",
-        300_000,
+        400_000,
         renamed=True,
         notes=_ONE_KEY,
         lava_notes=_LAVA,
