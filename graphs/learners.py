@@ -49,9 +49,7 @@ def _tried(context: RunContext, state: TeachState) -> Trial:
         return trial
     examiner = Examiner(context.task, context.student, context.config.seed, context.leave_if_late)
     with context.timers.phase("advice"):
-        after = examiner.after(
-            trial, known_advice(state), state["situations"], state["train_success"]
-        )
+        after = examiner.after(trial, known_advice(state), state["situations"])
     _tell_verdicts(context, state, trial, after)
     return after
 

@@ -161,20 +161,20 @@ class Examiner:
         trial: Trial,
         advice: Mapping[int, Advice],
         situations: Iterable[int],
-        student: float | None,
     ) -> Trial:
         """The trial with some more episodes, where there is something to find out.
 
-        situations: those that the student has met lately. student: its own success rate in
-        training, None where nothing is known yet.
+        situations: those that the student has met lately.
         """
         trial = _renewed(trial, advice, situations)
         if not advice or trial.fresh >= _ENOUGH:
             return trial
-        trial = self._play_team(trial, advice, _MORE if trial.fresh else _FIRST)
+        episodes = _MORE if trial.fresh else _FIRST
+        trial = self._play_team(trial, advice, episodes)
         if _good(trial):
             return trial.model_copy(update={"trusted": True})
-        trial = self._play_alone(trial, advice)
+        # At the same time: a student that gets better makes its team better too.
+        trial = self._play_alone(trial, advice, episodes)
         if _leads_on(trial):
             return trial.model_copy(update={"trusted": True})
         while _questionable(trial):
@@ -182,7 +182,7 @@ class Examiner:
             worst = _worst(trial)
             if worst is not None:
                 trial = self._play_team(_doubting(trial, worst), advice, _FIRST)
-        return trial.model_copy(update={"trusted": _good(trial) or _helps(trial, student)})
+        return trial.model_copy(update={"trusted": _good(trial) or _helps(trial)})
 
     def _play_team(self, trial: Trial, advice: Mapping[int, Advice], episodes: int) -> Trial:
         done = self._play(trial, advice, FOLLOWED, episodes)
@@ -196,18 +196,14 @@ class Examiner:
             fresh=trial.fresh + episodes,
         )
 
-    def _play_alone(self, trial: Trial, advice: Mapping[int, Advice]) -> Trial:
-        """Once for the same advice."""
-        if trial.alone.episodes:
-            return trial
-        done = self._play(trial, advice, ALONE, _FIRST)
+    def _play_alone(self, trial: Trial, advice: Mapping[int, Advice], episodes: int) -> Trial:
+        done = self._play(trial, advice, ALONE, episodes)
+        unmet = sum(_is_unmet(trial, episode) for episode in done.episodes)
         return _counted(
             trial,
             done,
-            alone=trial.alone.plus(done.successes, _FIRST),
-            alone_unmet=trial.alone_unmet.plus(
-                sum(_is_unmet(trial, episode) for episode in done.episodes), _FIRST
-            ),
+            alone=trial.alone.plus(done.successes, episodes),
+            alone_unmet=trial.alone_unmet.plus(unmet, episodes),
         )
 
     def _play_turns(self, trial: Trial, advice: Mapping[int, Advice]) -> Trial:
@@ -281,15 +277,9 @@ def _leads_on(trial: Trial) -> bool:
     return trial.team_unmet.above(trial.alone_unmet) >= _BETTER
 
 
-def _helps(trial: Trial, student: float | None) -> bool:
-    """Whether the team does better than the student alone, or the teacher does by turns.
-
-    student: its success in training, where that is known: more of it than the trial has played.
-    """
-    alone = trial.alone
-    if student is not None:
-        alone = Tally(successes=100 * student, episodes=100.0)
-    return max(trial.team.above(alone), _on_the_whole(trial)) >= _BETTER
+def _helps(trial: Trial) -> bool:
+    """Whether the team does better than the student alone, or the teacher does by turns."""
+    return max(trial.team.above(trial.alone), _on_the_whole(trial)) >= _BETTER
 
 
 def _questionable(trial: Trial) -> bool:
