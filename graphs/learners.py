@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from langgraph.runtime import Runtime
 
 from graphs.context import RunContext
 from graphs.events import Notice
 from graphs.recording import trace_visits
 from graphs.state import TeachState, Update, known_advice
-from rl.advice import Labels, held, label
+from rl.advice import Advice, Labels, held, label
 from rl.shaping import potentials, shaping_rewards
 from rl.student import softmax
 from rl.trace import EventRecord
@@ -19,8 +21,9 @@ from rl.trial import Examiner, Trial
 def learner(state: TeachState, runtime: Runtime[RunContext]) -> Update:
     """Label the whole rollout in one call, then do the PPO update at the teacher's weight."""
     context = runtime.context
-    trial = _tried(context, state)
-    labels = imitated = _labels(context, state, trial)
+    advice = known_advice(state)
+    trial = _tried(context, state, advice)
+    labels = imitated = _labels(context, state, trial.followed(advice))
     if labels is not None:
         logits = context.collector.rollout.logits
         policy = softmax(logits.reshape(-1, logits.shape[-1]))
@@ -31,8 +34,9 @@ def learner(state: TeachState, runtime: Runtime[RunContext]) -> Update:
 def shaped_learner(state: TeachState, runtime: Runtime[RunContext]) -> Update:
     """Label the whole rollout in one call, shape its rewards by that, then do the PPO update."""
     context = runtime.context
-    trial = _tried(context, state)
-    labels = _labels(context, state, trial)
+    advice = known_advice(state)
+    trial = _tried(context, state, advice)
+    labels = _labels(context, state, trial.followed(advice))
     if labels is not None:
         rollout, settings = context.collector.rollout, context.config
         scale = state["teacher_weight"] * settings.shaping.scale
@@ -42,14 +46,14 @@ def shaped_learner(state: TeachState, runtime: Runtime[RunContext]) -> Update:
     return _learn(context, state, labels, imitated=None) | {"trial": trial.model_dump()}
 
 
-def _tried(context: RunContext, state: TeachState) -> Trial:
+def _tried(context: RunContext, state: TeachState, advice: Mapping[int, Advice]) -> Trial:
     """The teacher's trial, gone on with where its advice is to be judged: before it is learned."""
     trial = Trial.model_validate(state["trial"])
     if state["teacher_weight"] == 0 or context.config.weaning.schedule != "adaptive":
         return trial
     examiner = Examiner(context.task, context.student, context.config.seed, context.leave_if_late)
     with context.timers.phase("advice"):
-        after = examiner.after(trial, known_advice(state), state["situations"])
+        after = examiner.after(trial, advice, state["situations"])
     _tell_verdicts(context, state, trial, after)
     return after
 
@@ -74,9 +78,10 @@ def _tell_verdicts(context: RunContext, state: TeachState, before: Trial, after:
     context.trace.events(records)
 
 
-def _labels(context: RunContext, state: TeachState, trial: Trial) -> Labels | None:
+def _labels(
+    context: RunContext, state: TeachState, followed: Mapping[int, Advice]
+) -> Labels | None:
     """The teacher's advice on the last rollout's states; None where none is to be followed."""
-    followed = trial.followed(known_advice(state))
     if state["teacher_weight"] == 0 or not followed:
         return None
     with context.timers.phase("advice"):

@@ -138,8 +138,10 @@ class Trial(BaseModel):
 
     def followed(self, advice: Mapping[int, Advice]) -> dict[int, Advice]:
         """The advice that is worth following."""
-        if not self.trusted:
-            return {}
+        return self.undoubted(advice) if self.trusted else {}
+
+    def undoubted(self, advice: Mapping[int, Advice]) -> dict[int, Advice]:
+        """The advice that is not known to do harm: what is tried on."""
         return {s: given for s, given in advice.items() if s not in self.doubted}
 
 
@@ -219,11 +221,10 @@ class Examiner:
     def _play(
         self, trial: Trial, advice: Mapping[int, Advice], share: float, episodes: int
     ) -> PlayedTurns:
-        followed = {s: given for s, given in advice.items() if s not in trial.doubted}
         return play_turns(
             self._task,
             self._student,
-            followed,
+            trial.undoubted(advice),
             share,
             episodes,
             self._levels,
