@@ -107,7 +107,7 @@ class Asker:
         self._rest, self._proven = rest, proven
 
     def submit(self, signatures: Iterable[int], iteration: int) -> int:
-        """Start asking about situations; returns how many of them are pending from now on.
+        """Start asking about situations, in this order; returns how many of them are pending now.
 
         Passed over are those that are pending already, those that failed not long ago, and all
         while the provider rests.
@@ -115,7 +115,7 @@ class Asker:
         self._iteration = iteration
         if iteration < self._rest.until:
             return 0
-        wanted = [s for s in sorted(set(signatures)) if self._is_due(s)]
+        wanted = [s for s in dict.fromkeys(signatures) if self._is_due(s)]
         now = len(wanted) if self._proven else max(0, self._places - len(self._asked))
         self._ask(wanted[:now])
         self._held += wanted[now:]

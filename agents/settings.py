@@ -122,6 +122,12 @@ class TeacherSettings(BaseModel):
         None, ge=0.0, description="US dollars for a million tokens that come out; none as above."
     )
 
+    @property
+    def has_budget(self) -> bool:
+        """Whether there is a limit to what a run may ask."""
+        limits = (self.budget_calls, self.budget_tokens, self.budget_usd)
+        return limits != (None, None, None)
+
     @field_validator("lookups", mode="before")
     @classmethod
     def _listed(cls, names: Any) -> Any:

@@ -151,19 +151,21 @@ class Teacher:
         return answers
 
     def ask_ahead(self, signatures: Iterable[int], iteration: int) -> None:
-        """Start asking about situations that the cache does not hold, before they are looked up."""
-        wanted = set(signatures)
-        self.submit(wanted - {answer.signature for answer in self._cached(wanted)}, iteration)
+        """Start asking about situations that the cache does not hold, before they are looked up.
+
+        In this order: the first ones are asked about where there is not enough for all.
+        """
+        wanted = list(signatures)
+        cached = {answer.signature for answer in self._cached(wanted)}
+        self._submit([s for s in wanted if s not in cached], iteration)
 
     def submit(self, signatures: Iterable[int], iteration: int) -> int:
-        """Start asking about situations; returns how many are asked about.
+        """Start asking about situations, in their own order; returns how many are asked about.
 
         Passed over are those that are being asked about already, those that failed not long ago,
         and all while the provider rests.
         """
-        asked = self._asker.submit(signatures, iteration)
-        self._count_situations()
-        return asked
+        return self._submit(sorted(set(signatures)), iteration)
 
     def harvest(self, wait_for_all: bool, timeout_s: float | None = None) -> list[PlannerAnswer]:
         """The answers that are there, in the order of their signatures, each given once.
@@ -223,6 +225,11 @@ class Teacher:
             return
         rests = f"is not asked before iteration {after:.0f}" if after > 0 else "answers again"
         self._news.append(News(RESTS, f"{self.provider.name} {rests}"))
+
+    def _submit(self, signatures: Sequence[int], iteration: int) -> int:
+        asked = self._asker.submit(signatures, iteration)
+        self._count_situations()
+        return asked
 
     def _count_situations(self) -> None:
         self.counters.situations = self._asked_before + self._asker.asked

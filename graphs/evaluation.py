@@ -12,9 +12,9 @@ from agents.providers import keep_tracing_private
 from agents.teacher import Teacher
 from graphs.config import ConfigError, RunConfig
 from graphs.events import Event
+from graphs.parts import Parts, open_teacher
 from graphs.registry import find_graph
 from graphs.run import stored_config
-from graphs.setup import Parts, open_teacher
 from graphs.tasks import task_of
 from rl.advice import Advice
 from rl.evaluation import evaluate_both_ways, evaluate_teacher

@@ -14,7 +14,7 @@ from agents.failures import PROVIDER_FAULTS
 from agents.planner import Planner
 from agents.providers import ChatProvider, ProviderError, make_chat_model
 from graphs.config import ConfigError, RunConfig
-from graphs.setup import checked_library
+from graphs.parts import checked_library
 from prompts.library import PromptLibrary
 from rl.grid.task import GridTask
 from rl.tasks import make_task

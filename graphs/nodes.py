@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Literal
 
@@ -73,7 +73,11 @@ def planner(state: TeachState, runtime: Runtime[RunContext]) -> Update:
         teacher.submit(state["missing"], state["iteration"])
         # Not later again: a server that hangs would hold up every iteration until it answers.
         at_the_start = state["iteration"] == 1 and not state["advice"]
-        answers = _awaited(context, teacher.harvest, lambda: teacher.pending, at_the_start)
+        # What was asked in advance of situations that lie ahead is not waited for.
+        met = set(state["missing"])
+        answers = _awaited(
+            context, teacher.harvest, lambda: met.intersection(teacher.pending), at_the_start
+        )
     trace_answers(context, state, answers)
     rows = _rows(answers)
     waiting = set(teacher.pending)
@@ -178,7 +182,7 @@ def _at_each_step(context: RunContext, state: TeachState) -> Callable[[IntArray]
         fresh = set() if teacher is None else set(signatures.tolist()) - met
         if teacher is not None and fresh:
             met.update(fresh)
-            teacher.ask_ahead(fresh, state["iteration"] + 1)
+            teacher.ask_ahead(sorted(fresh), state["iteration"] + 1)
 
     return on_step
 
@@ -205,7 +209,7 @@ def _rows(answers: Sequence[PlannerAnswer]) -> dict[str, PlanRows]:
 def _awaited(
     context: RunContext,
     harvest: Callable[..., list[PlannerAnswer]],
-    pending: Callable[[], Sequence[int]],
+    pending: Callable[[], Collection[int]],
     at_the_start: bool,
 ) -> list[PlannerAnswer]:
     """The answers in the order of their signatures, waited for where that is due.

@@ -35,6 +35,8 @@ def trace_answers(context: RunContext, state: TeachState, answers: Sequence[Plan
         return
     step = (state["iteration"], state["env_steps"])
     with context.timers.phase("record"):
+        # Some were asked in advance, about situations that no rollout has come to yet.
+        trace_texts(context, [answer.signature for answer in answers])
         context.trace.calls(
             call.record(*step, _node(answer)) for answer in answers for call in answer.calls
         )

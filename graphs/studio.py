@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
 from functools import partial
 from threading import Event as StopSignal
+from time import monotonic
 from typing import Any, Final
 
 from langgraph.graph import START, StateGraph
@@ -26,11 +27,14 @@ from typing_extensions import TypedDict
 from agents.providers import keep_tracing_private
 from graphs.config import RunConfig, make_config
 from graphs.context import RunContext
+from graphs.driving import opening_state
 from graphs.events import Event
+from graphs.parts import Parts, open_teacher
 from graphs.registry import build_graph
-from graphs.run import new_folder, opening_state
-from graphs.setup import Parts, open_context
+from graphs.run import new_folder
+from graphs.setup import open_context
 from graphs.state import TeachState
+from rl.run_lock import locked
 
 StudioGraph = CompiledStateGraph[Any, Any, Any, Any]
 Factory = Callable[[], AbstractAsyncContextManager[StudioGraph]]
@@ -99,7 +103,11 @@ class _Session:
         keep_tracing_private()
         parts = Parts(settings.config(self._graph))
         folder = new_folder(parts)
-        self._context = open_context(parts, folder, 0.0, self._stop, _ignore, self._resources)
+        self._resources.enter_context(locked(folder))
+        teacher = open_teacher(parts, _ignore, self._resources)
+        self._context = open_context(
+            parts, folder, teacher, monotonic(), self._stop, _ignore, self._resources
+        )
         return {**opening_state(self._context), "until_iteration": settings.iterations}
 
     async def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:

@@ -15,8 +15,8 @@ from agents.calls import Call
 from agents.planner import Planner
 from agents.providers import make_chat_model
 from graphs.config import RunConfig
+from graphs.parts import checked_library
 from graphs.run import stored_config
-from graphs.setup import checked_library
 from graphs.strangers import check_address
 from graphs.tasks import task_of
 from graphs.trace_comparison import Conversation, conversation, conversation_of

@@ -7,14 +7,16 @@ the teacher acts and a side environment of the weaning play with either in the s
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rl.advice import Advice, PlanActions, carry_out
-from rl.student import Student
 from rl.task import IDLE, BoolArray, FloatArray, IntArray, Task, VectorEnv
+
+if TYPE_CHECKING:
+    from rl.student import Student  # comes with torch, which scouts do not wait for
 
 AdviceLookup = Callable[[Sequence[int]], Mapping[int, Advice]]
 """The advice on situations, by signature; those that nothing is known of are left out."""

@@ -17,6 +17,7 @@ _STREAMS: Final = {
     "evaluation": 4,
     "teacher": 5,
     "trial": 6,
+    "scout": 7,
 }
 
 

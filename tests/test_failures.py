@@ -198,7 +198,8 @@ class TestDyingServer:
         assert set(sources_of(run)) == {call.signature for call in answered}
         assert failures_of(run)["provider_down"] > 0
         assert len(server.requests) == run.summary.llm.calls
-        assert 0 < shares(run)[0] < 1
+        if wait:  # else some are asked about in advance, which the first rollout may not come to
+            assert 0 < shares(run)[0] < 1
         assert len(cached_models(run)) == 2
 
     def test_what_it_did_not_answer_the_script_does(self, tmp_path: Path) -> None:
@@ -285,8 +286,13 @@ class TestSlowServer:
         assert shares(run)[0] > 0
 
     def test_patience_holds_only_the_first_rollout(self, tmp_path: Path) -> None:
-        """The first five situations are answered after a while, the later ones not at all."""
-        with OpenAIServer(*[after(0.2)] * 5, hang(300)) as server:
+        """The situations at the start are answered after a while, the later ones not at all."""
+
+        def early_ones(body: Body) -> Reply:
+            early = "carrying: nothing" in body["messages"][-1]["content"]
+            return (after(0.2) if early else hang(300))(body)
+
+        with OpenAIServer(early_ones) as server:
             options = {**HURRIED, "teacher__patience_s": 30.0}
             run = make_run(tmp_path, base_url=server.base_url, wait=False, **options)
         assert len(server.requests) > 5

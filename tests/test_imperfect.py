@@ -23,7 +23,7 @@ from agents.planner import Planner
 from agents.provider_catalogue import list_providers
 from agents.providers import ProviderError, make_chat_model
 from agents.settings import TeacherSettings
-from graphs.setup import _never_slow
+from graphs.parts import _never_slow
 from prompts.library import PromptLibrary
 from rl.grid.task import GridTask
 from rl.task import PADDING, Option, Plan

@@ -18,7 +18,7 @@ from agents.providers import make_chat_model
 from agents.settings import TeacherSettings
 from agents.teacher import Teacher
 from graphs.errors import one_line
-from graphs.setup import Parts
+from graphs.parts import Parts
 from prompts.library import PromptLibrary
 from rl.lookups import UnknownLookupError
 from rl.task import Option

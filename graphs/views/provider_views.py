@@ -13,7 +13,7 @@ from agents.prices import list_prices, own_file
 from agents.provider_catalogue import keys_at_hand, list_providers, variables_of
 from agents.replay import make_provider
 from graphs.config import RunConfig
-from graphs.setup import checked_library
+from graphs.parts import checked_library
 from graphs.tasks import task_of
 from graphs.views import listings
 from graphs.views.dialogue import TerminalPerson
