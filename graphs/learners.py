@@ -1,8 +1,8 @@
-"""The learner nodes: the teacher's advice is tried, turned into labels, and learned from."""
+"""The learner nodes: the teacher's advice is tried out, turned into labels, and learned from."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from typing import Literal
 
 from langgraph.runtime import Runtime
 
@@ -10,7 +10,7 @@ from graphs.context import RunContext
 from graphs.events import Notice
 from graphs.recording import trace_visits
 from graphs.state import TeachState, Update, known_advice
-from rl.advice import Advice, Labels, held, label
+from rl.advice import Labels, held, label
 from rl.shaping import potentials, shaping_rewards
 from rl.student import softmax
 from rl.trace import EventRecord
@@ -18,49 +18,55 @@ from rl.trace_records import ADVICE_DOUBTED
 from rl.trial import Examiner, Trial
 
 
+def trial(state: TeachState, runtime: Runtime[RunContext]) -> Update:
+    """Try the advice out, before it is learned, where it is to be judged: by an adaptive schedule.
+
+    What the teacher leads on to is asked about first, as much as can be at the same time.
+    """
+    context = runtime.context
+    before = Trial.model_validate(state["trial"])
+    if context.config.weaning.schedule != "adaptive":
+        return {}
+    examiner = Examiner(context.task, context.student, context.config.seed, context.leave_if_late)
+    with context.timers.phase("advice"):
+        after = examiner.after(before, known_advice(state), state["situations"])
+    _tell_verdicts(context, state, before, after)
+    ahead = sorted(after.ahead[: context.config.teacher.concurrency])
+    return {"trial": after.model_dump(), "situations": ahead or state["situations"]}
+
+
+def after_trial(state: TeachState) -> Literal["cache", "learner"]:
+    """Back to the teacher with what lies ahead: once, then the trial concludes without."""
+    return "cache" if state["trial"]["ahead"] else "learner"
+
+
 def learner(state: TeachState, runtime: Runtime[RunContext]) -> Update:
     """Label the whole rollout in one call, then do the PPO update at the teacher's weight."""
     context = runtime.context
-    advice = known_advice(state)
-    trial = _tried(context, state, advice)
-    labels = imitated = _labels(context, state, trial.followed(advice))
+    labels = imitated = _labels(context, state)
     if labels is not None:
         logits = context.collector.rollout.logits
         policy = softmax(logits.reshape(-1, logits.shape[-1]))
         imitated = held(labels, policy, context.config.weaning.hold)
-    return _learn(context, state, labels, imitated) | {"trial": trial.model_dump()}
+    return _learn(context, state, labels, imitated)
 
 
 def shaped_learner(state: TeachState, runtime: Runtime[RunContext]) -> Update:
     """Label the whole rollout in one call, shape its rewards by that, then do the PPO update."""
     context = runtime.context
-    advice = known_advice(state)
-    trial = _tried(context, state, advice)
-    labels = _labels(context, state, trial.followed(advice))
+    labels = _labels(context, state)
     if labels is not None:
         rollout, settings = context.collector.rollout, context.config
         scale = state["teacher_weight"] * settings.shaping.scale
         phi = potentials(labels, rollout.actions.reshape(-1), scale)
         ended = rollout.terminated | rollout.truncated
         rollout.rewards += shaping_rewards(phi.reshape(ended.shape), ended, settings.ppo.gamma)
-    return _learn(context, state, labels, imitated=None) | {"trial": trial.model_dump()}
-
-
-def _tried(context: RunContext, state: TeachState, advice: Mapping[int, Advice]) -> Trial:
-    """The teacher's trial, gone on with where its advice is to be judged: before it is learned."""
-    trial = Trial.model_validate(state["trial"])
-    if state["teacher_weight"] == 0 or context.config.weaning.schedule != "adaptive":
-        return trial
-    examiner = Examiner(context.task, context.student, context.config.seed, context.leave_if_late)
-    with context.timers.phase("advice"):
-        after = examiner.after(trial, advice, state["situations"])
-    _tell_verdicts(context, state, trial, after)
-    return after
+    return _learn(context, state, labels, imitated=None)
 
 
 def _tell_verdicts(context: RunContext, state: TeachState, before: Trial, after: Trial) -> None:
     """What the trial has found of the advice, where that is new: for the trace and for people."""
-    step = (state["iteration"], state["env_steps"], "learner")
+    step = (state["iteration"], state["env_steps"], "trial")
     records = []
     for signature in sorted(set(after.doubted) - set(before.doubted)):
         said = f"advice does worse than the student: {after.turns[str(signature)].told()}"
@@ -78,13 +84,14 @@ def _tell_verdicts(context: RunContext, state: TeachState, before: Trial, after:
     context.trace.events(records)
 
 
-def _labels(
-    context: RunContext, state: TeachState, followed: Mapping[int, Advice]
-) -> Labels | None:
-    """The teacher's advice on the last rollout's states; None where none is to be followed."""
-    if state["teacher_weight"] == 0 or not followed:
+def _labels(context: RunContext, state: TeachState) -> Labels | None:
+    """The advice on the last rollout's states that is worth following; None where there is none."""
+    if state["teacher_weight"] == 0:
         return None
     with context.timers.phase("advice"):
+        followed = Trial.model_validate(state["trial"]).followed(known_advice(state))
+        if not followed:
+            return None
         signatures = context.collector.rollout.signatures.reshape(-1)
         return label(context.task, context.collector.states(), signatures, followed)
 

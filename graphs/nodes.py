@@ -145,9 +145,9 @@ def after_planner(
 def after_fallback(
     state: TeachState,  # noqa: ARG001 - LangGraph hands a route the state first
     runtime: Runtime[RunContext],
-) -> Literal["learner", "__end__"]:
+) -> Literal["trial", "__end__"]:
     """As `after_planner`, where a second model is waited for."""
-    return "__end__" if _given_up(runtime.context) else "learner"
+    return "__end__" if _given_up(runtime.context) else "trial"
 
 
 def _given_up(context: RunContext) -> bool:
@@ -156,10 +156,13 @@ def _given_up(context: RunContext) -> bool:
     return context.wait and context.stop.is_set() and bool(teacher.pending + teacher.standing_in)
 
 
-def after_collect(state: TeachState) -> Literal["cache", "learner"]:
+def after_collect(state: TeachState) -> Literal["cache", "trial", "learner"]:
     """A teacher that was removed is not asked at all, nor one that has answered everything."""
-    unknown = any(str(s) not in state["advice"] for s in state["situations"])
-    return "cache" if state["teacher_weight"] > 0 and unknown else "learner"
+    if state["teacher_weight"] == 0:
+        return "learner"
+    if any(str(s) not in state["advice"] for s in state["situations"]):
+        return "cache"
+    return "learner" if Trial.model_validate(state["trial"]).is_over else "trial"
 
 
 def after_assess(state: TeachState) -> Literal["collect", "__end__"]:

@@ -22,7 +22,7 @@ class GraphInfo:
 
     unused: the fields and sections of the configuration that mean nothing in it (`graphs.fitting`).
     by_options: whether its student picks options in place of primitive actions. steps: the most
-    nodes that an iteration passes through.
+    nodes that an iteration passes through, some of them twice.
     """
 
     name: str
@@ -30,7 +30,7 @@ class GraphInfo:
     module: str
     unused: tuple[str, ...] = ()
     by_options: bool = False
-    steps: int = 6
+    steps: int = 11
 
     @property
     def taught(self) -> bool:

@@ -29,8 +29,8 @@ class TeachState(TypedDict):
 
     iteration, env_steps: rollouts and environment steps done. until_iteration: where this call
     of the graph stops; paused: whether it does. phase: see `Phase`.
-    situations: the signatures of the last rollout. missing: those without advice so far;
-    unsettled: those that the planner could not answer.
+    situations: the signatures that advice is wanted on, of the last rollout or ahead of it.
+    missing: those without advice so far; unsettled: those that the planner could not answer.
     advice: what the teacher said, by signature; stand_ins: what the fallback said in its place.
     teacher_weight: in force for the next update; weaning: where it stands (`rl.weaning.Weaning`);
     trial: how good the teacher itself is (`rl.trial.Trial`).

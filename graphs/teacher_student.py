@@ -1,6 +1,6 @@
 """The main graph: an LLM teaches a PPO student and is withdrawn as the student gets better.
 
-    collect -> cache -> planner -> fallback -> learner -> assess -> collect ... END
+    collect -> cache -> planner -> fallback -> trial -> learner -> assess -> collect ... END
 
 Once the teacher is removed, `collect` goes straight to `learner`.
 """
@@ -15,7 +15,7 @@ from langgraph.graph import START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
 from graphs.context import RunContext
-from graphs.learners import learner
+from graphs.learners import after_trial, learner, trial
 from graphs.nodes import (
     after_assess,
     after_collect,
@@ -42,7 +42,7 @@ def taught(
 ) -> CompiledStateGraph[TeachState, RunContext, Any, Any]:
     """The graph with any learner: what it makes of the advice is its own affair."""
     graph = StateGraph(TeachState, context_schema=RunContext)
-    for node in (collect, cache, planner, fallback, assess):
+    for node in (collect, cache, planner, fallback, trial, assess):
         graph.add_node(node.__name__, node)
     graph.add_node("learner", learn)
     graph.add_edge(START, "collect")
@@ -50,6 +50,7 @@ def taught(
     graph.add_edge("cache", "planner")
     graph.add_conditional_edges("planner", after_planner)
     graph.add_conditional_edges("fallback", after_fallback)
+    graph.add_conditional_edges("trial", after_trial)
     graph.add_edge("learner", "assess")
     graph.add_conditional_edges("assess", after_assess)
     return graph.compile(checkpointer=saver)

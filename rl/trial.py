@@ -9,7 +9,11 @@ where there is new advice, before anything is learned from it:
 - *By turns* (`rl.turns`), where the team often fails: in each situation of an episode either of
   them is drawn to act. Advice that does worse there than the student does is doubted, and not
   followed any more. So one wrong answer does not spoil all the right ones.
-- *The student alone*: a team that does no better is not followed at all.
+- *The student alone*: a team that does no better is not followed at all. Where both fail nearly
+  always, it takes some hundred episodes of each to tell.
+
+A team may come through situations that nobody has been asked about. Those are asked about before
+anything is concluded (`Trial.ahead`).
 """
 
 from __future__ import annotations
@@ -17,7 +21,8 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from pydantic import BaseModel, ConfigDict
@@ -39,11 +44,16 @@ _ENOUGH: Final = 96
 _TURNS: Final = 64
 _FIRST_TURNS, _TURNS_EACH = 128, 16
 """Episodes by turns: at once, in all, and how many more for each situation with advice."""
+_PAIRS: Final = 448
+"""Episodes of team and student each, at most, to tell apart two that nearly always fail: 5 % and
+1.5 % are then 3 standard errors apart. Besides, `_TURNS_EACH` for each situation with advice."""
 _GOOD: Final = 0.9
 """A team that succeeds as often as that needs no closer look."""
 _WORSE: Final = -2.0
 _BETTER: Final = 1.64
-"""Standard errors of a difference of success rates from which on it counts."""
+_CLEARLY: Final = 3.0
+"""Standard errors of a difference of success rates from which on it counts; and from which on it
+counts before all the episodes were played (Haybittle 1971, Peto et al. 1976)."""
 
 
 class Tally(BaseModel):
@@ -108,8 +118,10 @@ class Trial(BaseModel):
     its advice, empty for none. team: the team's outcomes in episodes that came through those alone;
     alone: the student's; team_unmet, alone_unmet: their episodes that came through others. turns:
     the outcomes by turns, by situation. fresh: episodes of the team since its advice changed;
-    turned: episodes by turns, ever. doubted: situations whose advice is not followed. trusted:
-    whether any is. batches, env_steps: what it all took.
+    turned: episodes by turns, ever; paired: of team and student each to tell them apart, ever.
+    doubted: situations whose advice is not followed. trusted: whether any is. ahead: situations
+    that the team leads on to and that nobody was asked about, the most frequent first; empty where
+    there was reason to conclude something without. batches, env_steps: what it all took.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -122,10 +134,17 @@ class Trial(BaseModel):
     turns: dict[str, Contrast] = {}
     fresh: int = 0
     turned: int = 0
+    paired: int = 0
     doubted: list[int] = []
     trusted: bool = True
+    ahead: list[int] = []
     batches: int = 0
     env_steps: int = 0
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more is to be found out before there is other advice."""
+        return self.fresh >= _ENOUGH
 
     @property
     def success(self) -> float | None:
@@ -166,25 +185,31 @@ class Examiner:
     ) -> Trial:
         """The trial with some more episodes, where there is something to find out.
 
-        situations: those that the student has met lately.
+        situations: those that the student has met lately, and what was `ahead` if it was asked
+        about since.
         """
+        was_asked = bool(trial.ahead)
         trial = _renewed(trial, advice, situations)
-        if not advice or trial.fresh >= _ENOUGH:
-            return trial
+        if not advice or trial.is_over:
+            return _concluded(trial, trial.trusted)
         episodes = _MORE if trial.fresh else _FIRST
         trial = self._play_team(trial, advice, episodes)
         if _good(trial):
-            return trial.model_copy(update={"trusted": True})
+            return _concluded(trial, True)
         # At the same time: a student that gets better makes its team better too.
         trial = self._play_alone(trial, advice, episodes)
         if _leads_on(trial):
-            return trial.model_copy(update={"trusted": True})
+            return _concluded(trial, True) if was_asked else trial
         while _questionable(trial):
             trial = self._play_turns(trial, advice)
             worst = _worst(trial)
             if worst is not None:
                 trial = self._play_team(_doubting(trial, worst), advice, _FIRST)
-        return trial.model_copy(update={"trusted": _good(trial) or _helps(trial)})
+        while _undecided(trial):
+            trial = self._play_team(trial, advice, _TURNS)
+            trial = self._play_alone(trial, advice, _TURNS)
+            trial = trial.model_copy(update={"paired": trial.paired + _TURNS})
+        return _concluded(trial, _good(trial) or _helps(trial))
 
     def _play_team(self, trial: Trial, advice: Mapping[int, Advice], episodes: int) -> Trial:
         done = self._play(trial, advice, FOLLOWED, episodes)
@@ -196,6 +221,7 @@ class Examiner:
             team=trial.team.plus(sum(told), len(told)),
             team_unmet=trial.team_unmet.plus(episodes - len(told), episodes),
             fresh=trial.fresh + episodes,
+            ahead=_unmet_first(trial, done.episodes),
         )
 
     def _play_alone(self, trial: Trial, advice: Mapping[int, Advice], episodes: int) -> Trial:
@@ -260,6 +286,16 @@ def _renewed(trial: Trial, advice: Mapping[int, Advice], situations: Iterable[in
     )
 
 
+def _concluded(trial: Trial, trusted: bool) -> Trial:
+    return trial.model_copy(update={"trusted": trusted, "ahead": []})
+
+
+def _unmet_first(trial: Trial, episodes: Sequence[Turns]) -> list[int]:
+    """The situations that the student has not met in its rollouts, the most frequent first."""
+    counts = Counter(s for e in episodes for s in e.taught if str(s) not in trial.met)
+    return sorted(counts, key=lambda s: (-counts[s], s))
+
+
 def _is_unmet(trial: Trial, episode: Turns) -> bool:
     """Whether it came through a situation that the student has not met in its rollouts."""
     return any(str(situation) not in trial.met for situation in episode.taught)
@@ -278,16 +314,25 @@ def _leads_on(trial: Trial) -> bool:
     return trial.team_unmet.above(trial.alone_unmet) >= _BETTER
 
 
-def _helps(trial: Trial) -> bool:
+def _helps(trial: Trial, errors: float = _BETTER) -> bool:
     """Whether the team does better than the student alone, or the teacher does by turns."""
-    return max(trial.team.above(trial.alone), _on_the_whole(trial)) >= _BETTER
+    return max(trial.team.above(trial.alone), _on_the_whole(trial)) >= errors
 
 
 def _questionable(trial: Trial) -> bool:
     """Whether a closer look is due, and is not too dear."""
-    advised = sum(bool(digest) for digest in trial.met.values())
-    most = _FIRST_TURNS + _TURNS_EACH * advised
-    return not _good(trial) and trial.turned + _TURNS <= most
+    return not _good(trial) and trial.turned + _TURNS <= _FIRST_TURNS + _more(trial)
+
+
+def _undecided(trial: Trial) -> bool:
+    """Whether team and student cannot be told apart yet, and more episodes are not too dear."""
+    clear = _good(trial) or _helps(trial, _CLEARLY) or trial.team.above(trial.alone) <= -_CLEARLY
+    return not clear and trial.paired + _TURNS <= _PAIRS + _more(trial)
+
+
+def _more(trial: Trial) -> int:
+    """Episodes that situations with advice are worth."""
+    return _TURNS_EACH * sum(bool(digest) for digest in trial.met.values())
 
 
 def _worst(trial: Trial) -> int | None:

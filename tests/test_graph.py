@@ -264,6 +264,7 @@ class TestWeaning:
     ) -> None:
         """The situations that the student meets after the removal are new: nobody asks."""
         early: dict[str, Any] = {"weaning__floor_at": 0.1, "weaning__removal_at": 0.1}
+        early["weaning__schedule"] = "linear"  # no trial, which would ask about what lies ahead
         run = make_run(tmp_path, steps=SIX, env=MANIFOLD, **early)
         assert run.summary.teacher_removed_at_step == ROLLOUT
         asked = {row.llm_calls for row in run.rows}

@@ -66,6 +66,21 @@ def test_nothing_is_held_against_advice_in_places_that_nobody_has_asked_about() 
     assert trial.turned == 0
 
 
+def test_where_the_teacher_leads_is_asked_about_before_anything_is_concluded() -> None:
+    examiner = Examiner(TASK, student_of(), 0)
+    first = {0: GOOD[0]}
+    trial = examiner.after(Trial(trusted=False), first, [0])
+    assert set(trial.ahead) == {AT_LEVER, LEVER_DOWN}
+    assert not trial.trusted
+    told = examiner.after(trial, GOOD, trial.ahead)
+    assert (told.trusted, told.ahead) == (True, [])
+    assert told.success == 1.0
+    # Nobody could say anything about it: what is known is judged.
+    untold = examiner.after(trial, first, trial.ahead)
+    assert untold.ahead == []
+    assert untold.team.episodes > 0
+
+
 def test_new_advice_is_tried_anew_and_doubts_about_it_are_dropped() -> None:
     mixed = {**GOOD, AT_LEVER: WALK_AWAY}
     before = tried(mixed)
@@ -80,10 +95,19 @@ def test_new_advice_is_tried_anew_and_doubts_about_it_are_dropped() -> None:
 
 def test_the_student_plays_beside_the_team_that_often_fails() -> None:
     """At the same time and as often: else a student that gets better would speak for its team."""
-    idle = {0: WALK_AWAY}
-    trial = tried(idle, rounds=3)
-    assert trial.alone.episodes == trial.team_unmet.episodes == 32 + 16 + 16
+    trial = tried({0: WALK_AWAY}, rounds=3)
+    assert trial.alone.episodes == trial.team.episodes > 32
     assert tried(GOOD).alone.episodes == 0
+
+
+def test_two_that_can_hardly_be_told_apart_play_more_but_not_for_ever() -> None:
+    alike = tried({0: WALK_AWAY}, rounds=1)
+    assert 0 < alike.paired <= 448 + 16
+    assert alike.alone.episodes == 32 + alike.paired
+    assert tried({0: WALK_AWAY}, rounds=9, trial=alike) == alike
+    clear = tried({s: advice for s, advice in GOOD.items() if s != AT_LEVER}, rounds=1)
+    assert clear.trusted
+    assert clear.paired == 0
 
 
 def test_without_advice_nothing_is_played() -> None:
@@ -134,8 +158,9 @@ def test_what_is_held_on_to_stands_where_there_is_no_advice() -> None:
 
 
 @pytest.mark.usefixtures("one_thread")
-def test_a_run_with_a_wrong_teacher_is_the_run_without_one(tmp_path: Any) -> None:
-    small: dict[str, Any] = {"env": "MiniGrid-DoorKey-5x5-v0", "num_envs": 16, "ppo__num_steps": 64}
+@pytest.mark.parametrize("env", ["MiniGrid-DoorKey-5x5-v0", "SimpleDoorKey"])
+def test_a_run_with_a_wrong_teacher_is_the_run_without_one(env: str, tmp_path: Any) -> None:
+    small: dict[str, Any] = {"env": env, "num_envs": 16, "ppo__num_steps": 64}
     small |= {"steps": 3 * 16 * 64}
     alone = make_run(tmp_path / "alone", graph="student_only", **small)
     wrong = make_run(tmp_path / "wrong", provider="adversarial", **small)
@@ -145,3 +170,18 @@ def test_a_run_with_a_wrong_teacher_is_the_run_without_one(tmp_path: Any) -> Non
     assert wrong.folder.student.read_bytes() == alone.folder.student.read_bytes()
     with wrong.trace() as trace:
         assert "teacher_distrusted" in [event.kind for event in trace.events()]
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_a_weak_teacher_is_followed_where_it_is_right(tmp_path: Any) -> None:
+    """A student that knows nothing succeeds in one or two of a hundred episodes, it in five."""
+    weak = make_run(
+        tmp_path, env="SimpleDoorKey", provider="weak", num_envs=64, ppo__num_steps=32, steps=6144
+    )
+    assert weak.rows[0].llm_calls == 8, "what it leads on to was asked about at once"
+    assert all(row.advised_share and row.doubted == 1 for row in weak.rows[:-1])
+    assert weak.rows[-1].trial_steps == weak.rows[0].trial_steps < 150_000
+    with weak.trace() as trace:
+        (doubted,) = [e.signature for e in trace.events() if e.kind == "advice_doubted"]
+        assert doubted is not None
+        assert "red door (locked)" in trace.situation_of(doubted).text
