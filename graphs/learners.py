@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from time import monotonic
+from typing import Final, Literal, cast
 
 from langgraph.runtime import Runtime
 
 from graphs.context import RunContext
 from graphs.events import Notice
+from graphs.nodes import collect, is_due, write_row
 from graphs.recording import trace_visits
 from graphs.state import TeachState, Update, known_advice
 from rl.advice import Labels, held, label
@@ -16,6 +18,14 @@ from rl.student import softmax
 from rl.trace import EventRecord
 from rl.trace_records import ADVICE_DOUBTED
 from rl.trial import Examiner, Trial
+
+_PASS_S: Final = 1.0
+"""How long the student practises before the graph's state is brought up to date."""
+_PRACTISED: Final = (
+    *("iteration", "env_steps", "situations", "missing", "unsettled"),
+    *("train_success", "report"),
+)
+"""What of the state a rollout and its update change."""
 
 
 def trial(state: TeachState, runtime: Runtime[RunContext]) -> Update:
@@ -123,3 +133,19 @@ def _learn(
             "explained_variance": done.explained_variance,
         },
     }
+
+
+def practice(state: TeachState, runtime: Runtime[RunContext]) -> Update:
+    """The student alone: rollouts and updates, until there is something to decide.
+
+    In between nothing needs the graph, whose passes take a per cent or two of an iteration's time.
+    """
+    context, began = runtime.context, monotonic()
+    now: Update = dict(state)
+    while True:
+        for node in (collect, learner):
+            now |= node(cast(TeachState, now), runtime)
+        after = cast(TeachState, now)
+        if is_due(context, after) or monotonic() - began > _PASS_S:
+            return {name: now[name] for name in _PRACTISED}
+        write_row(after, runtime, after["report"])

@@ -120,10 +120,23 @@ def assess(state: TeachState, runtime: Runtime[RunContext]) -> Update:
     return close_iteration(context, state, update)
 
 
+def is_due(context: RunContext, state: TeachState) -> bool:
+    """Whether there is more for `assess` to do than to write the iteration down."""
+    return (
+        _is_share_done(context, state)
+        or state["env_steps"] >= context.steps
+        or _evaluation_is_due(context, state)
+    )
+
+
+def _is_share_done(context: RunContext, state: TeachState) -> bool:
+    """Whether this call of the graph has done its share."""
+    return context.stop.is_set() or state["iteration"] >= state["until_iteration"]
+
+
 def close_iteration(context: RunContext, state: TeachState, update: Update) -> Update:
     """Whether this call of the graph ends here; if so, with a boundary to go on from."""
-    ends = update.get("phase") == "finished" or context.stop.is_set()
-    update["paused"] = ends or state["iteration"] >= state["until_iteration"]
+    update["paused"] = update.get("phase") == "finished" or _is_share_done(context, state)
     with context.timers.phase("record"):
         context.trace.commit()
         if update["paused"]:
@@ -156,18 +169,21 @@ def _given_up(context: RunContext) -> bool:
     return context.wait and context.stop.is_set() and bool(teacher.pending + teacher.standing_in)
 
 
+def begin(state: TeachState) -> Literal["collect", "practice"]:
+    """With a teacher, or after its removal."""
+    return "collect" if state["phase"] == "teaching" else "practice"
+
+
 def after_collect(state: TeachState) -> Literal["cache", "trial", "learner"]:
-    """A teacher that was removed is not asked at all, nor one that has answered everything."""
-    if state["teacher_weight"] == 0:
-        return "learner"
+    """A teacher that has answered everything is not asked again."""
     if any(str(s) not in state["advice"] for s in state["situations"]):
         return "cache"
     return "learner" if Trial.model_validate(state["trial"]).is_over else "trial"
 
 
-def after_assess(state: TeachState) -> Literal["collect", "__end__"]:
+def after_assess(state: TeachState) -> Literal["collect", "practice", "__end__"]:
     """Go on, unless the run is done, is to stop, or this call of the graph has done its share."""
-    return "__end__" if state["paused"] else "collect"
+    return "__end__" if state["paused"] else begin(state)
 
 
 def _at_each_step(context: RunContext, state: TeachState) -> Callable[[IntArray], None]:
@@ -257,8 +273,7 @@ def _remove_teacher(context: RunContext, state: TeachState) -> Update:
 def _evaluation_update(state: TeachState, runtime: Runtime[RunContext]) -> Update:
     """What an evaluation changes, where one is due, every so many steps."""
     context, settings = runtime.context, runtime.context.config.evaluation
-    before = state["env_steps"] - context.collector.rollout.env_steps
-    if before // settings.every == state["env_steps"] // settings.every:
+    if not _evaluation_is_due(context, state):
         return {}
     with context.timers.phase("evaluate"):
         result = evaluate(
@@ -276,6 +291,12 @@ def _evaluation_update(state: TeachState, runtime: Runtime[RunContext]) -> Updat
         "last_eval": (state["env_steps"], result.success_rate),
         "steps_to_95": _steps_to_95(state, result.success_rate),
     }
+
+
+def _evaluation_is_due(context: RunContext, state: TeachState) -> bool:
+    every = context.config.evaluation.every
+    before = state["env_steps"] - context.collector.rollout.env_steps
+    return before // every != state["env_steps"] // every
 
 
 def _evaluation_figures(result: Evaluation) -> dict[str, float]:

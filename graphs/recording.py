@@ -77,13 +77,12 @@ def trace_visits(
     """
     passages = context.collector.log.take_passages()
     situations, which = np.unique(rollout.signatures.reshape(-1), return_inverse=True)
-    if labels is None:
-        labels = Labels(np.zeros((rollout.size, 1), np.float32), np.zeros(rollout.size, np.float32))
-    agreed = agreement(labels, rollout.greedy.reshape(-1))
     visits = np.bincount(which)
-    mass = np.bincount(which, labels.mass)
-    advised = np.bincount(which, labels.mass > 0)
-    agreements = np.bincount(which, agreed)
+    sums = np.zeros((3, len(visits)))
+    if labels is not None:
+        agreed = agreement(labels, rollout.greedy.reshape(-1))
+        sums[:] = [np.bincount(which, each) for each in (labels.mass, labels.mass > 0, agreed)]
+    mass, advised, agreements = sums
     context.trace.visits(
         VisitRecord(
             state["iteration"],
@@ -108,7 +107,7 @@ def trace_visits(
             )
             context.task.note(signature, came)
     _trace_examples(context, state, situations, which, rollout)
-    return float(agreed.sum() / advised.sum()) if advised.any() else None
+    return float(agreements.sum() / advised.sum()) if advised.any() else None
 
 
 def _trace_examples(

@@ -1,6 +1,6 @@
 """PPO without a teacher: no LLM node is in the graph, and none is ever asked.
 
-collect -> learner -> assess -> collect ... END
+practice -> assess -> practice ... END
 """
 
 from __future__ import annotations
@@ -8,12 +8,12 @@ from __future__ import annotations
 from typing import Any
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
-from langgraph.graph import START, StateGraph
+from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
 from graphs.context import RunContext
-from graphs.learners import learner
-from graphs.nodes import after_assess, assess, collect
+from graphs.learners import practice
+from graphs.nodes import after_assess, assess
 from graphs.state import TeachState
 
 
@@ -22,10 +22,9 @@ def build(
 ) -> CompiledStateGraph[TeachState, RunContext, Any, Any]:
     """The compiled graph. saver: where LangGraph keeps its checkpoints, if anywhere."""
     graph = StateGraph(TeachState, context_schema=RunContext)
-    for node in (collect, learner, assess):
+    for node in (practice, assess):
         graph.add_node(node.__name__, node)
-    graph.add_edge(START, "collect")
-    graph.add_edge("collect", "learner")
-    graph.add_edge("learner", "assess")
-    graph.add_conditional_edges("assess", after_assess)
+    graph.add_edge(START, "practice")
+    graph.add_edge("practice", "assess")
+    graph.add_conditional_edges("assess", after_assess, ["practice", END])
     return graph.compile(checkpointer=saver)

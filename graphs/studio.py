@@ -134,7 +134,9 @@ def _for_server(name: str, session: _Session) -> StudioGraph:
             route = branch.path.func
             takes_context = "runtime" in branch.path.func_accepts
             graph.add_conditional_edges(
-                node, session.within(route) if takes_context else route, branch.ends
+                _BEGIN if node == START else node,
+                session.within(route) if takes_context else route,
+                branch.ends,
             )
     return graph.compile(name=name)
 

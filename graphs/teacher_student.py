@@ -2,7 +2,7 @@
 
     collect -> cache -> planner -> fallback -> trial -> learner -> assess -> collect ... END
 
-Once the teacher is removed, `collect` goes straight to `learner`.
+Once the teacher is removed, it is `practice -> assess -> practice ... END`.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ from langgraph.graph import START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
 from graphs.context import RunContext
-from graphs.learners import after_trial, learner, trial
+from graphs.learners import after_trial, learner, practice, trial
 from graphs.nodes import (
     after_assess,
     after_collect,
     after_fallback,
     after_planner,
     assess,
+    begin,
     cache,
     collect,
     fallback,
@@ -42,15 +43,16 @@ def taught(
 ) -> CompiledStateGraph[TeachState, RunContext, Any, Any]:
     """The graph with any learner: what it makes of the advice is its own affair."""
     graph = StateGraph(TeachState, context_schema=RunContext)
-    for node in (collect, cache, planner, fallback, trial, assess):
+    for node in (collect, cache, planner, fallback, trial, practice, assess):
         graph.add_node(node.__name__, node)
     graph.add_node("learner", learn)
-    graph.add_edge(START, "collect")
+    graph.add_conditional_edges(START, begin)
     graph.add_conditional_edges("collect", after_collect)
     graph.add_edge("cache", "planner")
     graph.add_conditional_edges("planner", after_planner)
     graph.add_conditional_edges("fallback", after_fallback)
     graph.add_conditional_edges("trial", after_trial)
     graph.add_edge("learner", "assess")
+    graph.add_edge("practice", "assess")
     graph.add_conditional_edges("assess", after_assess)
     return graph.compile(checkpointer=saver)

@@ -121,7 +121,7 @@ class TraceWriter:
         self._add(ExampleRecord, kept)
 
     def commit(self) -> None:
-        """Keep all that was added since the last commit: one transaction for each iteration."""
+        """Keep all that was added since the last commit: one transaction for each pass."""
         with explained(self.path):
             self._connection.commit()
 

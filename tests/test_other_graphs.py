@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from functools import wraps
 from io import StringIO
 from pathlib import Path
 from threading import Event as StopSignal
 from typing import Any
 
 import pytest
+from langgraph.runtime import Runtime
 from rich.console import Console
 from tiny_runs import ROLLOUT, make_run, tiny_config
 
 from graphs.comparison import compare
 from graphs.config import ConfigError, make_config
+from graphs.context import RunContext
 from graphs.evaluation import evaluate_run
 from graphs.events import Event, IterationDone
+from graphs.nodes import assess
 from graphs.registry import build_graph
 from graphs.run import resume
 from graphs.run import run as start
+from graphs.state import TeachState, Update
 from graphs.views.listings import run_row
 from graphs.views.live import LiveProgress
 from graphs.views.results import print_summary
@@ -51,7 +56,7 @@ def nodes_of(graph: str) -> set[str]:
 
 class TestStudentOnly:
     def test_no_llm_node_is_in_it(self) -> None:
-        assert nodes_of("student_only") == {"collect", "learner", "assess"}
+        assert nodes_of("student_only") == {"practice", "assess"}
 
     def test_it_learns_what_a_run_without_a_teacher_learns(self, tmp_path: Path) -> None:
         """The schedule `off` of the main graph and this one are the same learner."""
@@ -59,6 +64,29 @@ class TestStudentOnly:
         off = make_run(tmp_path / "off", weaning__schedule="off", env=CORRIDOR)
         assert alone.figures() == off.figures()
         assert alone.folder.student.read_bytes() == off.folder.student.read_bytes()
+
+    def test_it_practises_until_there_is_something_to_decide(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """How many rollouts a pass through the graph takes changes nothing of what is learned."""
+        passes: list[int] = []
+
+        def counted(state: TeachState, runtime: Runtime[RunContext]) -> Update:
+            passes.append(state["iteration"])
+            return assess(state, runtime)
+
+        monkeypatch.setattr("graphs.student_only.assess", wraps(assess)(counted))
+        few = {"graph": "student_only", "env": CORRIDOR, "evaluation__every": 2 * ROLLOUT}
+        together = make_run(tmp_path / "together", **few, steps=5 * ROLLOUT)
+        assert passes == [2, 4, 5]
+        monkeypatch.setattr("graphs.learners._PASS_S", 0.0)
+        apart = make_run(tmp_path / "apart", **few, steps=5 * ROLLOUT)
+        assert passes[3:] == [1, 2, 3, 4, 5]
+        assert together.figures() == apart.figures()
+        assert together.folder.student.read_bytes() == apart.folder.student.read_bytes()
+        with together.trace() as one, apart.trace() as other:
+            assert one.iterations() == other.iterations()
+            assert len(one.iterations()) == 5
 
     def test_nobody_is_asked_and_nobody_named(self, tmp_path: Path) -> None:
         run = make_run(tmp_path, graph="student_only", env=CORRIDOR)
