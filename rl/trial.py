@@ -49,6 +49,8 @@ _PAIRS: Final = 448
 1.5 % are then 3 standard errors apart. Besides, `_TURNS_EACH` for each situation with advice."""
 _GOOD: Final = 0.9
 """A team that succeeds as often as that needs no closer look."""
+_OFTEN: Final = 0.1
+"""The share of a team's episodes through unknown places from which on they count for too little."""
 _WORSE: Final = -2.0
 _BETTER: Final = 1.64
 _CLEARLY: Final = 3.0
@@ -198,8 +200,10 @@ class Examiner:
             return _concluded(trial, True)
         # At the same time: a student that gets better makes its team better too.
         trial = self._play_alone(trial, advice, episodes)
+        if trial.ahead and not was_asked:
+            return trial
         if _leads_on(trial):
-            return _concluded(trial, True) if was_asked else trial
+            return _concluded(trial, True)
         while _questionable(trial):
             trial = self._play_turns(trial, advice)
             worst = _worst(trial)
@@ -325,7 +329,12 @@ def _questionable(trial: Trial) -> bool:
 
 
 def _undecided(trial: Trial) -> bool:
-    """Whether team and student cannot be told apart yet, and more episodes are not too dear."""
+    """Whether team and student cannot be told apart yet, and more episodes are not too dear.
+
+    Not while the team often comes where nobody was asked: those episodes do not count.
+    """
+    if (trial.team_unmet.rate or 0.0) > _OFTEN:
+        return False
     clear = _good(trial) or _helps(trial, _CLEARLY) or trial.team.above(trial.alone) <= -_CLEARLY
     return not clear and trial.paired + _TURNS <= _PAIRS + _more(trial)
 
