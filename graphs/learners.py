@@ -39,7 +39,7 @@ def trial(state: TeachState, runtime: Runtime[RunContext]) -> Update:
         return {}
     examiner = Examiner(context.task, context.student, context.config.seed, context.leave_if_late)
     with context.timers.phase("advice"):
-        after = examiner.after(before, known_advice(state), state["situations"])
+        after = examiner.after(before, known_advice(state), state["situations"], state["env_steps"])
     _tell_verdicts(context, state, before, after)
     ahead = sorted(after.ahead[: context.config.teacher.concurrency])
     return {"trial": after.model_dump(), "situations": ahead or state["situations"]}

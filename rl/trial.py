@@ -47,6 +47,8 @@ _FIRST_TURNS, _TURNS_EACH = 128, 16
 _PAIRS: Final = 448
 """Episodes of team and student each, at most, to tell apart two that nearly always fail: 5 % and
 1.5 % are then 3 standard errors apart. Besides, `_TURNS_EACH` for each situation with advice."""
+_ALLOWANCE: Final = 300_000
+"""Steps that it may take besides one for each of the run: some seconds; most need far fewer."""
 _GOOD: Final = 0.9
 """A team that succeeds as often as that needs no closer look."""
 _OFTEN: Final = 0.1
@@ -184,15 +186,17 @@ class Examiner:
         trial: Trial,
         advice: Mapping[int, Advice],
         situations: Iterable[int],
+        env_steps: int,
     ) -> Trial:
         """The trial with some more episodes, where there is something to find out.
 
         situations: those that the student has met lately, and what was `ahead` if it was asked
-        about since.
+        about since. env_steps: those of the run so far, which what a trial may take grows with:
+        else one of a task with thousands of situations would take more time than all the rest.
         """
-        was_asked = bool(trial.ahead)
+        was_asked, most = bool(trial.ahead), _ALLOWANCE + env_steps
         trial = _renewed(trial, advice, situations)
-        if not advice or trial.is_over:
+        if not advice or trial.is_over or trial.env_steps > most:
             return _concluded(trial, trial.trusted)
         episodes = _MORE if trial.fresh else _FIRST
         trial = self._play_team(trial, advice, episodes)
@@ -204,12 +208,12 @@ class Examiner:
             return trial
         if _leads_on(trial):
             return _concluded(trial, True)
-        while _questionable(trial):
+        while trial.env_steps <= most and _questionable(trial):
             trial = self._play_turns(trial, advice)
             worst = _worst(trial)
             if worst is not None:
                 trial = self._play_team(_doubting(trial, worst), advice, _FIRST)
-        while _undecided(trial):
+        while trial.env_steps <= most and _undecided(trial):
             trial = self._play_team(trial, advice, _TURNS)
             trial = self._play_alone(trial, advice, _TURNS)
             trial = trial.model_copy(update={"paired": trial.paired + _TURNS})

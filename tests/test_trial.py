@@ -28,7 +28,7 @@ def tried(
     examiner = Examiner(TASK, student_of(), seed)
     trial = trial or Trial()
     for _ in range(rounds):
-        trial = examiner.after(trial, advice, EVERYWHERE)
+        trial = examiner.after(trial, advice, EVERYWHERE, 0)
     return trial
 
 
@@ -59,7 +59,7 @@ def test_a_silent_teacher_is_followed_where_it_speaks() -> None:
 def test_nothing_is_held_against_advice_in_places_that_nobody_has_asked_about() -> None:
     """The lever is reached in the trial before it is in the rollouts."""
     first = {0: GOOD[0]}
-    trial = Examiner(TASK, student_of(), 0).after(Trial(), first, [0])
+    trial = Examiner(TASK, student_of(), 0).after(Trial(), first, [0], 0)
     assert trial.team_unmet.above(trial.alone_unmet) > 1.64
     assert trial.team.successes == 0
     assert trial.followed(first) == first
@@ -69,14 +69,14 @@ def test_nothing_is_held_against_advice_in_places_that_nobody_has_asked_about() 
 def test_where_the_teacher_leads_is_asked_about_before_anything_is_concluded() -> None:
     examiner = Examiner(TASK, student_of(), 0)
     first = {0: GOOD[0]}
-    trial = examiner.after(Trial(trusted=False), first, [0])
+    trial = examiner.after(Trial(trusted=False), first, [0], 0)
     assert set(trial.ahead) == set(EVERYWHERE) - {0}
     assert not trial.trusted
-    told = examiner.after(trial, GOOD, trial.ahead)
+    told = examiner.after(trial, GOOD, trial.ahead, 0)
     assert (told.trusted, told.ahead) == (True, [])
     assert told.success == 1.0
     # Nobody could say anything about it: what is known is judged.
-    untold = examiner.after(trial, first, trial.ahead)
+    untold = examiner.after(trial, first, trial.ahead, 0)
     assert untold.ahead == []
     assert untold.team.episodes > 0
 
@@ -108,6 +108,15 @@ def test_two_that_can_hardly_be_told_apart_play_more_but_not_for_ever() -> None:
     clear = tried({s: advice for s, advice in GOOD.items() if s != AT_LEVER}, rounds=1)
     assert clear.trusted
     assert clear.paired == 0
+
+
+def test_it_takes_no_more_steps_than_it_is_allowed() -> None:
+    """Some, and one for each of the run's: new advice in each iteration would have no end else."""
+    examiner = Examiner(TASK, student_of(), 0)
+    spent = Trial(env_steps=300_001)
+    refused = examiner.after(spent, GOOD, EVERYWHERE, 0)
+    assert (refused.env_steps, refused.batches, refused.trusted) == (300_001, 0, True)
+    assert examiner.after(refused, GOOD, EVERYWHERE, 1).batches == 1
 
 
 def test_without_advice_nothing_is_played() -> None:
