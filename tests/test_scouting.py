@@ -8,9 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 from openai_server import OpenAIServer, teach
-from test_failures import HURRIED, make_run
+from test_failures import HURRIED, PROVIDER, after, make_run
 from tiny_runs import ROLLOUT
 
+from graphs.config import make_config
+from graphs.run import run
+from rl.runfolder import Summary
 from rl.scouting import scout
 from rl.tasks import make_task
 
@@ -92,3 +95,24 @@ class TestQuestionsInAdvance:
         """With room for one, that one is what the student meets first."""
         options = {"wait": False, "teacher__concurrency": 1, "teacher__patience_s": 30.0}
         assert asked_in_advance(tmp_path, **options) == set()
+
+
+def default_run(folder: Path, server: OpenAIServer) -> Summary:
+    """The beginning of a default run, tested often enough to see when it succeeds."""
+    options = {"provider": PROVIDER, "base_url": server.base_url, "run_dir": folder / "run"}
+    often = {"evaluation.every": 2048, "evaluation.final_episodes": 100, "steps": 60_000}
+    return run(make_config(None, [f"cache={folder / 'plans.sqlite'}"], {**options, **often}))
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("one_thread")
+def test_three_seconds_an_answer_cost_the_student_nothing(tmp_path: Path) -> None:
+    """All eight situations are asked about before the first rollout, and it waits for them."""
+    taught = []
+    for name, behaviour in {"at_once": teach(), "slowly": after(3.0)}.items():
+        with OpenAIServer(behaviour) as server:
+            summary = default_run(tmp_path / name, server)
+        assert summary.llm.calls == 8
+        assert summary.steps_to_95 is not None
+        taught.append(summary.steps_to_95)
+    assert taught[1] <= 1.3 * taught[0] < 30_000
