@@ -43,7 +43,7 @@ _ENOUGH: Final = 96
 """Episodes of the team since the advice last changed: a standard error of at most 0.05."""
 _TURNS: Final = 64
 _FIRST_TURNS, _TURNS_EACH = 128, 16
-"""Episodes by turns: at once, in all, and how many more for each situation with advice."""
+"""Episodes by turns with the same advice: at once, in all, and more for each situation with it."""
 _PAIRS: Final = 448
 """Episodes of team and student each, at most, to tell apart two that nearly always fail: 5 % and
 1.5 % are then 3 standard errors apart. Besides, `_TURNS_EACH` for each situation with advice."""
@@ -120,9 +120,10 @@ class Trial(BaseModel):
 
     met: the situations that it was or could have been asked about, by signature, with a digest of
     its advice, empty for none. team: the team's outcomes in episodes that came through those alone;
-    alone: the student's; team_unmet, alone_unmet: their episodes that came through others. turns:
-    the outcomes by turns, by situation. fresh: episodes of the team since its advice changed;
-    turned: episodes by turns, ever; paired: of team and student each to tell them apart, ever.
+    together: in all its episodes; alone: the student's; team_unmet, alone_unmet: their episodes
+    that came through others. turns: the outcomes by turns, by situation. fresh: episodes of the
+    team since its advice changed; turned: by turns since there was new advice; paired: of team and
+    student each, ever, to tell them apart.
     doubted: situations whose advice is not followed. trusted: whether any is. ahead: situations
     that the team leads on to and that nobody was asked about, the most frequent first; empty where
     there was reason to conclude something without. batches, env_steps: what it all took.
@@ -132,6 +133,7 @@ class Trial(BaseModel):
 
     met: dict[str, str] = {}
     team: Tally = Tally()
+    together: Tally = Tally()
     alone: Tally = Tally()
     team_unmet: Tally = Tally()
     alone_unmet: Tally = Tally()
@@ -217,7 +219,7 @@ class Examiner:
             trial = self._play_team(trial, advice, _TURNS)
             trial = self._play_alone(trial, advice, _TURNS)
             trial = trial.model_copy(update={"paired": trial.paired + _TURNS})
-        return _concluded(trial, _good(trial) or _helps(trial))
+        return _concluded(trial, _good(trial) or _helps(trial) or _leads_on(trial))
 
     def _play_team(self, trial: Trial, advice: Mapping[int, Advice], episodes: int) -> Trial:
         done = self._play(trial, advice, FOLLOWED, episodes)
@@ -227,6 +229,7 @@ class Examiner:
             trial,
             done,
             team=trial.team.plus(sum(told), len(told)),
+            together=trial.together.plus(done.successes, episodes),
             team_unmet=trial.team_unmet.plus(episodes - len(told), episodes),
             fresh=trial.fresh + episodes,
             ahead=_unmet_first(trial, done.episodes),
@@ -284,12 +287,14 @@ def _renewed(trial: Trial, advice: Mapping[int, Advice], situations: Iterable[in
         update={
             "met": met,
             "team": trial.team.halved(),
+            "together": Tally(),
             "team_unmet": Tally(),
             "alone": Tally(),
             "alone_unmet": Tally(),
             "turns": {s: c.halved() for s, c in trial.turns.items() if s not in changed},
             "doubted": [s for s in trial.doubted if str(s) not in changed],
             "fresh": 0,
+            "turned": 0,
         }
     )
 
@@ -324,7 +329,7 @@ def _leads_on(trial: Trial) -> bool:
 
 def _helps(trial: Trial, errors: float = _BETTER) -> bool:
     """Whether the team does better than the student alone, or the teacher does by turns."""
-    return max(trial.team.above(trial.alone), _on_the_whole(trial)) >= errors
+    return max(trial.together.above(trial.alone), _on_the_whole(trial)) >= errors
 
 
 def _questionable(trial: Trial) -> bool:
@@ -339,7 +344,9 @@ def _undecided(trial: Trial) -> bool:
     """
     if (trial.team_unmet.rate or 0.0) > _OFTEN:
         return False
-    clear = _good(trial) or _helps(trial, _CLEARLY) or trial.team.above(trial.alone) <= -_CLEARLY
+    clear = (
+        _good(trial) or _helps(trial, _CLEARLY) or trial.together.above(trial.alone) <= -_CLEARLY
+    )
     return not clear and trial.paired + _TURNS <= _PAIRS + _more(trial)
 
 
@@ -365,12 +372,14 @@ def _on_the_whole(trial: Trial) -> float:
 
 def _doubting(trial: Trial, situation: int) -> Trial:
     """Without the advice on a situation; the others' outcomes were spoilt by it, and count half."""
+    doubted = sorted([*trial.doubted, situation])
     return trial.model_copy(
         update={
-            "doubted": sorted([*trial.doubted, situation]),
+            "doubted": doubted,
             "team": Tally(),
+            "together": Tally(),
             "team_unmet": Tally(),
-            "turns": {s: c.halved() for s, c in trial.turns.items()},
+            "turns": {s: c if int(s) in doubted else c.halved() for s, c in trial.turns.items()},
             "fresh": 0,
         }
     )
