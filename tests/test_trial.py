@@ -64,6 +64,7 @@ def test_nothing_is_held_against_advice_in_places_that_nobody_has_asked_about() 
     assert trial.team.successes == 0
     assert trial.followed(first) == first
     assert trial.turned == 0
+    assert trial.team.episodes < trial.together.episodes == 32
 
 
 def test_where_the_teacher_leads_is_asked_about_before_anything_is_concluded() -> None:
@@ -89,6 +90,8 @@ def test_new_advice_is_tried_anew_and_doubts_about_it_are_dropped() -> None:
     assert after.fresh == 32
     assert after.team.episodes == before.team.episodes / 2 + 32
     assert after.doubted == []
+    spent = tried(GOOD).model_copy(update={"turned": 10_000})
+    assert tried(mixed, rounds=1, trial=spent).doubted == [AT_LEVER], "it is looked at closely anew"
     other = tried({**mixed, LEVER_DOWN: GOOD[0]}, rounds=1, trial=before)
     assert AT_LEVER in other.doubted, "its own advice is the same"
 
