@@ -12,9 +12,10 @@ from graphs.events import Notice
 from graphs.nodes import collect, is_due, write_row
 from graphs.recording import trace_visits
 from graphs.state import TeachState, Update, known_advice
-from rl.advice import Labels, held, label
+from rl.advice import Labels, curious, held, label
 from rl.shaping import potentials, shaping_rewards
 from rl.student import softmax
+from rl.task import FloatArray
 from rl.trace import EventRecord
 from rl.trace_records import ADVICE_DOUBTED
 from rl.trial import Examiner, Trial
@@ -55,9 +56,7 @@ def learner(state: TeachState, runtime: Runtime[RunContext]) -> Update:
     context = runtime.context
     labels = imitated = _labels(context, state)
     if labels is not None:
-        logits = context.collector.rollout.logits
-        policy = softmax(logits.reshape(-1, logits.shape[-1]))
-        imitated = held(labels, policy, context.config.weaning.hold)
+        imitated = held(labels, _to_hold(context, state), context.config.weaning.hold)
     return _learn(context, state, labels, imitated)
 
 
@@ -92,6 +91,17 @@ def _tell_verdicts(context: RunContext, state: TeachState, before: Trial, after:
         records.append(EventRecord(*step, kind, after.told()))
         context.tell(Notice(f"{said}: {after.told()}"))
     context.trace.events(records)
+
+
+def _to_hold(context: RunContext, state: TeachState) -> FloatArray:
+    """What it is to hold on to where there is no advice, float32 [B, A]: its own policy."""
+    rollout = context.collector.rollout
+    num_actions = rollout.logits.shape[-1]
+    policy = softmax(rollout.logits.reshape(-1, num_actions))
+    if not Trial.model_validate(state["trial"]).falls_short:
+        return policy
+    allowed = None if rollout.allowed is None else rollout.allowed.reshape(-1, num_actions)
+    return curious(policy, allowed, context.config.weaning.chance)
 
 
 def _labels(context: RunContext, state: TeachState) -> Labels | None:

@@ -157,6 +157,20 @@ def held(labels: Labels, policy: FloatArray, share: float) -> Labels:
     )
 
 
+def curious(policy: FloatArray, allowed: BoolArray | None, share: float) -> FloatArray:
+    """A policy that does anything that is allowed with some probability, float32 [B, A].
+
+    To hold on to where something is still to be found out: otherwise a student that is advised
+    elsewhere gives up, a little in each rollout, what it has not succeeded with yet.
+
+    policy: float32 [B, A]. allowed: bool [B, A], None for all. share: of chance, 0..1.
+    """
+    anything = np.ones_like(policy) if allowed is None else allowed.astype(np.float32)
+    anything /= anything.sum(axis=1, keepdims=True)
+    mixed: FloatArray = (1 - np.float32(share)) * policy + np.float32(share) * anything
+    return mixed
+
+
 def agreement(labels: Labels, greedy: IntArray) -> FloatArray:
     """1 where the student's likeliest action is the teacher's, float32 [B]; 0 without advice."""
     same: BoolArray = (labels.targets.argmax(axis=1) == greedy) & (labels.mass > 0)

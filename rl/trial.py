@@ -157,6 +157,11 @@ class Trial(BaseModel):
         """The team's success rate; None while too few episodes were played."""
         return self.team.rate if self.team.episodes >= _MORE else None
 
+    @property
+    def falls_short(self) -> bool:
+        """Whether the team is known to fail often."""
+        return self.success is not None and self.success < _GOOD
+
     def told(self) -> str:
         """How the team fared, in words, for the trace."""
         return f"with the student to stand in for it, {self.team.told()}"

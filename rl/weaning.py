@@ -79,6 +79,13 @@ class WeaningSettings(BaseModel):
         description="Share of the teacher's weight with which the student holds on to what it did "
         "in states without advice, while it is advised in others.",
     )
+    chance: float = Field(
+        0.1,
+        ge=0,
+        lt=1,
+        description="Share of chance in what it holds on to there, while its teacher often fails: "
+        "what the teacher does not know is then still to be found out.",
+    )
 
     @model_validator(mode="after")
     def _falling(self) -> Self:

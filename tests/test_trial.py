@@ -13,7 +13,7 @@ from test_turns import GOOD, TASK, student_of
 from tiny_runs import make_run
 from toy_task import AT_LEVER, LEVER_DOWN, WALK_TO_LEVER, WANDER
 
-from rl.advice import Advice, Labels, held
+from rl.advice import Advice, Labels, curious, held
 from rl.trial import Examiner, Tally, Trial
 
 EVERYWHERE = range(4)
@@ -167,6 +167,21 @@ def test_what_is_held_on_to_stands_where_there_is_no_advice() -> None:
     assert after.targets == pytest.approx(np.array([[1, 0], [0.1, 0.9], [0.2, 0.8]]))
     assert after.mass == pytest.approx(np.array([0.7, 0.5, 1]))
     assert held(labels, policy, 0.0) is labels
+
+
+def test_where_something_is_still_to_be_found_out_anything_may_be_done() -> None:
+    policy = np.array([[1, 0, 0], [0.5, 0.5, 0]], np.float32)
+    allowed = np.array([[True, True, True], [True, True, False]])
+    mixed = curious(policy, allowed, 0.3)
+    assert mixed == pytest.approx(np.array([[0.8, 0.1, 0.1], [0.5, 0.5, 0]]))
+    assert curious(policy, None, 0.3).sum(axis=1) == pytest.approx(1)
+    assert curious(policy, None, 0.0) == pytest.approx(policy)
+
+
+def test_a_team_that_succeeds_leaves_nothing_to_be_found_out() -> None:
+    assert not tried(GOOD).falls_short
+    assert not Trial().falls_short
+    assert tried({0: WALK_AWAY}).falls_short
 
 
 @pytest.mark.usefixtures("one_thread")
