@@ -75,7 +75,7 @@ class RunConfig(BaseModel):
         "always on for the offline teacher and the other scripts.",
     )
     checkpoint_every: int = Field(
-        50, ge=1, le=10_000, description="Iterations between two boundaries to resume from."
+        100, ge=1, le=10_000, description="Iterations between two boundaries to resume from."
     )
     run_dir: Path | None = Field(
         None, description="The run's own folder; none makes runs/<time>-<graph>-<env>-<seed>."

@@ -219,12 +219,12 @@ class EpisodeLog:
     @property
     def success(self) -> float | None:
         """Share of successes among the recent episodes; None before the log has settled."""
-        return float(np.mean([s for s, _ in self.recent])) if self.settled else None
+        return sum(s for s, _ in self.recent) / len(self.recent) if self.settled else None
 
     @property
     def mean_return(self) -> float | None:
         """Mean return of the recent episodes; None before the log has settled."""
-        return float(np.mean([r for _, r in self.recent])) if self.settled else None
+        return sum(r for _, r in self.recent) / len(self.recent) if self.settled else None
 
 
 class Collector:
