@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from time import monotonic
-from typing import Final, Literal, cast
+from typing import Final, Literal, Protocol
 
 from langgraph.runtime import Runtime
 
 from graphs.context import RunContext
 from graphs.events import Notice
-from graphs.nodes import collect, is_due, write_row
-from graphs.recording import trace_visits
-from graphs.state import TeachState, Update, known_advice
+from graphs.nodes import (
+    collect,
+    is_due,
+    lacks_advice,
+    metrics_row,
+    weaned,
+    write_rows,
+)
+from graphs.recording import Visits, count_visits, trace_examples, trace_visits
+from graphs.state import TeachState, Update, known_advice, with_update
 from rl.advice import Labels, curious, held, label
 from rl.shaping import potentials, shaping_rewards
 from rl.student import softmax
@@ -21,12 +29,7 @@ from rl.trace_records import ADVICE_DOUBTED
 from rl.trial import Examiner, Trial
 
 _PASS_S: Final = 1.0
-"""How long the student practises before the graph's state is brought up to date."""
-_PRACTISED: Final = (
-    *("iteration", "env_steps", "situations", "missing", "unsettled"),
-    *("train_success", "report"),
-)
-"""What of the state a rollout and its update change."""
+"""How long the student practises before the graph and the record are brought up to date."""
 
 
 def trial(state: TeachState, runtime: Runtime[RunContext]) -> Update:
@@ -46,23 +49,38 @@ def trial(state: TeachState, runtime: Runtime[RunContext]) -> Update:
     return {"trial": after.model_dump(), "situations": ahead or state["situations"]}
 
 
+def after_practice(state: TeachState) -> Literal["cache", "assess"]:
+    """A rollout in which the teacher has to be asked is not learned from yet."""
+    return "assess" if state["report"] else "cache"
+
+
 def after_trial(state: TeachState) -> Literal["cache", "learner"]:
     """Back to the teacher with what lies ahead: once, then the trial concludes without."""
     return "cache" if state["trial"]["ahead"] else "learner"
 
 
-def learner(state: TeachState, runtime: Runtime[RunContext]) -> Update:
+class Node(Protocol):
+    """A node that is made for a graph; the others are functions as they stand."""
+
+    __name__: str
+
+    def __call__(self, state: TeachState, runtime: Runtime[RunContext]) -> Update: ...
+
+
+Lesson = Callable[[RunContext, TeachState], tuple[Update, Visits]]
+"""Learns from the last rollout; what that changes, and what is to be written down."""
+
+
+def imitation(context: RunContext, state: TeachState) -> tuple[Update, Visits]:
     """Label the whole rollout in one call, then do the PPO update at the teacher's weight."""
-    context = runtime.context
     labels = imitated = _labels(context, state)
     if labels is not None:
         imitated = held(labels, _to_hold(context, state), context.config.weaning.hold)
     return _learn(context, state, labels, imitated)
 
 
-def shaped_learner(state: TeachState, runtime: Runtime[RunContext]) -> Update:
+def shaping(context: RunContext, state: TeachState) -> tuple[Update, Visits]:
     """Label the whole rollout in one call, shape its rewards by that, then do the PPO update."""
-    context = runtime.context
     labels = _labels(context, state)
     if labels is not None:
         rollout, settings = context.collector.rollout, context.config
@@ -71,6 +89,50 @@ def shaped_learner(state: TeachState, runtime: Runtime[RunContext]) -> Update:
         ended = rollout.terminated | rollout.truncated
         rollout.rewards += shaping_rewards(phi.reshape(ended.shape), ended, settings.ppo.gamma)
     return _learn(context, state, labels, imitated=None)
+
+
+def learner_of(lesson: Lesson) -> Node:
+    """The node `learner`: one lesson, written down."""
+
+    def learner(state: TeachState, runtime: Runtime[RunContext]) -> Update:
+        context = runtime.context
+        update, visits = lesson(context, state)
+        with context.timers.phase("record"):
+            trace_visits(context, state, visits)
+        return update
+
+    return learner
+
+
+def practice_of(lesson: Lesson) -> Node:
+    """The node `practice`: rollouts and lessons for as long as there is nothing to ask or decide.
+
+    The graph and the record each take a per cent or two of an iteration's time where they come in
+    between: what they need has then left the processor's caches. So they come once in a while.
+    """
+
+    def practice(state: TeachState, runtime: Runtime[RunContext]) -> Update:
+        context, began = runtime.context, monotonic()
+        trial = Trial.model_validate(state["trial"])
+        now, rows, met = state, [], []
+        while True:
+            now = with_update(now, collect(now, runtime))
+            if lacks_advice(now):
+                break  # the teacher comes first; the lesson follows
+            update, visits = lesson(context, now)
+            now = with_update(now, update)
+            met.append((now, visits))
+            if is_due(context, now) or monotonic() - began > _PASS_S:
+                break
+            rows.append(metrics_row(context, now, trial, now["report"]))
+            now = with_update(now, weaned(context, now, trial))
+        with context.timers.phase("record"):
+            for then, visits in met:
+                trace_visits(context, then, visits)
+        write_rows(context, rows)
+        return {name: value for name, value in now.items() if value is not state.get(name)}
+
+    return practice
 
 
 def _tell_verdicts(context: RunContext, state: TeachState, before: Trial, after: Trial) -> None:
@@ -118,7 +180,7 @@ def _labels(context: RunContext, state: TeachState) -> Labels | None:
 
 def _learn(
     context: RunContext, state: TeachState, labels: Labels | None, imitated: Labels | None
-) -> Update:
+) -> tuple[Update, Visits]:
     """The PPO update, its figures, and what the rollout was to the teacher.
 
     labels: the advice; imitated: what of it is a term of the loss.
@@ -128,34 +190,17 @@ def _learn(
         progress = state["env_steps"] / context.steps
         done = context.ppo.update(rollout, imitated, state["teacher_weight"], progress)
     with context.timers.phase("record"):
-        agreed = trace_visits(context, state, rollout, labels)
-    return {
-        "train_success": context.collector.log.success,
-        "report": {
-            "train_return": context.collector.log.mean_return,
-            "advised_share": 0.0 if labels is None else float(labels.mass.mean()),
-            "agreement": agreed,
-            "policy_loss": done.policy_loss,
-            "value_loss": done.value_loss,
-            "entropy": done.entropy,
-            "approx_kl": done.approx_kl,
-            "clip_fraction": done.clip_fraction,
-            "explained_variance": done.explained_variance,
-        },
+        visits = count_visits(context, rollout, labels)
+        trace_examples(context, state, visits)
+    report = {
+        "train_return": context.collector.log.mean_return,
+        "advised_share": 0.0 if labels is None else float(labels.mass.mean()),
+        "agreement": visits.agreement,
+        "policy_loss": done.policy_loss,
+        "value_loss": done.value_loss,
+        "entropy": done.entropy,
+        "approx_kl": done.approx_kl,
+        "clip_fraction": done.clip_fraction,
+        "explained_variance": done.explained_variance,
     }
-
-
-def practice(state: TeachState, runtime: Runtime[RunContext]) -> Update:
-    """The student alone: rollouts and updates, until there is something to decide.
-
-    In between nothing needs the graph, whose passes take a per cent or two of an iteration's time.
-    """
-    context, began = runtime.context, monotonic()
-    now: Update = dict(state)
-    while True:
-        for node in (collect, learner):
-            now |= node(cast(TeachState, now), runtime)
-        after = cast(TeachState, now)
-        if is_due(context, after) or monotonic() - began > _PASS_S:
-            return {name: now[name] for name in _PRACTISED}
-        write_row(after, runtime, after["report"])
+    return {"train_success": context.collector.log.success, "report": report}, visits

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from langgraph.runtime import Runtime
@@ -109,14 +109,15 @@ def assess(state: TeachState, runtime: Runtime[RunContext]) -> Update:
     context = runtime.context
     update = _evaluation_update(state, runtime)
     report = state["report"] | update.pop("report", {})
-    write_row(state, runtime, report)
+    trial = Trial.model_validate(state["trial"])
+    write_rows(context, [metrics_row(context, state, trial, report)])
     if state["env_steps"] >= context.steps:
         if state["teacher_weight"] > 0 and context.config.weaning.ends:
             # A run shorter than one rollout after the removal still ends without its teacher.
             update |= _remove_teacher(context, state)
         update["phase"] = "finished"
-    elif state["phase"] == "teaching":
-        update |= _wean(context, state)
+    else:
+        update |= weaned(context, state, trial)
     return close_iteration(context, state, update)
 
 
@@ -169,21 +170,40 @@ def _given_up(context: RunContext) -> bool:
     return context.wait and context.stop.is_set() and bool(teacher.pending + teacher.standing_in)
 
 
-def begin(state: TeachState) -> Literal["collect", "practice"]:
-    """With a teacher, or after its removal."""
-    return "collect" if state["phase"] == "teaching" else "practice"
+def lacks_advice(state: TeachState) -> bool:
+    """Whether there is a teacher to be asked about the last rollout's situations."""
+    known = state["advice"]
+    return state["phase"] == "teaching" and any(str(s) not in known for s in state["situations"])
 
 
-def after_collect(state: TeachState) -> Literal["cache", "trial", "learner"]:
+def begin(state: TeachState, runtime: Runtime[RunContext]) -> Literal["collect", "practice"]:
+    """One rollout, while the teacher is being asked or tried out; else as many as come."""
+    if lacks_advice(state) or not _is_tried(runtime.context, state):
+        return "collect"
+    return "practice"
+
+
+def after_collect(
+    state: TeachState, runtime: Runtime[RunContext]
+) -> Literal["cache", "trial", "learner"]:
     """A teacher that has answered everything is not asked again."""
-    if any(str(s) not in state["advice"] for s in state["situations"]):
+    if lacks_advice(state):
         return "cache"
-    return "learner" if Trial.model_validate(state["trial"]).is_over else "trial"
+    return "learner" if _is_tried(runtime.context, state) else "trial"
 
 
-def after_assess(state: TeachState) -> Literal["collect", "practice", "__end__"]:
+def after_assess(
+    state: TeachState, runtime: Runtime[RunContext]
+) -> Literal["collect", "practice", "__end__"]:
     """Go on, unless the run is done, is to stop, or this call of the graph has done its share."""
-    return "__end__" if state["paused"] else begin(state)
+    return "__end__" if state["paused"] else begin(state, runtime)
+
+
+def _is_tried(context: RunContext, state: TeachState) -> bool:
+    """Whether the advice needs no trial, or none any more."""
+    if state["phase"] != "teaching" or context.config.weaning.schedule != "adaptive":
+        return True
+    return Trial.model_validate(state["trial"]).is_over
 
 
 def _at_each_step(context: RunContext, state: TeachState) -> Callable[[IntArray], None]:
@@ -248,10 +268,12 @@ def _awaited(
     return sorted(answers + harvest(wait_for_all=False), key=lambda a: a.signature)
 
 
-def _wean(context: RunContext, state: TeachState) -> Update:
-    """Set the next teacher weight; at 0 the teacher goes."""
+def weaned(context: RunContext, state: TeachState, trial: Trial) -> Update:
+    """Where there is a teacher, its next weight; at 0 it goes."""
+    if state["phase"] != "teaching":
+        return {}
     settings, progress = context.config.weaning, state["env_steps"] / context.steps
-    weaning, trial = Weaning.model_validate(state["weaning"]), Trial.model_validate(state["trial"])
+    weaning = Weaning.model_validate(state["weaning"])
     if settings.schedule == "adaptive":
         weaning = weaning.after(settings, progress, state["train_success"], trial.success)
     update = {"weaning": weaning.model_dump()}
@@ -315,13 +337,12 @@ def _steps_to_95(state: TeachState, success: float) -> int | None:
     return steps if min(previous, success) >= 0.95 else None
 
 
-def write_row(
-    state: TeachState, runtime: Runtime[RunContext], report: Mapping[str, float | None]
-) -> None:
-    """The iteration's row of metrics.jsonl, for those who watch as well."""
-    context, trial = runtime.context, Trial.model_validate(state["trial"])
+def metrics_row(
+    context: RunContext, state: TeachState, trial: Trial, report: Mapping[str, float | None]
+) -> dict[str, Any]:
+    """The iteration's row of metrics.jsonl. trial: the state's, as the model that it is."""
     counters = context.teacher.counters if context.teacher else None
-    row = {
+    return {
         "iteration": state["iteration"],
         "env_steps": state["env_steps"],
         "wall_s": round(context.wall_s, 3),
@@ -334,6 +355,13 @@ def write_row(
         "cache_hits": counters.cache_hits if counters else 0,
         **report,
     }
+
+
+def write_rows(context: RunContext, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Add rows to metrics.jsonl, and tell those who watch."""
+    if not rows:
+        return
     with context.timers.phase("record"):
-        context.folder.append_metrics(row)
-    context.tell(IterationDone(row))
+        context.folder.append_metrics(*rows)
+    for row in rows:
+        context.tell(IterationDone(row))

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, cast
+from typing import Literal
 
 from langgraph.runtime import Runtime
 
 from graphs.context import RunContext
 from graphs.events import Evaluating
-from graphs.nodes import close_iteration, write_row
+from graphs.nodes import close_iteration, metrics_row, write_rows
 from graphs.recording import trace_texts
 from graphs.registry import ROUND
-from graphs.state import TeachState, Update, known_advice
+from graphs.state import TeachState, Update, known_advice, with_update
 from rl.advice import Advice
+from rl.trial import Trial
 
 
 class _Unknown(Exception):  # noqa: N818 - no error: the advice is fetched, and the step made again
@@ -60,7 +61,8 @@ def perform(state: TeachState, runtime: Runtime[RunContext]) -> Update:
 
 def tally(state: TeachState, runtime: Runtime[RunContext]) -> Update:
     """Write the round down, and decide the end: all episodes have ended."""
-    performance = runtime.context.performance
+    context = runtime.context
+    performance = context.performance
     outcome = performance.outcome()
     report = {
         "train_return": outcome.mean_return if outcome else None,
@@ -69,8 +71,9 @@ def tally(state: TeachState, runtime: Runtime[RunContext]) -> Update:
     update: Update = {"train_success": outcome.success_rate if outcome else None}
     if performance.over:
         update["phase"] = "finished"
-    write_row(cast(TeachState, {**state, **update}), runtime, report)
-    return close_iteration(runtime.context, state, update)
+    now = with_update(state, update)
+    write_rows(context, [metrics_row(context, now, Trial(), report)])
+    return close_iteration(context, state, update)
 
 
 def after_perform(
@@ -79,3 +82,8 @@ def after_perform(
 ) -> Literal["cache", "tally"]:
     """A round that is not over waits for advice."""
     return "tally" if runtime.context.performance.between_rounds else "cache"
+
+
+def after_tally(state: TeachState) -> Literal["perform", "__end__"]:
+    """The next round, unless the run is done, is to stop, or has done its share."""
+    return "__end__" if state["paused"] else "perform"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from agents.calls import PlannerAnswer
 from graphs.context import RunContext
@@ -16,7 +17,7 @@ from rl.lookups import full_text
 from rl.plan_record import RecordedTask, Tally
 from rl.rollout import Passage, Rollout
 from rl.student import Student, softmax
-from rl.task import Observation, States, Watchable
+from rl.task import IntArray, Observation, States, Watchable
 from rl.trace import AdviceRecord, EventRecord, ExampleRecord, VisitRecord
 
 
@@ -68,62 +69,79 @@ def _node(answer: PlannerAnswer) -> str:
     return "planner" if kind == "model" else kind
 
 
-def trace_visits(
-    context: RunContext, state: TeachState, rollout: Rollout, labels: Labels | None
-) -> float | None:
-    """What the rollout was in each situation, and what became of the episodes that passed through.
+@dataclass(frozen=True)
+class Visits:
+    """What a rollout was in each of its S situations, and what became of the episodes there.
 
-    Returns the agreement over all advised steps, None where there are none.
+    situations: int64 [S], ascending. Of the visits: visits, int64 [S], how many; mass, advised,
+    agreements: float64 [S], the sum of m(s), how many had advice, and in how many of these the
+    student did as advised. passages: of the episodes that ended.
     """
-    passages = context.collector.log.take_passages()
-    situations, which = np.unique(rollout.signatures.reshape(-1), return_inverse=True)
+
+    situations: IntArray
+    visits: IntArray
+    mass: NDArray[np.float64]
+    advised: NDArray[np.float64]
+    agreements: NDArray[np.float64]
+    passages: Mapping[int, Passage]
+
+    @property
+    def agreement(self) -> float | None:
+        """Over all advised steps, None where there are none."""
+        return float(self.agreements.sum() / self.advised.sum()) if self.advised.any() else None
+
+    def __iter__(self) -> Iterator[tuple[int, Tally]]:
+        """The situations, and what came of each."""
+        none = Passage()
+        columns = (self.situations, self.visits, self.mass, self.agreements)
+        for signature, visits, mass, agreed in zip(*(c.tolist() for c in columns), strict=True):
+            passage = self.passages.get(signature, none)
+            yield signature, Tally(visits, mass, agreed, passage.episodes, passage.successes)
+
+
+def count_visits(context: RunContext, rollout: Rollout, labels: Labels | None) -> Visits:
+    """Count the last rollout's steps by their situations; the passages are taken from the log."""
+    signatures = rollout.signatures.reshape(-1)
+    situations = np.unique(signatures)
+    which = np.searchsorted(situations, signatures)
     visits = np.bincount(which)
     sums = np.zeros((3, len(visits)))
     if labels is not None:
         agreed = agreement(labels, rollout.greedy.reshape(-1))
         sums[:] = [np.bincount(which, each) for each in (labels.mass, labels.mass > 0, agreed)]
     mass, advised, agreements = sums
+    passages = context.collector.log.take_passages()
+    return Visits(situations, visits, mass, advised, agreements, passages)
+
+
+def trace_visits(context: RunContext, state: TeachState, visits: Visits) -> None:
+    """Write a rollout's situations down, also for the look-up of what came of their advice."""
     context.trace.visits(
         VisitRecord(
             state["iteration"],
-            int(signature),
-            int(visits[i]),
-            float(mass[i] / visits[i]),
-            float(agreements[i] / advised[i]) if advised[i] else None,
-            passages.get(int(signature), Passage()).episodes,
-            passages.get(int(signature), Passage()).successes,
+            signature,
+            came.steps,
+            came.carried_out / came.steps,
+            came.agreed / advised if advised else None,
+            came.episodes,
+            came.successes,
         )
-        for i, signature in enumerate(situations)
+        for (signature, came), advised in zip(visits, visits.advised.tolist(), strict=True)
     )
-    for i, signature in enumerate(situations.tolist()):
-        passage = passages.get(signature, Passage())
-        if isinstance(context.task, RecordedTask) and str(signature) in state["advice"]:
-            came = Tally(
-                int(visits[i]),
-                float(mass[i]),
-                float(agreements[i]),
-                passage.episodes,
-                passage.successes,
-            )
-            context.task.note(signature, came)
-    _trace_examples(context, state, situations, which, rollout)
-    return float(agreements.sum() / advised.sum()) if advised.any() else None
+    if isinstance(context.task, RecordedTask):
+        for signature, came in visits:
+            if str(signature) in state["advice"]:
+                context.task.note(signature, came)
 
 
-def _trace_examples(
-    context: RunContext,
-    state: TeachState,
-    situations: np.ndarray[Any, Any],
-    which: np.ndarray[Any, Any],
-    rollout: Rollout,
-) -> None:
-    """A state of each situation that has too few drawn so far."""
-    wanted = [i for i, s in enumerate(situations) if context.trace.wants_example(int(s))]
-    if not wanted:
+def trace_examples(context: RunContext, state: TeachState, visits: Visits) -> None:
+    """A state of each situation of the last rollout that has too few drawn so far."""
+    signatures = [s for s in visits.situations.tolist() if context.trace.wants_example(s)]
+    if not signatures:
         return
-    states, task = context.collector.states(), context.task
-    rows = [int(np.flatnonzero(which == i)[0]) for i in wanted]
-    signatures = [int(situations[i]) for i in wanted]
+    states, task, rollout = context.collector.states(), context.task, context.collector.rollout
+    met = rollout.signatures.reshape(-1)
+    rows = [int(np.flatnonzero(met == signature)[0]) for signature in signatures]
     decisions = _decisions(context, states, rows, signatures, rollout)
     num_envs = rollout.actions.shape[1]
     context.trace.examples(

@@ -1,6 +1,6 @@
 """The teacher's advice as reward: potential-based shaping, which leaves the best policy as it is.
 
-The nodes are those of `teacher_student`, but for a learner that adds shaping terms to the rollout's
+The nodes are those of `teacher_student`, but for a lesson that adds shaping terms to the rollout's
 rewards (`rl.shaping`) in place of a term to the loss. They fall and end with the teacher's weight.
 """
 
@@ -12,7 +12,7 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph.state import CompiledStateGraph
 
 from graphs.context import RunContext
-from graphs.learners import shaped_learner
+from graphs.learners import shaping
 from graphs.state import TeachState
 from graphs.teacher_student import taught
 
@@ -21,4 +21,4 @@ def build(
     saver: BaseCheckpointSaver[str] | None = None,
 ) -> CompiledStateGraph[TeachState, RunContext, Any, Any]:
     """The compiled graph. saver: where LangGraph keeps its checkpoints, if anywhere."""
-    return taught(shaped_learner, saver)
+    return taught(shaping, saver)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, cast
 
 from pydantic import TypeAdapter
 from typing_extensions import TypedDict  # Pydantic reads this one before Python 3.12
@@ -102,6 +102,11 @@ def first_state(teacher_weight: float) -> TeachState:
         last_eval=None,
         report={},
     )
+
+
+def with_update(state: TeachState, update: Update) -> TeachState:
+    """The state after a node has changed it, where no graph is between two nodes."""
+    return cast(TeachState, {**state, **update})
 
 
 def known_advice(state: TeachState) -> dict[int, Advice]:

@@ -12,7 +12,7 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
 from graphs.context import RunContext
-from graphs.learners import practice
+from graphs.learners import imitation, practice_of
 from graphs.nodes import after_assess, assess
 from graphs.state import TeachState
 
@@ -22,7 +22,7 @@ def build(
 ) -> CompiledStateGraph[TeachState, RunContext, Any, Any]:
     """The compiled graph. saver: where LangGraph keeps its checkpoints, if anywhere."""
     graph = StateGraph(TeachState, context_schema=RunContext)
-    for node in (practice, assess):
+    for node in (practice_of(imitation), assess):
         graph.add_node(node.__name__, node)
     graph.add_edge(START, "practice")
     graph.add_edge("practice", "assess")

@@ -15,8 +15,8 @@ from langgraph.graph import START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
 from graphs.context import RunContext
-from graphs.nodes import after_assess, after_fallback, after_planner, cache, fallback, planner
-from graphs.performing import after_perform, perform, tally
+from graphs.nodes import after_fallback, after_planner, cache, fallback, planner
+from graphs.performing import after_perform, after_tally, perform, tally
 from graphs.state import TeachState
 
 
@@ -34,5 +34,5 @@ def build(
     graph.add_conditional_edges(
         "fallback", after_fallback, {"trial": "perform", "__end__": "__end__"}
     )
-    graph.add_conditional_edges("tally", after_assess, {"collect": "perform", "__end__": "__end__"})
+    graph.add_conditional_edges("tally", after_tally)
     return graph.compile(checkpointer=saver)

@@ -2,12 +2,12 @@
 
     collect -> cache -> planner -> fallback -> trial -> learner -> assess -> collect ... END
 
-Once the teacher is removed, it is `practice -> assess -> practice ... END`.
+Where the teacher has said all that is needed, and once it is removed, it is
+`practice -> assess -> practice ... END`: many rollouts and lessons for each pass.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
@@ -15,7 +15,15 @@ from langgraph.graph import START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
 from graphs.context import RunContext
-from graphs.learners import after_trial, learner, practice, trial
+from graphs.learners import (
+    Lesson,
+    after_practice,
+    after_trial,
+    imitation,
+    learner_of,
+    practice_of,
+    trial,
+)
 from graphs.nodes import (
     after_assess,
     after_collect,
@@ -28,24 +36,24 @@ from graphs.nodes import (
     fallback,
     planner,
 )
-from graphs.state import TeachState, Update
+from graphs.state import TeachState
 
 
 def build(
     saver: BaseCheckpointSaver[str] | None = None,
 ) -> CompiledStateGraph[TeachState, RunContext, Any, Any]:
     """The compiled graph. saver: where LangGraph keeps its checkpoints, if anywhere."""
-    return taught(learner, saver)
+    return taught(imitation, saver)
 
 
 def taught(
-    learn: Callable[..., Update], saver: BaseCheckpointSaver[str] | None
+    lesson: Lesson, saver: BaseCheckpointSaver[str] | None
 ) -> CompiledStateGraph[TeachState, RunContext, Any, Any]:
-    """The graph with any learner: what it makes of the advice is its own affair."""
+    """The graph with any lesson: what it makes of the advice is its own affair."""
     graph = StateGraph(TeachState, context_schema=RunContext)
-    for node in (collect, cache, planner, fallback, trial, practice, assess):
+    nodes = (collect, cache, planner, fallback, trial, learner_of(lesson), practice_of(lesson))
+    for node in (*nodes, assess):
         graph.add_node(node.__name__, node)
-    graph.add_node("learner", learn)
     graph.add_conditional_edges(START, begin)
     graph.add_conditional_edges("collect", after_collect)
     graph.add_edge("cache", "planner")
@@ -53,6 +61,6 @@ def taught(
     graph.add_conditional_edges("fallback", after_fallback)
     graph.add_conditional_edges("trial", after_trial)
     graph.add_edge("learner", "assess")
-    graph.add_edge("practice", "assess")
+    graph.add_conditional_edges("practice", after_practice)
     graph.add_conditional_edges("assess", after_assess)
     return graph.compile(checkpointer=saver)

@@ -230,12 +230,12 @@ class RunFolder:
         except ValidationError as error:
             raise RunFolderError(f"{self.summary} is damaged: {_first_problem(error)}") from error
 
-    def append_metrics(self, row: MetricsRow | Mapping[str, Any]) -> None:
-        """Add an iteration's row. Raises pydantic.ValidationError for what is not its shape."""
-        line = MetricsRow.model_validate(row).model_dump_json() + "\n"
+    def append_metrics(self, *rows: MetricsRow | Mapping[str, Any]) -> None:
+        """Add iterations' rows. Raises pydantic.ValidationError for what is not their shape."""
+        lines = [MetricsRow.model_validate(row).model_dump_json() + "\n" for row in rows]
         with explained("write", self.metrics), self.metrics.open("ab+") as file:
             cut_torn_line(file)
-            file.write(line.encode())
+            file.write("".join(lines).encode())
 
     def read_metrics(self) -> list[MetricsRow]:
         """The rows so far. A last line that a crash tore is skipped."""
