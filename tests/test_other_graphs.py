@@ -7,7 +7,7 @@ from functools import wraps
 from io import StringIO
 from pathlib import Path
 from threading import Event as StopSignal
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from langgraph.runtime import Runtime
@@ -19,6 +19,7 @@ from graphs.config import ConfigError, make_config
 from graphs.context import RunContext
 from graphs.evaluation import evaluate_run
 from graphs.events import Event, IterationDone
+from graphs.learners import after_practice
 from graphs.nodes import assess
 from graphs.registry import build_graph
 from graphs.run import resume
@@ -96,6 +97,42 @@ class TestStudentOnly:
         assert not run.cache.exists()
         (entry,) = list_runs(tmp_path)
         assert run_row(entry)["provider"] == "none"
+
+
+class TestPractice:
+    @pytest.mark.parametrize("graph", ["teacher_student", "shaped", "hierarchical"])
+    @pytest.mark.parametrize("schedule", ["adaptive", "linear"])
+    def test_it_practises_while_the_teacher_has_nothing_to_say(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, graph: str, schedule: str
+    ) -> None:
+        """Also what is found out, asked and unlearned in between, and when the teacher goes."""
+        met: list[int] = []
+
+        def counted(state: TeachState) -> Literal["cache", "assess"]:
+            if not state["report"]:
+                met.append(state["iteration"])
+            return after_practice(state)
+
+        monkeypatch.setattr("graphs.teacher_student.after_practice", counted)
+        options: dict[str, Any] = {
+            "graph": graph,
+            "env": "SimpleDoorKey",
+            "num_envs": 4,
+            "steps": 40 * ROLLOUT,
+            "weaning__schedule": schedule,
+        }
+        monkeypatch.setattr("rl.trial._ENOUGH", 1)  # the trial is soon over, or it is all there is
+        together = make_run(tmp_path / "together", **options)
+        if schedule == "linear" and graph != "hierarchical":
+            assert met, "no new situation was met while it practised"
+        monkeypatch.setattr("graphs.learners._PASS_S", 0.0)
+        apart = make_run(tmp_path / "apart", **options)
+        assert together.figures() == apart.figures()
+        assert together.folder.student.read_bytes() == apart.folder.student.read_bytes()
+        with together.trace() as one, apart.trace() as other:
+            assert one.iterations() == other.iterations()
+            assert one.situations() == other.situations()
+            assert [e.kind for e in one.events()] == [e.kind for e in other.events()]
 
 
 class TestHierarchical:
