@@ -5,7 +5,7 @@ The loss itself is in `rl.ppo_loss`; here are the epochs, the minibatches and th
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from rl.adam import Adam
 from rl.advice import Labels
 from rl.gae import advantages_of
 from rl.ppo_loss import FIGURES, loss_gradients
@@ -57,10 +58,10 @@ class PPO:
 
     def __init__(self, student: Student, settings: PPOSettings, rng: np.random.Generator) -> None:
         self._student, self._settings, self._rng = student, settings, rng
-        self._weights = joined(student.network)
-        self.optimizer = torch.optim.Adam(
-            [self._weights], lr=settings.learning_rate, eps=1e-5, fused=True
-        )
+        self._parameters = list(student.network.parameters())
+        self._weights = joined(self._parameters)
+        self._gradient = torch.empty_like(self._weights)
+        self._adam = Adam(self._weights)
 
     def update(
         self, rollout: Rollout, labels: Labels | None, teacher_weight: float, progress: float
@@ -71,8 +72,6 @@ class PPO:
         """
         settings = self._settings.at(progress)
         advised = labels is not None and teacher_weight > 0 and bool(labels.mass.any())
-        for group in self.optimizer.param_groups:
-            group["lr"] = settings.learning_rate
         advantages = advantages_of(
             rollout.rewards,
             rollout.values,
@@ -92,8 +91,7 @@ class PPO:
     def snapshot(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """The network's and the optimiser's tensors by name, and the rest as JSON has it."""
         tensors = {f"network.{k}": t for k, t in self._student.network.state_dict().items()}
-        moments = self.optimizer.state[self._weights]
-        tensors |= {f"{_ADAM}{name}": t for name, t in moments.items()}
+        tensors |= {f"{_ADAM}{name}": t for name, t in self._adam.tensors().items()}
         return tensors, {"rng": self._rng.bit_generator.state}
 
     def restore(self, tensors: dict[str, Tensor], record: dict[str, Any]) -> None:
@@ -111,19 +109,8 @@ class PPO:
             for name, tensor in tensors.items()
             if name.startswith(_ADAM)
         }
-        self._check_moments(moments)
-        groups = self.optimizer.state_dict()["param_groups"]
-        state = {0: moments} if moments else {}
-        self.optimizer.load_state_dict({"state": state, "param_groups": groups})
+        self._adam.restore(moments)
         self._rng.bit_generator.state = record["rng"]
-
-    def _check_moments(self, moments: dict[str, Tensor]) -> None:
-        """Adam's own loader takes tensors of any shape."""
-        shape = self._weights.shape
-        expected = {"step": torch.Size(), "exp_avg": shape, "exp_avg_sq": shape}
-        # Before the first update Adam has none at all.
-        if moments and {name: t.shape for name, t in moments.items()} != expected:
-            raise ValueError("the optimiser's tensors are those of another network")
 
     def _epochs(
         self,
@@ -216,13 +203,11 @@ class PPO:
         if self._student.network.memory_size:
             part = {name: column.flatten(0, 1) for name, column in part.items()}
         figures, *gradients = loss_gradients(logits, values, part, settings, teacher_weight)
-        gradient = self._weights.grad
-        assert gradient is not None
-        gradient.zero_()
-        torch.autograd.backward((logits, values), gradients)
+        parts = torch.autograd.grad((logits, values), self._parameters, gradients)
+        gradient = torch.cat([part.flatten() for part in parts], out=self._gradient)
         norm = torch.linalg.vector_norm(gradient)
         gradient.mul_((settings.max_grad_norm / (norm + 1e-6)).clamp(max=1.0))
-        self.optimizer.step()
+        self._adam.step(gradient, settings.learning_rate)
         return figures
 
 
@@ -240,19 +225,16 @@ def _denormals_as_zero() -> Iterator[None]:
         torch.set_flush_denormal(False)
 
 
-def joined(network: nn.Module) -> nn.Parameter:
-    """All weights of a network as one vector, of which its own are views, and so of the gradient.
+def joined(parameters: Sequence[nn.Parameter]) -> Tensor:
+    """All weights of a network as one vector, of which its own are views from now on.
 
     One vector is clipped and moved by Adam in a few operations, where a dozen tensors take a few
     each.
     """
-    parameters = list(network.parameters())
-    vector = nn.Parameter(torch.cat([p.detach().flatten() for p in parameters]))
-    vector.grad = torch.zeros_like(vector)
-    sizes = [p.numel() for p in parameters]
-    parts = zip(torch.split(vector.detach(), sizes), torch.split(vector.grad, sizes), strict=True)
-    for parameter, (weights, gradient) in zip(parameters, parts, strict=True):
-        parameter.data, parameter.grad = weights.view_as(parameter), gradient.view_as(parameter)
+    vector = torch.cat([p.detach().flatten() for p in parameters])
+    parts = torch.split(vector, [p.numel() for p in parameters])
+    for parameter, weights in zip(parameters, parts, strict=True):
+        parameter.data = weights.view_as(parameter)
     return vector
 
 
