@@ -10,15 +10,14 @@ from langgraph.runtime import Runtime
 
 from graphs.context import RunContext
 from graphs.events import Notice
-from graphs.nodes import (
-    collect,
-    is_due,
-    lacks_advice,
-    metrics_row,
-    weaned,
-    write_rows,
+from graphs.nodes import assessed, collect, ends_call, lacks_advice, write_rows
+from graphs.recording import (
+    Visits,
+    count_visits,
+    note_visits,
+    trace_examples,
+    trace_visits,
 )
-from graphs.recording import Visits, count_visits, trace_examples, trace_visits
 from graphs.state import TeachState, Update, known_advice, with_update
 from rl.advice import Labels, curious, held, label
 from rl.shaping import potentials, shaping_rewards
@@ -105,7 +104,7 @@ def learner_of(lesson: Lesson) -> Node:
 
 
 def practice_of(lesson: Lesson) -> Node:
-    """The node `practice`: rollouts and lessons for as long as there is nothing to ask or decide.
+    """The node `practice`: iterations for as long as there is nothing to ask of the teacher.
 
     The graph and the record each take a per cent or two of an iteration's time where they come in
     between: what they need has then left the processor's caches. So they come once in a while.
@@ -122,10 +121,11 @@ def practice_of(lesson: Lesson) -> Node:
             update, visits = lesson(context, now)
             now = with_update(now, update)
             met.append((now, visits))
-            if is_due(context, now) or monotonic() - began > _PASS_S:
+            if ends_call(context, now) or monotonic() - began > _PASS_S:
                 break
-            rows.append(metrics_row(context, now, trial, now["report"]))
-            now = with_update(now, weaned(context, now, trial))
+            row, update = assessed(context, now, trial)
+            rows.append(row)
+            now = with_update(now, update)
         with context.timers.phase("record"):
             for then, visits in met:
                 trace_visits(context, then, visits)
@@ -191,6 +191,7 @@ def _learn(
         done = context.ppo.update(rollout, imitated, state["teacher_weight"], progress)
     with context.timers.phase("record"):
         visits = count_visits(context, rollout, labels)
+        note_visits(context, state, visits)
         trace_examples(context, state, visits)
     report = {
         "train_return": context.collector.log.mean_return,

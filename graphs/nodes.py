@@ -23,6 +23,9 @@ from rl.trace import EventRecord
 from rl.trial import Trial
 from rl.weaning import Weaning
 
+Row = dict[str, Any]
+"""A row of metrics.jsonl (`rl.run_records.MetricsRow`)."""
+
 _POLL_S = 0.2
 """How often a wait for answers looks whether the run is to stop."""
 
@@ -107,27 +110,29 @@ def fallback(state: TeachState, runtime: Runtime[RunContext]) -> Update:
 def assess(state: TeachState, runtime: Runtime[RunContext]) -> Update:
     """Evaluate when due, write the iteration down, set the next teacher weight, decide the end."""
     context = runtime.context
-    update = _evaluation_update(state, runtime)
+    row, update = assessed(context, state, Trial.model_validate(state["trial"]))
+    write_rows(context, [row])
+    return close_iteration(context, state, update)
+
+
+def assessed(context: RunContext, state: TeachState, trial: Trial) -> tuple[Row, Update]:
+    """As `assess`, with the row that is still to be written. trial: the state's, as a model."""
+    update = _evaluation_update(context, state)
     report = state["report"] | update.pop("report", {})
-    trial = Trial.model_validate(state["trial"])
-    write_rows(context, [metrics_row(context, state, trial, report)])
+    row = told_row(context, state, trial, report)
     if state["env_steps"] >= context.steps:
         if state["teacher_weight"] > 0 and context.config.weaning.ends:
             # A run shorter than one rollout after the removal still ends without its teacher.
             update |= _remove_teacher(context, state)
         update["phase"] = "finished"
-    else:
-        update |= weaned(context, state, trial)
-    return close_iteration(context, state, update)
+    elif state["phase"] == "teaching":
+        update |= _wean(context, state, trial)
+    return row, update
 
 
-def is_due(context: RunContext, state: TeachState) -> bool:
-    """Whether there is more for `assess` to do than to write the iteration down."""
-    return (
-        _is_share_done(context, state)
-        or state["env_steps"] >= context.steps
-        or _evaluation_is_due(context, state)
-    )
+def ends_call(context: RunContext, state: TeachState) -> bool:
+    """Whether this call of the graph ends with the iteration: the run is done, or its share is."""
+    return state["env_steps"] >= context.steps or _is_share_done(context, state)
 
 
 def _is_share_done(context: RunContext, state: TeachState) -> bool:
@@ -268,10 +273,8 @@ def _awaited(
     return sorted(answers + harvest(wait_for_all=False), key=lambda a: a.signature)
 
 
-def weaned(context: RunContext, state: TeachState, trial: Trial) -> Update:
-    """Where there is a teacher, its next weight; at 0 it goes."""
-    if state["phase"] != "teaching":
-        return {}
+def _wean(context: RunContext, state: TeachState, trial: Trial) -> Update:
+    """Set the next teacher weight; at 0 the teacher goes."""
     settings, progress = context.config.weaning, state["env_steps"] / context.steps
     weaning = Weaning.model_validate(state["weaning"])
     if settings.schedule == "adaptive":
@@ -292,9 +295,9 @@ def _remove_teacher(context: RunContext, state: TeachState) -> Update:
     return {"teacher_weight": 0.0, "teacher_removed_at_step": step, "phase": "alone"}
 
 
-def _evaluation_update(state: TeachState, runtime: Runtime[RunContext]) -> Update:
+def _evaluation_update(context: RunContext, state: TeachState) -> Update:
     """What an evaluation changes, where one is due, every so many steps."""
-    context, settings = runtime.context, runtime.context.config.evaluation
+    settings = context.config.evaluation
     if not _evaluation_is_due(context, state):
         return {}
     with context.timers.phase("evaluate"):
@@ -337,12 +340,12 @@ def _steps_to_95(state: TeachState, success: float) -> int | None:
     return steps if min(previous, success) >= 0.95 else None
 
 
-def metrics_row(
+def told_row(
     context: RunContext, state: TeachState, trial: Trial, report: Mapping[str, float | None]
-) -> dict[str, Any]:
-    """The iteration's row of metrics.jsonl. trial: the state's, as the model that it is."""
+) -> Row:
+    """The iteration's row of metrics.jsonl, which those who watch are told at once."""
     counters = context.teacher.counters if context.teacher else None
-    return {
+    row = {
         "iteration": state["iteration"],
         "env_steps": state["env_steps"],
         "wall_s": round(context.wall_s, 3),
@@ -355,13 +358,13 @@ def metrics_row(
         "cache_hits": counters.cache_hits if counters else 0,
         **report,
     }
+    context.tell(IterationDone(row))
+    return row
 
 
-def write_rows(context: RunContext, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Add rows to metrics.jsonl, and tell those who watch."""
+def write_rows(context: RunContext, rows: Sequence[Row]) -> None:
+    """Add rows to metrics.jsonl."""
     if not rows:
         return
     with context.timers.phase("record"):
         context.folder.append_metrics(*rows)
-    for row in rows:
-        context.tell(IterationDone(row))

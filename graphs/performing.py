@@ -9,7 +9,7 @@ from langgraph.runtime import Runtime
 
 from graphs.context import RunContext
 from graphs.events import Evaluating
-from graphs.nodes import close_iteration, metrics_row, write_rows
+from graphs.nodes import close_iteration, told_row, write_rows
 from graphs.recording import trace_texts
 from graphs.registry import ROUND
 from graphs.state import TeachState, Update, known_advice, with_update
@@ -72,7 +72,7 @@ def tally(state: TeachState, runtime: Runtime[RunContext]) -> Update:
     if performance.over:
         update["phase"] = "finished"
     now = with_update(state, update)
-    write_rows(context, [metrics_row(context, now, Trial(), report)])
+    write_rows(context, [told_row(context, now, Trial(), report)])
     return close_iteration(context, state, update)
 
 

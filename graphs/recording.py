@@ -115,7 +115,7 @@ def count_visits(context: RunContext, rollout: Rollout, labels: Labels | None) -
 
 
 def trace_visits(context: RunContext, state: TeachState, visits: Visits) -> None:
-    """Write a rollout's situations down, also for the look-up of what came of their advice."""
+    """Write a rollout's situations down."""
     context.trace.visits(
         VisitRecord(
             state["iteration"],
@@ -128,6 +128,10 @@ def trace_visits(context: RunContext, state: TeachState, visits: Visits) -> None
         )
         for (signature, came), advised in zip(visits, visits.advised.tolist(), strict=True)
     )
+
+
+def note_visits(context: RunContext, state: TeachState, visits: Visits) -> None:
+    """For the look-up of what came of the advice, where the task keeps such a record."""
     if isinstance(context.task, RecordedTask):
         for signature, came in visits:
             if str(signature) in state["advice"]:

@@ -77,7 +77,7 @@ class TestStudentOnly:
             return assess(state, runtime)
 
         monkeypatch.setattr("graphs.student_only.assess", wraps(assess)(counted))
-        few = {"graph": "student_only", "env": CORRIDOR, "evaluation__every": 2 * ROLLOUT}
+        few = {"graph": "student_only", "env": CORRIDOR, "checkpoint_every": 2}
         together = make_run(tmp_path / "together", **few, steps=5 * ROLLOUT)
         assert passes == [2, 4, 5]
         monkeypatch.setattr("graphs.learners._PASS_S", 0.0)

@@ -327,3 +327,18 @@ def test_without_advice_no_pass_follows_once_the_policy_has_moved_far(
         rollout = rollout_for(student, drift=0.0)
         update(student, rollout, labels_for(SIZE), weight, settings)
         assert len(passes) == expected
+
+
+def test_numbers_too_small_to_be_normal_are_zero_in_an_update_and_only_there() -> None:
+    """The processor is slow with them, and Adam's mean of a weight with no gradient gets stuck."""
+    if not torch.set_flush_denormal(True):
+        pytest.skip("this processor cannot flush them")
+    torch.set_flush_denormal(False)
+    student = student_with("dense")
+    ppo = PPO(student, ONE_STEP, np.random.default_rng(0))
+    mean = ppo.snapshot()[0]["adam.exp_avg"]
+    mean.fill_(1e-40)
+    ppo.update(rollout_for(student), None, 0.0, 0.0)
+    assert (mean == 0).any(), "no weight was without a gradient"
+    assert not ((mean != 0) & (mean.abs() < torch.finfo(torch.float32).tiny)).any()
+    assert float(torch.full((1,), 1e-40) * 1) > 0

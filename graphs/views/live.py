@@ -35,7 +35,7 @@ class LiveProgress:
         self._mark: tuple[float, int] | None = None
         self._plain_due = 0.0
         self._live = (
-            Live(console=console, refresh_per_second=8, transient=True)
+            Live(console=console, get_renderable=self.panel, refresh_per_second=8, transient=True)
             if console.is_terminal
             else None
         )
@@ -80,14 +80,11 @@ class LiveProgress:
         elif isinstance(event, Evaluating):
             self._episodes = event.done
             self._evaluating = f"evaluating {event.done}/{event.episodes}"
-        live = self._live
-        if live is not None and isinstance(event, Asking):
+        elif isinstance(event, Asking) and self._live is not None:
             if event.begins:
-                live.stop()
+                self._live.stop()
             else:
-                live.start()
-        if live is not None:
-            live.update(self.panel())
+                self._live.start()
 
     def _start(self, event: RunStarted) -> None:
         self._started = event
