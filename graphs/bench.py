@@ -186,7 +186,9 @@ def _learning(config: RunConfig, task: Task) -> dict[str, Work]:
     envs = task.make_envs(config.num_envs, "train", config.seed)
     actions = generator(config.seed, "actions")
     collector = Collector(task, student, envs, config.ppo.num_steps, actions)
-    ppo = PPO(student, config.ppo, generator(config.seed, "minibatches"))
+    # All passes, each time: the same rollout again and again soon moves the policy too far.
+    settings = config.ppo.model_copy(update={"target_kl": float("inf")})
+    ppo = PPO(student, settings, generator(config.seed, "minibatches"))
     rollout = collector.collect()
     states = collector.states()
     signatures = rollout.signatures.reshape(-1).copy()

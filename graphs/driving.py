@@ -8,6 +8,10 @@ from functools import partial
 from threading import Event as StopSignal
 from typing import Any
 
+# For rl.statistics, at a run's end: like all that is loaded here, while the teacher's first answers
+# are on their way.
+import scipy.stats  # noqa: F401
+
 from agents.teacher import Teacher
 from graphs.context import RunContext, StopAskedError
 from graphs.events import Evaluating, Event, Notice, RunStarted

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from rl.adam import Adam
 from rl.advice import Labels
 from rl.gae import advantages_of
-from rl.ppo_loss import FIGURES, loss_gradients
+from rl.ppo_loss import FIGURES, loss_of
 from rl.ppo_settings import PPOSettings
 from rl.rollout import Rollout
 from rl.student import Student, with_actions
@@ -202,8 +202,8 @@ class PPO:
         part = {name: batch[name] for name in _PER_STEP if name in batch}
         if self._student.network.memory_size:
             part = {name: column.flatten(0, 1) for name, column in part.items()}
-        figures, *gradients = loss_gradients(logits, values, part, settings, teacher_weight)
-        parts = torch.autograd.grad((logits, values), self._parameters, gradients)
+        figures, loss = loss_of(logits, values, part, settings, teacher_weight)
+        parts = torch.autograd.grad(loss, self._parameters)
         gradient = torch.cat([part.flatten() for part in parts], out=self._gradient)
         norm = torch.linalg.vector_norm(gradient)
         gradient.mul_((settings.max_grad_norm / (norm + 1e-6)).clamp(max=1.0))

@@ -14,7 +14,7 @@ same numbers but for rounding.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -38,6 +38,44 @@ FIGURES: Final = (
 """What a minibatch's loss is made of, means over its steps, and how far the policy has moved."""
 
 Doubles = NDArray[np.float64]
+
+
+def loss_of(
+    logits: Tensor,
+    values: Tensor,
+    batch: Mapping[str, Tensor],
+    settings: PPOSettings,
+    teacher_weight: float,
+) -> tuple[Tensor, Tensor]:
+    """The FIGURES, float64 [6], and what to differentiate by the network's weights, a scalar.
+
+    Its value is always 0: only its gradients count. Arguments as in `loss_gradients`.
+    """
+    figures, *gradients = loss_gradients(logits, values, batch, settings, teacher_weight)
+    loss: Tensor = _Loss.apply(logits, values, *gradients)  # type: ignore[no-untyped-call]  # PyTorch's
+    return figures, loss
+
+
+class _Loss(torch.autograd.Function):
+    """A scalar whose gradients are given. PyTorch takes gradients of logits and values as well, but
+    loads a library for symbolic mathematics to compare their shapes.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        logits: Tensor,
+        values: Tensor,  # noqa: ARG004 - an input all the same: gradients go to inputs
+        by_logits: Tensor,
+        by_values: Tensor,
+    ) -> Tensor:
+        ctx.save_for_backward(by_logits, by_values)
+        return torch.zeros((), device=logits.device)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> tuple[Tensor | None, ...]:
+        by_logits, by_values = ctx.saved_tensors
+        return grads[0] * by_logits, grads[0] * by_values, None, None
 
 
 def loss_gradients(

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import copy
 import math
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -342,3 +346,18 @@ def test_numbers_too_small_to_be_normal_are_zero_in_an_update_and_only_there() -
     assert (mean == 0).any(), "no weight was without a gradient"
     assert not ((mean != 0) & (mean.abs() < torch.finfo(torch.float32).tiny)).any()
     assert float(torch.full((1,), 1e-40) * 1) > 0
+
+
+def test_an_update_loads_neither_compiler_nor_algebra() -> None:
+    """PyTorch loads them at the first call of some of its functions: a second and more."""
+    code = (
+        "import sys; from test_ppo import *; "
+        "student = student_with(); update(student, rollout_for(student), labels_for(SIZE), 1.0); "
+        "print([name for name in ('torch._dynamo', 'sympy') if name in sys.modules])"
+    )
+    here = Path(__file__).parent
+    paths = {"PYTHONPATH": os.pathsep.join([str(here), str(here.parent)])}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=os.environ | paths
+    )
+    assert done.stdout.strip() == "[]", done.stderr
