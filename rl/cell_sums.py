@@ -56,11 +56,24 @@ class CellSums(nn.Module):
         begun = self.bias.expand(len(codes), -1) if added is None else added + self.bias
         if codes.device.type != "cpu":
             return begun + self.by_index(flat)
-        inputs = (self.table, begun, flat, self._parts, self._rows)
         if not torch.is_grad_enabled():
-            return _sums(*inputs)
-        sums: Tensor = _Sum.apply(*inputs)  # type: ignore[no-untyped-call]  # PyTorch's
-        return sums
+            sums = begun.clone(memory_format=torch.contiguous_format)
+            self.add_rows(flat, sums)
+            return sums
+        inputs = (self.table, begun, flat, self._parts, self._rows)
+        summed: Tensor = _Sum.apply(*inputs)  # type: ignore[no-untyped-call]  # PyTorch's
+        return summed
+
+    def add_rows(self, codes: Tensor, sums: Tensor) -> None:
+        """Add the rows to sums, float32 [B, width], in place; on the CPU, for no gradient.
+
+        codes: uint8 [B, H * W]. Raises IndexError for a code that is not below num_codes.
+        """
+        _add(self.table, codes, self._parts, self._rows, sums)
+
+    def scatter_rows(self, codes: Tensor, by_sums: Tensor, by_table: Tensor) -> None:
+        """Add the sums' gradient, float32 [B, width], to the table's; on the CPU."""
+        _scatter(codes, self._parts, self._rows, by_sums, by_table)
 
     def by_index(self, codes: Tensor) -> Tensor:
         """The sums on any device. codes: uint8 [B, H * W]. Returns float32 [B, width]."""
@@ -74,17 +87,21 @@ def num_rows(spec: ObservationSpec) -> int:
     return int(spec.height * spec.width * sum(sizes))
 
 
-def _sums(table: Tensor, begun: Tensor, codes: Tensor, parts: Tensor, rows: Tensor) -> Tensor:
-    """What the sums begin with and the rows added to it: begun, float32 [B, width]."""
-    sums = begun.detach().clone(memory_format=torch.contiguous_format)
+def _add(table: Tensor, codes: Tensor, parts: Tensor, rows: Tensor, sums: Tensor) -> None:
+    """Add the table's rows of all codes to sums, float32 [B, width], in place."""
     joined = np.empty((len(rows), len(parts), table.shape[1]), np.float32)
     weights = table.detach().numpy()
     _add_rows(codes.numpy(), parts.numpy(), rows.numpy(), weights, joined, sums.numpy())
-    return sums
+
+
+def _scatter(codes: Tensor, parts: Tensor, rows: Tensor, by_sums: Tensor, by_table: Tensor) -> None:
+    """The inverse way: add the sums' gradient to that of the rows that they were made of."""
+    grads = by_sums.contiguous().numpy()
+    _scatter_rows(codes.numpy(), parts.numpy(), rows.numpy(), grads, by_table.numpy())
 
 
 class _Sum(torch.autograd.Function):
-    """`_sums` and their gradients."""
+    """What the sums begin with, and the rows added to it."""
 
     @staticmethod
     def forward(
@@ -92,16 +109,16 @@ class _Sum(torch.autograd.Function):
     ) -> Tensor:
         ctx.save_for_backward(codes, parts, rows)
         ctx.shape = table.shape
-        return _sums(table, begun, codes, parts, rows)
+        sums = begun.detach().clone(memory_format=torch.contiguous_format)
+        _add(table, codes, parts, rows, sums)
+        return sums
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> tuple[Tensor | None, ...]:
         codes, parts, rows = ctx.saved_tensors
-        grad = torch.zeros(ctx.shape)
-        _scatter_rows(
-            codes.numpy(), parts.numpy(), rows.numpy(), grads[0].contiguous().numpy(), grad.numpy()
-        )
-        return grad, grads[0], None, None, None
+        by_table = torch.zeros(ctx.shape)
+        _scatter(codes, parts, rows, grads[0], by_table)
+        return by_table, grads[0], None, None, None
 
 
 @njit(cache=True, nogil=True)

@@ -18,23 +18,12 @@ from torch import Tensor, nn
 from rl.adam import Adam
 from rl.advice import Labels
 from rl.gae import advantages_of
-from rl.ppo_loss import FIGURES, loss_of
+from rl.gradients import gradient_into
+from rl.ppo_loss import FIGURES
 from rl.ppo_settings import PPOSettings
 from rl.rollout import Rollout
 from rl.student import Student, with_actions
 from rl.task import BoolArray, FloatArray
-
-_PER_STEP: Final[tuple[str, ...]] = (
-    "actions",
-    "log_probs",
-    "advantages",
-    "returns",
-    "targets",
-    "mass",
-    "allowed",
-)
-"""What the loss takes of each step, besides the network's inputs."""
-
 
 _ADAM: Final = "adam."
 """What the names of the optimiser's tensors begin with."""
@@ -58,10 +47,10 @@ class PPO:
 
     def __init__(self, student: Student, settings: PPOSettings, rng: np.random.Generator) -> None:
         self._student, self._settings, self._rng = student, settings, rng
-        self._parameters = list(student.network.parameters())
-        self._weights = joined(self._parameters)
-        self._gradient = torch.empty_like(self._weights)
-        self._adam = Adam(self._weights)
+        weights = joined(list(student.network.parameters()))
+        self._gradient = torch.empty_like(weights)
+        self._differentiate = gradient_into(self._gradient, student.network)
+        self._adam = Adam(weights)
 
     def update(
         self, rollout: Rollout, labels: Labels | None, teacher_weight: float, progress: float
@@ -186,25 +175,12 @@ class PPO:
             flat["hidden"] = rollout.hidden
         return {name: torch.from_numpy(a).to(self._student.device) for name, a in flat.items()}
 
-    def _judge(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """Logits and values of a minibatch, in the order of its rows, [T, B] flattened."""
-        network = self._student.network
-        if not network.memory_size:
-            judged: tuple[Tensor, Tensor] = network(batch["codes"], batch["features"])
-            return judged
-        return network.unroll(batch["codes"], batch["features"], batch["starts"], batch["hidden"])
-
     def _step(
         self, batch: dict[str, Tensor], settings: PPOSettings, teacher_weight: float
     ) -> Tensor:
         """One gradient step; returns `rl.ppo_loss.FIGURES`, float64 [6]."""
-        logits, values = self._judge(batch)
-        part = {name: batch[name] for name in _PER_STEP if name in batch}
-        if self._student.network.memory_size:
-            part = {name: column.flatten(0, 1) for name, column in part.items()}
-        figures, loss = loss_of(logits, values, part, settings, teacher_weight)
-        parts = torch.autograd.grad(loss, self._parameters)
-        gradient = torch.cat([part.flatten() for part in parts], out=self._gradient)
+        figures = self._differentiate(batch, settings, teacher_weight)
+        gradient = self._gradient
         norm = torch.linalg.vector_norm(gradient)
         gradient.mul_((settings.max_grad_norm / (norm + 1e-6)).clamp(max=1.0))
         self._adam.step(gradient, settings.learning_rate)
