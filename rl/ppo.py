@@ -1,6 +1,7 @@
 """Proximal policy optimisation with the teacher's advice as one more term of the loss.
 
-The loss itself is in `rl.ppo_loss`; here are the epochs, the minibatches and the gradient steps.
+The loss itself is in `rl.ppo_loss`, its gradient in `rl.gradients`; here are the epochs, the
+minibatches and the gradient steps.
 """
 
 from __future__ import annotations
