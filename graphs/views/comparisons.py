@@ -78,7 +78,7 @@ def _settings_table(settings: Sequence[Mapping[str, Any]], width: int) -> Table:
     """The figures of each setting, the most telling ones alone on a narrow terminal."""
     rows = [_cells(setting) for setting in settings]
     shown = [name for name in rows[0] if width >= _WIDE or name not in _SPARED]
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for heading in shown:
         if heading == "setting":
             table.add_column(heading, overflow="fold")
