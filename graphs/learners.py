@@ -91,7 +91,7 @@ def shaping(context: RunContext, state: TeachState) -> tuple[Update, Visits]:
 
 
 def learner_of(lesson: Lesson) -> Node:
-    """The node `learner`: one lesson, written down."""
+    """The node `learner`: one lesson, written down. It is described as the lesson is."""
 
     def learner(state: TeachState, runtime: Runtime[RunContext]) -> Update:
         context = runtime.context
@@ -100,17 +100,19 @@ def learner_of(lesson: Lesson) -> Node:
             trace_visits(context, state, visits)
         return update
 
+    learner.__doc__ = lesson.__doc__
     return learner
 
 
 def practice_of(lesson: Lesson) -> Node:
-    """The node `practice`: iterations for as long as there is nothing to ask of the teacher.
+    """The node `practice`: the same, many times.
 
     The graph and the record each take a per cent or two of an iteration's time where they come in
     between: what they need has then left the processor's caches. So they come once in a while.
     """
 
     def practice(state: TeachState, runtime: Runtime[RunContext]) -> Update:
+        """Whole iterations in a row, for as long as there is nothing to ask of the teacher."""
         context, began = runtime.context, monotonic()
         trial = Trial.model_validate(state["trial"])
         now, rows, met = state, [], []

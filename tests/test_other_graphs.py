@@ -21,11 +21,11 @@ from graphs.evaluation import evaluate_run
 from graphs.events import Event, IterationDone
 from graphs.learners import after_practice
 from graphs.nodes import assess
-from graphs.registry import build_graph
+from graphs.registry import build_graph, list_graphs
 from graphs.run import resume
 from graphs.run import run as start
 from graphs.state import TeachState, Update
-from graphs.views.listings import run_row
+from graphs.views.listings import graph_shape, run_row
 from graphs.views.live import LiveProgress
 from graphs.views.results import print_summary
 from graphs.watching import Screening
@@ -53,6 +53,14 @@ def capture_summary(summary: Summary) -> str:
 
 def nodes_of(graph: str) -> set[str]:
     return {node for node in build_graph(graph).get_graph().nodes if not node.startswith("__")}
+
+
+@pytest.mark.parametrize("name", [info.name for info in list_graphs()])
+def test_every_node_says_what_it_does(name: str) -> None:
+    told = graph_shape(name)["nodes"]
+    assert set(told) == nodes_of(name)
+    for node, sentence in told.items():
+        assert sentence.endswith("."), node
 
 
 class TestStudentOnly:
