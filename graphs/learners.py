@@ -187,12 +187,11 @@ def _learn(
 
     labels: the advice; imitated: what of it is a term of the loss.
     """
-    rollout = context.collector.rollout
     with context.timers.phase("update"):
-        progress = state["env_steps"] / context.steps
+        rollout, progress = context.collector.rollout, state["env_steps"] / context.steps
         done = context.ppo.update(rollout, imitated, state["teacher_weight"], progress)
     with context.timers.phase("record"):
-        visits = count_visits(context, rollout, labels)
+        visits = count_visits(context, labels)
         note_visits(context, state, visits)
         trace_examples(context, state, visits)
     report = {

@@ -99,8 +99,9 @@ class Visits:
             yield signature, Tally(visits, mass, agreed, passage.episodes, passage.successes)
 
 
-def count_visits(context: RunContext, rollout: Rollout, labels: Labels | None) -> Visits:
+def count_visits(context: RunContext, labels: Labels | None) -> Visits:
     """Count the last rollout's steps by their situations; the passages are taken from the log."""
+    rollout = context.collector.rollout
     signatures = rollout.signatures.reshape(-1)
     situations = np.unique(signatures)
     which = np.searchsorted(situations, signatures)

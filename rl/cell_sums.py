@@ -57,23 +57,29 @@ class CellSums(nn.Module):
         if codes.device.type != "cpu":
             return begun + self.by_index(flat)
         if not torch.is_grad_enabled():
-            sums = begun.clone(memory_format=torch.contiguous_format)
-            self.add_rows(flat, sums)
-            return sums
-        inputs = (self.table, begun, flat, self._parts, self._rows)
-        summed: Tensor = _Sum.apply(*inputs)  # type: ignore[no-untyped-call]  # PyTorch's
-        return summed
+            return self._sums(flat, begun)
+        sums: Tensor = _Sum.apply(self.table, begun, flat, self)  # type: ignore[no-untyped-call]  # PyTorch's
+        return sums
 
     def add_rows(self, codes: Tensor, sums: Tensor) -> None:
         """Add the rows to sums, float32 [B, width], in place; on the CPU, for no gradient.
 
         codes: uint8 [B, H * W]. Raises IndexError for a code that is not below num_codes.
         """
-        _add(self.table, codes, self._parts, self._rows, sums)
+        parts, rows, table = self._parts.numpy(), self._rows.numpy(), self.table.detach().numpy()
+        joined = np.empty((len(rows), len(parts), table.shape[1]), np.float32)
+        _add_rows(codes.numpy(), parts, rows, table, joined, sums.numpy())
 
     def scatter_rows(self, codes: Tensor, by_sums: Tensor, by_table: Tensor) -> None:
         """Add the sums' gradient, float32 [B, width], to the table's; on the CPU."""
-        _scatter(codes, self._parts, self._rows, by_sums, by_table)
+        parts, rows, grads = self._parts.numpy(), self._rows.numpy(), by_sums.contiguous().numpy()
+        _scatter_rows(codes.numpy(), parts, rows, grads, by_table.numpy())
+
+    def _sums(self, codes: Tensor, begun: Tensor) -> Tensor:
+        """What the sums begin with and the rows added to it; as `add_rows`."""
+        sums = begun.detach().clone(memory_format=torch.contiguous_format)
+        self.add_rows(codes, sums)
+        return sums
 
     def by_index(self, codes: Tensor) -> Tensor:
         """The sums on any device. codes: uint8 [B, H * W]. Returns float32 [B, width]."""
@@ -87,38 +93,21 @@ def num_rows(spec: ObservationSpec) -> int:
     return int(spec.height * spec.width * sum(sizes))
 
 
-def _add(table: Tensor, codes: Tensor, parts: Tensor, rows: Tensor, sums: Tensor) -> None:
-    """Add the table's rows of all codes to sums, float32 [B, width], in place."""
-    joined = np.empty((len(rows), len(parts), table.shape[1]), np.float32)
-    weights = table.detach().numpy()
-    _add_rows(codes.numpy(), parts.numpy(), rows.numpy(), weights, joined, sums.numpy())
-
-
-def _scatter(codes: Tensor, parts: Tensor, rows: Tensor, by_sums: Tensor, by_table: Tensor) -> None:
-    """The inverse way: add the sums' gradient to that of the rows that they were made of."""
-    grads = by_sums.contiguous().numpy()
-    _scatter_rows(codes.numpy(), parts.numpy(), rows.numpy(), grads, by_table.numpy())
-
-
 class _Sum(torch.autograd.Function):
-    """What the sums begin with, and the rows added to it."""
+    """A layer's sums, and their gradients by its table and by what they begin with."""
 
     @staticmethod
-    def forward(
-        ctx: Any, table: Tensor, begun: Tensor, codes: Tensor, parts: Tensor, rows: Tensor
-    ) -> Tensor:
-        ctx.save_for_backward(codes, parts, rows)
-        ctx.shape = table.shape
-        sums = begun.detach().clone(memory_format=torch.contiguous_format)
-        _add(table, codes, parts, rows, sums)
-        return sums
+    def forward(ctx: Any, table: Tensor, begun: Tensor, codes: Tensor, layer: CellSums) -> Tensor:
+        ctx.save_for_backward(codes)
+        ctx.layer, ctx.shape = layer, table.shape
+        return layer._sums(codes, begun)
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> tuple[Tensor | None, ...]:
-        codes, parts, rows = ctx.saved_tensors
+        (codes,) = ctx.saved_tensors
         by_table = torch.zeros(ctx.shape)
-        _scatter(codes, parts, rows, grads[0], by_table)
-        return by_table, grads[0], None, None, None
+        ctx.layer.scatter_rows(codes, grads[0], by_table)
+        return by_table, grads[0], None, None
 
 
 @njit(cache=True, nogil=True)

@@ -8,26 +8,15 @@ without autograd's graph and its memory a gradient step takes three quarters of 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, Protocol
+from typing import Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from rl.cell_sums import CellSums
 from rl.network import StudentNetwork
 from rl.ppo_loss import loss_gradients, loss_of
 from rl.ppo_settings import PPOSettings
-
-_PER_STEP: Final[tuple[str, ...]] = (
-    "actions",
-    "log_probs",
-    "advantages",
-    "returns",
-    "targets",
-    "mass",
-    "allowed",
-)
-"""What the loss takes of each step, besides the network's inputs."""
 
 
 class Gradient(Protocol):
@@ -53,6 +42,16 @@ def gradient_into(vector: Tensor, network: StudentNetwork) -> Gradient:
     return ByAutograd(vector, network)
 
 
+def views_of(vector: Tensor, network: nn.Module) -> dict[str, Tensor]:
+    """The parts of a vector, float32 [W], that stand for the network's parameters, by name."""
+    named = dict(network.named_parameters())
+    parts = torch.split(vector, [parameter.numel() for parameter in named.values()])
+    return {
+        name: part.view_as(parameter)
+        for (name, parameter), part in zip(named.items(), parts, strict=True)
+    }
+
+
 class ByAutograd:
     """For any network."""
 
@@ -64,10 +63,9 @@ class ByAutograd:
         self, batch: Mapping[str, Tensor], settings: PPOSettings, teacher_weight: float
     ) -> Tensor:
         logits, values = self._judge(batch)
-        part = {name: batch[name] for name in _PER_STEP if name in batch}
         if self._network.memory_size:
-            part = {name: column.flatten(0, 1) for name, column in part.items()}
-        figures, loss = loss_of(logits, values, part, settings, teacher_weight)
+            batch = {name: c.flatten(0, 1) for name, c in batch.items() if name != "hidden"}
+        figures, loss = loss_of(logits, values, batch, settings, teacher_weight)
         parts = torch.autograd.grad(loss, self._parameters)
         torch.cat([part.flatten() for part in parts], out=self._vector)
         return figures
@@ -85,13 +83,8 @@ class ByHand:
     """For a picture read by `CellSums`, features beside it, and no memory; on the CPU."""
 
     def __init__(self, vector: Tensor, network: StudentNetwork) -> None:
-        named = dict(network.named_parameters())
-        parts = torch.split(vector, [parameter.numel() for parameter in named.values()])
-        self._weights = {name: parameter.detach() for name, parameter in named.items()}
-        self._gradients = {
-            name: part.view_as(parameter)
-            for (name, parameter), part in zip(named.items(), parts, strict=True)
-        }
+        self._weights = {name: p.detach() for name, p in network.named_parameters()}
+        self._gradients = views_of(vector, network)
         assert isinstance(network.picture, CellSums)
         self._picture = network.picture
 

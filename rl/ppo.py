@@ -6,7 +6,7 @@ minibatches and the gradient steps.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from rl.adam import Adam
 from rl.advice import Labels
 from rl.gae import advantages_of
-from rl.gradients import gradient_into
+from rl.gradients import gradient_into, views_of
 from rl.ppo_loss import FIGURES
 from rl.ppo_settings import PPOSettings
 from rl.rollout import Rollout
@@ -48,7 +48,7 @@ class PPO:
 
     def __init__(self, student: Student, settings: PPOSettings, rng: np.random.Generator) -> None:
         self._student, self._settings, self._rng = student, settings, rng
-        weights = joined(list(student.network.parameters()))
+        weights = joined(student.network)
         self._gradient = torch.empty_like(weights)
         self._differentiate = gradient_into(self._gradient, student.network)
         self._adam = Adam(weights)
@@ -75,7 +75,7 @@ class PPO:
         returns = advantages + rollout.values
         batch = self._batch(rollout, advantages, returns, labels if advised else None)
         with _denormals_as_zero():
-            means = self._epochs(batch, rollout, settings, teacher_weight if advised else None)
+            means = self._epochs(batch, rollout, settings, teacher_weight)
         return UpdateReport(*[*means, explained_variance(rollout.values, returns)])
 
     def snapshot(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -107,14 +107,14 @@ class PPO:
         batch: dict[str, Tensor],
         rollout: Rollout,
         settings: PPOSettings,
-        teacher_weight: float | None,
+        teacher_weight: float,
     ) -> list[float]:
-        """The gradient steps; the means of their FIGURES. teacher_weight: None without advice."""
-        advised = teacher_weight is not None
+        """The gradient steps; the means of their FIGURES."""
+        advised = "mass" in batch
         losses = []
         for _ in range(settings.advised_epochs if advised else settings.epochs):
             losses += [
-                self._step(minibatch, settings, teacher_weight or 0.0)
+                self._step(minibatch, settings, teacher_weight)
                 for minibatch in self._minibatches(batch, rollout)
             ]
             if not advised and float(losses[-1][FIGURES.index("approx_kl")]) > settings.target_kl:
@@ -180,8 +180,7 @@ class PPO:
         self, batch: dict[str, Tensor], settings: PPOSettings, teacher_weight: float
     ) -> Tensor:
         """One gradient step; returns `rl.ppo_loss.FIGURES`, float64 [6]."""
-        figures = self._differentiate(batch, settings, teacher_weight)
-        gradient = self._gradient
+        gradient, figures = self._gradient, self._differentiate(batch, settings, teacher_weight)
         norm = torch.linalg.vector_norm(gradient)
         gradient.mul_((settings.max_grad_norm / (norm + 1e-6)).clamp(max=1.0))
         self._adam.step(gradient, settings.learning_rate)
@@ -202,16 +201,16 @@ def _denormals_as_zero() -> Iterator[None]:
         torch.set_flush_denormal(False)
 
 
-def joined(parameters: Sequence[nn.Parameter]) -> Tensor:
+def joined(network: nn.Module) -> Tensor:
     """All weights of a network as one vector, of which its own are views from now on.
 
     One vector is clipped and moved by Adam in a few operations, where a dozen tensors take a few
     each.
     """
-    vector = torch.cat([p.detach().flatten() for p in parameters])
-    parts = torch.split(vector, [p.numel() for p in parameters])
-    for parameter, weights in zip(parameters, parts, strict=True):
-        parameter.data = weights.view_as(parameter)
+    vector = torch.cat([parameter.detach().flatten() for parameter in network.parameters()])
+    views = views_of(vector, network)
+    for name, parameter in network.named_parameters():
+        parameter.data = views[name]
     return vector
 
 

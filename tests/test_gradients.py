@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from loss_batches import loss_batch
 from torch import Tensor
 
 from rl.cell_sums import CellSums
@@ -29,31 +29,14 @@ def network_of(side: int, features: int, **options: object) -> StudentNetwork:
     return StudentNetwork(spec, NUM_ACTIONS, StudentSettings.model_validate(options))
 
 
-def batch_of(
-    network: StudentNetwork, rows: int, side: int, features: int, seed: int, *more: str
-) -> dict[str, Tensor]:
-    rng = np.random.default_rng(seed)
-
-    def normal(*shape: int) -> Tensor:
-        return torch.from_numpy(rng.normal(size=shape).astype(np.float32))
-
-    batch = {
-        "codes": torch.from_numpy(rng.integers(6, size=(rows, side, side), dtype=np.uint8)),
-        "features": normal(rows, features),
-        "actions": torch.from_numpy(rng.integers(NUM_ACTIONS, size=rows)),
-        "log_probs": -1.6 + 0.3 * normal(rows),
-        "advantages": normal(rows),
-        "returns": normal(rows),
+def batch_of(rows: int, side: int, features: int, seed: int, *more: str) -> dict[str, Tensor]:
+    random = torch.Generator().manual_seed(seed)
+    near_uniform = torch.zeros(rows, NUM_ACTIONS)
+    return {
+        "codes": torch.randint(6, (rows, side, side), generator=random, dtype=torch.uint8),
+        "features": torch.randn((rows, features), generator=random),
+        **loss_batch(random, near_uniform, "advice" in more, "allowed" in more),
     }
-    if "advice" in more:
-        batch["targets"] = normal(rows, NUM_ACTIONS).softmax(dim=1)
-        batch["mass"] = torch.from_numpy(rng.random(rows, dtype=np.float32))
-    if "allowed" in more:
-        allowed = torch.from_numpy(rng.random((rows, NUM_ACTIONS)) < 0.7)
-        allowed[torch.arange(rows), batch["actions"]] = True
-        batch["allowed"] = allowed
-    assert network.policy_head.out_features == NUM_ACTIONS
-    return batch
 
 
 @settings(max_examples=60, deadline=None)
@@ -69,9 +52,9 @@ def test_the_same_bits_as_autograds(
     rows: int, side: int, features: int, hidden: int, more: set[str], seed: int
 ) -> None:
     network = network_of(side, features, hidden=hidden)
-    vector = torch.full_like(joined(list(network.parameters())), torch.nan)
+    vector = torch.full_like(joined(network), torch.nan)
     other = vector.clone()
-    batch = batch_of(network, rows, side, features, seed, *more)
+    batch = batch_of(rows, side, features, seed, *more)
     by_hand = ByHand(vector, network)(batch, PPOSettings(), 0.7)
     by_autograd = ByAutograd(other, network)(batch, PPOSettings(), 0.7)
     assert torch.isfinite(vector).all()
@@ -82,10 +65,10 @@ def test_the_same_bits_as_autograds(
 def test_it_follows_the_weights() -> None:
     """They are views of a vector that Adam moves: what is kept of them must be no copy."""
     network = network_of(7, 4)
-    weights = joined(list(network.parameters()))
+    weights = joined(network)
     vector = torch.empty_like(weights)
     differentiate = gradient_into(vector, network)
-    batch = batch_of(network, 64, 7, 4, seed=0)
+    batch = batch_of(64, 7, 4, seed=0)
     differentiate(batch, PPOSettings(), 0.0)
     before = vector.clone()
     weights.mul_(0.5)
@@ -98,9 +81,9 @@ def test_it_follows_the_weights() -> None:
 
 def test_a_code_that_is_none_is_refused() -> None:
     network = network_of(3, 4)
-    batch = batch_of(network, 2, 3, 4, seed=0)
+    batch = batch_of(2, 3, 4, seed=0)
     batch["codes"][1, 2, 2] = 6
-    vector = torch.empty_like(joined(list(network.parameters())))
+    vector = torch.empty_like(joined(network))
     with pytest.raises(IndexError, match="num_codes"):
         ByHand(vector, network)(batch, PPOSettings(), 0.0)
 
@@ -118,6 +101,6 @@ def test_which_networks_it_is_written_for(
     options: dict[str, object], features: int, by_hand: bool
 ) -> None:
     network = network_of(7, features, **options)
-    vector = torch.empty_like(joined(list(network.parameters())))
+    vector = torch.empty_like(joined(network))
     assert isinstance(gradient_into(vector, network), ByHand) == by_hand
     assert isinstance(network.picture, CellSums) == ("body" not in options)

@@ -18,7 +18,7 @@ from graphs.comparison import compare
 from graphs.config import ConfigError, make_config
 from graphs.context import RunContext
 from graphs.evaluation import evaluate_run
-from graphs.events import Event, IterationDone
+from graphs.events import Evaluating, Event, IterationDone
 from graphs.learners import after_practice
 from graphs.nodes import assess
 from graphs.registry import build_graph, list_graphs
@@ -108,6 +108,20 @@ class TestStudentOnly:
 
 
 class TestPractice:
+    def test_those_who_watch_are_told_of_each_iteration_at_once(self, tmp_path: Path) -> None:
+        """Not at the pass's end: the speed on the screen is reckoned from when they are told."""
+        told: list[str] = []
+
+        def watch(event: Event) -> None:
+            if isinstance(event, IterationDone):
+                told.append("iteration")
+            elif isinstance(event, Evaluating) and event.done == event.episodes:
+                told.append("evaluation")
+
+        steps = {"steps": 4 * ROLLOUT, "evaluation__every": ROLLOUT}
+        make_run(tmp_path, watch, graph="student_only", env=CORRIDOR, **steps)
+        assert told == 4 * ["evaluation", "iteration"] + 2 * ["evaluation"]
+
     @pytest.mark.parametrize("graph", ["teacher_student", "shaped", "hierarchical"])
     @pytest.mark.parametrize("schedule", ["adaptive", "linear"])
     def test_it_practises_while_the_teacher_has_nothing_to_say(

@@ -25,7 +25,9 @@ from ppo_formulas import (
     student_with,
 )
 
+from rl.adam import Adam
 from rl.advice import Labels
+from rl.gradients import views_of
 from rl.ppo import PPO, UpdateReport, explained_variance
 from rl.ppo_loss import normalised
 from rl.ppo_settings import PPOSettings
@@ -90,11 +92,9 @@ def test_report_and_gradients_are_the_formulas(kind: str, weight: float | None) 
         assert getattr(report, name) == pytest.approx(value, rel=1e-4, abs=1e-5), name
     # After one step Adam's mean is a tenth of the gradient.
     gradient = 10 * ppo.snapshot()[0]["adam.exp_avg"]
-    named = dict(student.network.named_parameters())
-    parts = torch.split(gradient, [parameter.numel() for parameter in named.values()])
-    for (name, parameter), part in zip(named.items(), parts, strict=True):
+    for name, found in views_of(gradient, student.network).items():
         np.testing.assert_allclose(
-            part.view_as(parameter), expected.gradients[name], rtol=1e-3, atol=2e-6, err_msg=name
+            found, expected.gradients[name], rtol=1e-3, atol=2e-6, err_msg=name
         )
 
 
@@ -248,13 +248,24 @@ def test_every_epoch_is_a_fresh_shuffle_of_all_rows(minibatch_size: int, advised
 @pytest.mark.parametrize(
     ("progress", "rate"), [(0.0, 1e-2), (0.5, 5.5e-3), (1.0, 1e-3), (1.3, 1e-3)]
 )
-def test_the_step_size_follows_progress(progress: float, rate: float) -> None:
+def test_the_step_size_follows_progress(
+    progress: float, rate: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rates: list[float] = []
+    step = Adam.step
+
+    def noted(self: Adam, gradient: torch.Tensor, learning_rate: float) -> None:
+        rates.append(learning_rate)
+        step(self, gradient, learning_rate)
+
+    monkeypatch.setattr(Adam, "step", noted)
     settings = ONE_STEP.model_copy(update={"learning_rate": 1e-2, "final_learning_rate": 1e-3})
     student = student_with()
     rollout = rollout_for(student)
     ppo = PPO(student, settings, np.random.default_rng(0))
     before = weights_of(student)
     ppo.update(rollout, None, 0.0, progress)
+    assert rates == pytest.approx([rate])
     # Adam's first steps are of the size of its rate.
     moved = max(np.abs(before[n] - w).max() for n, w in weights_of(student).items())
     assert moved == pytest.approx(rate, rel=0.02)

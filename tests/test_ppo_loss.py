@@ -6,10 +6,10 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from loss_batches import loss_batch
 
 from rl.ppo_loss import by_autograd, by_loops, loss_gradients
 from rl.ppo_settings import PPOSettings
-from rl.student import FORBIDDEN
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -22,29 +22,10 @@ def minibatches(
     rows, actions = draw(st.integers(1, 9)), draw(st.integers(1, 5))
     random = torch.Generator().manual_seed(draw(st.integers(0, 2**31)))
 
-    def normal(*shape: int, scale: float = 1.0) -> torch.Tensor:
-        return torch.randn(shape, generator=random) * scale
-
-    logits = normal(rows, actions, scale=draw(st.sampled_from((0.1, 3.0, 40.0))))
-    done = torch.randint(0, actions, (rows,), generator=random)
-    allowed = torch.ones(rows, actions).bool()
-    if draw(st.booleans()):
-        allowed = torch.rand((rows, actions), generator=random) < 0.6
-        allowed.scatter_(1, done[:, None], torch.ones(rows, 1).bool())
-    judged = logits.masked_fill(~allowed, FORBIDDEN)
-    log_pi = judged.log_softmax(dim=1).gather(1, done[:, None]).squeeze(1)
-    batch = {
-        "actions": done,
-        "log_probs": log_pi + normal(rows, scale=draw(st.sampled_from((0.0, 0.3)))),
-        "advantages": normal(rows, scale=2.0) + 1,
-        "returns": normal(rows),
-    }
-    if not allowed.all():
-        batch["allowed"] = allowed
-    if draw(st.booleans()):
-        batch["targets"] = normal(rows, actions).masked_fill(~allowed, FORBIDDEN).softmax(dim=1)
-        batch["mass"] = torch.rand(rows, generator=random).round(decimals=1)
-    return logits, normal(rows), batch
+    scale, drift = draw(st.sampled_from((0.1, 3.0, 40.0))), draw(st.sampled_from((0.0, 0.3)))
+    logits = torch.randn((rows, actions), generator=random) * scale
+    batch = loss_batch(random, logits, draw(st.booleans()), draw(st.booleans()), drift)
+    return logits, torch.randn(rows, generator=random), batch
 
 
 @given(minibatches(), st.sampled_from((0.0, 0.7, 10.0)))
