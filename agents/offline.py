@@ -43,8 +43,9 @@ class OfflineTeacher(EmbeddedModel):
     It reads the last fenced `situation` block of the last human message and the tools bound to it.
     Where it knows none of the tools (a task of your own), it calls the first one on offer.
 
-    Each answer is drawn with a hash of (seed, messages, sample index), never with a generator that
-    remembers earlier calls: the same question gets the same answers in any order and any thread.
+    Each answer is drawn with a hash of (seed, situation, options on offer, sample index), never
+    with a generator that remembers earlier calls: the same situation gets the same answers in any
+    order, in any thread, and however a prompt words it.
 
     seed: changes every draw. temperature: divides the scores of the plans; 0 always answers with
     the best. max_options: the longest plan it gives.
@@ -91,11 +92,15 @@ class OfflineTeacher(EmbeddedModel):
         looks = _looks_to_make(messages, tools)
         if looks:
             return self._result([looks] * n, _usage(messages, [looks]))
-        offered = options_of(tools)
-        found = self._weigh(situation_text(messages).strip(), offered) if offered else []
-        if RECORD_OF_FAILURE in _looked_up(messages):
+        offered, text, told = (
+            options_of(tools),
+            situation_text(messages).strip(),
+            _looked_up(messages),
+        )
+        found = self._weigh(text, offered) if offered else []
+        if RECORD_OF_FAILURE in told:
             found = reconsidered(found)
-        key = _canonical(messages)
+        key = json.dumps([text, told, [str(option) for option in offered]])
         plans = [self._draw(found, key, first_sample + i) if found else () for i in range(n)]
         return self._result(plans, _usage(messages, plans))
 
@@ -132,10 +137,6 @@ def _looks_to_make(messages: Sequence[BaseMessage], tools: Sequence[dict[str, An
 def _looked_up(messages: Sequence[BaseMessage]) -> str:
     """What its look-ups have told."""
     return "\n".join(str(message.text) for message in messages if isinstance(message, ToolMessage))
-
-
-def _canonical(messages: Sequence[BaseMessage]) -> str:
-    return json.dumps([[message.type, str(message.text)] for message in messages])
 
 
 def _usage(messages: Sequence[BaseMessage], plans: Sequence[Plan]) -> UsageMetadata:

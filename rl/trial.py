@@ -28,6 +28,7 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict
 
 from rl.advice import Advice
+from rl.lookups import full_text
 from rl.seeding import generator
 from rl.student import Student
 from rl.task import Task
@@ -217,7 +218,7 @@ class Examiner:
             return _concluded(trial, True)
         while trial.env_steps <= most and _questionable(trial):
             trial = self._play_turns(trial, advice)
-            worst = _worst(trial)
+            worst = _worst(trial, self._told)
             if worst is not None:
                 trial = self._play_team(_doubting(trial, worst), advice, _FIRST)
         while trial.env_steps <= most and _undecided(trial):
@@ -225,6 +226,10 @@ class Examiner:
             trial = self._play_alone(trial, advice, _TURNS)
             trial = trial.model_copy(update={"paired": trial.paired + _TURNS})
         return _concluded(trial, _good(trial) or _helps(trial) or _leads_on(trial))
+
+    def _told(self, situation: int) -> str:
+        """What decides where nothing else does: a situation's text, whatever its number."""
+        return full_text(self._task, situation)
 
     def _play_team(self, trial: Trial, advice: Mapping[int, Advice], episodes: int) -> Trial:
         done = self._play(trial, advice, FOLLOWED, episodes)
@@ -237,7 +242,7 @@ class Examiner:
             together=trial.together.plus(done.successes, episodes),
             team_unmet=trial.team_unmet.plus(episodes - len(told), episodes),
             fresh=trial.fresh + episodes,
-            ahead=_unmet_first(trial, done.episodes),
+            ahead=_unmet_first(trial, done.episodes, self._told),
         )
 
     def _play_alone(self, trial: Trial, advice: Mapping[int, Advice], episodes: int) -> Trial:
@@ -308,10 +313,13 @@ def _concluded(trial: Trial, trusted: bool) -> Trial:
     return trial.model_copy(update={"trusted": trusted, "ahead": []})
 
 
-def _unmet_first(trial: Trial, episodes: Sequence[Turns]) -> list[int]:
-    """The situations that the student has not met in its rollouts, the most frequent first."""
+def _unmet_first(trial: Trial, episodes: Sequence[Turns], told: Callable[[int], str]) -> list[int]:
+    """The situations that the student has not met in its rollouts, the most frequent first.
+
+    told: a situation's text, by which equals are ordered.
+    """
     counts = Counter(s for e in episodes for s in e.taught if str(s) not in trial.met)
-    return sorted(counts, key=lambda s: (-counts[s], s))
+    return sorted(counts, key=lambda s: (-counts[s], told(s)))
 
 
 def _is_unmet(trial: Trial, episode: Turns) -> bool:
@@ -360,11 +368,14 @@ def _more(trial: Trial) -> int:
     return _TURNS_EACH * sum(bool(digest) for digest in trial.met.values())
 
 
-def _worst(trial: Trial) -> int | None:
-    """The situation in which the teacher does worst beside the student, if clearly worse."""
+def _worst(trial: Trial, told: Callable[[int], str]) -> int | None:
+    """The situation in which the teacher does worst beside the student, if clearly worse.
+
+    told: as in `_unmet_first`.
+    """
     rated = {int(s): c.taught.above(c.own) for s, c in trial.turns.items()}
     candidates = [s for s in rated if s not in trial.doubted and rated[s] <= _WORSE]
-    return min(candidates, key=lambda s: (rated[s], s), default=None)
+    return min(candidates, key=lambda s: (rated[s], told(s)), default=None)
 
 
 def _on_the_whole(trial: Trial) -> float:
@@ -372,7 +383,8 @@ def _on_the_whole(trial: Trial) -> float:
     where it is followed (Stouffer's sum of independent statistics).
     """
     rated = [c.taught.above(c.own) for s, c in trial.turns.items() if int(s) not in trial.doubted]
-    return sum(rated) / math.sqrt(len(rated)) if rated else 0.0
+    # Exactly added up: the order in which the situations were met must not matter.
+    return math.fsum(rated) / math.sqrt(len(rated)) if rated else 0.0
 
 
 def _doubting(trial: Trial, situation: int) -> Trial:

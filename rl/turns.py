@@ -8,14 +8,17 @@ one factor a situation.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rl.acting import StudentActor, TeacherActor
 from rl.advice import Advice
 from rl.evaluation import play
+from rl.lookups import full_text
 from rl.seeding import uniform
 from rl.student import Student
 from rl.task import BoolArray, IntArray, Task, VectorEnv
@@ -54,7 +57,8 @@ class TurnActor:
 
     advice: the teacher's; where it is silent, the student acts. share: the probability with which
     a situation is drawn for the teacher, once for each episode; 1 is the teacher with the student
-    to stand in for it, 0 the student alone. rng: draws everything.
+    to stand in for it, 0 the student alone. rng: draws everything. Who acts in a situation is a
+    function of the episode and of the situation's text, so that its number means nothing.
     """
 
     def __init__(
@@ -68,7 +72,8 @@ class TurnActor:
     ) -> None:
         self._teacher = TeacherActor(task, num_envs, lambda _: advice, rng)
         self._student = StudentActor(student, num_envs, rng)
-        self._share, self._rng = share, rng
+        self._task, self._share, self._rng = task, share, rng
+        self._hashes: dict[int, int] = {}
         self._keys = rng.integers(2**63, size=num_envs).astype(np.uint64)
         self._last = np.full(num_envs, _NOWHERE, dtype=np.int64), np.zeros(num_envs, np.bool_)
         self._taught: list[dict[int, bool | None]] = [{} for _ in range(num_envs)]
@@ -82,7 +87,7 @@ class TurnActor:
     def act(self, envs: VectorEnv, playing: BoolArray) -> IntArray:
         taught, own = self._teacher.act(envs, playing), self._student.act(envs, playing)
         situations, speaks = self._teacher.situations, ~self._teacher.silent
-        drawn = uniform(self._keys, situations.astype(np.uint64)) < self._share
+        drawn = uniform(self._keys, self._hashed(situations)) < self._share
         self._note(np.flatnonzero(playing), situations, speaks, drawn)
         actions = np.where(speaks & drawn, taught, own)
         self._student.did(actions)
@@ -96,6 +101,15 @@ class TurnActor:
         for i in rows:
             self.ended_episodes.append(self._taught[i])
             self._taught[i] = {}
+
+    def _hashed(self, situations: IntArray) -> NDArray[np.uint64]:
+        """A hash of each situation's text, uint64 [N]."""
+        for situation in situations.tolist():
+            if situation not in self._hashes:
+                text = full_text(self._task, situation).encode()
+                digest = hashlib.blake2b(text, digest_size=8).digest()
+                self._hashes[situation] = int.from_bytes(digest)
+        return np.array([self._hashes[s] for s in situations.tolist()], dtype=np.uint64)
 
     def _note(
         self, rows: IntArray, situations: IntArray, speaks: BoolArray, drawn: BoolArray

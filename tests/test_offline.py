@@ -71,11 +71,17 @@ situations = st.tuples(
 
 
 def ask(
-    model: OfflineTeacher, text: str, offered: tuple[Option, ...], *, n: int = 1, first: int = 0
+    model: OfflineTeacher,
+    text: str,
+    offered: tuple[Option, ...],
+    *,
+    n: int = 1,
+    first: int = 0,
+    system: str = "Plan.",
 ) -> list[Plan]:
     """The plans of n answers, through messages and tools as a planner sends them."""
     tools = OptionTools(offered)
-    messages = [SystemMessage("Plan."), HumanMessage(f"Now:\n\n```situation\n{text}\n```\nPlan!")]
+    messages = [SystemMessage(system), HumanMessage(f"Now:\n\n```situation\n{text}\n```\nPlan!")]
     result = model.generate([messages], n=n, first_sample=first, tools=tools.schemas)
     answers = [g.message for g in result.generations[0] if isinstance(g, ChatGeneration)]
     assert len(answers) == n
@@ -108,6 +114,16 @@ def test_draws_depend_on_the_sample_index_and_on_no_order(
     together = ask(model, text_of(*case), offered, n=6)
     alone = {i: ask(model, text_of(*case), offered, first=i)[0] for i in order}
     assert together == [alone[i] for i in range(6)]
+
+
+@given(situations, st.integers(0, 100), st.text())
+def test_draws_do_not_depend_on_the_wording_of_the_prompt(
+    case: tuple[str, str, tuple[str, ...], bool], seed: int, system: str
+) -> None:
+    offered = offered_in(*case[1:]) or (Option("wait"),)
+    model = OfflineTeacher(seed=seed, temperature=2.0)
+    here, reworded = (ask(model, text_of(*case), offered, n=6, system=s) for s in ("", system))
+    assert here == reworded
 
 
 def test_draws_are_the_same_in_many_threads() -> None:

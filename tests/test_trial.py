@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from test_turns import GOOD, TASK, student_of
 from tiny_runs import make_run
-from toy_task import AT_LEVER, LEVER_DOWN, WALK_TO_LEVER, WANDER
+from toy_task import AT_LEVER, LEVER_DOWN, WALK_TO_LEVER, WANDER, Corridor
 
 from rl.advice import Advice, Labels, curious, held
+from rl.task import IntArray, Option, States
 from rl.trial import Examiner, Tally, Trial
 
 EVERYWHERE = range(4)
@@ -30,6 +31,33 @@ def tried(
     for _ in range(rounds):
         trial = examiner.after(trial, advice, EVERYWHERE, 0)
     return trial
+
+
+class Renumbered(Corridor):
+    """The corridor with other numbers for its situations, in another order."""
+
+    def signature(self, states: States) -> IntArray:
+        return 1000 - super().signature(states)
+
+    def describe(self, signature: int) -> str:
+        return super().describe(1000 - signature)
+
+    def options(self, signature: int) -> tuple[Option, ...]:
+        return super().options(1000 - signature)
+
+
+@pytest.mark.parametrize("advice", [GOOD, dict.fromkeys(GOOD, WALK_AWAY), {0: GOOD[0]}])
+def test_the_numbers_of_situations_mean_nothing(advice: dict[int, Advice]) -> None:
+    ours = Examiner(TASK, student_of(), 0).after(Trial(), advice, [0], 0)
+    renumbered = {1000 - s: given for s, given in advice.items()}
+    theirs = Examiner(Renumbered(), student_of(), 0).after(Trial(), renumbered, [1000], 0)
+    assert (theirs.team, theirs.together, theirs.alone) == (ours.team, ours.together, ours.alone)
+    assert {1000 - int(s): c for s, c in theirs.turns.items()} == {
+        int(s): c for s, c in ours.turns.items()
+    }
+    assert {1000 - s for s in theirs.doubted} == set(ours.doubted)
+    assert [1000 - s for s in theirs.ahead] == ours.ahead
+    assert (theirs.trusted, theirs.env_steps) == (ours.trusted, ours.env_steps)
 
 
 def test_a_good_teacher_is_known_by_its_team_alone() -> None:
