@@ -1,1 +1,1 @@
-"""Thinks: verbaliser, option tools, planner, providers, plan cache, fallback."""
+"""A teacher made of a chat model: asked, checked, cached, and stood in for."""

@@ -18,9 +18,6 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from rich.console import Console
-from rich.text import Text
-
 from graphs.comparison import find_runs
 from graphs.curves import panels_of
 from graphs.events import IterationDone, RunStarted
@@ -31,6 +28,8 @@ from graphs.views.results import print_summary
 from graphs.views.trace_list import situation_row, situations_table
 from graphs.views.trace_show import details_of, tree_of
 from graphs.views.traces import open_trace
+from rich.console import Console
+from rich.text import Text
 from rl.runfolder import RunFolder
 
 DOCS = Path(__file__).resolve().parent

@@ -1,1 +1,1 @@
-"""Who goes when: typed state, nodes, one file for each graph, the registry."""
+"""Who goes when: the graphs, and all that a run of them needs."""

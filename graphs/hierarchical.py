@@ -1,11 +1,11 @@
 """PPO over options: the student picks one of those on offer, and it runs until it ends.
 
 The nodes are those of `teacher_student`: what differs is the task that they see, whose actions are
-options (`rl.option_task`), and so the teacher's advice on options is the label as it stands.
+options (`rl.tasks.option_mdp`), and so the teacher's advice on options is the label as it stands.
 """
 
 from __future__ import annotations
 
-from graphs.teacher_student import build
+from tutelage.graphs.teacher_student import build
 
 __all__ = ["build"]

@@ -20,7 +20,8 @@ class UnknownGraphError(ValueError):
 class GraphInfo:
     """A graph: its name, what it is for, and the module whose `build()` compiles it.
 
-    unused: the fields and sections of the configuration that mean nothing in it (`graphs.fitting`).
+    unused: the fields and sections of the configuration that mean nothing in it
+    (`graphs.config.compatibility`).
     by_options: whether its student picks options in place of primitive actions. steps: the most
     nodes that an iteration passes through, some of them twice.
     """
@@ -54,33 +55,33 @@ _GRAPHS: Final = (
     GraphInfo(
         "teacher_student",
         "An LLM teaches a PPO student and is withdrawn as the student gets better.",
-        "graphs.teacher_student",
+        "tutelage.graphs.teacher_student",
         unused=("hierarchical", "shaping"),
     ),
     GraphInfo(
         "teacher_only",
         "The LLM itself acts, a plan at a time, so that its success and its cost are known.",
-        "graphs.teacher_only",
+        "tutelage.graphs.teacher_only",
         unused=(*_ABOUT_LEARNING, "hierarchical", "shaping"),
         steps=4 * ROUND + 2,
     ),
     GraphInfo(
         "student_only",
         "A PPO student learns from reward alone; no LLM is in it.",
-        "graphs.student_only",
+        "tutelage.graphs.student_only",
         unused=(*_ABOUT_THE_TEACHER, "hierarchical", "shaping"),
     ),
     GraphInfo(
         "hierarchical",
         "The PPO student picks options, not primitive actions; an LLM may teach it which.",
-        "graphs.hierarchical",
+        "tutelage.graphs.hierarchical",
         unused=("shaping",),
         by_options=True,
     ),
     GraphInfo(
         "shaped",
         "An LLM's advice shapes the PPO student's reward and leaves the best policy as it is.",
-        "graphs.shaped",
+        "tutelage.graphs.shaped",
         unused=("hierarchical",),
     ),
 )

@@ -1,7 +1,8 @@
 """The teacher's advice as reward: potential-based shaping, which leaves the best policy as it is.
 
 The nodes are those of `teacher_student`, but for a lesson that adds shaping terms to the rollout's
-rewards (`rl.shaping`) in place of a term to the loss. They fall and end with the teacher's weight.
+rewards (`rl.teaching.shaping`) in place of a term to the loss. They fall and end with the teacher's
+weight.
 """
 
 from __future__ import annotations
@@ -11,10 +12,10 @@ from typing import Any
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph.state import CompiledStateGraph
 
-from graphs.context import RunContext
-from graphs.learners import shaping
-from graphs.state import TeachState
-from graphs.teacher_student import taught
+from tutelage.graphs.nodes.learn import shaping
+from tutelage.graphs.runtime.context import RunContext
+from tutelage.graphs.state import TeachState
+from tutelage.graphs.teacher_student import taught
 
 
 def build(

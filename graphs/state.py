@@ -9,10 +9,10 @@ from typing import Any, Final, Literal, cast
 from pydantic import TypeAdapter
 from typing_extensions import TypedDict  # Pydantic reads this one before Python 3.12
 
-from rl.advice import Advice
-from rl.task import Task, encode_plans
-from rl.trial import Trial
-from rl.weaning import Weaning
+from tutelage.rl.advice.advice import Advice
+from tutelage.rl.tasks.base import Task, encode_plans
+from tutelage.rl.teaching.teacher_check import Trial
+from tutelage.rl.teaching.weight_schedule import Weaning
 
 Phase = Literal["teaching", "alone", "finished"]
 """With a teacher; after its removal, or without one from the start; done."""
@@ -32,8 +32,9 @@ class TeachState(TypedDict):
     situations: the signatures that advice is wanted on, of the last rollout or ahead of it.
     missing: those without advice so far; unsettled: those that the planner could not answer.
     advice: what the teacher said, by signature; stand_ins: what the fallback said in its place.
-    teacher_weight: in force for the next update; weaning: where it stands (`rl.weaning.Weaning`);
-    trial: how good the teacher itself is (`rl.trial.Trial`).
+    teacher_weight: in force for the next update; weaning: where it stands
+    (`rl.teaching.weight_schedule.Weaning`);
+    trial: how good the teacher itself is (`rl.teaching.teacher_check.Trial`).
     teacher_removed_at_step: None while it teaches.
     train_success: share of successes among recent training episodes. steps_to_95, last_eval: the
     first of two consecutive evaluations at or above 0.95, and (steps, success) of the latest.

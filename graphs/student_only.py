@@ -11,10 +11,10 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
-from graphs.context import RunContext
-from graphs.learners import imitation, practice_of
-from graphs.nodes import after_assess, assess
-from graphs.state import TeachState
+from tutelage.graphs.nodes.assess import after_assess, assess
+from tutelage.graphs.nodes.learn import imitation, practice_of
+from tutelage.graphs.runtime.context import RunContext
+from tutelage.graphs.state import TeachState
 
 
 def build(

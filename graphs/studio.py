@@ -1,9 +1,9 @@
 """The graphs for LangGraph's own development server (`langgraph dev`, `langgraph.json`).
 
-The server draws a graph, asks for its settings and runs it itself. So what `graphs.run` does around
-a graph is a node here, `begin`: it opens a run folder and hands on the first state. All other nodes
-and all routes are those of the graph, in one thread of their own: networks and SQLite stay there,
-and the server's event loop is never held up.
+The server draws a graph, asks for its settings and runs it itself. So what `graphs.runtime.run`
+does around a graph is a node here, `begin`: it opens a run folder and hands on the first state. All
+other nodes and all routes are those of the graph, in one thread of their own: networks and SQLite
+stay there, and the server's event loop is never held up.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from langgraph.runtime import Runtime
 from pydantic import BaseModel, ConfigDict, Field
 from typing_extensions import TypedDict
 
-from agents.providers import keep_tracing_private
-from graphs.config import RunConfig, make_config
-from graphs.context import RunContext
-from graphs.driving import opening_state
-from graphs.events import Event
-from graphs.parts import Parts, open_teacher
-from graphs.registry import build_graph
-from graphs.run import new_folder
-from graphs.setup import open_context
-from graphs.state import TeachState
-from rl.run_lock import locked
+from tutelage.agents.providers.make import keep_tracing_private
+from tutelage.graphs.config.config import RunConfig, make_config
+from tutelage.graphs.config.events import Event
+from tutelage.graphs.records.lock import locked
+from tutelage.graphs.registry import build_graph
+from tutelage.graphs.runtime.context import RunContext
+from tutelage.graphs.runtime.driving import opening_state
+from tutelage.graphs.runtime.run import new_folder
+from tutelage.graphs.runtime.run_spec import Parts, open_teacher
+from tutelage.graphs.runtime.setup import open_context
+from tutelage.graphs.state import TeachState
 
 StudioGraph = CompiledStateGraph[Any, Any, Any, Any]
 Factory = Callable[[], AbstractAsyncContextManager[StudioGraph]]

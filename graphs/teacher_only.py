@@ -14,10 +14,10 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
-from graphs.context import RunContext
-from graphs.nodes import after_fallback, after_planner, cache, fallback, planner
-from graphs.performing import after_perform, after_tally, perform, tally
-from graphs.state import TeachState
+from tutelage.graphs.nodes.advise import after_fallback, after_planner, cache, fallback, planner
+from tutelage.graphs.nodes.perform import after_perform, after_tally, perform, tally
+from tutelage.graphs.runtime.context import RunContext
+from tutelage.graphs.state import TeachState
 
 
 def build(

@@ -14,29 +14,13 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
-from graphs.context import RunContext
-from graphs.learners import (
-    Lesson,
-    after_practice,
-    after_trial,
-    imitation,
-    learner_of,
-    practice_of,
-    trial,
-)
-from graphs.nodes import (
-    after_assess,
-    after_collect,
-    after_fallback,
-    after_planner,
-    assess,
-    begin,
-    cache,
-    collect,
-    fallback,
-    planner,
-)
-from graphs.state import TeachState
+from tutelage.graphs.nodes.advise import after_fallback, after_planner, cache, fallback, planner
+from tutelage.graphs.nodes.assess import after_assess, after_collect, assess, begin
+from tutelage.graphs.nodes.collect import collect
+from tutelage.graphs.nodes.learn import Lesson, after_practice, imitation, learner_of, practice_of
+from tutelage.graphs.nodes.teacher_check import after_trial, trial
+from tutelage.graphs.runtime.context import RunContext
+from tutelage.graphs.state import TeachState
 
 
 def build(

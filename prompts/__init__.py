@@ -1,1 +1,1 @@
-"""Prompt templates that people edit, and the loader that checks them."""
+"""The prompt templates, and what fills them in."""

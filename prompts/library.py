@@ -11,19 +11,9 @@ from typing import Final
 
 from platformdirs import user_config_path
 
-from prompts.reading import Reading, read_template
-from prompts.slots import SLOTS
-from prompts.template import PromptError, PromptTemplate, listed
-
-__all__ = [
-    "SHIPPED",
-    "SHIPPED_ALONE",
-    "PromptError",
-    "PromptLibrary",
-    "PromptTemplate",
-    "find_library",
-    "own_folder",
-]
+from tutelage.prompts.reading import Reading, read_template
+from tutelage.prompts.slots import SLOTS
+from tutelage.prompts.template import PromptError, PromptTemplate, listed
 
 SHIPPED = Path(__file__).parent
 """The folder of the shipped templates."""

@@ -13,8 +13,8 @@ from typing import Final
 
 import yaml
 
-from prompts.slots import FENCE, Slot
-from prompts.template import (
+from tutelage.prompts.slots import FENCE, Slot
+from tutelage.prompts.template import (
     VARIABLE,
     PromptError,
     PromptTemplate,

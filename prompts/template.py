@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from prompts.slots import FENCE, SLOTS, Role, Slot
+from tutelage.prompts.slots import FENCE, SLOTS, Role, Slot
 
 VARIABLE: Final = re.compile(r"\{\{(?:[ \t]*([A-Za-z_][A-Za-z0-9_]*)[ \t]*\}\})?")
 """A variable; group 1 is its name, or None for a `{{` that begins no variable."""

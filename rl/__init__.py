@@ -1,1 +1,1 @@
-"""Acts and learns: tasks, the remembered map, options, the student, PPO, weaning, evaluation."""
+"""Learning: tasks, advice as labels, policies, rollouts, PPO, and how the teacher is weighed."""

@@ -11,9 +11,10 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from fork_server import ForkServer
 from hypothesis import settings
-from tiny_runs import CLI, environment
+
+from helpers.fork_server import ForkServer
+from helpers.tiny_runs import CLI, environment
 
 # Prompts and prices of whoever runs the tests must not change them.
 os.environ["XDG_CONFIG_HOME"] = str(Path(__file__).with_name("nobodys-config"))
@@ -54,7 +55,7 @@ def type_in(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> Callable[..., subprocess.CompletedProcess[bytes]]:
     """The command line in this process, as if it had been started anew; standard input is none."""
-    from cli import main
+    from tutelage.graphs.terminal.app import main
 
     def type_in(*arguments: str | Path) -> subprocess.CompletedProcess[bytes]:
         monkeypatch.setattr(sys, "argv", [str(CLI), *map(str, arguments)])

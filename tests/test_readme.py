@@ -10,15 +10,15 @@ import sys
 from pathlib import Path
 from typing import Final
 
-import finished_runs
 import pytest
-from openai_server import OpenAIServer
 from typer.testing import CliRunner
 
-from cli import app
-from graphs import experiments
+from helpers import finished_runs
+from helpers.openai_server import OpenAIServer
+from helpers.tiny_runs import IMPORTABLE, ROOT
+from tutelage.graphs.analysis import experiments
+from tutelage.graphs.terminal.app import app
 
-ROOT: Final = Path(__file__).resolve().parent.parent
 README: Final = (ROOT / "README.md").read_text(encoding="utf-8")
 LOCAL: Final = r"http://localhost:\d+/v1"
 INSTALLING: Final = ("pip install", "pytest")
@@ -60,7 +60,7 @@ def prepare(folder: Path) -> None:
     (folder / "my_prompts").mkdir()
     shutil.copy(ROOT / "prompts" / "planner_system.md", folder / "my_prompts")
     (folder / "my_package").mkdir()
-    source = "from toy_task import Corridor as MyTask\n"
+    source = "from helpers.toy_task import Corridor as MyTask\n"
     (folder / "my_package" / "tasks.py").write_text(source, encoding="utf-8")
 
 
@@ -93,7 +93,7 @@ def test_the_python_of_the_readme_runs(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(tmp_path / "cache")},
+        env={**os.environ, "PYTHONPATH": IMPORTABLE, "XDG_CACHE_HOME": str(tmp_path / "cache")},
         capture_output=True,
         text=True,
         timeout=240,

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tiny_runs import ROOT
+
+from helpers.tiny_runs import ROOT
 
 MAY_IMPORT = {
     "rl": set(),

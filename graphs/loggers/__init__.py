@@ -1,1 +1,1 @@
-"""Where else a run's figures go, if asked: TensorBoard, Weights & Biases, MLflow; a file each."""
+"""Loggers that are told a run's figures: TensorBoard, Weights & Biases, MLflow."""

@@ -13,11 +13,11 @@ from contextlib import ExitStack
 from importlib.util import find_spec
 from typing import Any, Final, Protocol
 
-from graphs.config import ConfigError, RunConfig, flat
-from graphs.events import Event, IterationDone, Notice
-from rl.redact import redact
-from rl.run_records import MetricsRow
-from rl.runfolder import RunFolder
+from tutelage.agents.common.redact import redact
+from tutelage.graphs.config.config import ConfigError, RunConfig, flat
+from tutelage.graphs.config.events import Event, IterationDone, Notice
+from tutelage.graphs.records.run_folder import RunFolder
+from tutelage.graphs.records.shapes import MetricsRow
 
 _NEEDS: Final = {"tensorboard": "tensorboard", "wandb": "wandb", "mlflow": "mlflow"}
 """The loggers, each a module beside this one, and the package that it needs."""

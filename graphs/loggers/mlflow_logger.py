@@ -12,10 +12,10 @@ from typing import Final
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param
 
-from graphs.config import RunConfig
-from graphs.loggers.base import plain_config
-from graphs.loggers.places import Place
-from rl.runfolder import RunFolder
+from tutelage.graphs.config.config import RunConfig
+from tutelage.graphs.loggers.base import plain_config
+from tutelage.graphs.loggers.places import Place
+from tutelage.graphs.records.run_folder import RunFolder
 
 _EXPERIMENT: Final = "tutelage"
 _EVERY_ROW: Final = "wall_s"

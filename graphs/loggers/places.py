@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from rl.runfolder import RunFolder, RunFolderError
+from tutelage.agents.common.files import RunFolderError
+from tutelage.graphs.records.run_folder import RunFolder
 
 _FILE = "loggers.json"
 

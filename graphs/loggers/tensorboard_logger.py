@@ -12,9 +12,9 @@ from time import time
 
 from torch.utils.tensorboard import SummaryWriter
 
-from graphs.config import RunConfig
-from rl.files import explained
-from rl.runfolder import RunFolder
+from tutelage.agents.common.files import explained
+from tutelage.graphs.config.config import RunConfig
+from tutelage.graphs.records.run_folder import RunFolder
 
 FOLDER = "tensorboard"
 

@@ -13,10 +13,10 @@ from typing import Final
 
 import wandb
 
-from graphs.config import RunConfig
-from graphs.loggers.base import plain_config
-from graphs.loggers.places import Place
-from rl.runfolder import RunFolder
+from tutelage.graphs.config.config import RunConfig
+from tutelage.graphs.loggers.base import plain_config
+from tutelage.graphs.loggers.places import Place
+from tutelage.graphs.records.run_folder import RunFolder
 
 _SAVE_EVERY: Final = 50
 _PROJECT: Final = "tutelage"

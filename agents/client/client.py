@@ -1,0 +1,204 @@
+"""Requests to a provider: at once with a bound on how many, within the budget, on the clock."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final
+
+from langchain_core.messages import AIMessage, BaseMessage, convert_to_openai_messages
+from langchain_core.outputs import LLMResult
+from langchain_core.rate_limiters import InMemoryRateLimiter
+
+from tutelage.agents.client.bind import bind
+from tutelage.agents.client.budget import Budget
+from tutelage.agents.client.chat_model import ChatProvider
+from tutelage.agents.client.errors import FailureName, retry_after
+from tutelage.agents.client.pool import at_once, within
+from tutelage.agents.client.records import Call
+from tutelage.agents.client.request_modes import Manner
+from tutelage.agents.common.settings import TeacherSettings
+from tutelage.rl.tasks.options import Plan
+
+LONGEST_PAUSE_S: Final = 60.0
+"""What is to be waited for longer than this is not waited for."""
+
+_GRACE_S: Final = 1.0
+_LOOK_S: Final = 0.02
+"""How often a request that has to wait for its turn looks whether it has come."""
+
+_LONGEST_QUOTE: Final = 2000
+_LONGEST_ANSWER: Final = 1 << 18
+"""Characters of an answer, as JSON, beyond which it is not kept whole."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What goes out. wanted: how many answers; tools: see `asking.schemas_for`."""
+
+    messages: list[BaseMessage]
+    tools: list[dict[str, Any]]
+    manner: Manner
+    sampling: dict[str, Any]
+    wanted: int
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What came back.
+
+    unsent: why nothing was sent. error: what the provider's package raised. started_at: wall clock.
+    """
+
+    request: Request
+    messages: tuple[AIMessage, ...] = ()
+    unsent: FailureName | None = None
+    error: Exception | None = None
+    started_at: float = 0.0
+    latency_s: float = 0.0
+
+    @property
+    def tokens(self) -> tuple[int | None, int | None]:
+        """Tokens in and out; None where nobody counted. Each answer carries those of all."""
+        usage = self.messages[0].usage_metadata if self.messages else None
+        return (None, None) if usage is None else (usage["input_tokens"], usage["output_tokens"])
+
+
+class Line:
+    """The line to a provider. May be used by many threads at once.
+
+    It keeps the limits on how many requests are under way, and on how many go out in a second. A
+    server that says when it may be asked again (`Retry-After`) is left alone until then.
+    """
+
+    def __init__(self, provider: ChatProvider, settings: TeacherSettings, budget: Budget) -> None:
+        self._provider = provider
+        self._settings = settings
+        self._budget = budget
+        self._closed = threading.Event()
+        self._places = threading.Semaphore(settings.concurrency)
+        rate = settings.requests_per_second
+        self._rate = None if rate is None else InMemoryRateLimiter(requests_per_second=rate)
+        self._not_before = 0.0
+
+    @property
+    def held_s(self) -> float:
+        """For how many seconds from now the server wants to be left alone."""
+        return max(0.0, self._not_before - time.monotonic())
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether no request is made any more."""
+        return self._closed.is_set()
+
+    def close(self) -> None:
+        """Make no request from now on, and cut pauses short."""
+        self._closed.set()
+
+    def pause(self, seconds: float) -> None:
+        """Wait, unless the line is closed."""
+        self._closed.wait(seconds)
+
+    def send(self, requests: Sequence[Request]) -> list[Reply]:
+        """The replies, in the order of the requests, which are under way at the same time."""
+        calls = [partial(self._send_one, request) for request in requests]
+        return at_once(calls, self._settings.concurrency)
+
+    def record(
+        self,
+        reply: Reply,
+        signature: int,
+        attempt: int,
+        status: str,
+        error: str | None,
+        plans: Sequence[Plan | None],
+    ) -> Call:
+        """The record of a request that was sent. plans: what was read out of each answer."""
+        request, price = reply.request, self._provider.price
+        way = request.manner.way
+        return Call(
+            signature=signature,
+            provider=self._provider.name,
+            model=self._provider.model_name,
+            attempt=attempt,
+            status=status,
+            error=error,
+            messages=convert_to_openai_messages(request.messages),
+            tools=request.tools,
+            settings={"way": way, "temperature": self._settings.temperature, **request.sampling},
+            answers=[_plain(message) for message in reply.messages],
+            plans=[None if p is None else [(o.name, o.target) for o in p] for p in plans],
+            prompt_tokens=reply.tokens[0],
+            completion_tokens=reply.tokens[1],
+            started_at=reply.started_at,
+            latency_s=reply.latency_s,
+            cost_usd=price.cost(*reply.tokens) if price and reply.messages else None,
+        )
+
+    def _send_one(self, request: Request) -> Reply:
+        with self._places:
+            unsent = self._await_turn()
+            if unsent is not None:
+                return Reply(request, unsent=unsent)
+            reply = self._sent(request)
+            # Before the place is free: the next request must know what this one has cost.
+            if reply.messages:
+                self._budget.add_answer(*reply.tokens, price=self._provider.price)
+        return reply
+
+    def _await_turn(self) -> FailureName | None:
+        """Wait until a request may go out, and claim it. Returns why it may not."""
+        if self.held_s > LONGEST_PAUSE_S:
+            return "rate_limited"
+        self.pause(self.held_s)
+        while self._rate and self._may_ask() and not self._rate.acquire(blocking=False):
+            self.pause(_LOOK_S)
+        if self.is_closed:
+            return "timed_out"
+        return None if self._budget.take_call() else "budget_spent"
+
+    def _may_ask(self) -> bool:
+        return not self.is_closed and self._budget.limit_reached is None
+
+    def _sent(self, request: Request) -> Reply:
+        """What came of a request that goes out now."""
+        messages: list[AIMessage] = []
+        failure = None
+        started_at, started = time.time(), time.perf_counter()
+        try:
+            messages = self._answers(request)[: request.wanted]
+        except Exception as error:  # every provider's package raises its own
+            failure = error
+            self._not_before = max(self._not_before, time.monotonic() + (retry_after(error) or 0.0))
+        latency_s = time.perf_counter() - started
+        return Reply(request, tuple(messages), None, failure, started_at, latency_s)
+
+    def _answers(self, request: Request) -> list[AIMessage]:
+        """All answers to a request."""
+
+        def ask() -> LLMResult:
+            model, bound = bind(self._provider.model, request.tools, request.manner.way)
+            return model.generate([request.messages], **bound, **request.sampling)
+
+        # The client library's own timeout, which names its cause better, comes first.
+        deadline = self._settings.timeout_s + _GRACE_S
+        result = ask() if self._provider.wait_always else within(deadline, ask)
+        found = [getattr(generation, "message", None) for generation in result.generations[0]]
+        return [message for message in found if isinstance(message, AIMessage)]
+
+
+def _plain(message: AIMessage) -> dict[str, Any]:
+    """An answer as JSON, all of it but the id that LangChain draws at random.
+
+    One of absurd length keeps only the beginning of its words: a trace of such would fill a disk.
+    """
+    text = json.dumps(message.model_dump(exclude={"id"}), default=str)
+    if len(text) > _LONGEST_ANSWER:
+        note = f" [... cut: {len(text):,} characters in all]"
+        return {"type": message.type, "content": str(message.text)[:_LONGEST_QUOTE] + note}
+    data: dict[str, Any] = json.loads(text)
+    return data

@@ -1,0 +1,181 @@
+"""The names of what can go wrong between us and a model, and how an exception gets its name.
+
+Chat models of many packages raise many exceptions. What they share is looked at here: an HTTP
+status, a class name, a message; so no provider's package needs to be imported.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import time
+from collections.abc import Iterator, Mapping
+from email.utils import parsedate_to_datetime
+from typing import Final, Literal, get_args
+
+from langchain_core.language_models import BaseChatModel
+from pydantic import SecretStr
+
+from tutelage.agents.common.redact import REDACTED, redact
+
+FailureName = Literal[
+    "provider_down",
+    "timed_out",
+    "rate_limited",
+    "refused",
+    "bad_request",
+    "unusable_answer",
+    "budget_spent",
+    "not_recorded",
+]
+"""provider_down: no connection, or a server error (5xx). timed_out: no answer in time.
+rate_limited: too many requests (429). refused: the key or its rights (401, 403). bad_request: the
+server or the client library rejects what is asked (other 4xx). unusable_answer: something came
+back, and it is no plan. budget_spent: the run may make no further request. not_recorded: the file
+that is replayed has no answer."""
+
+FAILURES: Final[tuple[str, ...]] = get_args(FailureName)
+
+HOPELESS: Final = frozenset({"refused", "bad_request", "unusable_answer", "budget_spent"})
+"""Asking again at once would end the same; an unusable answer has been sent back by then."""
+
+FINAL: Final = frozenset({"budget_spent", "not_recorded"})
+"""Asking again at any time would end the same."""
+
+PROVIDER_FAULTS: Final = frozenset(
+    {"provider_down", "timed_out", "rate_limited", "refused", "bad_request"}
+)
+"""Not the situation's fault: other situations would fare the same."""
+
+_REJECTING: Final = frozenset({400, 422, 501})
+_TOOL_TROUBLE: Final = re.compile(r"tool|jinja|response_format", re.IGNORECASE)
+_CONNECTION_KINDS: Final = frozenset({"ConnectError", "TransportError", "OSError"})
+_UNEXPECTED: Final = re.compile(
+    r"unexpected keyword argument|is not supported|extra inputs are not permitted", re.IGNORECASE
+)
+_URL_CREDENTIALS: Final = re.compile(r"(?<=://)[^/@\s]+(?=@)")
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
+_SHORTEST_SECRET: Final = 6
+_LONGEST_ERROR: Final = 500
+
+
+class UnusableAnswer(ValueError):  # noqa: N818  # named as what it is: an answer
+    """An answer that is no plan. The message says why, in one line.
+
+    shapeless: it has not even the form of one, so that another way of asking may help.
+    """
+
+    def __init__(self, reason: str, shapeless: bool = False) -> None:
+        super().__init__(reason)
+        self.shapeless = shapeless
+
+
+def name_failure(error: BaseException) -> FailureName:
+    """The name of what an exception from a chat model stands for."""
+    status = _status(error)
+    if status is not None:
+        return _name_status(status)
+    kinds = [kind.__name__ for cause in _chain(error) for kind in type(cause).__mro__]
+    if any("Timeout" in kind for kind in kinds):
+        return "timed_out"
+    if any(kind in _CONNECTION_KINDS or kind.endswith("ConnectionError") for kind in kinds):
+        return "provider_down"
+    if isinstance(error, NotImplementedError) or _UNEXPECTED.search(str(error)):
+        return "bad_request"
+    return "unusable_answer"
+
+
+def is_rejection(error: BaseException) -> bool:
+    """Whether the way of asking may be to blame, so that a simpler one is worth a try.
+
+    Servers answer 400, 422 or 501 for a parameter they do not know; llama.cpp answers 500 for
+    tools when it was started without `--jinja`.
+    """
+    status = _status(error)
+    if status is None:
+        return name_failure(error) == "bad_request"
+    return status in _REJECTING or (status >= 500 and bool(_TOOL_TROUBLE.search(str(error))))
+
+
+def retry_after(error: BaseException) -> float | None:
+    """The seconds after which a server wants to be asked again; None where it does not say.
+
+    RFC 9110, section 10.2.3: a number of seconds or a date. OpenAI's servers add one in
+    milliseconds, which is the finer one.
+    """
+    for cause in _chain(error):
+        headers = getattr(getattr(cause, "response", None), "headers", None)
+        if not isinstance(headers, Mapping):
+            continue
+        finer = _seconds(headers.get("retry-after-ms"))
+        if finer is not None:
+            return finer / 1000.0
+        return _seconds(headers.get("retry-after"))
+    return None
+
+
+def _seconds(value: object) -> float | None:
+    """Seconds from now; None for what is neither a number nor a date, and for what is past."""
+    text = str(value or "").strip()
+    try:
+        seconds = float(text)
+    except ValueError:
+        try:
+            seconds = parsedate_to_datetime(text).timestamp() - time.time()
+        except (ValueError, OverflowError, OSError):
+            return None
+    return seconds if math.isfinite(seconds) and seconds > 0 else None
+
+
+def _name_status(status: int) -> FailureName:
+    if status in (401, 403):
+        return "refused"
+    if status == 429:
+        return "rate_limited"
+    if status in (408, 504):
+        return "timed_out"
+    return "provider_down" if status >= 500 and status != 501 else "bad_request"
+
+
+def _status(error: BaseException) -> int | None:
+    """The HTTP status of an error (4xx or 5xx), wherever the client library keeps it."""
+    for cause in _chain(error):
+        response = getattr(cause, "response", None)
+        for value in (
+            getattr(cause, "status_code", None),
+            getattr(response, "status_code", None),
+            getattr(cause, "code", None),
+        ):
+            if isinstance(value, int) and 400 <= value < 600:
+                return value
+    return None
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """An exception and what it was raised from."""
+    seen: set[int] = set()
+    cause: BaseException | None = error
+    while cause is not None and id(cause) not in seen:
+        seen.add(id(cause))
+        yield cause
+        cause = cause.__cause__ or cause.__context__
+
+
+class Redactor:
+    """Turns exceptions into one line without secrets: a model's own keys, and what looks like one.
+
+    Servers have been known to send a key back in an error.
+    """
+
+    def __init__(self, model: BaseChatModel) -> None:
+        held = (value for value in vars(model).values() if isinstance(value, SecretStr))
+        self._secrets = [secret.get_secret_value() for secret in held]
+
+    def error(self, error: BaseException) -> str:
+        """One line about an exception, without secrets and control characters."""
+        line = f"{type(error).__name__}: {error}"
+        for secret in self._secrets:
+            if len(secret) >= _SHORTEST_SECRET:
+                line = line.replace(secret, REDACTED)
+        line = _URL_CREDENTIALS.sub(REDACTED, redact(line))
+        return _CONTROL.sub(" ", line)[:_LONGEST_ERROR]

@@ -1,0 +1,178 @@
+"""How the teacher is asked: the settings of everything in `agents`, each declared once."""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+CACHED_ADVICE: Final = "cached"
+"""In a list of stand-ins: the last advice of any model on the same situation."""
+
+
+SECRET: Final = "secret"
+"""The kind of a problem whose value must not be repeated."""
+
+
+def stand_in(step: str) -> tuple[str, str | None]:
+    """The provider and the address in `PROVIDER:MODEL@BASE_URL`; None where there is no address."""
+    name, at, url = step.partition("@http")
+    return (name, f"http{url}") if at else (step, None)
+
+
+class TeacherSettings(BaseModel):
+    """How often, how patiently and at what cost the teacher is asked."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    samples: int = Field(
+        5, ge=1, le=64, description="Answers drawn from the teacher in each situation (k)."
+    )
+    soft: bool = Field(
+        True,
+        description="Let all samples reach the student; false keeps the likeliest plan only.",
+    )
+    uncertainty: Literal["samples", "logprobs"] = Field(
+        "samples",
+        description="Where the shares of the plans come from: counted samples, or the "
+        "probabilities that the server gives for each option, where it gives them.",
+    )
+    temperature: float = Field(
+        1.0,
+        ge=0.0,
+        le=2.0,
+        description="Sampling temperature of the teacher; 0 asks for its likeliest answer.",
+    )
+    seed: int = Field(
+        0, ge=0, lt=2**31, description="Seed of the teacher's samples, where the provider has one."
+    )
+    max_options: int = Field(5, ge=1, le=32, description="The most options that a plan may have.")
+    thinking: bool = Field(
+        False,
+        description="Tell the teacher to think in words before it calls tools; the words are "
+        "never read as an answer.",
+    )
+    lookups: tuple[str, ...] = Field(
+        (),
+        description="What the teacher may look up before it decides, by name and with commas "
+        "between: objects, inventory, record; empty for nothing.",
+    )
+    max_lookup_rounds: int = Field(
+        3, ge=1, le=10, description="Rounds of look-ups after which the teacher must decide."
+    )
+    timeout_s: float = Field(
+        60.0, gt=0.0, le=3600.0, description="Seconds after which a request is given up."
+    )
+    max_tries: int = Field(
+        3, ge=1, le=20, description="How often a situation is tried before it counts as failed."
+    )
+    backoff_s: float = Field(
+        1.0,
+        ge=0.0,
+        le=60.0,
+        description="Seconds before the second try; the pause doubles with each further one.",
+    )
+    concurrency: int = Field(
+        8, ge=1, le=128, description="Requests that are under way at the same time."
+    )
+    patience_s: float = Field(
+        30.0,
+        ge=0.0,
+        le=3600.0,
+        description="Seconds for which learning waits for the first answers when it may not wait "
+        "for all.",
+    )
+    requests_per_second: float | None = Field(
+        None,
+        gt=0.0,
+        le=1000.0,
+        description="The most requests to one provider in a second; none for no limit.",
+    )
+    fallback: tuple[str, ...] = Field(
+        (),
+        description="Who advises where the teacher could not, in this order and with commas "
+        "between: PROVIDER:MODEL or PROVIDER:MODEL@BASE_URL for a second model, cached for what "
+        "another model or prompt has said of the same situation, offline for the script; none "
+        "for nobody.",
+    )
+    budget_calls: int | None = Field(
+        None, ge=0, description="The most requests that a run may make; none for no limit."
+    )
+    budget_tokens: int | None = Field(
+        None,
+        ge=0,
+        description="Tokens, in and out, after which no request is made; none for no limit.",
+    )
+    budget_usd: float | None = Field(
+        None,
+        ge=0.0,
+        description="US dollars after which no request is made; needs a known price (`providers "
+        "prices`). None for no limit.",
+    )
+    usd_per_million_prompt_tokens: float | None = Field(
+        None,
+        ge=0.0,
+        description="US dollars for a million tokens that go in; none takes what `providers "
+        "prices` says.",
+    )
+    usd_per_million_completion_tokens: float | None = Field(
+        None, ge=0.0, description="US dollars for a million tokens that come out; none as above."
+    )
+
+    @property
+    def has_budget(self) -> bool:
+        """Whether there is a limit to what a run may ask."""
+        limits = (self.budget_calls, self.budget_tokens, self.budget_usd)
+        return limits != (None, None, None)
+
+    @field_validator("lookups", mode="before")
+    @classmethod
+    def _listed(cls, names: Any) -> Any:
+        """Names in one text, as on the command line, become a list; a second mention is none."""
+        if isinstance(names, str):
+            names = [name.strip() for name in names.split(",") if name.strip()]
+        if isinstance(names, list | tuple) and all(isinstance(name, str) for name in names):
+            return tuple(dict.fromkeys(names))
+        return names
+
+    @field_validator("fallback", mode="before")
+    @classmethod
+    def _nobody(cls, steps: Any) -> Any:
+        """`none` is nobody: all that it can mean is the end of the list."""
+        if steps is None:
+            return ()
+        steps = cls._listed(steps)
+        return steps[:-1] if isinstance(steps, tuple) and steps[-1:] == ("none",) else steps
+
+    @field_validator("fallback")
+    @classmethod
+    def _checked(cls, steps: tuple[str, ...]) -> tuple[str, ...]:
+        """Names of the right form; whether there is such a provider shows when it is made."""
+        for step in steps:
+            name, url = stand_in(step)
+            if name not in (OFFLINE, CACHED_ADVICE) and ":" not in name:
+                raise ValueError(
+                    f"{step!r} cannot stand in; allowed: {OFFLINE}, {CACHED_ADVICE}, "
+                    "PROVIDER:MODEL, PROVIDER:MODEL@BASE_URL, or none at the end"
+                )
+            parts = urlsplit(url or "")
+            if "@" in parts.netloc or parts.query:
+                raise PydanticCustomError(
+                    SECRET, "must hold no user name, password or query in an address"
+                )
+        return steps
+
+    @model_validator(mode="after")
+    def _priced(self) -> Self:
+        """One price without the other is none."""
+        prices = (self.usd_per_million_prompt_tokens, self.usd_per_million_completion_tokens)
+        if prices.count(None) == 1:
+            raise ValueError(
+                "usd_per_million_prompt_tokens and usd_per_million_completion_tokens go together"
+            )
+        return self
+
+
+OFFLINE: Final = "offline"

@@ -1,0 +1,1 @@
+"""Teachers tried out before anything is trained."""

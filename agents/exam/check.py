@@ -1,0 +1,124 @@
+"""Trying a teacher out: one real situation is asked about, and everything that came of it told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from tutelage.agents.client.call_record import CACHED
+from tutelage.agents.client.errors import FailureName
+from tutelage.agents.client.records import Call, PlannerAnswer
+from tutelage.agents.common.settings import TeacherSettings
+from tutelage.agents.planner.planner import Planner
+from tutelage.agents.planner.verbaliser import Situations
+from tutelage.agents.providers.replay import Provider, Recording, Replay
+from tutelage.prompts.library import PromptLibrary
+
+_NEXT: Final[dict[FailureName, str]] = {
+    "provider_down": "is the server running there, and is the address right (--base-url)?",
+    "timed_out": "a larger --set teacher.timeout_s=… may help, or a smaller model",
+    "rate_limited": "wait, or ask for less at once: --set teacher.concurrency=1",
+    "refused": "the key is wrong or lacks rights: check {keys}",
+    "bad_request": "is the model's name right? The answer above says what it does not take",
+    "unusable_answer": "the model answers and calls nothing on offer: try a larger one, or prompts "
+    "of your own (--prompts)",
+    "budget_spent": "raise the budget",
+    "not_recorded": "record that situation, or add a line for it by hand",
+}
+"""What to do next about each failure."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """What asking about one situation brought. cost_usd, tokens: None where they are not known."""
+
+    provider: str
+    model: str
+    situation: str
+    answer: PlannerAnswer
+    cost_usd: float | None
+    price_source: str | None
+
+    @property
+    def works(self) -> bool:
+        """Whether advice came out."""
+        return self.answer.advice is not None
+
+    @property
+    def requests(self) -> tuple[Call, ...]:
+        """What was sent, in order; none for a recording."""
+        return tuple(call for call in self.answer.calls if call.status != CACHED)
+
+    @property
+    def latency_s(self) -> float:
+        """Seconds of all requests together."""
+        return sum(call.latency_s for call in self.requests)
+
+    def tokens(self) -> tuple[int | None, int | None]:
+        """Tokens in and out of all requests; None where the provider counted none."""
+        counted = [call for call in self.requests if call.prompt_tokens is not None]
+        if self.requests and not counted:
+            return None, None
+        return (
+            sum(call.prompt_tokens or 0 for call in counted),
+            sum(call.completion_tokens or 0 for call in counted),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it as plain values."""
+        tokens_in, tokens_out = self.tokens()
+        advice = self.answer.advice
+        return {
+            "provider": self.provider,
+            "model": self.model,
+            "works": self.works,
+            "way": self.answer.way if self.works and self.requests else None,
+            "failure": self.answer.failure,
+            "latency_s": round(self.latency_s, 3),
+            "prompt_tokens": tokens_in,
+            "completion_tokens": tokens_out,
+            "cost_usd": self.cost_usd,
+            "price_from": self.price_source,
+            "requests": [
+                {
+                    "status": call.status,
+                    "latency_s": round(call.latency_s, 3),
+                    "error": call.error,
+                    **call.settings,
+                }
+                for call in self.requests
+            ],
+            "situation": self.situation,
+            "advice": None if advice is None else advice.to_json(),
+        }
+
+
+def check(
+    task: Situations,
+    signature: int,
+    library: PromptLibrary,
+    provider: Provider,
+    settings: TeacherSettings,
+) -> Check:
+    """Ask a teacher about one situation, given by its signature. Raises PromptError."""
+    gaps: list[str] = []
+    asker: Planner | Replay
+    if isinstance(provider, Recording):
+        asker = Replay(task, provider, gaps.append)
+    else:
+        asker = Planner(task, library, provider, settings)
+    answer = asker.ask(signature)
+    known = provider.price is not None and not any(call.is_unpriced for call in answer.calls)
+    return Check(
+        provider=provider.name,
+        model=provider.model_name,
+        situation=task.describe(signature),
+        answer=answer,
+        cost_usd=sum(call.cost_usd or 0.0 for call in answer.calls) if known else None,
+        price_source=provider.price.source if provider.price else None,
+    )
+
+
+def what_next(failure: FailureName, keys: tuple[str, ...]) -> str:
+    """What to do about a failure. keys: the variables that hold the provider's key."""
+    return _NEXT[failure].format(keys=" or ".join(keys) or "the server's settings")

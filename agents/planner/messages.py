@@ -1,0 +1,173 @@
+"""How a situation is put to a model in each way of asking, and how its answer is read.
+
+Called directly, and not through `invoke`, a model gives all `n` answers instead of the first.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+
+from tutelage.agents.client.errors import UnusableAnswer
+from tutelage.agents.client.request_modes import WITH_TOOLS, Way, ways_for
+from tutelage.agents.common.settings import TeacherSettings
+from tutelage.agents.planner import logprobs as letters
+from tutelage.agents.planner.option_tools import OptionTools
+from tutelage.agents.planner.plan_grammar import read_plan, write_step
+from tutelage.agents.planner.text_tool_calls import without_thoughts
+from tutelage.agents.planner.verbaliser import Question, plain
+from tutelage.rl.tasks.options import Plan
+
+_JSON_FORMAT: Final = """\
+There are no tools to call. Answer with JSON alone, no other words:
+{"plan": [{"option": "...", "target": "..."}, ...]}
+The steps stand in order. "target" is "" for an option that takes none. Allowed:
+"""
+
+
+_TEXT_FORMAT: Final = """\
+There are no tools to call. Write the plan as the last line of your answer, its steps in order:
+plan: step; step
+A step is one of these lines, just as it stands here:
+"""
+
+
+_BACK: Final = """\
+Your last answer was:
+{answer}
+It cannot be used: {reason}. Answer once more, in the form that was asked for."""
+
+
+_LONGEST_QUOTE: Final = 500
+
+
+def ways_of(question: Question, settings: TeacherSettings) -> tuple[Way, ...]:
+    """The ways in which the question can be put, the first to try first."""
+    ways = ways_for(settings)
+    fits = len(question.options) <= len(letters.LETTERS)
+    return ways if fits else tuple(way for way in ways if way != "logprobs")
+
+
+def messages_for(question: Question, way: Way) -> list[BaseMessage]:
+    """The question's messages; without tools they end with what was looked up and how to answer."""
+    if way in WITH_TOOLS:
+        return list(question.messages)
+    *before, last = question.messages
+    parts = [last.text, question.lookups.told(), _how_to_answer(question, way)]
+    return [*before, HumanMessage("\n\n".join(part for part in parts if part))]
+
+
+def schemas_for(question: Question, way: Way) -> list[dict[str, Any]]:
+    """What the model is given besides the messages: tools, or the schema of its answer."""
+    if way in WITH_TOOLS:
+        return question.lookups.schemas + question.tools.schemas
+    return [_answer_schema(question.tools)] if way == "json" else []
+
+
+def sent_back(messages: Sequence[BaseMessage], answer: str, reason: str) -> list[BaseMessage]:
+    """The messages again, with an answer that cannot be used and why.
+
+    Within the last message where that is the question: some models' templates refuse two in a row.
+    """
+    note = _BACK.format(answer=plain(answer), reason=plain(reason))
+    *before, last = messages
+    if isinstance(last, HumanMessage):
+        return [*before, HumanMessage(f"{last.text}\n\n{note}")]
+    return [*messages, HumanMessage(note)]
+
+
+def quoted(message: AIMessage) -> str:
+    """The beginning of an answer as text, its tool calls included."""
+    calls = [*message.tool_calls, *message.invalid_tool_calls]
+    written = [f"{call['name']}({_written(call['args'])})" for call in calls]
+    said = "\n".join([part for part in (str(message.text), *written) if part])
+    return said[:_LONGEST_QUOTE] or "(nothing)"
+
+
+def plan_of(question: Question, way: Way, message: AIMessage, max_options: int) -> Plan:
+    """The plan that an answer holds. Raises UnusableAnswer where it holds none."""
+    if way in WITH_TOOLS:
+        return question.tools.plan_of(message, max_options)
+    answer = without_thoughts(str(message.text))
+    if way == "json":
+        return question.tools.plan_of_calls(_calls_in_json(answer), max_options)
+    steps = [(name, {"target": target}) for name, target in read_plan(answer)]
+    return question.tools.plan_of_calls(steps, max_options)
+
+
+def _how_to_answer(question: Question, way: Way) -> str:
+    if way == "logprobs":
+        return letters.question_in_letters(question.options)
+    functions = _functions(question.tools)
+    if way == "json":
+        allowed = [f"{f['name']}: {', '.join(_targets(f)) or 'no target'}" for f in functions]
+        return _JSON_FORMAT + "\n".join(allowed)
+    steps = [write_step(f["name"], target) for f in functions for target in _aims(f)]
+    return _TEXT_FORMAT + "\n".join(steps)
+
+
+def _calls_in_json(text: str) -> list[tuple[str, Any]]:
+    """The (tool, arguments) pairs of a JSON answer."""
+    try:
+        answer = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UnusableAnswer("the answer is not JSON", shapeless=True) from error
+    steps = answer.get("plan") if isinstance(answer, Mapping) else None
+    if not isinstance(steps, list):
+        raise UnusableAnswer('the answer has no list "plan"', shapeless=True)
+    return [_call_in(step) for step in steps]
+
+
+def _call_in(step: Any) -> tuple[str, Any]:
+    if not isinstance(step, Mapping) or not set(step) <= {"option", "target"}:
+        raise UnusableAnswer("a step of the plan is not an option and a target", shapeless=True)
+    name = step.get("option")
+    if not isinstance(name, str):
+        raise UnusableAnswer("a step of the plan names no option", shapeless=True)
+    return name, {"target": step.get("target")}
+
+
+def _answer_schema(tools: OptionTools) -> dict[str, Any]:
+    """The JSON schema of an answer, in the form of OpenAI's `response_format`."""
+    functions = _functions(tools)
+    targets = dict.fromkeys(target for function in functions for target in _targets(function))
+    step = {
+        "type": "object",
+        "properties": {
+            "option": {"type": "string", "enum": [function["name"] for function in functions]},
+            "target": {"type": "string", "enum": ["", *targets]},
+        },
+        "required": ["option", "target"],
+        "additionalProperties": False,
+    }
+    schema = {
+        "type": "object",
+        "properties": {"plan": {"type": "array", "items": step}},
+        "required": ["plan"],
+        "additionalProperties": False,
+    }
+    return {
+        "type": "json_schema",
+        "json_schema": {"name": "plan", "strict": True, "schema": schema},
+    }
+
+
+def _functions(tools: OptionTools) -> list[dict[str, Any]]:
+    return [schema["function"] for schema in tools.schemas]
+
+
+def _targets(function: Mapping[str, Any]) -> list[str]:
+    return list(function["parameters"]["properties"].get("target", {}).get("enum", []))
+
+
+def _aims(function: Mapping[str, Any]) -> list[str]:
+    """All that a tool can be called with, empty for no target."""
+    free = [] if "target" in function["parameters"]["required"] else [""]
+    return free + _targets(function)
+
+
+def _written(args: Any) -> str:
+    return args if isinstance(args, str) else json.dumps(args, default=str)

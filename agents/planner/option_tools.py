@@ -1,0 +1,163 @@
+"""Options as tools: what a model may call, and the plan that its calls make.
+
+Options of one name become one tool; what they may be aimed at becomes its argument `target`, an
+enumeration. Whatever comes back is data: it is looked up in what was on offer, never evaluated.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from langchain_core.messages import AIMessage
+
+from tutelage.agents.client.errors import UnusableAnswer
+from tutelage.agents.planner.text_tool_calls import calls_in
+from tutelage.rl.tasks.options import Option, Plan
+
+_HELP: Final = {
+    "explore": "Head for the nearest place not seen yet; finished when nothing is left to explore.",
+    "go_to": "Walk up to the target, or onto it where it is the goal.",
+    "pick_up": "Walk up to the target and pick it up; feasible only with empty hands.",
+    "drop": "Put down what is carried.",
+    "open": "Walk up to the door and open it; a locked one needs the key of its colour in hand.",
+}
+"""What the options of grid worlds do, for the model."""
+
+_MAX_TOOL_NAME: Final = 64
+"""The longest function name that OpenAI's protocol allows."""
+
+
+def calls_of(message: AIMessage) -> list[tuple[str, Any]]:
+    """A message's tool calls as (tool, arguments), also those that stand in its words.
+
+    Raises UnusableAnswer for one whose arguments are broken.
+    """
+    if message.invalid_tool_calls:
+        name = message.invalid_tool_calls[0].get("name")
+        raise UnusableAnswer(f"malformed arguments for tool {_shown(name)}", shapeless=True)
+    if message.tool_calls:
+        return [(call["name"], call["args"]) for call in message.tool_calls]
+    return calls_in(str(message.text))
+
+
+def help_for(name: str) -> str:
+    """A sentence on what an option does; a general one for a task's own options."""
+    return _HELP.get(name, f"Carry out the task's option '{name}'.")
+
+
+def option_help(options: Sequence[Option]) -> str:
+    """One line for each name among the options, with what it does."""
+    aimed: dict[str, bool] = {}
+    for option in options:
+        aimed[option.name] = aimed.get(option.name, False) or option.target is not None
+    lines = [f"- {name}({'target' if aimed[name] else ''}): {help_for(name)}" for name in aimed]
+    return "\n".join(lines)
+
+
+class OptionTools:
+    """The options on offer in one situation, as tools.
+
+    schemas: the tools in OpenAI's form, in the order in which the names first appear.
+    """
+
+    def __init__(self, options: Sequence[Option]) -> None:
+        self._offers: dict[str, list[Option]] = {}
+        tool_of: dict[str, str] = {}
+        for option in options:
+            if option.name not in tool_of:
+                tool_of[option.name] = _tool_name(option.name, self._offers)
+            self._offers.setdefault(tool_of[option.name], []).append(option)
+        self.schemas = [_schema(tool, offered) for tool, offered in self._offers.items()]
+
+    def plan_of(self, message: AIMessage, max_options: int) -> Plan:
+        """The plan that a message's tool calls make. Raises UnusableAnswer."""
+        return self.plan_of_calls(calls_of(message), max_options)
+
+    def plan_of_calls(self, calls: Sequence[tuple[str, Any]], max_options: int) -> Plan:
+        """The plan that (tool, arguments) pairs make, repeats in a row counted once.
+
+        Raises UnusableAnswer where there is none, one is not on offer, or there are too many.
+        """
+        steps: list[Option] = []
+        for name, args in calls:
+            option = self._option(name, args)
+            if not steps or steps[-1] != option:
+                steps.append(option)
+        if not steps:
+            raise UnusableAnswer("no tool call", shapeless=True)
+        if len(steps) > max_options:
+            raise UnusableAnswer(f"{len(steps)} options; allowed: at most {max_options}")
+        return tuple(steps)
+
+    def _option(self, name: str, args: Any) -> Option:
+        """The option on offer that a call names. Case and outer blanks of a target are passed over.
+
+        Models often send an empty target to a tool that takes none: that counts as none.
+        """
+        offered = self._offers.get(name)
+        if offered is None:
+            raise UnusableAnswer(f"unknown tool {_shown(name)}; allowed: {', '.join(self._offers)}")
+        if not isinstance(args, Mapping) or not set(args) <= {"target"}:
+            raise UnusableAnswer(f"malformed arguments for tool {_shown(name)}: {_shown(args)}")
+        target = args.get("target")
+        if target is not None and not isinstance(target, str):
+            raise UnusableAnswer(f"malformed target for tool {_shown(name)}: {_shown(target)}")
+        matches = [option for option in offered if (option.target or "") == (target or "")]
+        matches += [option for option in offered if _folded(option.target) == _folded(target)]
+        if matches:
+            return matches[0]
+        allowed = ", ".join(option.target or "none" for option in offered)
+        raise UnusableAnswer(
+            f"unknown target {_shown(target)} for tool {name}; allowed: {allowed}",
+            shapeless=target is None,
+        )
+
+
+def _tool_name(name: str, taken: Mapping[str, Any]) -> str:
+    """An option's name as a function name that the protocol allows and that is not taken."""
+    plain = re.sub(r"[^A-Za-z0-9_-]", "_", name)[:_MAX_TOOL_NAME] or "option"
+    unique, count = plain, 1
+    while unique in taken:
+        count += 1
+        suffix = f"_{count}"
+        unique = plain[: _MAX_TOOL_NAME - len(suffix)] + suffix
+    return unique
+
+
+def _schema(tool: str, offered: Sequence[Option]) -> dict[str, Any]:
+    """One tool in OpenAI's form."""
+    targets = [option.target for option in offered if option.target is not None]
+    parameters: dict[str, Any] = {
+        "type": "object",
+        "properties": {},
+        "required": [],
+        "additionalProperties": False,
+    }
+    if targets:
+        parameters["properties"] = {
+            "target": {
+                "type": "string",
+                "enum": targets,
+                "description": "What the option is aimed at.",
+            }
+        }
+        parameters["required"] = ["target"] if len(targets) == len(offered) else []
+    return {
+        "type": "function",
+        "function": {
+            "name": tool,
+            "description": help_for(offered[0].name),
+            "parameters": parameters,
+        },
+    }
+
+
+def _folded(target: str | None) -> str:
+    return (target or "").strip().casefold()
+
+
+def _shown(value: object) -> str:
+    """A value from outside, short and without control characters."""
+    return repr(value)[:80]

@@ -1,0 +1,358 @@
+"""One situation on its way to an answer: look-ups, k samples, what is sent back, the ladder.
+
+Look-ups come first, once; the samples branch only after them. An answer that is no plan goes back
+to the model once, with the reason, and then counts as a sample that holds none. A server that
+rejects what it is sent, or answers in no form at all, is asked in the next manner down the ladder.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from langchain_core.messages import AIMessage, BaseMessage
+
+from tutelage.agents.client.call_record import OK
+from tutelage.agents.client.client import Line, Reply, Request
+from tutelage.agents.client.errors import (
+    FailureName,
+    Redactor,
+    UnusableAnswer,
+    is_rejection,
+    name_failure,
+)
+from tutelage.agents.client.records import Call
+from tutelage.agents.client.request_modes import WITH_TOOLS, Manner, Way
+from tutelage.agents.common.settings import TeacherSettings
+from tutelage.agents.planner import logprobs as letters
+from tutelage.agents.planner.lookup_tools import is_lookup
+from tutelage.agents.planner.messages import messages_for, plan_of, quoted, schemas_for, sent_back
+from tutelage.agents.planner.option_tools import calls_of
+from tutelage.agents.planner.shared_lookups import SharedLooks, looked_up
+from tutelage.agents.planner.verbaliser import Question
+from tutelage.rl.advice.advice import Advice
+from tutelage.rl.tasks.options import Plan
+
+_SEED_SPACE: Final = 2**31
+
+
+@dataclass(frozen=True)
+class _Unusable:
+    """An answer that is no plan, as text, and why."""
+
+    answer: str
+    reason: str
+
+
+class Interview:
+    """Asks about one situation, in one thread.
+
+    manner: how to begin. numbers_samples: the model draws the sample of a given number (the
+    offline script). calls: the requests so far. worked: the last manner that brought a plan.
+    """
+
+    def __init__(
+        self,
+        question: Question,
+        manner: Manner,
+        line: Line,
+        looks: SharedLooks,
+        settings: TeacherSettings,
+        redactor: Redactor,
+        numbers_samples: bool,
+    ) -> None:
+        self.manner = manner
+        self.calls: list[Call] = []
+        self.worked: Manner | None = None
+        self._question = question
+        self._line, self._looks, self._settings = line, looks, settings
+        self._redactor, self._numbers_samples = redactor, numbers_samples
+        self._attempt = 0
+        self._asked = 0
+        self._begin_rung()
+
+    @property
+    def advice(self) -> Advice | None:
+        """The advice so far: samples without a plan leave their share out."""
+        return self._weighed or _merged(self._samples, self._settings.samples)
+
+    def hold(self) -> FailureName | None:
+        """One try. Returns why it failed, None where it did not; good samples are kept."""
+        self._attempt += 1
+        while True:
+            while not self._is_done():
+                failure = self._step()
+                if failure is not None:
+                    return failure
+            if self.advice is not None:
+                return None
+            lower = self.manner.after_nonsense() if self._shapeless else None
+            if lower is None:
+                self._samples.clear()
+                return "unusable_answer"
+            self._go_on_in(lower)
+
+    def _begin_rung(self) -> None:
+        """Forget what belongs to one way of asking.
+
+        one_by_one: an answer that could not be read has spoilt a request for several. unseen: the
+        look-ups that have not been made. proven: this way has brought a plan. shapeless: an answer
+        had the form of none. lost: more samples of this way are of no use.
+        """
+        self._samples: list[Plan | None] = []
+        self._weighed: Advice | None = None
+        self._conversation = messages_for(self._question, self.manner.way)
+        with_lookups = bool(self._question.lookups) and self.manner.way in WITH_TOOLS
+        self._one_by_one = False
+        self._unseen = set(self._question.lookups.answers)
+        self._rounds_left = self._settings.max_lookup_rounds if with_lookups else 0
+        self._proven = self._shapeless = self._lost = False
+
+    def _go_on_in(self, manner: Manner) -> None:
+        other_way = manner.way != self.manner.way
+        self.manner = manner
+        if other_way:
+            self._begin_rung()
+
+    def _is_done(self) -> bool:
+        gathered = len(self._samples) >= self._settings.samples
+        return gathered or self._lost or self._weighed is not None
+
+    def _step(self) -> FailureName | None:
+        """The next round of requests. Returns a failure that ends the try."""
+        if self.manner.way == "logprobs":
+            return self._weigh()
+        return self._look() if self._rounds_left > 0 else self._sample()
+
+    # --- token probabilities ----------------------------------------------------------------------
+
+    def _weigh(self) -> FailureName | None:
+        """Ask for one letter. Where that brings no probabilities, the next rung is tried."""
+        request = Request(self._conversation, [], self.manner, {}, wanted=1)
+        (reply,) = self._line.send([request])
+        if reply.unsent or reply.error:
+            return self._mend(reply)
+        try:
+            if not reply.messages:
+                raise UnusableAnswer("the answer has no choices", shapeless=True)
+            self._weighed = letters.advice_of(
+                reply.messages[0], self._question.options, self._settings.temperature
+            )
+        except UnusableAnswer as error:
+            self._record(reply, "unusable_answer", str(error))
+            self._shapeless = self._lost = True
+            return None
+        self._record(reply, OK)
+        self.worked = self.manner
+        return None
+
+    # --- look-ups ---------------------------------------------------------------------------------
+
+    def _look(self) -> FailureName | None:
+        """One round: what the model wants to look up is told to it, or it has decided.
+
+        A decision is the first of the samples. What is neither ends the look-ups: the samples will
+        show what the model makes of the question.
+        """
+        failure: FailureName | None = None
+
+        def ask() -> AIMessage | None:
+            nonlocal failure
+            (reply,) = self._line.send([self._looking()])
+            if reply.unsent or reply.error:
+                failure = self._mend(reply)
+                return None
+            self._record(reply, OK if reply.messages else "unusable_answer")
+            return reply.messages[0] if reply.messages else AIMessage("")
+
+        answer = self._looks.answer(self._conversation, self.manner.way, ask)
+        if answer is not None:
+            self._take_look(answer)
+        return failure
+
+    def _looking(self) -> Request:
+        tools = schemas_for(self._question, self.manner.way)
+        return Request(self._conversation, tools, self.manner, self._sampling(1), wanted=1)
+
+    def _take_look(self, answer: AIMessage) -> None:
+        try:
+            calls = calls_of(answer)
+        except UnusableAnswer:
+            calls = []
+        if any(is_lookup(name) for name, _ in calls):
+            first = len(self._conversation)
+            told = looked_up(self._question.lookups, calls, first)
+            self._conversation = [*self._conversation, *told]
+            self._unseen -= {name for name, _ in calls}
+            self._rounds_left = self._rounds_left - 1 if self._unseen else 0
+            return
+        self._rounds_left = 0
+        try:
+            self._samples.append(self._plan(answer, self.manner.way))
+        except UnusableAnswer:
+            return
+        self._asked += 1
+        self._note_success()
+
+    # --- samples ----------------------------------------------------------------------------------
+
+    def _sample(self) -> FailureName | None:
+        """Ask for the samples that are missing: in one request, else at once, one request each.
+
+        Until a manner has proved to work, one alone is tried.
+        """
+        missing = self._settings.samples - len(self._samples)
+        if self.manner.with_n and not self._one_by_one:
+            parts = [missing]
+        else:
+            parts = [1] * (missing if self._proven else 1)
+        unusable: list[_Unusable] = []
+        way, failure = self.manner.way, None
+        for reply in self._line.send([self._request(wanted) for wanted in parts]):
+            failure = self._take(reply, unusable) or failure
+        if failure is None and unusable and self.manner.way == way:
+            failure = self._send_back(unusable)
+            self._lost |= self._shapeless and not self._proven
+        return failure
+
+    def _take(self, reply: Reply, unusable: list[_Unusable]) -> FailureName | None:
+        """Keep what a request brought; what is no plan is added to `unusable`."""
+        if reply.unsent or reply.error:
+            return self._mend(reply)
+        if not reply.messages:
+            self._record(reply, "unusable_answer", "the answer has no choices")
+            self._take_nonsense(reply.request.wanted)
+            return None
+        plans = self._read(reply, unusable)
+        self._samples += plans
+        if len(reply.messages) < reply.request.wanted:
+            self.manner = replace(self.manner, with_n=False)
+        if plans:
+            self._note_success()
+        return None
+
+    def _send_back(self, unusable: Sequence[_Unusable]) -> FailureName | None:
+        """Answers that are no plan, once, with the reason; those with the same reason together."""
+        examples = {bad.reason: bad.answer for bad in reversed(unusable)}
+        counts = Counter(bad.reason for bad in unusable)
+        together = self.manner.with_n and not self._one_by_one
+        requests = []
+        for reason, count in counts.items():
+            messages = sent_back(self._conversation, examples[reason], reason)
+            parts = [count] if together else [1] * count
+            requests += [self._request(wanted, messages) for wanted in parts]
+        failure = None
+        for reply in self._line.send(requests):
+            failure = self._take_second(reply) or failure
+        return failure
+
+    def _take_second(self, reply: Reply) -> FailureName | None:
+        """What came of sending back: plans, and samples that now count as failed."""
+        if reply.unsent:
+            return reply.unsent
+        if reply.error is not None:
+            failure = name_failure(reply.error)
+            self._record(reply, failure, self._redactor.error(reply.error))
+            if failure not in ("bad_request", "unusable_answer"):
+                return failure
+            self._samples += [None] * reply.request.wanted
+            return None
+        plans = self._read(reply, [])
+        self._samples += plans
+        self._samples += [None] * (reply.request.wanted - len(plans))
+        if plans:
+            self._note_success()
+        return None
+
+    # --- what all of them need --------------------------------------------------------------------
+
+    def _request(self, wanted: int, messages: list[BaseMessage] | None = None) -> Request:
+        """A request for samples: of plans alone, look-ups are over by now."""
+        way, question = self.manner.way, self._question
+        tools = question.tools.schemas if way in WITH_TOOLS else schemas_for(question, way)
+        sampling = self._sampling(wanted)
+        self._asked += wanted
+        return Request(messages or self._conversation, tools, self.manner, sampling, wanted)
+
+    def _sampling(self, wanted: int) -> dict[str, Any]:
+        """The sampling arguments of the next request."""
+        sampling: dict[str, Any] = {"n": wanted} if wanted > 1 else {}
+        if self._numbers_samples:
+            sampling["first_sample"] = self._asked
+        elif self.manner.with_seed:
+            # One seed for two requests with the same messages would give the same answer twice.
+            sampling["seed"] = (self._settings.seed + self._asked) % _SEED_SPACE
+        return sampling
+
+    def _read(self, reply: Reply, unusable: list[_Unusable]) -> list[Plan]:
+        """Record a reply. The plans of its answers; those that are none are added to `unusable`."""
+        found: list[Plan | None] = []
+        reason = None
+        for message in reply.messages:
+            try:
+                found.append(self._plan(message, reply.request.manner.way))
+            except UnusableAnswer as error:
+                reason = str(error)
+                found.append(None)
+                unusable.append(_Unusable(quoted(message), reason))
+                self._shapeless |= error.shapeless
+        plans = [plan for plan in found if plan is not None]
+        self._record(reply, OK if plans else "unusable_answer", reason, found)
+        return plans
+
+    def _plan(self, message: AIMessage, way: Way) -> Plan:
+        return plan_of(self._question, way, message, self._settings.max_options)
+
+    def _mend(self, reply: Reply) -> FailureName | None:
+        """After a rejection go down the ladder; count nonsense as an answer without a plan."""
+        if reply.error is None:
+            return reply.unsent
+        failure, complaint = name_failure(reply.error), self._redactor.error(reply.error)
+        self._record(reply, failure, complaint)
+        if is_rejection(reply.error):
+            if reply.request.manner != self.manner:
+                return None  # another request of the same round has led down already
+            simpler = self.manner.after_rejection(complaint)
+            if simpler is not None:
+                self._go_on_in(simpler)
+                return None
+        if failure != "unusable_answer":
+            return failure
+        self._take_nonsense(reply.request.wanted)
+        return None
+
+    def _take_nonsense(self, wanted: int) -> None:
+        """What cannot be read at all, not even to be sent back.
+
+        One sample like that spoils its whole request: the others are asked for singly.
+        """
+        if wanted > 1:
+            self._one_by_one = True
+            return
+        self._shapeless = True
+        self._lost = not self._proven
+        self._samples.append(None)
+
+    def _note_success(self) -> None:
+        self._proven, self.worked = True, self.manner
+
+    def _record(
+        self,
+        reply: Reply,
+        status: str,
+        error: str | None = None,
+        plans: Sequence[Plan | None] = (),
+    ) -> None:
+        signature, attempt = self._question.signature, self._attempt
+        self.calls.append(self._line.record(reply, signature, attempt, status, error, plans))
+
+
+def _merged(samples: Sequence[Plan | None], wanted: int) -> Advice | None:
+    """Equal plans merged, likeliest first; samples without a plan leave their share out."""
+    counts = Counter(plan for plan in samples if plan is not None)
+    if not counts:
+        return None
+    ranked = counts.most_common()
+    return Advice(tuple(plan for plan, _ in ranked), tuple(n / wanted for _, n in ranked))

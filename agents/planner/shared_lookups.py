@@ -1,0 +1,81 @@
+"""Rounds of look-ups that many situations share.
+
+As long as two situations have the same messages, the model is in the same place in both: what it
+wants to look up is asked once, and each gets its own answers from there.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+
+from langchain_core.messages import (
+    AIMessage,
+    BaseMessage,
+    ToolCall,
+    ToolMessage,
+    convert_to_openai_messages,
+)
+
+from tutelage.agents.client.request_modes import Way
+from tutelage.agents.planner.lookup_tools import LookupTools, is_lookup
+
+
+class SharedLooks:
+    """Answers to requests for look-ups, by the messages. May be used by many threads at once."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._answers: dict[str, Future[AIMessage | None]] = {}
+
+    def answer(
+        self, messages: Sequence[BaseMessage], way: Way, ask: Callable[[], AIMessage | None]
+    ) -> AIMessage | None:
+        """The answer to these messages: another's, waited for where it is under way, or one's own.
+
+        ask: gets it; None, where that fails, is nobody else's answer.
+        """
+        key = json.dumps([way, convert_to_openai_messages(messages)], sort_keys=True)
+        while True:
+            with self._lock:
+                found = self._answers.get(key)
+                if found is None:
+                    mine: Future[AIMessage | None] = Future()
+                    self._answers[key] = mine
+                    break
+            answer = found.result()
+            if answer is not None:
+                return answer
+        return self._ask_for_all(key, mine, ask)
+
+    def _ask_for_all(
+        self, key: str, mine: Future[AIMessage | None], ask: Callable[[], AIMessage | None]
+    ) -> AIMessage | None:
+        answer = None
+        try:
+            answer = ask()
+        finally:
+            if answer is None:
+                with self._lock:
+                    del self._answers[key]
+            mine.set_result(answer)
+        return answer
+
+
+def looked_up(
+    lookups: LookupTools, calls: Sequence[tuple[str, object]], first: int
+) -> list[BaseMessage]:
+    """A round of the conversation: the model's calls, and what each of them gets.
+
+    calls: (tool, arguments). first: the number of the first call.
+    """
+    ids = [f"call_{first + place}" for place in range(len(calls))]
+    made = [
+        ToolCall(name=name, args={}, id=id_, type="tool_call")
+        for id_, (name, _) in zip(ids, calls, strict=True)
+        if is_lookup(name)
+    ]
+    answers = [ToolMessage(lookups.answer(c["name"]), tool_call_id=str(c["id"])) for c in made]
+    return [AIMessage("", tool_calls=made), *answers]

@@ -1,0 +1,1 @@
+"""Where chat models come from: LangChain, scripts, recordings, a person."""

@@ -1,0 +1,103 @@
+"""Providers' keys from a file of the user's own, for those who keep them out of the environment.
+
+`keys.toml` in the user's configuration folder (`~/.config/tutelage` on Linux) holds lines such as
+`OPENAI_API_KEY = "..."`. What the environment has already goes first. A key becomes a variable of
+this process, where every provider's package looks for it and where `agents.common.redact` finds it,
+so that it is kept out of everything that is stored or shown.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import stat
+import tomllib
+from pathlib import Path
+from typing import Any, Final
+
+from platformdirs import user_config_path
+
+from tutelage.agents.common.redact import MIN_LENGTH, is_secret_name
+
+_OTHERS: Final = 0o077
+"""The rights of everybody but the owner."""
+
+_LARGEST: Final = 1 << 16
+_LINE: Final = re.compile(r"at line (\d+)")
+
+
+class KeyFileError(ValueError):
+    """A key file that cannot be used. The message is one line, and repeats nothing of the file."""
+
+
+def key_file() -> Path:
+    """Where the user's key file is, if there is one."""
+    return user_config_path("tutelage") / "keys.toml"
+
+
+def load_keys(path: Path | None = None) -> tuple[str, ...]:
+    """Take over the keys that the environment lacks; the names of all that the file has.
+
+    path: `key_file()` unless given. A missing file has none. Raises KeyFileError for a file that
+    others can read, and for one that holds anything but keys.
+    """
+    path = path or key_file()
+    keys = _checked(path, _read(path))
+    for name, key in keys.items():
+        if not os.environ.get(name):
+            os.environ[name] = key
+    return tuple(keys)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except OSError as error:
+        raise KeyFileError(f"key file {path} cannot be read: {error.strerror}") from None
+    with os.fdopen(descriptor, "rb") as file:
+        # Looked at after it was opened: what is checked is what is read.
+        _check_rights(path, os.fstat(file.fileno()))
+        content = file.read(_LARGEST)
+    try:
+        return tomllib.loads(content.decode("utf-8"))
+    except ValueError as error:
+        found = _LINE.search(str(error))
+        where = f", line {found[1]}" if found else ""
+        raise KeyFileError(
+            f'key file {path}{where}: not of the form NAME = "KEY", one a line'
+        ) from None
+
+
+def _check_rights(path: Path, status: os.stat_result) -> None:
+    """See that the file is the user's own and nobody else's to read."""
+    if not stat.S_ISREG(status.st_mode):
+        raise KeyFileError(f"key file {path} is no plain file")
+    if os.name != "posix":
+        return
+    if status.st_uid != os.getuid():
+        raise KeyFileError(f"key file {path} belongs to another user; needed: a file of your own")
+    if status.st_mode & _OTHERS:
+        raise KeyFileError(
+            f"key file {path} is open to others (mode {stat.S_IMODE(status.st_mode):03o}); "
+            f"close it: chmod 600 {shlex.quote(str(path))}"
+        )
+
+
+def _checked(path: Path, values: dict[str, Any]) -> dict[str, str]:
+    """The keys, stripped: names that are known to be secret, values too long to be a word."""
+    keys = {}
+    for name, value in values.items():
+        if not is_secret_name(name):
+            raise KeyFileError(
+                f"key file {path}: {name} is no name of a key; allowed: variables that end in "
+                "_API_KEY, _KEY, _TOKEN or _SECRET"
+            )
+        if not isinstance(value, str) or len(value.strip()) < MIN_LENGTH:
+            raise KeyFileError(
+                f"key file {path}: {name} is no text of at least {MIN_LENGTH} characters"
+            )
+        keys[name] = value.strip()
+    return keys

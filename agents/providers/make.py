@@ -1,0 +1,340 @@
+"""Where a teacher's chat model comes from: by a provider's name to a LangChain chat model.
+
+    offline                  the embedded script (no LLM, no network)
+    faulty:0.3, weak, ...    the same with a fault, see `agents.providers.imperfect`
+    openai:gpt-4o-mini       any provider that LangChain's `init_chat_model` knows
+    my_package.teacher:make  a function of your own, (settings) -> chat model
+    NAME                     an entry point of the group `tutelage.providers`, the same function
+    human                    whoever sits at the terminal, see `agents.providers.human`
+    replay:FILE              recorded answers, see `agents.providers.replay`
+
+LangChain is imported only when a model is made, so that listing providers is quick.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+import math
+import os
+import sys
+from collections.abc import Callable
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit, urlunsplit
+
+from tutelage.agents.client.prices import FREE, Price, find_price, own_file
+from tutelage.agents.common.settings import OFFLINE, TeacherSettings
+from tutelage.agents.providers.catalogue import (
+    EMBEDDED,
+    ENTRY_POINTS,
+    HUMAN,
+    KNOWN,
+    RATED,
+    UNRATED,
+    any_present,
+    is_installed,
+    not_installed,
+    variables_of,
+)
+from tutelage.agents.providers.keys import load_keys
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+from tutelage.agents.client.chat_model import ChatProvider
+
+_PLACEHOLDER_KEY: Final = "not-needed"
+"""What a local server gets where the client library insists on a key."""
+
+
+_ADDRESSES: Final = ("openai_api_base", "anthropic_api_url", "base_url", "endpoint")
+"""Where chat models keep the address they speak to."""
+
+
+class ProviderError(ValueError):
+    """A provider cannot be used. The message is one line and says what to do."""
+
+
+def make_chat_model(provider: str, base_url: str | None, settings: TeacherSettings) -> ChatProvider:
+    """The chat model of a provider. Nothing is sent yet.
+
+    base_url: the address of an OpenAI-compatible server, as in `openai:my-model`.
+    Raises ProviderError, in one line, for a name, package, key or address that does not do, and
+    for a limit in dollars where the price is not known; KeyFileError or PriceFileError for a file
+    that cannot be used.
+    """
+    keep_tracing_private()
+    _check_url(base_url)
+    return _checked_budget(_made(provider, base_url, settings), settings)
+
+
+def _made(provider: str, base_url: str | None, settings: TeacherSettings) -> ChatProvider:
+    name, colon, rate = provider.partition(":")
+    if name in (OFFLINE, *RATED, *UNRATED):
+        return _embedded(provider, name, rate if colon else None, base_url, settings)
+    if provider == HUMAN:
+        return _human(base_url, settings)
+    load_keys()
+    points = entry_points(group=ENTRY_POINTS, name=provider)
+    if points:
+        point = next(iter(points))
+        return _own(provider, _loaded(provider, point.load), base_url, settings)
+    prefix, colon, rest = provider.partition(":")
+    if not (prefix and colon and rest):
+        raise ProviderError(_unknown(provider))
+    known = None if "." in prefix else _langchain(prefix, rest, base_url, settings)
+    if known is not None:
+        return known
+    return _own(provider, _attribute(provider, prefix, rest), base_url, settings)
+
+
+def keep_tracing_private() -> None:
+    """Keep LangChain from sending runs to LangSmith, unless the user has decided about that."""
+    names = [f"{kind}_TRACING{end}" for kind in ("LANGSMITH", "LANGCHAIN") for end in ("", "_V2")]
+    if not any(name in os.environ for name in names):
+        os.environ["LANGSMITH_TRACING"] = "false"
+
+
+def public_url(url: str) -> str:
+    """A URL without credentials, query and fragment."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit((parts.scheme, host, parts.path.rstrip("/"), "", ""))
+
+
+def _embedded(
+    provider: str, name: str, rate: str | None, base_url: str | None, settings: TeacherSettings
+) -> ChatProvider:
+    """A script. rate: what stands behind the colon, None without one. Raises ProviderError."""
+    from tutelage.agents.providers.imperfect import WITH_RATE, WITHOUT_RATE
+    from tutelage.agents.providers.offline import OfflineTeacher
+
+    if base_url is not None:
+        raise ProviderError(
+            f"provider {provider!r} is a script without a server; a base URL goes with "
+            "'openai:MODEL'"
+        )
+    answering = {
+        "seed": settings.seed,
+        "temperature": settings.temperature,
+        "max_options": settings.max_options,
+    }
+    model: OfflineTeacher
+    if name in RATED:
+        model = WITH_RATE[name](rate=_rate(name, rate), **answering)
+    elif rate is not None:
+        raise ProviderError(f"provider {provider!r}: {name} takes nothing behind a colon")
+    else:
+        model = WITHOUT_RATE.get(name, OfflineTeacher)(**answering)
+    identity = {"provider": name, **model._identifying_params}
+    price = _price(settings, FREE)
+    return ChatProvider(model, provider, model.script_name, identity, wait_always=True, price=price)
+
+
+def _rate(name: str, text: str | None) -> float:
+    """The share of situations behind a provider's colon. Raises ProviderError for any other."""
+    try:
+        rate = float(text or "")
+    except ValueError:
+        rate = math.nan
+    if not 0.0 <= rate <= 1.0:
+        given = "nothing" if text is None else repr(text)
+        raise ProviderError(
+            f"provider '{name}:RATE': RATE is {given}; allowed: a share of situations, 0 to 1, "
+            f"as in {name}:0.3"
+        )
+    return rate
+
+
+def _human(base_url: str | None, settings: TeacherSettings) -> ChatProvider:
+    """Raises ProviderError where nobody can be asked."""
+    from tutelage.agents.providers.human import MODEL_NAME, HumanTeacher
+
+    if base_url is not None:
+        raise ProviderError("provider 'human' sits at the terminal; it has no base URL")
+    shown = sys.stdout.isatty() or sys.stderr.isatty()
+    if not (sys.stdin is not None and sys.stdin.isatty() and shown):
+        raise ProviderError(
+            "provider 'human' asks at the terminal, and there is none here (standard input is a "
+            "pipe or a file); run it where you can type"
+        )
+    model = HumanTeacher(max_options=settings.max_options)
+    identity = {"provider": HUMAN, **model._identifying_params}
+    price = _price(settings, FREE)
+    return ChatProvider(model, HUMAN, MODEL_NAME, identity, True, price, model)
+
+
+def _langchain(
+    name: str, model_name: str, base_url: str | None, settings: TeacherSettings
+) -> ChatProvider | None:
+    """A provider that `init_chat_model` knows; None where it does not know the name."""
+    from langchain.chat_models import init_chat_model
+
+    if name == "openai":
+        base_url = base_url or _openai_url()
+    arguments = _arguments(name, base_url, settings)
+    try:
+        model = init_chat_model(model_name, model_provider=name, **arguments)
+    except ImportError as error:
+        raise ProviderError(not_installed(name)) from error
+    except Exception as error:  # whatever a provider's package raises about its settings
+        if isinstance(error, ValueError) and str(error).startswith("Unsupported"):
+            return None
+        raise ProviderError(
+            f"provider {name!r} refuses its settings: {_first_line(error)}"
+        ) from error
+    address = base_url or _address(model)
+    identity = {
+        "provider": name,
+        "model": model_name,
+        "base_url": None if address is None else public_url(address),
+        "temperature": settings.temperature,
+        "seed": settings.seed,
+    }
+    price = _price(settings, find_price(name, model_name, address))
+    return ChatProvider(model, f"{name}:{model_name}", model_name, identity, False, price)
+
+
+def _price(settings: TeacherSettings, known: Price | None) -> Price | None:
+    """The price in the settings, else the one that is known."""
+    price_in = settings.usd_per_million_prompt_tokens
+    price_out = settings.usd_per_million_completion_tokens
+    if price_in is None or price_out is None:
+        return known
+    return Price(price_in, price_out, "the settings")
+
+
+def _checked_budget(provider: ChatProvider, settings: TeacherSettings) -> ChatProvider:
+    """Raises ProviderError for a limit in dollars that could not be kept."""
+    if settings.budget_usd is not None and provider.price is None:
+        raise ProviderError(
+            f"budget_usd = {settings.budget_usd:g}: no price is known for {provider.name} there; "
+            f"set teacher.usd_per_million_prompt_tokens and "
+            f"teacher.usd_per_million_completion_tokens, or write it into {own_file()}"
+        )
+    return provider
+
+
+def _arguments(name: str, base_url: str | None, settings: TeacherSettings) -> dict[str, Any]:
+    """What a chat model is made with. Retries are the planner's business.
+
+    Raises ProviderError where the provider's package or key is missing.
+    """
+    if not is_installed(name):
+        raise ProviderError(not_installed(name))
+    arguments: dict[str, Any] = {"temperature": settings.temperature}
+    if name == "ollama":
+        arguments["client_kwargs"] = {"timeout": settings.timeout_s}
+    else:
+        arguments |= {"timeout": settings.timeout_s, "max_retries": 0}
+    if base_url is not None:
+        arguments["base_url"] = base_url
+    has_key = any_present(variables_of(name))
+    if base_url is None and not has_key:
+        raise ProviderError(
+            f"provider {name!r} needs a key in the environment variable "
+            f"{' or '.join(variables_of(name))}, or the base URL of a server that needs none"
+        )
+    if name == "openai" and base_url is not None:
+        arguments["use_responses_api"] = False
+        if not has_key:
+            arguments["api_key"] = _PLACEHOLDER_KEY
+    return arguments
+
+
+def _own(
+    provider: str, make: object, base_url: str | None, settings: TeacherSettings
+) -> ChatProvider:
+    """A chat model from the user's own function."""
+    from langchain_core.language_models import BaseChatModel
+
+    if base_url is not None:
+        raise ProviderError(f"provider {provider!r} is your own code; a base URL belongs inside it")
+    if not callable(make):
+        raise ProviderError(f"provider {provider!r} is no function; needed: (settings) -> model")
+    model = _loaded(provider, lambda: make(settings))
+    if not isinstance(model, BaseChatModel):
+        raise ProviderError(
+            f"provider {provider!r} made {type(model).__name__}; needed: a LangChain chat model"
+        )
+    named = getattr(model, "model_name", None) or getattr(model, "model", None)
+    model_name = named if isinstance(named, str) else model._llm_type
+    identity = {
+        "provider": provider,
+        "model": model_name,
+        "parameters": _digest(model._identifying_params),
+        "temperature": settings.temperature,
+        "seed": settings.seed,
+    }
+    price = _price(settings, find_price(provider, model_name))
+    return ChatProvider(model, provider, model_name, identity, wait_always=False, price=price)
+
+
+def _attribute(provider: str, module_name: str, attribute: str) -> object:
+    """What `module:attribute` names."""
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is not None and not module_name.startswith(error.name):
+            raise ProviderError(
+                f"provider {provider!r}: module {module_name!r} needs {error.name!r}"
+            ) from error
+        raise ProviderError(_unknown(provider)) from error
+    except Exception as error:  # whatever the user's module does on import
+        raise ProviderError(f"provider {provider!r}: {_first_line(error)}") from error
+    if not hasattr(module, attribute):
+        raise ProviderError(f"provider {provider!r}: {module_name} has no attribute {attribute!r}")
+    return getattr(module, attribute)
+
+
+def _loaded(provider: str, make: Callable[[], Any]) -> Any:
+    """What the user's code returns; what it raises becomes one line."""
+    try:
+        return make()
+    except Exception as error:  # whatever it is, it is told in one line
+        raise ProviderError(f"provider {provider!r}: {_first_line(error)}") from error
+
+
+def _check_url(base_url: str | None) -> None:
+    if base_url is None:
+        return
+    parts = urlsplit(base_url)
+    if parts.scheme not in ("http", "https") or not parts.netloc:
+        raise ProviderError(
+            f"base URL {base_url!r} is not an address; needed: http://HOST:PORT/v1 or https://..."
+        )
+
+
+def _address(model: BaseChatModel) -> str | None:
+    """The address that a model took from its environment or has built in."""
+    for attribute in _ADDRESSES:
+        value = getattr(model, attribute, None)
+        if isinstance(value, str):
+            return value
+    return None
+
+
+def _openai_url() -> str | None:
+    """The address that OpenAI's client library takes from the environment."""
+    return os.environ.get("OPENAI_API_BASE") or os.environ.get("OPENAI_BASE_URL")
+
+
+def _digest(parameters: object) -> str:
+    """A hash of a model's own parameters: they may be anything, and they may hold secrets."""
+    plain = json.dumps(parameters, sort_keys=True, default=lambda value: type(value).__qualname__)
+    return hashlib.sha256(plain.encode()).hexdigest()
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip() or type(error).__name__
+    return f"{type(error).__name__}: {text.splitlines()[0]}"
+
+
+def _unknown(provider: str) -> str:
+    hint = "" if ":" in provider else f" (did you mean openai:{provider}?)"
+    return (
+        f"unknown provider {provider!r}{hint}; allowed: {', '.join(EMBEDDED)}, "
+        f"PROVIDER:MODEL with one of {', '.join(KNOWN)} or another that LangChain knows, "
+        f"MODULE:FUNCTION of your own, human, or replay:FILE"
+    )

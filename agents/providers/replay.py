@@ -1,0 +1,145 @@
+"""A recorded teacher: `replay:FILE` answers from a file of recorded answers, and asks nobody.
+
+Its advice is exactly what was recorded, so that a run can be made again without the model, the
+network and the bill. What the file does not cover is named, and is learned from reward alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from tutelage.agents.client.chat_model import ChatProvider
+from tutelage.agents.client.prices import FREE, Price
+from tutelage.agents.client.records import Call, PlannerAnswer
+from tutelage.agents.common.settings import TeacherSettings
+from tutelage.agents.planner.verbaliser import Question, Situations, canonical
+from tutelage.agents.providers.make import ProviderError, make_chat_model
+from tutelage.agents.store.recordings import RecordedAnswer, RecordingError, read_recording
+
+if TYPE_CHECKING:
+    from tutelage.agents.client.errors import FailureName
+    from tutelage.agents.client.request_modes import Manner
+
+PREFIX: Final = "replay:"
+SOURCE: Final = "replay"
+
+
+@dataclass(frozen=True)
+class Recording:
+    """The answers of a file by their situations, with their lines' numbers. A provider."""
+
+    path: Path
+    answers: dict[str, tuple[int, RecordedAnswer]]
+    wait_always: bool = True
+    price: Price = FREE
+    person: None = None
+
+    @property
+    def name(self) -> str:
+        """As it is named on the command line."""
+        return f"{PREFIX}{self.path}"
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What its answers depend on."""
+        return {"provider": self.name}
+
+    @property
+    def model_name(self) -> str:
+        """The models that were recorded."""
+        names = {answer.model or "unknown" for _, answer in self.answers.values()}
+        return ", ".join(sorted(names))
+
+    @classmethod
+    def read(cls, path: Path) -> Recording:
+        """Raises RecordingError for a bad line, and for two that disagree on a situation."""
+        answers: dict[str, tuple[int, RecordedAnswer]] = {}
+        problems = []
+        for number, answer in read_recording(path).items():
+            situation = canonical(answer.situation)
+            first, known = answers.setdefault(situation, (number, answer))
+            if known.advice != answer.advice:
+                problems.append(
+                    f"{path}, lines {first} and {number} answer the same situation differently; "
+                    "keep one of them (`cache export --run` writes one run's answers)"
+                )
+        if problems:
+            raise RecordingError(problems)
+        return cls(path, answers)
+
+
+Provider = ChatProvider | Recording
+
+
+def make_provider(provider: str, base_url: str | None, settings: TeacherSettings) -> Provider:
+    """The teacher of that name: a chat model, or a recording.
+
+    Arguments as in `make_chat_model`. Raises what that does, and RecordingError.
+    """
+    if not provider.startswith(PREFIX):
+        return make_chat_model(provider, base_url, settings)
+    if base_url is not None:
+        raise ProviderError(f"provider {provider!r} is a file; it has no base URL")
+    return Recording.read(Path(provider.removeprefix(PREFIX)))
+
+
+class Replay:
+    """Gives a recording's answers about a task's situations, as a planner gives a model's.
+
+    on_gap: told, in one line, of each situation that the recording has no answer for.
+    """
+
+    def __init__(
+        self, task: Situations, recording: Recording, on_gap: Callable[[str], None]
+    ) -> None:
+        self._task = task
+        self._recording = recording
+        self._on_gap = on_gap
+
+    def question(self, situation: int) -> Question:
+        """Nothing is asked. Raises RuntimeError."""
+        raise RuntimeError(f"a recording is not asked about situation {situation}")
+
+    manner: Manner | None = None
+    """Nothing is asked, in no manner."""
+
+    def ask(self, situation: int, manner: Manner | None = None) -> PlannerAnswer:  # noqa: ARG002
+        """What was recorded about a situation, given by its signature."""
+        text = self._task.describe(situation)
+        number, answer = self._recording.answers.get(canonical(text), (0, None))
+        if answer is None:
+            self._on_gap(f"{self._recording.name} has no answer for: {_one_line(text)}")
+            return self._answer(situation, None, "not_recorded")
+        offered = set(self._task.options(situation))
+        unknown = [str(o) for plan in answer.advice.plans for o in plan if o not in offered]
+        if unknown:
+            allowed = ", ".join(str(option) for option in self._task.options(situation))
+            self._on_gap(
+                f"{self._recording.path}, line {number}: {unknown[0]} is not on offer in that "
+                f"situation; allowed: {allowed}"
+            )
+            return self._answer(situation, None, "not_recorded")
+        return self._answer(situation, answer, None)
+
+    def close(self) -> None:
+        """There is nothing to stop."""
+
+    def _answer(
+        self, situation: int, answer: RecordedAnswer | None, failure: FailureName | None
+    ) -> PlannerAnswer:
+        calls = () if answer is None else answer.calls
+        return PlannerAnswer(
+            signature=situation,
+            source=SOURCE,
+            advice=None if answer is None else answer.advice,
+            calls=tuple(Call.from_cache(call, situation) for call in calls),
+            failure=failure,
+            way="required",
+        )
+
+
+def _one_line(situation: str) -> str:
+    return "; ".join(situation.strip().splitlines())

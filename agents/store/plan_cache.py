@@ -1,0 +1,277 @@
+"""The plan cache: what a model answered, replayed only where it would see exactly the same.
+
+With the advice it keeps the conversation behind it, for the trace of a run that replays it. One
+SQLite file for all runs, a LangGraph store inside. Losing it costs money, not correctness: so
+a damaged file is set aside, a value that cannot be read is a miss, and a file that is locked for
+too long, or has no room left, is passed over. A file that is another program's is left alone: a
+stranger's configuration may name any.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import sqlite3
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from langchain_core.messages import BaseMessage, convert_to_openai_messages
+from langgraph.store.base import GetOp, PutOp
+from langgraph.store.base import Item as StoredItem
+from langgraph.store.sqlite import SqliteStore
+from platformdirs import user_cache_path
+from pydantic import TypeAdapter
+
+from tutelage.agents.client.records import Exchange
+from tutelage.agents.common.files import is_damage, set_aside
+from tutelage.agents.common.redact import json_writer
+from tutelage.agents.store.plan_file import SUFFIX, CacheError, CacheFullError, is_full, open_store
+from tutelage.rl.advice.advice import Advice
+
+logger = logging.getLogger(__name__)
+
+
+KEY_VERSION: Final = 2
+"""Raise it when stored advice changes its meaning: old entries are then never found."""
+
+_NAMESPACE: Final = ("plans",)
+_BATCH: Final = 500
+"""Keys in one statement: SQLite bounds its variables."""
+_ALL: Final = 2**31 - 1
+_CALLS: Final = TypeAdapter(tuple[Exchange, ...])
+
+Result = TypeVar("Result")
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class CacheEntry:
+    """One stored answer.
+
+    calls: the requests that brought it. date: when it was stored, ISO 8601, UTC. Tokens: those
+    of all requests about the situation, failed ones too.
+    """
+
+    advice: Advice
+    calls: tuple[Exchange, ...]
+    provider: str
+    model: str
+    date: str
+    prompt_tokens: int
+    completion_tokens: int
+
+    def to_json(self) -> dict[str, Any]:
+        """As it is stored, secrets in the calls replaced.
+
+        The calls are a text of their own: models write what the store's JSON cannot hold, such as
+        integers beyond 64 bits.
+        """
+        calls = json_writer()([vars(call) for call in self.calls])
+        return {**vars(self), "advice": self.advice.to_json(), "calls": calls}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> CacheEntry:
+        """The inverse. Raises KeyError, TypeError, ValueError or AttributeError."""
+        advice = Advice.from_json(value["advice"])
+        return cls(
+            advice=advice,
+            calls=_CALLS.validate_json(value["calls"]),
+            provider=str(value["provider"]),
+            model=str(value["model"]),
+            date=str(value["date"]),
+            prompt_tokens=int(value["prompt_tokens"]),
+            completion_tokens=int(value["completion_tokens"]),
+        )
+
+
+def default_cache_path() -> Path:
+    """The file in the user's cache folder (`XDG_CACHE_HOME`)."""
+    return user_cache_path("tutelage") / "plans.sqlite"
+
+
+def now() -> str:
+    """The time in UTC, to the second, as entries are dated."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def cache_key(
+    identity: Mapping[str, Any],
+    messages: Sequence[BaseMessage],
+    tools: Sequence[Mapping[str, Any]],
+    *,
+    way: str,
+    samples: int,
+    max_options: int,
+    uncertainty: str,
+    lookups: Mapping[str, str],
+) -> str:
+    """SHA-256 of all that an answer depends on.
+
+    identity: provider, model, address and sampling settings, as in `ChatProvider.identity`.
+    way: the way of asking. samples: k. max_options: longer answers were refused.
+    uncertainty: where the shares were to come from. lookups: what each look-up on offer tells, by
+    its tool's name: the model may have looked at any of them.
+    """
+    seen = {
+        "version": KEY_VERSION,
+        "identity": dict(identity),
+        "messages": convert_to_openai_messages(messages),
+        "tools": list(tools),
+        "way": way,
+        "samples": samples,
+        "max_options": max_options,
+        "uncertainty": uncertainty,
+        "lookups": dict(lookups),
+    }
+    text = json.dumps(seen, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+class PlanCache:
+    """The cache in one file; may be used by many threads, and by many processes at once.
+
+    busy_s: how long to wait while another process writes. on_warning: told what went wrong, a
+    line each and the same line once; the log, unless given. warnings: those lines so far. Raises
+    CacheError where the file cannot be used at all, CacheFullError where there is no room for it.
+    """
+
+    def __init__(
+        self, path: Path, busy_s: float = 10.0, on_warning: Callable[[str], None] = logger.warning
+    ) -> None:
+        self.path = path
+        self._busy_s = busy_s
+        self._on_warning = on_warning
+        self.warnings: list[str] = []
+        self._lock = threading.RLock()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._store = self._opened()
+        except (OSError, sqlite3.Error) as error:
+            kind = CacheFullError if is_full(error) else CacheError
+            raise kind(f"plan cache {path} cannot be used: {error}") from error
+
+    def get_many(self, keys: Iterable[str]) -> dict[str, CacheEntry]:
+        """The entries of those keys that have one."""
+        found = {}
+        for batch in _batches(list(dict.fromkeys(keys))):
+            values = self._guarded(partial(self._values, batch)) or {}
+            for key, value in values.items():
+                entry = self._entry(key, value)
+                if entry is not None:
+                    found[key] = entry
+        return found
+
+    def put_many(self, entries: Mapping[str, CacheEntry]) -> None:
+        """Store entries, each in the place of an older one."""
+        ops = [PutOp(_NAMESPACE, key, entry.to_json()) for key, entry in entries.items()]
+        self._apply(ops)
+
+    def entries(self) -> dict[str, CacheEntry]:
+        """All entries that can be read, by their keys, oldest first."""
+        values = self._guarded(self._all_values) or {}
+        found = {key: self._entry(key, value) for key, value in values.items()}
+        whole = {key: entry for key, entry in found.items() if entry is not None}
+        return dict(sorted(whole.items(), key=lambda item: item[1].date))
+
+    def clear(self) -> int:
+        """Remove everything. Returns how much that was."""
+        keys = list(self._guarded(self._all_values) or ())
+        self._apply([PutOp(_NAMESPACE, key, None) for key in keys])
+        return len(keys)
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._store.conn.close()
+
+    def _apply(self, ops: Sequence[PutOp]) -> None:
+        for batch in _batches(ops):
+            self._guarded(partial(self._put, batch))
+
+    def _put(self, ops: Sequence[PutOp]) -> None:
+        self._store.batch(ops)
+
+    def _values(self, keys: Sequence[str]) -> dict[str, dict[str, Any]]:
+        results = self._store.batch([GetOp(_NAMESPACE, key) for key in keys])
+        items = [result for result in results if isinstance(result, StoredItem)]
+        return {item.key: item.value for item in items}
+
+    def _all_values(self) -> dict[str, dict[str, Any]]:
+        return {item.key: item.value for item in self._store.search(_NAMESPACE, limit=_ALL)}
+
+    def _entry(self, key: str, value: Mapping[str, Any]) -> CacheEntry | None:
+        try:
+            return CacheEntry.from_json(value)
+        except (KeyError, TypeError, ValueError, AttributeError):
+            self._warn(f"plan cache {self.path}: entry {key[:12]} cannot be read, passed over")
+            return None
+
+    def _guarded(self, operation: Callable[[], Result]) -> Result | None:
+        """The operation's result. SQLite's failures end in a warning and None.
+
+        The store reports a failing read as ValueError, with SQLite's own error as its cause.
+        """
+        with self._lock:
+            for _ in range(2):
+                try:
+                    return operation()
+                except (sqlite3.Error, ValueError) as error:
+                    fault = error if isinstance(error, sqlite3.Error) else error.__cause__
+                    if not isinstance(fault, sqlite3.Error) or _is_misuse(fault):
+                        raise
+                    if not self._recovered(fault):
+                        return None
+            return None
+
+    def _recovered(self, fault: sqlite3.Error) -> bool:
+        """Whether trying again may help: the file was damaged and there is a new one now."""
+        if not is_damage(fault):
+            if self._store.conn.in_transaction:
+                self._store.conn.rollback()
+            self._warn(f"plan cache {self.path}: {fault}; going on without it")
+            return False
+        self._store.conn.close()
+        self._set_aside()
+        self._store = self._opened()
+        return True
+
+    def _opened(self) -> SqliteStore:
+        """The store in the file, which is made where there is none, and renewed if damaged."""
+        try:
+            return open_store(self.path, self._busy_s)
+        except sqlite3.Error as error:
+            if not is_damage(error):
+                raise
+            self._set_aside()
+            return open_store(self.path, self._busy_s)
+
+    def _set_aside(self) -> None:
+        """Rename the file. Raises CacheError for one that may be anything else."""
+        if self.path.suffix != SUFFIX:
+            raise CacheError(
+                f"{self.path} is no plan cache, and is left as it is: a name that does not end in"
+                f" {SUFFIX} may be any file's"
+            )
+        aside = set_aside(self.path)
+        self._warn(f"plan cache {self.path} is damaged; kept as {aside.name}, starting a new one")
+
+    def _warn(self, line: str) -> None:
+        if line not in self.warnings:
+            self.warnings.append(line)
+            self._on_warning(line)
+
+
+def _is_misuse(error: sqlite3.Error) -> bool:
+    """A fault of the caller's, such as using a closed cache."""
+    return isinstance(error, sqlite3.ProgrammingError)
+
+
+def _batches(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
+    for start in range(0, len(items), _BATCH):
+        yield items[start : start + _BATCH]

@@ -1,0 +1,1 @@
+"""The teacher as a graph sees it: cache, planner, fallback, counters."""

@@ -1,0 +1,274 @@
+"""Who advises where the teacher could not: a list of stand-ins, tried one after the other.
+
+    PROVIDER:MODEL[@BASE_URL]  a second model, asked in the background like the first
+    cached                     what another model, or another prompt, has said of the situation
+    offline                    the script
+
+What a stand-in says is never taken for the teacher's word: it carries its own source, and it is
+not stored in the plan cache. Which stand-ins were tried, and what came of each, is told.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Final
+
+from tutelage.agents.client.budget import Budget
+from tutelage.agents.client.chat_model import ChatProvider
+from tutelage.agents.client.records import Call, PlannerAnswer
+from tutelage.agents.common.settings import CACHED_ADVICE, OFFLINE, TeacherSettings, stand_in
+from tutelage.agents.planner.planner import Planner
+from tutelage.agents.planner.verbaliser import Situations, canonical
+from tutelage.agents.providers.catalogue import is_embedded
+from tutelage.agents.providers.make import ProviderError, make_chat_model
+from tutelage.agents.store.plan_cache import CacheEntry, PlanCache
+from tutelage.agents.store.recordings import of_entry
+from tutelage.agents.teacher.scheduler import Asker, Rest
+from tutelage.prompts.library import PromptLibrary
+
+PREFIX: Final = "fallback:"
+SOURCE: Final = f"{PREFIX}{OFFLINE}"
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What the stand-ins made of a situation.
+
+    steps: who was tried and what came of it, in order, the teacher first. answers: of those that
+    were asked; where there is advice, the last one has it.
+    """
+
+    signature: int
+    steps: tuple[str, ...]
+    answers: tuple[PlannerAnswer, ...]
+
+    @property
+    def is_advised(self) -> bool:
+        """Whether one of them stands in."""
+        return bool(self.answers) and self.answers[-1].advice is not None
+
+
+class Script:
+    """The offline script, which costs nothing and has no budget."""
+
+    def __init__(self, task: Situations, library: PromptLibrary, settings: TeacherSettings) -> None:
+        free = settings.model_copy(
+            update={"budget_calls": None, "budget_tokens": None, "budget_usd": None}
+        )
+        provider = replace(make_chat_model(OFFLINE, None, free), name=SOURCE)
+        self.name = OFFLINE
+        self._planner = Planner(task, library, provider, free, source=SOURCE)
+
+    def answer(self, signature: int) -> PlannerAnswer | None:
+        """Its plans; where it knows none, an answer that says so."""
+        return self._planner.ask(signature)
+
+
+class Memory:
+    """The newest advice in the plan cache on the very same situation, whoever gave it.
+
+    The scripts of this program are left out: some of them are wrong on purpose.
+    """
+
+    def __init__(self, task: Situations, cache: PlanCache | None) -> None:
+        self.name = CACHED_ADVICE
+        self._task = task
+        self._cache = cache
+
+    def answer(self, signature: int) -> PlannerAnswer | None:
+        """What was said, under the name of whoever said it; None where nothing is stored."""
+        entry = self._entries.get(canonical(self._task.describe(signature)))
+        offered = set(self._task.options(signature))
+        if entry is None or not all(offered.issuperset(plan) for plan in entry.advice.plans):
+            return None
+        return PlannerAnswer(
+            signature=signature,
+            source=f"{PREFIX}{CACHED_ADVICE}:{entry.provider}",
+            advice=entry.advice,
+            calls=tuple(Call.from_cache(part, signature) for part in entry.calls),
+            failure=None,
+            way="required",
+        )
+
+    @cached_property
+    def _entries(self) -> Mapping[str, CacheEntry]:
+        """What the cache holds when it is first needed, by situation."""
+        found = {} if self._cache is None else self._cache.entries()
+        stored = dict(sorted(found.items(), key=lambda item: (item[1].date, item[0])))
+        known = {key: of_entry(key, entry) for key, entry in stored.items()}
+        return {
+            canonical(answer.situation): stored[key]
+            for key, answer in known.items()
+            if answer is not None and not is_embedded(answer.provider or OFFLINE)
+        }
+
+
+Step = Asker | Memory | Script
+
+
+class StandIns:
+    """Settles situations step by step. A second model is waited for only where the caller waits.
+
+    models: the providers that the settings name, by step.
+    """
+
+    def __init__(
+        self,
+        task: Situations,
+        library: PromptLibrary,
+        settings: TeacherSettings,
+        models: Mapping[str, ChatProvider],
+        cache: PlanCache | None,
+        budget: Budget,
+    ) -> None:
+        def made(step: str) -> Step:
+            if step == OFFLINE:
+                return Script(task, library, settings)
+            if step == CACHED_ADVICE:
+                return Memory(task, cache)
+            source = f"{PREFIX}{models[step].name}"
+            planner = Planner(task, library, models[step], settings, budget, source)
+            return Asker(planner, models[step], settings.concurrency)
+
+        self._steps = [made(step) for step in settings.fallback]
+        self._tried: dict[int, list[str]] = {}
+        self._answers: defaultdict[int, list[PlannerAnswer]] = defaultdict(list)
+        self._next: dict[int, int] = {}
+        self._rests: defaultdict[int, Rest] = defaultdict(Rest)
+        self._done: list[Settled] = []
+        self._iteration = 0
+
+    @property
+    def pending(self) -> tuple[int, ...]:
+        """The situations that a second model is being asked about, sorted."""
+        return tuple(sorted(self._next))
+
+    def begin(self, causes: Mapping[int, str], iteration: int) -> None:
+        """Find somebody who stands in. causes: why the teacher did not answer, by signature.
+
+        Passed over are those that are pending, and those for which nobody was found not long ago.
+        """
+        self._iteration = iteration
+        for signature, cause in sorted(causes.items()):
+            resting = signature in self._rests and iteration < self._rests[signature].until
+            if self._steps and signature not in self._next and not resting:
+                self._tried[signature] = [cause]
+                self._go_on(signature, 0)
+
+    def harvest(self, wait_for_all: bool, timeout_s: float | None = None) -> list[Settled]:
+        """What has been settled, in the order of the signatures, each given once.
+
+        wait_for_all: wait first for the first model that is being asked, at most `timeout_s`
+        seconds. Where others are asked after that, `pending` says so.
+        """
+        for position, step in enumerate(self._steps):
+            if isinstance(step, Asker) and step.pending:
+                answers = step.harvest(wait_for_all, timeout_s)
+                wait_for_all = False
+                for answer in answers:
+                    self._take(answer, position)
+                self._pass_over(step, position)
+        done, self._done = self._done, []
+        return sorted(done, key=lambda each: each.signature)
+
+    def close(self) -> list[Settled]:
+        """Stop asking; what has been settled and was not given yet."""
+        for position, step in enumerate(self._steps):
+            if isinstance(step, Asker):
+                for answer in step.close():
+                    self._take(answer, position)
+        self._next.clear()
+        return self.harvest(wait_for_all=False)
+
+    def snapshot(self) -> dict[str, Any]:
+        """Who is left alone for a while, as JSON has it."""
+        return {
+            "rests": {str(signature): rest.to_json() for signature, rest in self._rests.items()},
+            "models": [s.snapshot() if isinstance(s, Asker) else None for s in self._steps],
+        }
+
+    def restore(self, record: Mapping[str, Any]) -> None:
+        """Go on from a snapshot. Raises what `Asker.restore` does, or ValueError."""
+        rests = {int(s): Rest.from_json(rest) for s, rest in record["rests"].items()}
+        for step, stored in zip(self._steps, record["models"], strict=True):
+            if isinstance(step, Asker):
+                step.restore(stored)
+        self._rests = defaultdict(Rest, rests)
+
+    def _take(self, answer: PlannerAnswer, position: int) -> None:
+        """What a model has said, or why it has not."""
+        if answer.advice is None:
+            self._fail(answer.signature, position, answer.failure or "no answer", answer)
+        else:
+            self._settle(answer.signature, position, answer)
+
+    def _pass_over(self, model: Asker, position: int) -> None:
+        """Go on with what a model was not asked about after all: it has not answered others."""
+        waiting = set(model.pending)
+        for signature in [s for s, p in self._next.items() if p == position and s not in waiting]:
+            self._fail(signature, position, "did not answer others")
+
+    def _go_on(self, signature: int, position: int) -> None:
+        """Try one stand-in after the other, until one is waited for or has an answer."""
+        if position == len(self._steps):
+            self._settle(signature, position, None)
+            return
+        step = self._steps[position]
+        if isinstance(step, Asker):
+            if step.submit([signature], self._iteration):
+                self._next[signature] = position
+            else:
+                self._fail(signature, position, "resting")
+            return
+        answer = step.answer(signature)
+        if answer is None:
+            self._fail(signature, position, "nothing stored")
+        else:
+            self._take(answer, position)
+
+    def _fail(
+        self, signature: int, position: int, cause: str, answer: PlannerAnswer | None = None
+    ) -> None:
+        """Note why a stand-in has no answer, and go on to the next."""
+        self._next.pop(signature, None)
+        self._tried[signature].append(f"{_name(self._steps[position])}: {cause}")
+        if answer is not None:
+            self._answers[signature].append(answer)
+        self._go_on(signature, position + 1)
+
+    def _settle(self, signature: int, position: int, answer: PlannerAnswer | None) -> None:
+        """It ends here: with an answer, or with nobody left."""
+        self._next.pop(signature, None)
+        steps, answers = self._tried.pop(signature), self._answers.pop(signature, [])
+        if answer is None:
+            self._rests[signature].fail(self._iteration)
+        else:
+            steps.append(f"{_name(self._steps[position])}: answered")
+            answers.append(answer)
+        self._done.append(Settled(signature, tuple(steps), tuple(answers)))
+
+
+def make_models(settings: TeacherSettings) -> dict[str, ChatProvider]:
+    """The second models that the settings name, by step. Raises what `make_chat_model` does.
+
+    They have their own prices: those in the settings are the teacher's.
+    """
+    own = settings.model_copy(
+        update={"usd_per_million_prompt_tokens": None, "usd_per_million_completion_tokens": None}
+    )
+    models = {}
+    for step in settings.fallback:
+        if step not in (OFFLINE, CACHED_ADVICE):
+            name, url = stand_in(step)
+            try:
+                models[step] = make_chat_model(name, url, own)
+            except ProviderError as error:
+                raise ProviderError(f"teacher.fallback: {error}") from error
+    return models
+
+
+def _name(step: Step) -> str:
+    return step.provider.name if isinstance(step, Asker) else step.name

@@ -1,0 +1,379 @@
+"""The teacher as the graph sees it: cache, planner, pool, budget and fallback in one place.
+
+The graph's nodes call `lookup`, `submit`, `harvest` and `settle`, all from one thread. Only the
+requests themselves run in the pool.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import Any, Final
+
+from tutelage.agents.client.budget import Budget
+from tutelage.agents.client.call_record import CACHED, NOBODY, OK, STOOD_IN
+from tutelage.agents.client.chat_model import ChatProvider
+from tutelage.agents.client.errors import PROVIDER_FAULTS
+from tutelage.agents.client.records import Call, PlannerAnswer
+from tutelage.agents.client.request_modes import Way
+from tutelage.agents.common.settings import TeacherSettings
+from tutelage.agents.planner.messages import messages_for, schemas_for, ways_of
+from tutelage.agents.planner.planner import Planner
+from tutelage.agents.planner.verbaliser import Situations, plain
+from tutelage.agents.providers.catalogue import variables_of
+from tutelage.agents.providers.replay import Provider, Recording, Replay
+from tutelage.agents.store.plan_cache import CacheEntry, PlanCache, cache_key, now
+from tutelage.agents.teacher.counters import COUNTERS, FAULT, NO_MORE, RESTS, Counters, News
+from tutelage.agents.teacher.fallback import PREFIX, SOURCE, Settled, StandIns
+from tutelage.agents.teacher.scheduler import Asker
+from tutelage.prompts.library import PromptLibrary
+from tutelage.rl.advice.advice import Advice
+
+logger = logging.getLogger(__name__)
+
+_LONGEST_QUOTE: Final = 200
+
+
+class Teacher:
+    """Answers for situations, from the cache or from the provider.
+
+    cache: None for none. What it holds is the full distribution; with `soft` off, advice is
+    hardened here, on its way out. on_notice: told what people should know, in one line; the log,
+    unless given. models: the second models among the stand-ins, see
+    `agents.teacher.fallback.make_models`.
+    """
+
+    def __init__(
+        self,
+        task: Situations,
+        library: PromptLibrary,
+        provider: Provider,
+        settings: TeacherSettings,
+        cache: PlanCache | None = None,
+        on_notice: Callable[[str], None] = logger.info,
+        models: Mapping[str, ChatProvider] | None = None,
+    ) -> None:
+        self.counters = Counters()
+        self.provider = provider
+        self._task = task
+        self._settings = settings
+        self._cache = cache
+        self._budget = Budget(settings)
+        self._on_notice = on_notice
+        self._news: list[News] = []
+        self._told: set[str] = set()
+        self._causes: dict[int, str] = {}
+        self._keys: dict[int, dict[Way, str]] = {}
+        self._planner: Planner | Replay
+        self._stand_ins = StandIns(task, library, settings, models or {}, cache, self._budget)
+        if isinstance(provider, Recording):
+            # What is in a file already is not kept a second time.
+            self._cache = None
+            self._planner = Replay(task, provider, on_notice)
+        else:
+            self._planner = Planner(task, library, provider, settings, self._budget)
+        # One at a time for the script: nothing is gained by more, and a budget then always ends
+        # at the same situation.
+        places = 1 if provider.wait_always else settings.concurrency
+        self._asker = Asker(self._planner, provider, places)
+        self._asked_before = 0
+
+    @property
+    def pending(self) -> tuple[int, ...]:
+        """The situations that the teacher is being asked about, sorted."""
+        return self._asker.pending
+
+    @property
+    def standing_in(self) -> tuple[int, ...]:
+        """The situations that a second model is being asked about, sorted."""
+        return self._stand_ins.pending
+
+    @property
+    def cost_usd(self) -> float | None:
+        """What the tokens so far have cost; None where their price or their number is not known.
+
+        Nothing has cost nothing, whatever the price.
+        """
+        return self._budget.cost_usd if self._budget.calls else 0.0
+
+    @property
+    def asks_a_person(self) -> bool:
+        """Whether it is worth drawing a state of each situation."""
+        return self.provider.person is not None
+
+    def illustrate(self, pictures: Mapping[int, str]) -> None:
+        """Show a person these drawn states, by signature, when asking about them."""
+        if self.provider.person is not None:
+            shown = {plain(self._task.describe(s)): picture for s, picture in pictures.items()}
+            self.provider.person.illustrate(shown)
+
+    def snapshot(self) -> dict[str, Any]:
+        """What it counts and what it leaves alone for a while, as JSON has it."""
+        return {
+            "counters": asdict(self.counters),
+            "told": sorted(self._told),
+            "stand_ins": self._stand_ins.snapshot(),
+            **self._asker.snapshot(),
+        }
+
+    def restore(self, record: Mapping[str, Any]) -> None:
+        """Go on counting, spending and resting from a snapshot.
+
+        Raises AttributeError, KeyError, TypeError or ValueError for anything else, with nothing
+        changed.
+        """
+        before = self.snapshot()
+        try:
+            self._restore(record)
+        except (AttributeError, KeyError, TypeError, ValueError):
+            self._restore(before)
+            raise
+
+    def _restore(self, record: Mapping[str, Any]) -> None:
+        counted = COUNTERS.validate_python(record["counters"])
+        self._asker.restore(record)
+        if "stand_ins" in record:  # else an older program's
+            self._stand_ins.restore(record["stand_ins"])
+        self._told = {str(line) for line in record.get("told", ())}
+        tokens = counted.prompt_tokens + counted.completion_tokens
+        self._budget.start_from(counted.calls, tokens, counted.usd, counted.unpriced)
+        self.counters, self._asked_before = counted, counted.situations
+
+    def lookup(self, signatures: Iterable[int]) -> list[PlannerAnswer]:
+        """The answers that the cache holds, in the order of their signatures. Raises PromptError.
+
+        Their calls are those that brought them in an earlier run, under the status `cached`.
+        """
+        answers = [self._hardened(answer) for answer in self._cached(signatures)]
+        self.counters.cache_hits += len(answers)
+        return answers
+
+    def ask_ahead(self, signatures: Iterable[int], iteration: int) -> None:
+        """Start asking about situations that the cache does not hold, before they are looked up.
+
+        In this order: the first ones are asked about where there is not enough for all.
+        """
+        wanted = list(signatures)
+        cached = {answer.signature for answer in self._cached(wanted)}
+        self._submit([s for s in wanted if s not in cached], iteration)
+
+    def submit(self, signatures: Iterable[int], iteration: int) -> int:
+        """Start asking about situations, in their own order; returns how many are asked about.
+
+        Passed over are those that are being asked about already, those that failed not long ago,
+        and all while the provider rests.
+        """
+        return self._submit(sorted(set(signatures)), iteration)
+
+    def harvest(self, wait_for_all: bool, timeout_s: float | None = None) -> list[PlannerAnswer]:
+        """The answers that are there, in the order of their signatures, each given once.
+
+        wait_for_all: wait for every pending answer first, at most `timeout_s` seconds.
+        Good answers are stored in the cache on the way.
+        """
+        before = self._asker.rests_until
+        answers = self._asker.harvest(wait_for_all, timeout_s)
+        self._count_situations()
+        self._note_rest(before)
+        return self._gone_through(answers)
+
+    def settle(
+        self,
+        signatures: Iterable[int],
+        iteration: int,
+        wait_for_all: bool = False,
+        timeout_s: float | None = None,
+    ) -> list[PlannerAnswer]:
+        """The answers of those who stand in, in the order of the signatures, each given once.
+
+        Looked after are those situations that the teacher is not being asked about. wait_for_all:
+        as `harvest` has it; a second model may still be asked afterwards, see `standing_in`.
+        """
+        busy = set(self.pending)
+        causes = {
+            signature: f"{self.provider.name}: {self._causes.get(signature, 'resting')}"
+            for signature in signatures
+            if signature not in busy
+        }
+        self._stand_ins.begin(causes, iteration)
+        return self._taken(self._stand_ins.harvest(wait_for_all, timeout_s))
+
+    def take_news(self) -> list[News]:
+        """What happened since this was called last."""
+        news, self._news = self._news, []
+        return news
+
+    def close(self) -> list[PlannerAnswer]:
+        """Stop asking; the answers that are there and were not given yet.
+
+        They are in the cache by then. A hanging request is left behind, and counted: it may be
+        paid for.
+        """
+        answers = self._gone_through(self._asker.close())
+        answers += self._taken(self._stand_ins.close())
+        if self.provider.person is not None:
+            self.provider.person.close()
+        self.counters.calls = self._budget.calls
+        return answers
+
+    def _note_rest(self, before: float) -> None:
+        """Note where the provider begins to rest, or answers again. before: its last rest's end."""
+        after = self._asker.rests_until
+        if after in (before, math.inf):  # for good: the budget is spent, which is told
+            return
+        rests = f"is not asked before iteration {after:.0f}" if after > 0 else "answers again"
+        self._news.append(News(RESTS, f"{self.provider.name} {rests}"))
+
+    def _submit(self, signatures: Sequence[int], iteration: int) -> int:
+        asked = self._asker.submit(signatures, iteration)
+        self._count_situations()
+        return asked
+
+    def _count_situations(self) -> None:
+        self.counters.situations = self._asked_before + self._asker.asked
+
+    def _gone_through(self, answers: Sequence[PlannerAnswer]) -> list[PlannerAnswer]:
+        """The teacher's answers as they go out: counted, stored, told of where they failed."""
+        failures = self.counters.failures
+        for answer in answers:
+            self._count(answer)
+            if answer.failure is not None:
+                failures[answer.failure] = failures.get(answer.failure, 0) + 1
+                self._causes[answer.signature] = answer.failure
+                self._tell(answer, self.provider.name)
+        return [self._hardened(answer) for answer in self._stored(answers)]
+
+    def _taken(self, settled: Sequence[Settled]) -> list[PlannerAnswer]:
+        """The answers of those who stand in, counted, with the news of how it came to that."""
+        for each in settled:
+            kind = STOOD_IN if each.is_advised else NOBODY
+            path = " -> ".join(each.steps)
+            self._news.append(News(kind, f"situation {each.signature}: {path}", each.signature))
+            self.counters.fallbacks += each.is_advised
+            for answer in each.answers:
+                if answer.source != SOURCE:  # the script makes no requests
+                    self._count(answer)
+                    self._tell(answer, answer.source.removeprefix(PREFIX))
+        return [self._hardened(answer) for each in settled for answer in each.answers]
+
+    def _tell(self, answer: PlannerAnswer, name: str) -> None:
+        """Say once what is wrong with a provider, and once that the budget is spent."""
+        if answer.failure == "budget_spent":
+            limit = self._budget.limit_reached
+            line = f"the budget is spent ({limit}); the run goes on without new advice"
+            self._say(NO_MORE, "budget", line)
+        elif answer.failure in PROVIDER_FAULTS:
+            error = next((call.error for call in reversed(answer.calls) if call.error), "")
+            what = f"{name}: {answer.failure}: {error[:_LONGEST_QUOTE]}"
+            keys = " or ".join(variables_of(name.partition(":")[0]))
+            hint = f"check {keys}; " if answer.failure == "refused" and keys else ""
+            line = f"{what} ({hint}the run goes on, and asks again from time to time)"
+            self._say(FAULT, f"{name}: {answer.failure}", line)
+
+    def _say(self, kind: str, about: str, line: str) -> None:
+        if about not in self._told:
+            self._told.add(about)
+            self._news.append(News(kind, line))
+            self._on_notice(line)
+
+    def _cached(self, signatures: Iterable[int]) -> list[PlannerAnswer]:
+        """The answers that the cache holds, in the order of their signatures."""
+        if self._cache is None:
+            return []
+        keys = {signature: self._keys_of(signature) for signature in sorted(set(signatures))}
+        entries = self._cache.get_many(key for ways in keys.values() for key in ways.values())
+        found = (
+            self._replayed(s, {way: entries[key] for way, key in ways.items() if key in entries})
+            for s, ways in keys.items()
+        )
+        return [answer for answer in found if answer is not None]
+
+    def _keys_of(self, signature: int) -> dict[Way, str]:
+        """The cache's keys of a situation, one for each way of asking, the best way first."""
+        if signature not in self._keys:
+            question = self._planner.question(signature)
+            self._keys[signature] = {
+                way: cache_key(
+                    self.provider.identity,
+                    messages_for(question, way),
+                    schemas_for(question, way),
+                    way=way,
+                    samples=self._settings.samples,
+                    max_options=self._settings.max_options,
+                    uncertainty=self._settings.uncertainty,
+                    lookups=question.lookups.answers,
+                )
+                for way in ways_of(question, self._settings)
+            }
+        return self._keys[signature]
+
+    def _replayed(self, signature: int, entries: Mapping[Way, CacheEntry]) -> PlannerAnswer | None:
+        """The first entry of which all is on offer, as an answer: a file can be tampered with."""
+        offered = set(self._task.options(signature))
+        for way, entry in entries.items():
+            if all(offered.issuperset(plan) for plan in entry.advice.plans):
+                return PlannerAnswer(
+                    key=self._keys_of(signature)[way],
+                    signature=signature,
+                    source="cache",
+                    advice=entry.advice,
+                    calls=tuple(Call.from_cache(part, signature) for part in entry.calls),
+                    failure=None,
+                    way=way,
+                )
+        return None
+
+    def _count(self, answer: PlannerAnswer) -> None:
+        counted = self.counters
+        made = [call for call in answer.calls if call.status != CACHED]
+        counted.calls += len(made)
+        counted.prompt_tokens += sum(call.prompt_tokens or 0 for call in made)
+        counted.completion_tokens += sum(call.completion_tokens or 0 for call in made)
+        counted.usd += sum(call.cost_usd or 0.0 for call in made)
+        counted.unpriced += sum(call.is_unpriced for call in made)
+
+    def _stored(self, answers: Sequence[PlannerAnswer]) -> list[PlannerAnswer]:
+        """The answers, those that were given in full with the key that the cache keeps them by.
+
+        A failed or incomplete answer is never kept.
+        """
+        if self._cache is None:
+            return list(answers)
+        keyed = [
+            replace(answer, key=self._keys_of(answer.signature)[answer.way])
+            if answer.advice is not None and answer.failure is None
+            else answer
+            for answer in answers
+        ]
+        self._cache.put_many(
+            {
+                answer.key: self._entry(answer, answer.advice)
+                for answer in keyed
+                if answer.key is not None and answer.advice is not None
+            }
+        )
+        return keyed
+
+    def _entry(self, answer: PlannerAnswer, advice: Advice) -> CacheEntry:
+        # What a way of asking brought that was given up later is no part of the advice.
+        brought = [c for c in answer.calls if c.status == OK and c.settings["way"] == answer.way]
+        return CacheEntry(
+            advice=advice,
+            calls=tuple(call.exchange() for call in brought),
+            provider=self.provider.name,
+            model=self.provider.model_name,
+            date=now(),
+            prompt_tokens=sum(call.prompt_tokens or 0 for call in answer.calls),
+            completion_tokens=sum(call.completion_tokens or 0 for call in answer.calls),
+        )
+
+    def _hardened(self, answer: PlannerAnswer) -> PlannerAnswer:
+        return (
+            answer if answer.advice is None else replace(answer, advice=self._served(answer.advice))
+        )
+
+    def _served(self, advice: Advice) -> Advice:
+        """What reaches the student: all of it, or with `soft` off the likeliest plan."""
+        return advice if self._settings.soft else advice.hardened()

@@ -1,0 +1,1 @@
+"""What is found out from runs: tests, comparisons, curves, replays."""

@@ -1,0 +1,280 @@
+"""Comparing runs: those that differ only in their seed are one setting, with intervals over seeds.
+
+The success of a setting is the mean over its seeds. Its interval is Student's over the seeds, and
+never narrower than Wilson's over all their episodes: seeds that happen to agree are no proof. The
+difference of two settings is treated alike, by Welch's interval over the seeds and Newcombe's over
+the episodes. Every other figure has Student's or Welch's alone, which a single seed cannot give.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import fmean, median
+from typing import Any, Final, Generic, TypeVar
+
+from tutelage.graphs.config.config import ConfigError, describe_fields, flat, without_own_fields
+from tutelage.graphs.records.run_folder import RunFolder, list_runs
+from tutelage.graphs.records.shapes import Summary
+from tutelage.rl.rollouts.results import StudentResult
+from tutelage.rl.rollouts.statistics import (
+    Interval,
+    newcombe_interval,
+    t_interval,
+    welch_interval,
+    wilson_interval,
+)
+
+METHODS: Final = {
+    "interval": "95 %: Student's t over the seeds; for success never narrower than Wilson's "
+    "(1927) over all episodes",
+    "difference": "95 %: Welch's (1947) over the seeds; for success never narrower than "
+    "Newcombe's (1998, method 10) over all episodes",
+}
+
+_NO_SETTING: Final = frozenset(
+    {"seed", "run_dir", "cache", "checkpoint_every", "loggers", "evaluation.final_episodes"}
+)
+"""Fields that make no other setting of a run: what is random, where it lies, how often it is saved,
+how long the student is tested at the end."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """A run that was made. config: by dotted key, with the defaults of fields that it has not."""
+
+    path: Path
+    config: Mapping[str, Any]
+
+    @property
+    def setting(self) -> dict[str, Any]:
+        """The configuration without what two seeds of it may differ in."""
+        return {key: value for key, value in self.config.items() if key not in _NO_SETTING}
+
+
+@dataclass(frozen=True)
+class Result(Made):
+    """A run that ended."""
+
+    summary: Summary
+    student: StudentResult
+
+
+Run = TypeVar("Run", bound=Made)
+
+
+@dataclass(frozen=True)
+class Setting(Generic[Run]):
+    """Runs that differ only in their seed. differs: the fields in which settings differ."""
+
+    differs: Mapping[str, Any]
+    runs: tuple[Run, ...]
+
+    @property
+    def name(self) -> str:
+        """What tells it from the others; the task where there is nothing to tell."""
+        parts = [f"{_short(key)}={_plain(value)}" for key, value in self.differs.items()]
+        return " ".join(parts) or str(self.runs[0].config["env"])
+
+
+def find_runs(paths: Sequence[Path]) -> list[Path]:
+    """Run folders, those that lie in a folder that is none included, each once, in order.
+
+    Raises RunFolderError where there is none.
+    """
+    found: dict[Path, None] = {}
+    for path in paths:
+        below = [] if (path / "config.json").is_file() else sorted(e.path for e in list_runs(path))
+        if not below:
+            RunFolder.open(path)
+        found |= dict.fromkeys(below or [path])
+    return list(found)
+
+
+def stored_fields(folder: RunFolder) -> dict[str, Any]:
+    """A run's configuration by dotted key. Nothing that it names is imported.
+
+    Raises RunFolderError.
+    """
+    defaults = {key: default for key, _, default, _ in describe_fields()}
+    return {**defaults, **flat(without_own_fields(folder.read_config()))}
+
+
+def read_result(path: Path) -> Result | None:
+    """A run's result, None where it has not ended. Raises RunFolderError."""
+    folder = RunFolder.open(path)
+    summary = folder.read_summary()
+    if summary is None or summary.student is None:
+        return None
+    return Result(path, stored_fields(folder), summary, summary.student)
+
+
+def settings_of(runs: Sequence[Run]) -> tuple[list[Setting[Run]], list[Path]]:
+    """The settings, in the order in which they first come, and what was left out of them.
+
+    A second run of a setting with the same seed is left out: it is no further evidence.
+    """
+    groups: dict[str, dict[Any, Run]] = {}
+    repeated = []
+    for run in runs:
+        key = json.dumps(run.setting, sort_keys=True, default=str)
+        seeds = groups.setdefault(key, {})
+        if seeds.setdefault(run.config["seed"], run) is not run:
+            repeated.append(run.path)
+    members = [tuple(seeds.values()) for seeds in groups.values()]
+    differing = _differing([made[0].setting for made in members])
+    settings = [
+        Setting({key: made[0].setting.get(key) for key in differing}, made) for made in members
+    ]
+    return settings, repeated
+
+
+def compare(paths: Sequence[Path], episodes: int | None = None) -> dict[str, Any]:
+    """The comparison of runs as plain values: settings, and each against the first.
+
+    episodes: a student that its run tested on fewer is tested anew; None takes what is there.
+    Raises ConfigError where no run has ended, and RunFolderError.
+    """
+    found = {path: read_result(path) for path in paths}
+    ended = [result for result in found.values() if result is not None]
+    if not ended:
+        given = ", ".join(map(str, paths)) or "none given"
+        raise ConfigError(
+            f"no finished run with a student to compare ({given}); allowed: runs that have ended, "
+            f"but for those in which the teacher alone acts"
+        )
+    left_out = [path for path, result in found.items() if result is None]
+    unfinished = [path for path in left_out if not _teacher_acted(path)]
+    if episodes is not None:
+        ended = [_tested(result, episodes) for result in ended]
+    settings, repeated = settings_of(ended)
+    return {
+        "methods": METHODS,
+        "settings": [_figures(setting) for setting in settings],
+        "differences": [_difference(setting, settings[0]) for setting in settings[1:]],
+        "unfinished": [str(path) for path in unfinished],
+        "without_student": [str(path) for path in left_out if path not in unfinished],
+        "repeated": [str(path) for path in repeated],
+    }
+
+
+def _teacher_acted(path: Path) -> bool:
+    """Whether a run has ended in which no student was trained."""
+    summary = RunFolder.open(path).read_summary()
+    return summary is not None and summary.teacher is not None and summary.student is None
+
+
+def _tested(result: Result, episodes: int) -> Result:
+    """The result on at least so many episodes."""
+    if result.student.episodes >= episodes:
+        return result
+    from tutelage.graphs.analysis.evaluation import (
+        evaluate_run,  # here and not above: it imports torch
+    )
+
+    student = evaluate_run(result.path, episodes).student
+    assert student is not None, "the run's own result is a student's"
+    return replace(result, student=student)
+
+
+def _differing(settings: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The keys that have not the same value in all."""
+    keys = dict.fromkeys(key for setting in settings for key in setting)
+    return [key for key in keys if any(s.get(key) != settings[0].get(key) for s in settings)]
+
+
+def _figures(setting: Setting[Result]) -> dict[str, Any]:
+    runs = setting.runs
+    summaries, students = [r.summary for r in runs], [r.student for r in runs]
+    reached = [s.steps_to_95 for s in summaries]
+    costs = [s.llm.cost_usd for s in summaries]
+    argmax = [s.argmax_success_rate for s in students if s.argmax_success_rate is not None]
+    return {
+        "name": setting.name,
+        "differs": dict(setting.differs),
+        "env": summaries[0].env,
+        "graph": summaries[0].graph,
+        "provider": summaries[0].provider,
+        "seeds": [s.seed for s in summaries],
+        "runs": [str(r.path) for r in runs],
+        "episodes": sum(s.episodes for s in students),
+        "success": _success(setting),
+        "argmax_success": _mean(argmax) if argmax else None,
+        "return": _mean([s.mean_return for s in students]),
+        "length": _mean([s.mean_length for s in students]),
+        "steps_to_95": {
+            # Middle of the sorted seeds, those that never got there counted as the slowest.
+            "median": _median_reached(reached),
+            "reached": sum(steps is not None for steps in reached),
+            "by_seed": reached,
+        },
+        "env_steps": _mean([s.env_steps for s in summaries]),
+        "teacher_removed_at_step": [s.teacher_removed_at_step for s in summaries],
+        "wall_s": _mean([s.wall_s for s in summaries]),
+        "llm_calls": _mean([s.llm.calls for s in summaries]),
+        "llm_situations": _mean([s.llm.situations for s in summaries]),
+        "cost_usd": None if None in costs else _mean([c for c in costs if c is not None]),
+    }
+
+
+def _success(setting: Setting[Result]) -> dict[str, Any]:
+    rates = [r.student.success_rate for r in setting.runs]
+    wilson = wilson_interval(*_pooled(setting))
+    low, high = _wider(t_interval(rates), wilson)
+    return {"mean": fmean(rates), "ci95": (max(low, 0.0), min(high, 1.0)), "by_seed": rates}
+
+
+def _mean(values: Sequence[float]) -> dict[str, Any]:
+    return {"mean": fmean(values), "ci95": t_interval(values), "by_seed": list(values)}
+
+
+def _median_reached(steps: Sequence[int | None]) -> int | None:
+    middle = median(float("inf") if s is None else s for s in steps)
+    return int(middle) if middle < float("inf") else None
+
+
+def _difference(setting: Setting[Result], base: Setting[Result]) -> dict[str, Any]:
+    """What the setting has more than the base."""
+    pair = (setting, base)
+    students = [[r.student for r in s.runs] for s in pair]
+    rates = [[s.success_rate for s in group] for group in students]
+    (successes1, episodes1), (successes2, episodes2) = map(_pooled, pair)
+    newcombe = newcombe_interval((successes1, successes2), (episodes1, episodes2))
+    success = {
+        "difference": fmean(rates[0]) - fmean(rates[1]),
+        "ci95": _wider(welch_interval(rates[0], rates[1]), newcombe),
+    }
+    return {
+        "setting": setting.name,
+        "against": base.name,
+        "success": success,
+        "return": _welch([[s.mean_return for s in group] for group in students]),
+        "length": _welch([[s.mean_length for s in group] for group in students]),
+    }
+
+
+def _welch(pair: Sequence[Sequence[float]]) -> dict[str, Any]:
+    return {"difference": fmean(pair[0]) - fmean(pair[1]), "ci95": welch_interval(pair[0], pair[1])}
+
+
+def _pooled(setting: Setting[Result]) -> tuple[int, int]:
+    """Successes and episodes of all seeds together."""
+    students = [r.student for r in setting.runs]
+    successes = sum(round(s.success_rate * s.episodes) for s in students)
+    return successes, sum(s.episodes for s in students)
+
+
+def _wider(over_seeds: Interval | None, over_episodes: Interval) -> Interval:
+    if over_seeds is None:
+        return over_episodes
+    return min(over_seeds[0], over_episodes[0]), max(over_seeds[1], over_episodes[1])
+
+
+def _short(key: str) -> str:
+    return key.rpartition(".")[2]
+
+
+def _plain(value: Any) -> str:
+    return "none" if value is None else str(value)

@@ -1,0 +1,180 @@
+"""Testing a run that was made: its student alone, and its teacher alone, on held-out episodes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from tutelage.agents.client.records import PlannerAnswer
+from tutelage.agents.providers.make import keep_tracing_private
+from tutelage.agents.teacher.teacher import Teacher
+from tutelage.graphs.config.config import ConfigError, RunConfig
+from tutelage.graphs.config.events import Event
+from tutelage.graphs.records.run_folder import RunFolder
+from tutelage.graphs.registry import find_graph
+from tutelage.graphs.runtime.run import stored_config
+from tutelage.graphs.runtime.run_spec import Parts, open_teacher
+from tutelage.graphs.runtime.tasks import task_of
+from tutelage.rl.advice.advice import Advice
+from tutelage.rl.policy.policy import Student, load_student
+from tutelage.rl.rollouts.evaluate import evaluate_both_ways, evaluate_teacher
+from tutelage.rl.rollouts.results import StudentResult, TeacherResult
+from tutelage.rl.tasks.base import Task
+from tutelage.rl.tasks.lookups import with_lookups
+from tutelage.rl.tasks.registry import make_task
+
+Progress = Callable[[int], None]
+Tell = Callable[[Event], None]
+
+
+@dataclass(frozen=True)
+class TeacherTest:
+    """How a teacher does alone, and what that took.
+
+    unadvised_steps: environment steps in which it had nothing to say and moved at random.
+    cost_usd: None where a price is not known.
+    """
+
+    result: TeacherResult
+    provider: str
+    unadvised_steps: int
+    calls: int
+    cache_hits: int
+    failures: int
+    cost_usd: float | None
+
+
+@dataclass(frozen=True)
+class RunTest:
+    """How a run's student does, None where it has none, and its teacher if that was asked for."""
+
+    run: str
+    env: str
+    seed: int
+    student: StudentResult | None
+    teacher: TeacherTest | None
+
+
+def evaluate_run(
+    path: Path,
+    episodes: int,
+    env: str | None = None,
+    seed: int | None = None,
+    teacher: bool = False,
+    on_progress: Progress | None = None,
+    tell: Tell = lambda _: None,
+) -> RunTest:
+    """Test the student of a run, and its teacher if asked for; that alone where none was trained.
+
+    env, seed: another task, which must look the same to the student, and another seed than the
+    run's own. on_progress: told how many episodes have ended, from 0 on for each way of playing.
+    tell: told what people should know. Raises one of `graphs.runtime.errors.USER_ERRORS`.
+    """
+    config = config_of(path, env, seed)
+    with ExitStack() as resources:
+        # All of it before anything is played: a mistake should not cost an evaluation.
+        student, name = None, config.env
+        if not teacher or find_graph(config.graph).learns:
+            student, task = student_of(path, config)
+            name = task.name
+        asked = teacher_of(path, config, tell, resources) if teacher else None
+        result = tested = None
+        if student is not None:
+            result = evaluate_both_ways(task, student, episodes, config.seed, on_progress)
+        if asked is not None:
+            tested = _test_teacher(asked, config, episodes, on_progress)
+    return RunTest(str(path), name, config.seed, result, tested)
+
+
+def config_of(path: Path, env: str | None = None, seed: int | None = None) -> RunConfig:
+    """A run's configuration; arguments as in `evaluate_run`. Raises ConfigError, RunFolderError."""
+    config = stored_config(RunFolder.open(path))
+    return config.model_copy(
+        update={"env": env or config.env, "seed": config.seed if seed is None else seed}
+    )
+
+
+def student_of(path: Path, config: RunConfig) -> tuple[Student, Task]:
+    """A run's student and the task to play. config: as `config_of` gives it.
+
+    Raises ConfigError, StudentError or UnknownTaskError.
+    """
+    if not find_graph(config.graph).learns:
+        raise ConfigError(
+            f"{path} has no student: its graph, {config.graph}, trains none; allowed: runs of "
+            f"another graph, and `eval --teacher`, which tests the teacher"
+        )
+    student, task = load_student(path), task_of(config)
+    if (task.observation_spec, len(task.action_names)) != (student.spec, student.num_actions):
+        raise ConfigError(
+            f"env = {config.env!r}: the student of {path} was taught on {student.task_name} and "
+            f"cannot see or act there; allowed: tasks that look like that one"
+        )
+    return student, task
+
+
+def teacher_of(path: Path, config: RunConfig, tell: Tell, resources: ExitStack) -> Teacher:
+    """The teacher of a run, asked with the prompts that the run has recorded.
+
+    Raises as `evaluate_run` does.
+    """
+    keep_tracing_private()
+    teacher = open_teacher(Parts(config, RunFolder.open(path).recorded_prompts), tell, resources)
+    if teacher is None:
+        raise ConfigError(
+            f"--teacher: this run had none (graph = {config.graph!r}, weaning.schedule = "
+            f"{config.weaning.schedule!r}); allowed: runs with a teacher"
+        )
+    return teacher
+
+
+def _test_teacher(
+    teacher: Teacher, config: RunConfig, episodes: int, on_progress: Progress | None
+) -> TeacherTest:
+    """The teacher acts through its options, by cached advice or by asking anew."""
+    # The task itself, also where the student picks options: the teacher acts through these anyhow.
+    task = make_task(config.env, config.student.map_crop, config.task)
+    task = with_lookups(task, config.teacher.lookups)
+    played, unadvised = evaluate_teacher(task, Adviser(teacher), episodes, config.seed, on_progress)
+    teacher.close()
+    counted = teacher.counters
+    return TeacherTest(
+        result=played.of_teacher(),
+        provider=teacher.provider.name,
+        unadvised_steps=unadvised,
+        calls=counted.calls,
+        cache_hits=counted.cache_hits,
+        failures=sum(counted.failures.values()),
+        cost_usd=teacher.cost_usd,
+    )
+
+
+class Adviser:
+    """A teacher as the lookup that an acting teacher needs: every answer is waited for.
+
+    A situation is asked about once; where the teacher failed and nobody stands in, it stays
+    without advice.
+    """
+
+    def __init__(self, teacher: Teacher) -> None:
+        self._teacher = teacher
+        self._asked: set[int] = set()
+
+    def __call__(self, signatures: Sequence[int]) -> Mapping[int, Advice]:
+        fresh = [s for s in signatures if s not in self._asked]
+        self._asked.update(fresh)
+        found = self._gathered(self._teacher.lookup(fresh))
+        missing = [s for s in fresh if s not in found]
+        # Situations are counted in place of iterations: what has failed is not asked about again.
+        self._teacher.submit(missing, len(self._asked))
+        found |= self._gathered(self._teacher.harvest(wait_for_all=True))
+        unsettled = [s for s in fresh if s not in found]
+        settled = self._teacher.settle(unsettled, len(self._asked))
+        while self._teacher.standing_in:
+            settled += self._teacher.settle([], len(self._asked), wait_for_all=True)
+        return found | self._gathered(settled)
+
+    def _gathered(self, answers: Iterable[PlannerAnswer]) -> dict[int, Advice]:
+        return {a.signature: a.advice for a in answers if a.advice is not None}

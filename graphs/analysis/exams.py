@@ -1,0 +1,221 @@
+"""Teachers compared before anything is trained: the same exam for each model and wording."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from tutelage.agents.client.call_record import OK
+from tutelage.agents.client.chat_model import ChatProvider
+from tutelage.agents.client.errors import PROVIDER_FAULTS
+from tutelage.agents.client.records import Call
+from tutelage.agents.exam.exam import FILE, Item, Marked, ask, items, mean
+from tutelage.agents.planner.planner import Planner
+from tutelage.agents.providers.make import ProviderError, make_chat_model
+from tutelage.graphs.config.config import ConfigError, RunConfig
+from tutelage.graphs.runtime.run_spec import checked_library
+from tutelage.prompts.library import PromptLibrary
+from tutelage.rl.minigrid.task import GridTask
+from tutelage.rl.tasks.registry import make_task
+
+ALL = "all"
+"""In the place of a task's name: the whole exam."""
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A teacher that takes the exam: a model with a set of templates. name: tells it from others.
+
+    prompts: as chosen, see `find_library`.
+    """
+
+    name: str
+    provider: ChatProvider
+    library: PromptLibrary
+    prompts: Path | None
+
+
+@dataclass(frozen=True)
+class Score:
+    """How a contender did in one task's situations, or in all.
+
+    sensible, unusable: shares of all samples, the mean over the situations. failed: situations
+    without any plan. Tokens and cost of all requests, failed ones too; None where not known.
+    latency_s: the mean of the requests that were answered; None where none was.
+    """
+
+    task: str
+    situations: int
+    sensible: float
+    unusable: float
+    failed: int
+    requests: int
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    cost_usd: float | None
+    latency_s: float | None
+
+
+def contenders(
+    config: RunConfig, providers: Sequence[str], folders: Sequence[Path]
+) -> list[Contender]:
+    """Every provider with every folder of templates, all checked; the config's where none is given.
+
+    Raises ConfigError, PromptError or ProviderError.
+    """
+    if config.teacher.lookups:
+        raise ConfigError(
+            "teacher.lookups: the situations are asked without look-ups; leave it out"
+        )
+    chosen = _distinct("provider", list(providers)) or [config.provider]
+    places: list[Path | None] = [*_distinct("prompts", list(folders))] or [config.prompts]
+    libraries = {place: checked_library(place) for place in places}
+    models = {name: _model(name, config) for name in chosen}
+    found = []
+    for name, model in models.items():
+        for place, library in libraries.items():
+            parts = [name] if len(chosen) > 1 or len(places) == 1 else []
+            parts += [str(place)] if len(places) > 1 else []
+            found.append(Contender(", ".join(parts), model, library, place))
+    return found
+
+
+def selected(tasks: Sequence[str], limit: int | None) -> list[Item]:
+    """The exam's situations of these tasks, all where none is named, in the exam's order.
+
+    limit: the most situations; they are taken from the tasks by turns. Raises ConfigError.
+    """
+    known = list(dict.fromkeys(item.task for item in items()))
+    for task in tasks:
+        if task not in known:
+            raise ConfigError(f"no situations of task {task!r} are known; allowed: {known_list()}")
+    wanted = [item for item in items() if not tasks or item.task in tasks]
+    if limit is None or limit >= len(wanted):
+        return wanted
+    groups = [list(group) for _, group in groupby(wanted, key=lambda item: item.task)]
+    taken = {id(item) for item in list(_by_turns(groups))[:limit]}
+    return [item for item in wanted if id(item) in taken]
+
+
+def known_list() -> str:
+    """The names of the tasks in the exam."""
+    return ", ".join(dict.fromkeys(item.task for item in items()))
+
+
+def examine(
+    contender: Contender,
+    asked: Sequence[Item],
+    config: RunConfig,
+    on_progress: Callable[[int], None] = lambda _: None,
+) -> list[Marked]:
+    """One contender's answers, in order. The plan cache has no part in it.
+
+    The first situation is asked alone: where the provider itself is at fault, nothing else is
+    sent. Raises ProviderError then.
+    """
+    marked: list[Marked] = []
+    for name, group in groupby(asked, key=lambda item: item.task):
+        task = make_task(name, config.student.map_crop, config.task)
+        if not isinstance(task, GridTask):
+            raise ConfigError(f"{FILE}: {name} is no grid task")
+        planner = Planner(task, contender.library, contender.provider, config.teacher)
+        rest = list(group)
+        if not marked:
+            marked += ask(planner, task, rest[:1], 1)
+            _check_provider(contender, marked[0])
+            rest = rest[1:]
+        size = 1 if contender.provider.wait_always else config.teacher.concurrency
+        marked += ask(planner, task, rest, size, _after(len(marked), on_progress))
+        planner.close()
+    return marked
+
+
+def scores(marked: Sequence[Marked]) -> list[Score]:
+    """A contender's score for each task, then for all."""
+    groups: list[tuple[str, Sequence[Marked]]] = [
+        (task, list(group)) for task, group in groupby(marked, key=lambda mark: mark.item.task)
+    ]
+    return [_score(task, group) for task, group in [*groups, (ALL, marked)]]
+
+
+def mistakes(marked: Sequence[Marked]) -> list[dict[str, Any]]:
+    """The situations that were not answered sensibly throughout, as plain values."""
+    return [
+        {
+            "task": mark.item.task,
+            "situation": mark.item.text,
+            "sensible": [[str(step) for step in plan] for plan in mark.item.sensible],
+            "why": mark.item.why,
+            "sensible_share": mark.sensible,
+            "wrong": [
+                {"plan": [str(step) for step in plan], "share": share} for plan, share in mark.wrong
+            ],
+            "unusable_share": mark.unusable,
+            "failure": mark.answer.failure,
+            "error": next((c.error for c in reversed(mark.answer.calls) if c.error), None),
+        }
+        for mark in marked
+        if mark.wrong or mark.unusable > 0
+    ]
+
+
+def _after(before: int, on_progress: Callable[[int], None]) -> Callable[[int], None]:
+    """Progress of a part, told as that of the whole."""
+    return lambda done: on_progress(before + done)
+
+
+def _distinct(option: str, given: list[Any]) -> list[Any]:
+    twice = next((one for i, one in enumerate(given) if one in given[:i]), None)
+    if twice is not None:
+        raise ConfigError(f"--{option} {twice} is given twice")
+    return given
+
+
+def _model(name: str, config: RunConfig) -> ChatProvider:
+    """A provider's model; the base URL is for OpenAI-compatible servers alone."""
+    url = config.base_url if name.startswith("openai:") or name == config.provider else None
+    return make_chat_model(name, url, config.teacher)
+
+
+def _by_turns(groups: Sequence[Sequence[Item]]) -> Iterator[Item]:
+    for turn in range(max(map(len, groups))):
+        yield from (group[turn] for group in groups if turn < len(group))
+
+
+def _check_provider(contender: Contender, first: Marked) -> None:
+    failure = first.answer.failure
+    if failure in PROVIDER_FAULTS and first.answer.advice is None:
+        error = next((call.error for call in reversed(first.answer.calls) if call.error), "")
+        raise ProviderError(
+            f"provider {contender.provider.name!r} cannot be tried ({failure}): {error}"
+        )
+
+
+def _score(task: str, marked: Sequence[Marked]) -> Score:
+    calls = [call for mark in marked for call in mark.answer.calls]
+    answered = [call.latency_s for call in calls if call.status == OK]
+    return Score(
+        task=task,
+        situations=len(marked),
+        sensible=mean(mark.sensible for mark in marked),
+        unusable=mean(mark.unusable for mark in marked),
+        failed=sum(mark.answer.advice is None for mark in marked),
+        requests=len(calls),
+        prompt_tokens=_total([call.prompt_tokens for call in _counting(calls)]),
+        completion_tokens=_total([call.completion_tokens for call in _counting(calls)]),
+        cost_usd=_total([call.cost_usd for call in _counting(calls)]),
+        latency_s=mean(answered) if answered else None,
+    )
+
+
+def _counting(calls: Sequence[Call]) -> list[Call]:
+    """The requests that something came back from: others have no tokens to count."""
+    return [call for call in calls if call.answers]
+
+
+def _total(figures: Sequence[Any]) -> Any:
+    """The sum; None where a figure is not known."""
+    return None if None in figures else sum(figures)

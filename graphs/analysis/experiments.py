@@ -1,0 +1,225 @@
+"""Several settings over several seeds: a run for each, some side by side, finished ones kept.
+
+Each run is a process of its own (`cli.py run` or `resume`), so that one that fails takes no other
+with it, and has its own folder below the experiment's. Called again, an experiment goes on where it
+stopped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Event as StopSignal
+from typing import IO, Any, Final, Literal
+
+import graphs
+from tutelage.graphs.analysis.comparison import stored_fields
+from tutelage.graphs.config.config import ConfigError, RunConfig, flat, parsed, with_fields
+from tutelage.graphs.records.run_folder import RunFolder
+
+CLI: Final = Path(graphs.__file__).resolve().parent.parent / "cli.py"
+_POLL_S: Final = 0.2
+_INTERRUPTED: Final = (128 + signal.SIGINT, 128 + signal.SIGTERM)
+_PLACES: Final = ("run_dir", "cache", "loggers")
+"""Fields that say where a run lies and who is told, and nothing of what it does."""
+
+Status = Literal["waiting", "running", "finished", "stopped", "failed"]
+
+
+@dataclass
+class Job:
+    """One run of an experiment. problem: the line with which its process failed."""
+
+    name: str
+    config: RunConfig
+    path: Path
+    status: Status = "waiting"
+    problem: str | None = None
+
+
+@dataclass
+class _Running:
+    """A job's process. errors: what it writes to standard error. asked: whether it is to stop."""
+
+    job: Job
+    process: subprocess.Popen[bytes]
+    errors: IO[bytes]
+    asked: bool = False
+
+
+@dataclass
+class Experiment:
+    """The runs of all combinations of varied fields and seeds."""
+
+    folder: Path
+    jobs: list[Job] = field(default_factory=list)
+
+    def run(
+        self, side_by_side: int, stop: StopSignal, tell: Callable[[Job], None] = lambda _: None
+    ) -> None:
+        """Make every run that is not finished, `side_by_side` at a time.
+
+        stop: interrupts those that run and begins no other. tell: called when a job's status has
+        changed, and every so often for those that run.
+        """
+        queue = iter([job for job in self.jobs if job.status != "finished"])
+        running: list[_Running] = []
+        with ExitStack() as resources:
+            places = Path(resources.enter_context(tempfile.TemporaryDirectory()))
+            while True:
+                while len(running) < side_by_side and not stop.is_set():
+                    job = next(queue, None)
+                    if job is None:
+                        break
+                    running.append(_started(job, places, resources))
+                if not running:
+                    return
+                _wait(running, stop)
+                for each in running:
+                    _look_after(each)
+                    tell(each.job)
+                running = [each for each in running if each.job.status == "running"]
+
+
+def seeds_of(text: str) -> list[int]:
+    """The numbers of a list such as 0,1,2. Raises ConfigError."""
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise ConfigError(f"--seeds {text!r}: needed are numbers, as in 0,1,2") from None
+
+
+def plan_experiment(
+    base: RunConfig, vary: Sequence[str], seeds: Sequence[int], folder: Path | None
+) -> Experiment:
+    """The experiment, with what is finished of it found.
+
+    vary: as in `weaning.schedule=linear,constant`. folder: of its run folders; None takes one of
+    the same name whenever the same base and the same fields are given. Raises ConfigError, also
+    where the folder holds other runs, and RunFolderError.
+    """
+    if base.run_dir is not None:
+        raise ConfigError("run_dir: each run of a comparison has a folder of its own; use --dir")
+    fields = _varied(vary)
+    where = folder or Path("runs") / f"compare-{_digest(base, list(fields))}"
+    jobs = []
+    for values in itertools.product(*fields.values()):
+        setting = dict(zip(fields, values, strict=True))
+        for seed in dict.fromkeys(seeds):
+            name = "-".join([*(_slug(k, v) for k, v in setting.items()), f"seed{seed}"])
+            path = where / name
+            config = with_fields(base, {**setting, "seed": seed, "run_dir": str(path)})
+            jobs.append(Job(name, config, path, _status_of(path, config)))
+    if len({job.path for job in jobs}) < len(jobs):
+        raise ConfigError(f"--vary {' '.join(vary)!r}: two of the values give the same run")
+    return Experiment(where, jobs)
+
+
+def _varied(vary: Sequence[str]) -> dict[str, list[Any]]:
+    """The values of each varied field, by key."""
+    fields: dict[str, list[Any]] = {}
+    for text in vary:
+        key, equals, values = text.partition("=")
+        key = key.strip()
+        if not (key and equals and values):
+            raise ConfigError(f"--vary {text!r} is not of the form key=value,value")
+        if key in ("seed", *_PLACES) or key in fields:
+            raise ConfigError(f"--vary {text!r}: {key} cannot be varied so; seeds: --seeds 0,1,2")
+        fields[key] = [parsed(value.strip()) for value in values.split(",")]
+    return fields
+
+
+def _digest(base: RunConfig, keys: Sequence[str]) -> str:
+    """A name for an experiment: the same whenever the same is asked for."""
+    told = flat(base.model_dump(mode="json"))
+    same = {k: v for k, v in told.items() if k not in ("seed", *_PLACES, *keys)}
+    text = json.dumps([same, sorted(keys)], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def _slug(key: str, value: Any) -> str:
+    plain = re.sub(r"[^A-Za-z0-9._]+", "_", "none" if value is None else str(value))
+    return f"{key}_{plain}"
+
+
+def _status_of(path: Path, config: RunConfig) -> Status:
+    """What is there of a run. Raises ConfigError where it is another one."""
+    if not (path / "config.json").is_file():
+        return "waiting"
+    folder = RunFolder.open(path)
+    there, wanted = stored_fields(folder), flat(config.model_dump(mode="json"))
+    for key, value in wanted.items():
+        given = key != "steps" or value is not None
+        if key not in _PLACES and given and there.get(key) != value:
+            raise ConfigError(
+                f"{path} holds another run ({key} = {there.get(key)!r}, wanted: {value!r}); "
+                f"choose another --dir, or delete it: python cli.py runs delete {path}"
+            )
+    summary = folder.read_summary()
+    return "finished" if summary is not None and summary.status == "finished" else "stopped"
+
+
+def _started(job: Job, places: Path, resources: ExitStack) -> _Running:
+    """The job's process, begun; in a session of its own, so that a Ctrl-C comes from us alone."""
+    arguments = ["resume", str(job.path)]
+    if job.status == "waiting":
+        file = places / f"{job.name}.json"
+        file.write_text(job.config.model_dump_json(), encoding="utf-8")
+        arguments = ["run", "--config", str(file)]
+    errors = resources.enter_context((places / f"{job.name}.errors").open("w+b"))
+    process = subprocess.Popen(
+        [sys.executable, str(CLI), *arguments, "--json"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=errors,
+        start_new_session=True,
+    )
+    resources.callback(_end, process)
+    job.status = "running"
+    return _Running(job, process, errors)
+
+
+def _wait(running: Sequence[_Running], stop: StopSignal) -> None:
+    """A moment; what runs is asked to stop, once, when that is asked of us."""
+    if stop.wait(0.0):
+        for each in running:
+            if not each.asked:
+                each.asked = True
+                each.process.send_signal(signal.SIGINT)
+        time.sleep(_POLL_S)
+    else:
+        stop.wait(_POLL_S)
+
+
+def _look_after(running: _Running) -> None:
+    """Set the job's status where its process has ended."""
+    code, job = running.process.poll(), running.job
+    if code is None:
+        return
+    if code == 0:
+        job.status = "finished"
+    elif running.asked or code in _INTERRUPTED:
+        job.status = "stopped"
+    else:
+        job.status = "failed"
+        running.errors.seek(0)
+        said = running.errors.read().decode(errors="replace").strip().splitlines()
+        job.problem = said[-1].removeprefix("tutelage: ") if said else f"exit code {code}"
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """For a fault of our own: no process is left behind."""
+    if process.poll() is None:
+        process.kill()
+        process.wait()

@@ -1,0 +1,65 @@
+"""The answers behind a run, out of its trace: the run folder alone is enough to share a teacher."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import fields
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tutelage.agents.client.call_record import CACHED, OK, CallRecord
+from tutelage.agents.client.records import Exchange
+from tutelage.agents.providers.replay import SOURCE
+from tutelage.agents.store.recordings import RecordedAnswer
+from tutelage.graphs.config.config import RunConfig
+from tutelage.graphs.records.run_folder import RunFolder
+from tutelage.graphs.records.trace.reader import TraceReader
+from tutelage.graphs.runtime.run import stored_config
+from tutelage.rl.advice.advice import Advice
+
+_TAUGHT = frozenset({"model", "cache", SOURCE})
+"""Where a teacher's own word comes from; a fallback's is not recorded as the model's."""
+
+
+def answers_behind(run: Path) -> list[RecordedAnswer]:
+    """What the teacher of a run said, by situation, the most visited first.
+
+    Raises ConfigError, RunFolderError or TraceError.
+    """
+    folder = RunFolder.open(run)
+    config = stored_config(folder)
+    with TraceReader(folder.trace) as trace:
+        return list(_answers(trace, config))
+
+
+def _answers(trace: TraceReader, config: RunConfig) -> Iterator[RecordedAnswer]:
+    for situation in trace.situations():
+        given = [row for row in trace.advice(situation.signature) if row.source in _TAUGHT]
+        if not given:
+            continue
+        last = given[-1]
+        calls = trace.calls(situation.signature)
+        brought = [call for call in calls if call.status in (OK, CACHED)]
+        yield RecordedAnswer(
+            situation=situation.text,
+            advice=Advice.from_json(last.plans),
+            env=config.env,
+            provider=brought[-1].provider if brought else config.provider,
+            model=brought[-1].model if brought else None,
+            date=_date(brought),
+            # What was hardened for this run is not what the model said.
+            key=last.cache_key if config.teacher.soft else None,
+            prompt_tokens=sum(call.prompt_tokens or 0 for call in calls),
+            completion_tokens=sum(call.completion_tokens or 0 for call in calls),
+            calls=tuple(_exchange(call) for call in brought),
+        )
+
+
+def _date(calls: Sequence[CallRecord]) -> str | None:
+    """When the model answered, in UTC; None where the run found the answer in the cache."""
+    asked = [call.started_at for call in calls if call.status == OK]
+    return datetime.fromtimestamp(asked[-1], UTC).isoformat(timespec="seconds") if asked else None
+
+
+def _exchange(call: CallRecord) -> Exchange:
+    return Exchange(**{field.name: getattr(call, field.name) for field in fields(Exchange)})

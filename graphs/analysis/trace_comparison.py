@@ -1,0 +1,126 @@
+"""Two calls, or two runs, side by side: where prompt, answer and advice differ."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from difflib import unified_diff
+from typing import Any, Final
+
+from tutelage.agents.client.call_record import CACHED, OK, CallRecord
+from tutelage.graphs.records.trace.names import plan_line, read_id
+from tutelage.graphs.records.trace.reader import TraceReader
+from tutelage.graphs.records.trace.records import PlanRows, SituationSummary
+
+PARTS: Final = ("prompt", "answer", "advice")
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """What was asked about a situation and what came of it, as lines of text.
+
+    prompt: all messages. answer: each answer. advice: the plans, the likeliest first.
+    """
+
+    prompt: list[str]
+    answer: list[str]
+    advice: list[str]
+
+
+def conversation_of(reader: TraceReader, id: str) -> tuple[SituationSummary, Conversation]:
+    """That of a call, or the latest about a situation, and the situation. Raises TraceError."""
+    number, call_number = read_id(id)
+    if call_number is not None:
+        call = reader.call(call_number)
+        situation = reader.situation_of(call.signature)
+        return situation, _of_calls(reader, [call], call.iteration)
+    situation = reader.situation(number or 0)
+    return situation, latest_conversation(reader, situation.signature)
+
+
+def latest_conversation(reader: TraceReader, signature: int) -> Conversation:
+    """The calls of the last iteration in which the teacher answered; else of the last of all."""
+    calls = reader.calls(signature)
+    answered = [call for call in calls if call.status in (OK, CACHED)] or calls
+    last = answered[-1].iteration if answered else 0
+    return _of_calls(reader, [call for call in answered if call.iteration == last], last)
+
+
+def conversation(calls: Sequence[Any], plans: PlanRows) -> Conversation:
+    """That of calls (with messages and answers) and the advice that came of them."""
+    prompt = [line for m in _mappings(calls[-1].messages) for line in _message(m)] if calls else []
+    answers = [answer for call in calls for answer in _mappings(call.answers)]
+    told = [line for n, a in enumerate(answers, 1) for line in (f"answer {n}:", *_message(a)[1:])]
+    advice = [f"{plan['p']:.2f} {plan_line(plan['plan'])}" for plan in plans]
+    return Conversation(prompt, told, advice)
+
+
+def difference(a: Conversation, b: Conversation, names: tuple[str, str]) -> dict[str, list[str]]:
+    """A unified diff of each part; empty where the two are the same. names: of the two sides."""
+    return {
+        part: list(unified_diff(getattr(a, part), getattr(b, part), *names, lineterm=""))
+        for part in PARTS
+    }
+
+
+def compare_runs(a: TraceReader, b: TraceReader, names: tuple[str, str]) -> list[dict[str, Any]]:
+    """The situations of two runs by their text: how each fared, and where its teachers differ.
+
+    A situation that only one of them met has None on the other's side and no difference.
+    """
+    ours = {situation.text: situation for situation in a.situations()}
+    theirs = {situation.text: situation for situation in b.situations()}
+    rows = []
+    for text in dict.fromkeys([*ours, *theirs]):
+        mine, other = ours.get(text), theirs.get(text)
+        row: dict[str, Any] = {"text": text, "a": _figures(mine), "b": _figures(other)}
+        row["difference"] = None
+        if mine is not None and other is not None:
+            sides = latest_conversation(a, mine.signature), latest_conversation(b, other.signature)
+            row["difference"] = difference(*sides, names)
+        rows.append(row)
+    return rows
+
+
+def _figures(situation: SituationSummary | None) -> dict[str, Any] | None:
+    if situation is None:
+        return None
+    episodes = situation.episodes
+    return {
+        "id": situation.number,
+        "visits": situation.visits,
+        "agreement": situation.agreement,
+        "success": situation.successes / episodes if episodes else None,
+    }
+
+
+def _of_calls(reader: TraceReader, calls: Sequence[CallRecord], iteration: int) -> Conversation:
+    """The advice is the first that was settled on from that iteration on, else the last."""
+    if not calls:
+        return conversation([], [])
+    given = reader.advice(calls[-1].signature)
+    later = [advice for advice in given if advice.iteration >= iteration]
+    chosen = later[:1] or given[-1:]
+    return conversation(calls, chosen[0].plans if chosen else [])
+
+
+def _message(message: Mapping[str, Any]) -> list[str]:
+    """A message as lines: who speaks, what is said, which tools are called."""
+    content = message.get("content") or ""
+    text = content if isinstance(content, str) else json.dumps(content)
+    lines = [f"{message.get('role', message.get('type', '?'))}:", *text.splitlines()]
+    for call in _mappings(message.get("tool_calls")):
+        inner = call.get("function", call)
+        if isinstance(inner, Mapping):
+            arguments = inner.get("args", inner.get("arguments", {}))
+            lines.append(f"{inner.get('name')}({_arguments(arguments)})")
+    return lines
+
+
+def _arguments(arguments: Any) -> str:
+    return arguments if isinstance(arguments, str) else json.dumps(arguments)
+
+
+def _mappings(value: Any) -> list[Mapping[str, Any]]:
+    return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []

@@ -1,0 +1,117 @@
+"""Asking a run's situation once more, of another model or with other prompts.
+
+Nothing is written into the run folder, and the plan cache is neither read nor written: whoever
+asks again wants a fresh answer.
+"""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from tutelage.agents.client.records import Call
+from tutelage.agents.planner.planner import Planner
+from tutelage.agents.providers.make import make_chat_model
+from tutelage.graphs.analysis.trace_comparison import Conversation, conversation, conversation_of
+from tutelage.graphs.config.config import RunConfig
+from tutelage.graphs.records.run_folder import RunFolder
+from tutelage.graphs.records.trace.reader import TraceReader
+from tutelage.graphs.records.trace.schema import TraceError
+from tutelage.graphs.runtime.run import stored_config
+from tutelage.graphs.runtime.run_spec import checked_library
+from tutelage.graphs.runtime.tasks import task_of
+from tutelage.graphs.runtime.trust import check_address
+
+
+@dataclass(frozen=True)
+class Replay:
+    """An answer that was asked for again, beside the recorded one.
+
+    failure: why no whole answer came; None where one did. cost_usd: None where it is not known.
+    """
+
+    situation: int
+    text: str
+    provider: str
+    recorded: Conversation
+    replayed: Conversation
+    failure: str | None
+    error: str | None
+    calls: int
+    prompt_tokens: int
+    completion_tokens: int
+    latency_s: float
+    cost_usd: float | None
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it as plain values."""
+        return asdict(self)
+
+
+def replay(
+    run: Path, id: str, provider: str | None, base_url: str | None, prompts: Path | None
+) -> Replay:
+    """Ask again about the situation that an id names; what is None is as the run had it.
+
+    Raises RunFolderError, ConfigError, TraceError, ProviderError, PromptError or UnknownTaskError.
+    """
+    folder = RunFolder.open(run)
+    config = _config(folder, id, provider, base_url, prompts)
+    task = task_of(config)
+    with TraceReader(folder.trace) as reader:
+        situation, recorded = conversation_of(reader, id)
+    if task.describe(situation.signature) != situation.text:
+        raise TraceError(
+            f"the task {config.env} now tells situation {situation.number} of {run} in other words"
+            " than the run did, so it cannot be asked again; use the version that made the run"
+        )
+    model = make_chat_model(config.provider, config.base_url, config.teacher)
+    library = checked_library(prompts or folder.recorded_prompts or config.prompts)
+    planner = Planner(task, library, model, config.teacher)
+    answer = planner.ask(situation.signature)
+    planner.close()
+    calls = list(answer.calls)
+    plans = answer.advice.to_json() if answer.advice else []
+    brought = [call for call in calls if call.answers] or calls
+    return Replay(
+        situation=situation.number,
+        text=situation.text,
+        provider=model.name,
+        recorded=recorded,
+        replayed=conversation(brought, plans),
+        failure=answer.failure,
+        error=next((call.error for call in reversed(calls) if call.error), None),
+        calls=len(calls),
+        prompt_tokens=sum(call.prompt_tokens or 0 for call in calls),
+        completion_tokens=sum(call.completion_tokens or 0 for call in calls),
+        latency_s=sum(call.latency_s for call in calls),
+        cost_usd=_cost(calls),
+    )
+
+
+def _config(
+    folder: RunFolder, id: str, provider: str | None, base_url: str | None, prompts: Path | None
+) -> RunConfig:
+    """The run's configuration with what was asked for in its place.
+
+    An address belongs to the provider that it was given for.
+    """
+    config = stored_config(folder)
+    if provider is None and base_url is None:
+        typed = f"trace replay {shlex.quote(str(folder.path))} {id}"
+        alone = config.teacher.model_copy(update={"fallback": ()})  # nobody stands in here
+        check_address(folder.path, config.model_copy(update={"teacher": alone}), (), typed)
+        base_url = config.base_url
+    changes = {"base_url": base_url, "provider": provider or config.provider}
+    if prompts is not None:
+        changes["prompts"] = str(prompts)
+    return RunConfig.model_validate({**config.model_dump(), **changes})
+
+
+def _cost(calls: list[Call]) -> float | None:
+    """None where a call was answered whose cost nobody knows."""
+    if any(call.is_unpriced for call in calls):
+        return None
+    return sum(call.cost_usd or 0.0 for call in calls)

@@ -1,0 +1,235 @@
+"""An episode of a run's student, step by step, with what its teacher would say at each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tutelage.graphs.analysis.evaluation import Adviser, config_of, student_of, teacher_of
+from tutelage.graphs.config.config import RunConfig
+from tutelage.graphs.records.run_folder import RunFolder
+from tutelage.graphs.records.trace.reader import TraceReader
+from tutelage.rl.advice.advice import Advice
+from tutelage.rl.advice.decisions import Advised, advised, options_at
+from tutelage.rl.policy.policy import softmax
+from tutelage.rl.rollouts.actors import AdviceLookup
+from tutelage.rl.tasks.arrays import ImageArray
+from tutelage.rl.tasks.base import Episode, States, Task, VectorEnv, encode_plans
+from tutelage.rl.tasks.option_mdp import OptionEnvs, OptionTask
+from tutelage.rl.tasks.seeding import generator
+from tutelage.rl.tasks.watching import Drawing, Watchable, World
+
+TILE = 32
+"""Pixels of a cell's side in an image."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One step of a watched episode, before its action; the last one is after the last action.
+
+    situation: what the teacher is told; aliases: what it calls by other names. picture: as the
+    task draws it; memory, truth: what the agent knows beside what is there, None where the task
+    does not tell. images: truth and memory in pixels, where they were asked for. plans, said: the
+    advice and what it comes to here, None without. student: its action probabilities. action: what
+    is done next; None in the last frame, in which success tells how it ended.
+    """
+
+    episode: int
+    step: int
+    return_: float
+    situation: str
+    aliases: Mapping[str, str]
+    picture: str
+    memory: Drawing | None
+    truth: Drawing | None
+    images: tuple[ImageArray, ImageArray] | None
+    actions: tuple[str, ...]
+    plans: Sequence[Mapping[str, Any]]
+    said: Advised | None
+    student: tuple[float, ...]
+    action: int | None
+    success: bool | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, for machines."""
+        said = self.said
+        return {
+            "episode": self.episode,
+            "step": self.step,
+            "return": self.return_,
+            "situation": self.situation,
+            "picture": self.picture,
+            "truth": None if self.truth is None else "\n".join(self.truth.letters),
+            "plans": list(self.plans),
+            "current_steps": None if said is None else list(said.steps),
+            "mass": None if said is None else said.mass,
+            "teacher": None if said is None else dict(zip(self.actions, said.probs, strict=True)),
+            "student": dict(zip(self.actions, self.student, strict=True)),
+            "action": None if self.action is None else self.actions[self.action],
+            "success": self.success,
+        }
+
+
+class Screening:
+    """The student of a run, its task, and who advises; closed when `resources` are.
+
+    provider: asked about situations in the place of what the run's trace holds, which costs what it
+    costs; None asks nobody. argmax: the likeliest actions, not drawn ones. images: draw pixels.
+    Raises one of `graphs.runtime.errors.USER_ERRORS`.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        resources: ExitStack,
+        seed: int | None = None,
+        provider: str | None = None,
+        argmax: bool = False,
+        images: bool = False,
+    ) -> None:
+        config = config_of(path, seed=seed)
+        self._student, self._task = student_of(path, config)
+        # What there is to look at is the task's own, also where the student picks options.
+        self._plain = self._task.plain if isinstance(self._task, OptionTask) else self._task
+        self._seed, self._argmax, self._images = config.seed, argmax, images
+        self._advise = _adviser(path, config, self._task, provider, resources)
+
+    def frames(self, episode: int) -> Iterator[Frame]:
+        """One episode of the evaluation split, from its first state to its end."""
+        envs = self._task.make_envs(1, "evaluation", self._seed)
+        world = None
+        try:
+            if isinstance(self._plain, Watchable):
+                world = self._plain.world("evaluation", self._seed, 0, episode)
+            envs.reset(np.array([episode], dtype=np.int64))
+            yield from self._play(envs, world, episode)
+        finally:
+            envs.close()
+            if world is not None:
+                world.close()
+
+    def _play(self, envs: VectorEnv, world: World | None, episode: int) -> Iterator[Frame]:
+        rng = generator(self._seed, "evaluation", episode)
+        memory = self._student.new_memory(1)
+        total, step = 0.0, 0
+        while True:
+            logits, _ = self._student.judge(envs.observe(), memory)
+            probs = softmax(logits)[0]
+            action = int(probs.argmax() if self._argmax else _drawn(probs, rng))
+            frame = self._frame(envs.states(), world, (episode, step, total), probs, action)
+            yield frame
+            memory.previous = np.array([action], dtype=np.int64)
+            result = envs.step(memory.previous)
+            if world is not None:
+                for primitive in _primitive(envs, action):
+                    world.step(primitive)
+            total += float(result.rewards[0])
+            step += 1 if result.durations is None else int(result.durations[0])
+            if result.terminated[0] or result.truncated[0]:
+                ended = Episode(total, step, bool(result.terminated[0]), bool(result.truncated[0]))
+                yield self._last(frame, world, ended)
+                return
+
+    def _frame(
+        self,
+        states: States,
+        world: World | None,
+        place: tuple[int, int, float],
+        student: Any,
+        action: int,
+    ) -> Frame:
+        task, plain = self._task, self._plain
+        seen = task.plain_states(states) if isinstance(task, OptionTask) else states
+        signature = int(task.signature(states)[0])
+        advice = self._advise([signature]).get(signature)
+        said = None
+        if advice is not None:
+            (options,) = options_at(task, states, [0], [signature])
+            said = advised(advice, options, len(task.action_names))
+        images = None
+        if world is not None and self._images:
+            images = (world.truth_image(TILE), world.remembered_image(seen, 0, TILE))
+        return Frame(
+            *place,
+            situation=task.describe(signature),
+            aliases=plain.aliases(seen, 0) if isinstance(plain, Watchable) else {},
+            picture=task.picture(states, 0),
+            memory=None if world is None else world.remembered(seen, 0),
+            truth=None if world is None else world.truth(),
+            images=images,
+            actions=tuple(task.action_names),
+            plans=[] if advice is None else advice.to_json(),
+            said=said,
+            student=tuple(student.tolist()),
+            action=action,
+        )
+
+    def _last(self, frame: Frame, world: World | None, ended: Episode) -> Frame:
+        """How it ended. The environment has begun another episode, so the memory is the last."""
+        images = frame.images
+        if world is not None and images is not None:
+            images = (world.truth_image(TILE), images[1])
+        return replace(
+            frame,
+            step=ended.length,
+            return_=ended.return_,
+            truth=None if world is None else world.truth(),
+            images=images,
+            action=None,
+            success=bool(self._task.success(ended)),
+        )
+
+
+def _primitive(envs: VectorEnv, action: int) -> list[int]:
+    """What was done in the only environment: the action, or all that an option came to."""
+    if isinstance(envs, OptionEnvs):
+        return [int(actions[0]) for actions in envs.carried_out]
+    return [action]
+
+
+def _drawn(probs: Any, rng: np.random.Generator) -> int:
+    return int(rng.choice(len(probs), p=probs.astype(np.float64) / probs.sum(dtype=np.float64)))
+
+
+def _adviser(
+    path: Path, config: RunConfig, task: Task, provider: str | None, resources: ExitStack
+) -> AdviceLookup:
+    if provider is None:
+        return _recorded(path, task)
+    base_url = config.base_url if provider == config.provider else None
+    asked = config.model_copy(update={"provider": provider, "base_url": base_url})
+    return _remembering(Adviser(teacher_of(path, asked, lambda _: None, resources)))
+
+
+def _remembering(advise: AdviceLookup) -> AdviceLookup:
+    """Asks once about each situation: a teacher gives each answer once."""
+    known: dict[int, Advice] = {}
+    asked: set[int] = set()
+
+    def look_up(signatures: Sequence[int]) -> dict[int, Advice]:
+        new = [signature for signature in signatures if signature not in asked]
+        if new:
+            asked.update(new)
+            known.update(advise(new))
+        return {signature: known[signature] for signature in signatures if signature in known}
+
+    return look_up
+
+
+def _recorded(path: Path, task: Task) -> AdviceLookup:
+    """The latest advice in a run's trace. What a trace holds may be no advice on this task."""
+    known: dict[int, Advice] = {}
+    with TraceReader(RunFolder.open(path).trace) as reader:
+        for situation in reader.situations():
+            try:
+                advice = Advice.from_json(situation.plans or [])
+                encode_plans(task, advice.plans)
+            except (ValueError, KeyError, TypeError):
+                continue
+            known[situation.signature] = advice
+    return lambda signatures: {s: known[s] for s in signatures if s in known}

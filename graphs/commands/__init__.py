@@ -1,1 +1,0 @@
-"""The command line's commands, by noun. Heavy imports happen inside them: `--help` is quick."""

@@ -1,0 +1,322 @@
+"""The configuration of a run: every field declared once, checked at the start."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import UnionType
+from typing import Any, Literal, Self, Union, get_args, get_origin
+from urllib.parse import urlsplit
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from tutelage.agents.common.redact import redact
+from tutelage.agents.common.settings import SECRET, TeacherSettings
+from tutelage.graphs.config.compatibility import misfits
+from tutelage.graphs.records.config_versions import up_to_date
+from tutelage.graphs.registry import find_graph
+from tutelage.rl.policy.settings import StudentSettings
+from tutelage.rl.ppo.settings import PPOSettings
+from tutelage.rl.rollouts.settings import EvaluationSettings
+from tutelage.rl.tasks.settings import HierarchicalSettings, TaskSettings
+from tutelage.rl.teaching.settings import ShapingSettings
+from tutelage.rl.teaching.weight_schedule import WeaningSettings
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be used; the message is one line."""
+
+
+class RunConfig(BaseModel):
+    """All that decides what a run does."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    graph: str = Field("teacher_student", description="The graph to run; see `graphs list`.")
+    env: str = Field(
+        "SimpleDoorKey",
+        description="The task: a name from `envs list`, or module:callable for your own.",
+    )
+    provider: str = Field(
+        "offline",
+        description="The teacher: offline, provider:model as LangChain names them, an entry "
+        "point, module:callable, replay:FILE for recorded answers, or a script with a fault: "
+        "faulty:RATE, forgetful:RATE, adversarial or weak.",
+    )
+    base_url: str | None = Field(
+        None, description="Address of an OpenAI-compatible server; no key is needed with it."
+    )
+    prompts: Path | None = Field(
+        None,
+        description="Folder of your own prompt templates, layered over the shipped ones; none "
+        "takes the one that `prompts edit` writes to, `shipped` takes none.",
+    )
+    seed: int = Field(0, ge=0, lt=2**31, description="Seed of everything random in the run.")
+    steps: int | None = Field(
+        None, ge=1, description="Environment steps of the run; none takes the task's default."
+    )
+    num_envs: int = Field(64, ge=1, le=4096, description="Environments that are stepped together.")
+    device: Literal["cpu", "cuda"] = Field("cpu", description="Where the student's network lives.")
+    threads: int = Field(1, ge=1, le=256, description="Torch threads; more changes last digits.")
+    wait: bool = Field(
+        False,
+        description="Wait for every answer of the teacher, which makes a run reproducible; "
+        "always on for the offline teacher and the other scripts.",
+    )
+    checkpoint_every: int = Field(
+        100, ge=1, le=10_000, description="Iterations between two boundaries to resume from."
+    )
+    run_dir: Path | None = Field(
+        None, description="The run's own folder; none makes runs/<time>-<graph>-<env>-<seed>."
+    )
+    cache: Path | None = Field(
+        None, description="File of the plan cache; none takes the one in your cache folder."
+    )
+    loggers: tuple[Literal["tensorboard", "wandb", "mlflow"], ...] = Field(
+        (), description="Where the figures go besides the run folder; several with commas between."
+    )
+    task: TaskSettings = Field(
+        default_factory=TaskSettings,
+        description="What plays the task's world, and what the teacher is told of it.",
+    )
+    student: StudentSettings = Field(
+        default_factory=StudentSettings, description="The student's eyes and network."
+    )
+    ppo: PPOSettings = Field(default_factory=PPOSettings, description="How the student learns.")
+    teacher: TeacherSettings = Field(
+        default_factory=TeacherSettings, description="How the teacher is asked."
+    )
+    weaning: WeaningSettings = Field(
+        default_factory=WeaningSettings, description="How the teacher is withdrawn."
+    )
+    hierarchical: HierarchicalSettings = Field(
+        default_factory=HierarchicalSettings,
+        description="How a student acts that picks options; for the graph of that name.",
+    )
+    shaping: ShapingSettings = Field(
+        default_factory=ShapingSettings,
+        description="How much the teacher's advice is worth as reward; for the graph `shaped`.",
+    )
+    evaluation: EvaluationSettings = Field(
+        default_factory=EvaluationSettings, description="When and how long the student is tested."
+    )
+
+    @field_validator("base_url")
+    @classmethod
+    def _without_secrets(cls, url: str | None) -> str | None:
+        """The configuration is written down, so no secret may be in it."""
+        parts = urlsplit(url or "")
+        if "@" in parts.netloc or parts.query:
+            raise PydanticCustomError(
+                SECRET, "must hold no user name, password or query; set OPENAI_BASE_URL instead"
+            )
+        return url
+
+    @model_validator(mode="before")
+    @classmethod
+    def _keyless(cls, values: Any) -> Any:
+        """A key that was typed into a field is in the environment's place, and would be kept."""
+        for place, text in _texts(values, ""):
+            if redact(text) != text:
+                raise PydanticCustomError(
+                    SECRET,
+                    "{place} must hold no key; keys belong in the environment or the key file",
+                    {"place": place},
+                )
+        return values
+
+    @field_validator("loggers", mode="before")
+    @classmethod
+    def _listed(cls, given: object) -> object:
+        """As typed; one that is named twice is meant once."""
+        if not isinstance(given, str):
+            return given
+        return list(dict.fromkeys(name.strip() for name in given.split(",") if name.strip()))
+
+    @field_validator("cache")
+    @classmethod
+    def _a_file(cls, path: Path | None) -> Path | None:
+        if path is not None and path.is_dir():
+            raise ValueError("is a folder; needed: a file")
+        return path
+
+    @model_validator(mode="after")
+    def _fits_its_graph(self) -> Self:
+        """Raises UnknownGraphError, a ValueError, as well."""
+        problems = list(misfits(self, find_graph(self.graph)))
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+
+def make_config(
+    file: Path | None, assignments: Sequence[str], options: Mapping[str, Any]
+) -> RunConfig:
+    """The configuration of a run: file first, then `key=value` pairs, then options that are given.
+
+    file: TOML or JSON. assignments: as in `ppo.gamma=0.98`; values are read as JSON where they
+    can be, else as text. options: by dotted key; None means not given. Raises ConfigError.
+    """
+    values = _read(file) if file is not None else {}
+    for assignment in assignments:
+        key, equals, value = assignment.partition("=")
+        if not equals:
+            raise ConfigError(f"--set {assignment!r} is not of the form key=value")
+        _put(values, key.strip(), parsed(value.strip()))
+    for key, given in options.items():
+        if given is not None:
+            _put(values, key, given)
+    return validated(values)
+
+
+def validated(values: Mapping[str, Any]) -> RunConfig:
+    """Check a whole configuration. Raises ConfigError naming field, value and what is allowed."""
+    try:
+        return RunConfig.model_validate(dict(values))
+    except ValidationError as error:
+        raise ConfigError("; ".join(_problem(problem) for problem in error.errors())) from None
+
+
+def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """A configuration by dotted key."""
+    found: dict[str, Any] = {}
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            found |= flat(value, f"{prefix}{key}.")
+        else:
+            found[f"{prefix}{key}"] = value
+    return found
+
+
+def with_fields(config: RunConfig, fields: Mapping[str, Any]) -> RunConfig:
+    """The same configuration but for some fields, by dotted key. Raises ConfigError."""
+    values = config.model_dump(mode="json", exclude_unset=True)
+    for key, value in fields.items():
+        _put(values, key, value)
+    return validated(values)
+
+
+def without_own_fields(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """A run folder's config.json without what only says how it was written."""
+    return {k: v for k, v in stored.items() if k not in ("schema_version", "versions")}
+
+
+def describe_fields() -> Iterator[tuple[str, str, Any, str]]:
+    """(dotted key, allowed, default, sentence) for every field of the configuration."""
+    yield from _fields_of(RunConfig, "")
+
+
+def _fields_of(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, str, Any, str]]:
+    for name, field in model.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield from _fields_of(kind, f"{prefix}{name}.")
+        else:
+            bounds = " ".join(_bound(m) for m in field.metadata)
+            allowed = f"{_kind_name(kind)} {bounds}".strip()
+            yield f"{prefix}{name}", allowed, field.default, field.description or ""
+
+
+def _texts(value: Any, place: str) -> Iterator[tuple[str, str]]:
+    """(dotted key, text) of every text in a tree of values."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _texts(inner, f"{place}.{key}".lstrip("."))
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _texts(inner, place)
+    elif isinstance(value, str | Path):
+        yield place, str(value)
+
+
+def _bound(metadata: object) -> str:
+    signs = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
+    return " ".join(
+        f"{sign} {getattr(metadata, name)}"
+        for name, sign in signs.items()
+        if getattr(metadata, name, None) is not None
+    )
+
+
+def _kind_name(kind: Any) -> str:
+    if get_origin(kind) is tuple:
+        return f"any of {_kind_name(get_args(kind)[0])}"
+    if get_origin(kind) is Literal:
+        return " | ".join(str(choice) for choice in get_args(kind))
+    if get_origin(kind) in (Union, UnionType):
+        return " | ".join(_kind_name(part) for part in get_args(kind))
+    return "none" if kind is type(None) else str(getattr(kind, "__name__", kind))
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        text = file.read_text(encoding="utf-8")
+        values = json.loads(text) if file.suffix == ".json" else tomllib.loads(text)
+    except OSError as error:
+        raise ConfigError(f"cannot read --config {file}: {error.strerror}") from error
+    except RecursionError:
+        raise ConfigError(f"--config {file} is nested too deeply") from None
+    except ValueError as error:
+        raise ConfigError(f"--config {file} is not valid TOML or JSON: {error}") from error
+    if not isinstance(values, dict):
+        raise ConfigError(f"--config {file} must hold a table of fields")
+    if "schema_version" not in values:
+        return values
+    try:
+        # A run's own config.json repeats that run.
+        return without_own_fields(up_to_date(values))
+    except ValueError as error:
+        raise ConfigError(f"--config {file}: {error}") from error
+
+
+def _put(values: dict[str, Any], key: str, value: Any) -> None:
+    *path, last = key.split(".")
+    for part in path:
+        inner = values.setdefault(part, {})
+        if not isinstance(inner, dict):
+            raise ConfigError(f"unknown field {key}: {part} has no fields of its own")
+        values = inner
+    values[last] = value
+
+
+def parsed(text: str) -> Any:
+    """A field's value as people type it: JSON where it can be read as that, else a text."""
+    if text.lower() == "none":
+        return None
+    try:
+        return json.loads(text)
+    except (RecursionError, ValueError):
+        return text
+
+
+def _problem(problem: Any) -> str:
+    """One of Pydantic's problems as a clause: field, value, what is allowed."""
+    place = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        return f"unknown field {place}; allowed: {', '.join(_siblings(problem['loc']))}"
+    message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == SECRET:
+        return f"{place}: {message}" if place else message
+    if problem["type"] == "value_error" and isinstance(problem["input"], Mapping):
+        return f"{place}: {message}" if place else message
+    return f"{place} = {problem['input']!r}: {message[0].lower()}{message[1:]}"
+
+
+def _siblings(place: Sequence[Any]) -> list[str]:
+    model: type[BaseModel] = RunConfig
+    for part in place[:-1]:
+        kind = model.model_fields[str(part)].annotation
+        if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
+            return []
+        model = kind
+    return list(model.model_fields)

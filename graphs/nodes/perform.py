@@ -1,0 +1,89 @@
+"""The nodes of a graph in which the teacher itself acts, beside those that fetch its advice."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from langgraph.runtime import Runtime
+
+from tutelage.graphs.config.events import Evaluating
+from tutelage.graphs.nodes.assess import close_iteration, told_row, write_rows
+from tutelage.graphs.registry import ROUND
+from tutelage.graphs.runtime.context import RunContext
+from tutelage.graphs.runtime.recording import trace_texts
+from tutelage.graphs.state import TeachState, Update, known_advice, with_update
+from tutelage.rl.advice.advice import Advice
+from tutelage.rl.teaching.teacher_check import Trial
+
+
+class _Unknown(Exception):  # noqa: N818 - no error: the advice is fetched, and the step made again
+    """Situations that have come up and that the teacher was not asked about yet."""
+
+    def __init__(self, signatures: Sequence[int]) -> None:
+        self.signatures = list(signatures)
+
+
+def perform(state: TeachState, runtime: Runtime[RunContext]) -> Update:
+    """The teacher acts for a round of steps, or until it needs advice that is not there yet."""
+    context = runtime.context
+    performance = context.performance
+    fresh = performance.between_rounds
+    if fresh:
+        performance.begin_round(ROUND)
+    # What was asked about in this round without an answer is not waited for again.
+    asked = [] if fresh else state["situations"]
+    known = known_advice(state)
+
+    def advise(signatures: Sequence[int]) -> Mapping[int, Advice]:
+        unknown = [s for s in signatures if s not in known and s not in asked]
+        if unknown:
+            raise _Unknown(unknown)
+        return {s: known[s] for s in signatures if s in known}
+
+    met: list[int] = []
+    with context.timers.phase("collect"):
+        try:
+            performance.play(advise, context.leave_if_late)
+        except _Unknown as found:
+            met = found.signatures
+    with context.timers.phase("record"):
+        trace_texts(context, met)
+    context.tell(Evaluating(performance.ended, performance.episodes))
+    return {
+        "iteration": state["iteration"] + int(fresh),
+        "env_steps": performance.env_steps,
+        "situations": sorted({*asked, *met}),
+        "missing": [],
+        "unsettled": [],
+    }
+
+
+def tally(state: TeachState, runtime: Runtime[RunContext]) -> Update:
+    """Write the round down, and decide the end: all episodes have ended."""
+    context = runtime.context
+    performance = context.performance
+    outcome = performance.outcome()
+    report = {
+        "train_return": outcome.mean_return if outcome else None,
+        "advised_share": 1.0 - performance.unadvised / performance.env_steps,
+    }
+    update: Update = {"train_success": outcome.success_rate if outcome else None}
+    if performance.over:
+        update["phase"] = "finished"
+    now = with_update(state, update)
+    write_rows(context, [told_row(context, now, Trial(), report)])
+    return close_iteration(context, state, update)
+
+
+def after_perform(
+    state: TeachState,  # noqa: ARG001 - LangGraph hands a route the state first
+    runtime: Runtime[RunContext],
+) -> Literal["cache", "tally"]:
+    """A round that is not over waits for advice."""
+    return "tally" if runtime.context.performance.between_rounds else "cache"
+
+
+def after_tally(state: TeachState) -> Literal["perform", "__end__"]:
+    """The next round, unless the run is done, is to stop, or has done its share."""
+    return "__end__" if state["paused"] else "perform"

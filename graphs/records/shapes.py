@@ -1,0 +1,122 @@
+"""The shapes of what a run folder holds: a row of metrics.jsonl, and summary.json."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import (
+    AfterValidator,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+)
+
+from tutelage.rl.rollouts.results import StudentResult, TeacherResult, _Count, _Shape
+
+SCHEMA_VERSION: Final = 1
+"""The version of summary.json that this program writes, and the newest it reads."""
+
+
+NO_TEACHER: Final = "none"
+"""The provider of a run in which no teacher was asked."""
+
+
+def _finite_or_none(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
+
+
+_Seconds = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+
+
+_Measured = Annotated[float | None, AfterValidator(_finite_or_none)]
+"""A number, or null where there is none yet; NaN and infinity become null."""
+
+
+class MetricsRow(_Shape):
+    """One iteration's row of metrics.jsonl. The eval_* keys are there after an evaluation only.
+
+    teacher_success, trial_steps, doubted: of the teacher's trial (`rl.teaching.teacher_check`): its
+    success rate so
+    far, the steps of its own that took, and the situations in which its advice is not followed.
+    """
+
+    iteration: _Count
+    env_steps: _Count
+    wall_s: _Seconds
+    train_success: _Measured = None
+    train_return: _Measured = None
+    teacher_weight: _Measured = None
+    teacher_success: _Measured = None
+    trial_steps: _Count = 0
+    doubted: _Count = 0
+    advised_share: _Measured = None
+    agreement: _Measured = None
+    policy_loss: _Measured = None
+    value_loss: _Measured = None
+    entropy: _Measured = None
+    approx_kl: _Measured = None
+    clip_fraction: _Measured = None
+    explained_variance: _Measured = None
+    llm_calls: _Count
+    cache_hits: _Count
+    eval_success: _Measured = None
+    eval_return: _Measured = None
+    eval_length: _Measured = None
+
+    @model_serializer(mode="wrap")
+    def _leave_out_what_was_not_evaluated(
+        self, serialize: SerializerFunctionWrapHandler
+    ) -> dict[str, Any]:
+        row = serialize(self)
+        given = self.model_fields_set
+        return {k: v for k, v in row.items() if k in given or not k.startswith("eval_")}
+
+
+class TimeShares(_Shape):
+    """Seconds of each phase, as `graphs.runtime.timers.PhaseTimers.seconds` gives them."""
+
+    import_s: _Seconds
+    collect_s: _Seconds
+    advice_s: _Seconds
+    update_s: _Seconds
+    evaluate_s: _Seconds
+    graph_s: _Seconds
+    record_s: _Seconds
+
+
+class LlmUse(_Shape):
+    """What the teacher cost. cost_usd is None where no price is known."""
+
+    calls: _Count
+    situations: _Count
+    cache_hits: _Count
+    prompt_tokens: _Count
+    completion_tokens: _Count
+    cost_usd: _Seconds | None
+    failures: _Count
+    fallbacks: _Count
+
+
+class Summary(_Shape):
+    """How a run ended: summary.json.
+
+    trial_steps: environment steps of the teacher's trial, which are not among env_steps.
+    """
+
+    schema_version: Annotated[int, Field(ge=1, le=SCHEMA_VERSION)] = SCHEMA_VERSION
+    graph: str
+    env: str
+    provider: str
+    seed: int
+    env_steps: _Count
+    wall_s: _Seconds
+    steps_per_s: _Seconds
+    status: Literal["finished", "interrupted"]
+    student: StudentResult | None
+    teacher: TeacherResult | None
+    teacher_removed_at_step: _Count | None
+    steps_to_95: _Count | None
+    trial_steps: _Count = 0
+    time: TimeShares
+    llm: LlmUse

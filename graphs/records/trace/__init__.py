@@ -1,0 +1,1 @@
+"""The trace: what the teacher was asked and answered, and what the student made of it."""

@@ -1,0 +1,281 @@
+"""Reading a trace, also while a run writes it: each reader sees whole iterations."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import fields
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+from tutelage.agents.client.call_record import CACHED, OK, CallRecord
+from tutelage.graphs.records.trace.records import (
+    AdviceRecord,
+    CallCount,
+    EventRecord,
+    ExampleRecord,
+    IterationTotals,
+    PlanRows,
+    Record,
+    SituationSummary,
+    VisitRecord,
+    from_row,
+)
+from tutelage.graphs.records.trace.schema import TraceError, explained, open_for_reading
+from tutelage.graphs.records.trace.search import CallRow, Wanted, search_calls, search_situations
+
+TABLES: Final[Mapping[type, str]] = {
+    CallRecord: "calls",
+    AdviceRecord: "advice",
+    VisitRecord: "visits",
+    ExampleRecord: "examples",
+    EventRecord: "events",
+}
+"""Each table's columns are its record's fields, under the same names."""
+
+
+class TraceReader:
+    """Reads a trace. Each method raises TraceError on damage.
+
+    Raises TraceNotBegunError where there is no trace yet, TraceError for one that cannot be read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with explained(path):
+            self._connection = open_for_reading(path)
+            self._connection.create_function("folded", 1, str.casefold, deterministic=True)
+
+    # ------------------------------------------------------------------ situations
+
+    def situations(
+        self, wanted: Wanted | None = None, sort: str = "visits", reverse: bool = False
+    ) -> list[SituationSummary]:
+        """The situations with all that was done about them, the most visited first.
+
+        wanted: those about which such calls were made, with the figures of these alone.
+        sort: visits, id, calls, failed, m, agree or success. Raises TraceError for another.
+        """
+        query, values = search_situations(wanted or Wanted(), sort, reverse)
+        with self._snapshot():
+            return self._summaries(query, values)
+
+    def situation(self, key: int) -> SituationSummary:
+        """One situation by its number, else by its signature. Raises TraceError for another."""
+        found = self._query("SELECT signature FROM situations WHERE number = :key", {"key": key})
+        return self.situation_of(found[0][0] if found else key)
+
+    def situation_of(self, signature: int) -> SituationSummary:
+        """One situation by its signature. Raises TraceError where there is none."""
+        query, values = search_situations(Wanted(), "id", False, signature)
+        with self._snapshot():
+            found = self._summaries(query, values)
+            if not found:
+                there = self._numbers("situations")
+                raise TraceError(f"no situation {signature} in {self.path}; allowed: {there}")
+        return found[0]
+
+    def advice(self, signature: int) -> list[AdviceRecord]:
+        """What was settled on for a situation, in order."""
+        return self._records(AdviceRecord, "id", signature=signature)
+
+    def visits(self, signature: int) -> list[VisitRecord]:
+        """How often a situation was visited, by iteration."""
+        return self._records(VisitRecord, "iteration", signature=signature)
+
+    def examples(self, signature: int) -> list[ExampleRecord]:
+        """The drawn states of a situation, in order."""
+        return self._records(ExampleRecord, "id", signature=signature)
+
+    # ------------------------------------------------------------------ calls and events
+
+    def calls(self, signature: int | None = None) -> list[CallRecord]:
+        """The requests about one situation, or all of them, in order; cached ones too."""
+        return self._records(CallRecord, "id", signature=signature)
+
+    def each_call(self) -> Iterator[CallRecord]:
+        """All requests in order, one at a time: together they may not fit into memory."""
+        last = 0
+        while rows := self.news(CallRecord, last, 100):
+            yield from rows
+            last = rows[-1].id or 0
+
+    def call(self, id: int) -> CallRecord:
+        """One request by its id. Raises TraceError where there is none."""
+        found = self._records(CallRecord, "id", id=id)
+        if not found:
+            raise TraceError(
+                f"{self.path}: there is no call {id}; allowed: {self._numbers('calls')}"
+            )
+        return found[0]
+
+    def news(self, kind: type[Record], after: int, limit: int) -> list[Record]:
+        """The records of a kind with an id (calls, events) that came after that one, in order."""
+        return self._rows(
+            kind, "id > :after ORDER BY id LIMIT :limit", {"after": after, "limit": limit}
+        )
+
+    def last_id(self, kind: type[Record]) -> int:
+        """The newest record's id, 0 where there is none."""
+        ((last,),) = self._query(f"SELECT IFNULL(MAX(id), 0) FROM {TABLES[kind]}")
+        return int(last)
+
+    def names(self) -> dict[int, tuple[int, str]]:
+        """The number and the text of each situation, by its signature."""
+        rows = self._query("SELECT signature, number, text FROM situations")
+        return {signature: (number, text) for signature, number, text in rows}
+
+    def find_calls(
+        self,
+        wanted: Wanted | None = None,
+        failures_only: bool = False,
+        sort: str = "id",
+        reverse: bool = False,
+        limit: int | None = None,
+    ) -> tuple[list[CallRow], int]:
+        """The first `limit` of the wanted calls without their conversations, and how many all are.
+
+        failures_only: calls that failed, and situations that were given up. sort: id, iteration,
+        situation, node, status, tokens, latency, cost or started; tokens, latency and cost from
+        the largest on. Raises TraceError for another.
+        """
+        query, values = search_calls(wanted or Wanted(), failures_only, sort, reverse)
+        with self._snapshot():
+            rows = self._query(f"{query} LIMIT {-1 if limit is None else limit}", values)
+            total = len(rows)
+            if limit is not None and total == limit:
+                ((total,),) = self._query(f"SELECT COUNT(*) FROM ({query})", values)
+        return list(map(CallRow._make, rows)), total
+
+    def call_counts(self) -> list[CallCount]:
+        """How many calls there are of each node, provider, model and status."""
+        rows = self._query(
+            "SELECT node, provider, model, status, COUNT(*), IFNULL(SUM(prompt_tokens), 0),"
+            " IFNULL(SUM(completion_tokens), 0), TOTAL(cost_usd),"
+            f" SUM(cost_usd IS NULL AND status IN ('{OK}', 'unusable_answer'))"
+            " FROM calls INDEXED BY calls_listed"
+            " GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4"
+        )
+        return [CallCount(*row) for row in rows]
+
+    def latencies(self) -> list[float]:
+        """Seconds of each request that was made, those from the cache left out, sorted."""
+        rows = self._query(
+            "SELECT latency_s FROM calls INDEXED BY calls_listed"
+            f" WHERE status != '{CACHED}' ORDER BY latency_s"
+        )
+        return [seconds for (seconds,) in rows]
+
+    def events(self, signature: int | None = None) -> list[EventRecord]:
+        """All events, or those of one situation, in order."""
+        return self._records(EventRecord, "id", signature=signature)
+
+    # ------------------------------------------------------------------ over time
+
+    def iterations(self, after: int = -1) -> list[IterationTotals]:
+        """What all situations come to, for each iteration after that one."""
+        rows = self._query(
+            "SELECT iteration, SUM(visits), SUM(visits * mass) / SUM(visits),"
+            " SUM(visits * agreement) / SUM(CASE WHEN agreement IS NOT NULL THEN visits END)"
+            " FROM visits WHERE iteration > :after GROUP BY iteration ORDER BY iteration",
+            {"after": after},
+        )
+        return [IterationTotals(*row) for row in rows]
+
+    def sources(self) -> dict[str, int]:
+        """How often advice came from where."""
+        return dict(self._query("SELECT source, COUNT(*) FROM advice GROUP BY 1 ORDER BY 1"))
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _records(self, kind: type[Record], order: str, **where: int | None) -> list[Record]:
+        given: dict[str, int] = {name: value for name, value in where.items() if value is not None}
+        condition = " AND ".join(["TRUE", *(f"{name} = :{name}" for name in given)])
+        return self._rows(kind, f"{condition} ORDER BY {order}", given)
+
+    def _rows(self, kind: type[Record], rest: str, values: Mapping[str, Any]) -> list[Record]:
+        names = ", ".join(field.name for field in fields(kind))
+        rows = self._query(f"SELECT {names} FROM {TABLES[kind]} WHERE {rest}", values)
+        with explained(self.path):
+            return [from_row(kind, row) for row in rows]
+
+    def _summaries(self, query: str, values: Mapping[str, Any]) -> list[SituationSummary]:
+        rows = self._query(query, values)
+        only = rows[0][1] if len(rows) == 1 else None
+        sources, plans = self._sources(only), self._last_plans(only)
+        return [
+            SituationSummary(
+                number=row[0],
+                signature=row[1],
+                text=row[2],
+                calls=row[3],
+                failures=row[4],
+                sources=sources.get(row[1], {}),
+                plans=plans.get(row[1]),
+                visits=row[5],
+                mass=row[6],
+                agreement=row[7],
+                episodes=row[8],
+                successes=row[9],
+            )
+            for row in rows
+        ]
+
+    def _sources(self, only: int | None) -> dict[int, dict[str, int]]:
+        sources: dict[int, dict[str, int]] = {}
+        rows = self._query(_SOURCES, {"only": only})
+        for signature, source, count in rows:
+            sources.setdefault(signature, {})[source] = count
+        return sources
+
+    def _last_plans(self, only: int | None) -> dict[int, PlanRows]:
+        rows = self._query(_LAST_PLANS, {"only": only})
+        with explained(self.path):
+            return {signature: json.loads(plans) for signature, plans in rows}
+
+    def _numbers(self, what: str) -> str:
+        """Which numbers there are, for people."""
+        column = "number" if what == "situations" else "id"
+        ((last,),) = self._query(f"SELECT MAX({column}) FROM {what}")
+        return f"none, the trace holds no {what}" if last is None else f"1 to {last}"
+
+    def _query(self, sql: str, values: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
+        with explained(self.path):
+            return self._connection.execute(sql, values or {}).fetchall()
+
+    @contextmanager
+    def _snapshot(self) -> Iterator[None]:
+        """All queries inside see the same commits."""
+        self._query("BEGIN")
+        try:
+            yield
+        finally:
+            with explained(self.path):
+                if self._connection.in_transaction:  # SQLite ends it where the file is damaged
+                    self._connection.execute("ROLLBACK")
+
+
+_SOURCES: Final = """
+    SELECT signature, source, COUNT(*) FROM advice
+    WHERE :only IS NULL OR signature = :only GROUP BY signature, source ORDER BY 1, 2
+"""
+_LAST_PLANS: Final = """
+    SELECT signature, plans FROM advice WHERE id IN (
+        SELECT MAX(id) FROM advice WHERE :only IS NULL OR signature = :only GROUP BY signature
+    )
+"""

@@ -1,0 +1,205 @@
+"""The trace's records, and what their fields become in its columns."""
+
+from __future__ import annotations
+
+import json
+import operator
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Final, TypeVar
+
+from tutelage.agents.client.call_record import CallRecord, Json
+from tutelage.agents.common.redact import json_writer, text_cleaner
+
+PlanRows = list[dict[str, Any]]
+"""A distribution over plans, as `rl.advice.advice.Advice.to_json` gives it."""
+
+
+ADVICE_DOUBTED: Final = "advice_doubted"
+"""The kind of the event that advice on a situation was found to do harm
+(`rl.teaching.teacher_check`)."""
+
+
+@dataclass(frozen=True)
+class AdviceRecord:
+    """What the teacher's word on a situation became.
+
+    source: `model`, `cache`, `replay` or `fallback:<which>`. cache_key: under which the plan cache
+    holds it; None where it does not. id: given by the trace; None before that.
+    """
+
+    iteration: int
+    env_steps: int
+    signature: int
+    source: str
+    plans: PlanRows
+    cache_key: str | None = None
+    id: int | None = None
+
+
+@dataclass(frozen=True)
+class VisitRecord:
+    """How often one iteration's rollout was in a situation, and what came of it.
+
+    mass: the mean m(s) over the visits. agreement: of student and teacher; None where unadvised.
+    episodes, successes: finished episodes that passed through, and those of them that succeeded.
+    """
+
+    iteration: int
+    signature: int
+    visits: int
+    mass: float
+    agreement: float | None
+    episodes: int
+    successes: int
+
+
+@dataclass(frozen=True)
+class ExampleRecord:
+    """One state of a situation, drawn as text. env: the environment's number in the batch.
+
+    inks: the colours of the picture's map (`rl.tasks.watching.Drawing`); None where the task names
+    none.
+    decision: `rl.advice.decisions.Decision.to_json`; None in a trace of an older program.
+    """
+
+    iteration: int
+    signature: int
+    env: int
+    picture: str
+    inks: str | None = None
+    decision: Json = None
+    id: int | None = None
+
+
+@dataclass(frozen=True)
+class EventRecord:
+    """Something that happened once: a failure, a spent budget, the teacher's removal.
+
+    signature: the situation that somebody was asked about in vain, or that was settled otherwise
+    (`STOOD_IN`, `NOBODY`), or whose advice is not followed (`ADVICE_DOUBTED`); None for others.
+    """
+
+    iteration: int
+    env_steps: int
+    node: str
+    kind: str
+    message: str
+    signature: int | None = None
+    id: int | None = None
+
+
+@dataclass(frozen=True)
+class SituationSummary:
+    """A situation with everything the run did about it.
+
+    number: from 1, in the order in which the run met them; it stays while the run goes on.
+    calls: requests that the run made, those in the plan cache not among them. failures: the calls
+    that were not answered. sources: how often advice came from where.
+    plans: the latest advice. mass, agreement: means over all visits (over all advised visits);
+    None where there are none.
+    """
+
+    number: int
+    signature: int
+    text: str
+    calls: int
+    failures: int
+    sources: Mapping[str, int]
+    plans: PlanRows | None
+    visits: int
+    mass: float | None
+    agreement: float | None
+    episodes: int
+    successes: int
+
+
+@dataclass(frozen=True)
+class CallCount:
+    """How many calls are of one kind, and what they took together.
+
+    cost_usd: in US dollars, of those whose cost is known. unpriced: how many others were answered.
+    """
+
+    node: str
+    provider: str
+    model: str
+    status: str
+    calls: int
+    prompt_tokens: int
+    completion_tokens: int
+    cost_usd: float
+    unpriced: int
+
+
+@dataclass(frozen=True)
+class IterationTotals:
+    """An iteration over all its situations. mass, agreement: as in `SituationSummary`."""
+
+    iteration: int
+    visits: int
+    mass: float
+    agreement: float | None
+
+
+Record = TypeVar("Record", CallRecord, AdviceRecord, VisitRecord, ExampleRecord, EventRecord)
+
+
+_Convert = Callable[[Any], Any]
+
+
+_JSON_TYPES: Final = ("Json", "PlanRows")
+
+
+def to_rows(kind: type[Record], records: Iterable[Record]) -> list[tuple[Any, ...]]:
+    """The records as rows of their fields but the id, texts redacted. NumPy scalars are fine.
+
+    Raises ValueError for a signature out of range, TypeError for what is not of its field's type.
+    """
+    converters = _converters()
+    columns = [
+        (field.name, converters[_kind(field.name, str(field.type))])
+        for field in fields(kind)
+        if field.name != "id"
+    ]
+    return [tuple(f(getattr(record, name)) for name, f in columns) for record in records]
+
+
+def _kind(name: str, annotation: str) -> str:
+    """Which converter a field takes: signatures have one of their own."""
+    return annotation.replace("int", "signature") if name == "signature" else annotation
+
+
+def from_row(kind: type[Record], row: Iterable[Any]) -> Record:
+    """The record of a row of all its fields, in order. Raises ValueError for damaged JSON."""
+    columns = zip(fields(kind), row, strict=True)
+    values = [json.loads(v) if field.type in _JSON_TYPES else v for field, v in columns]
+    return kind(*values)
+
+
+def to_signature(value: int) -> int:
+    """The signature as a plain int. Raises ValueError where it is not in 0..2**63 - 1."""
+    signature = operator.index(value)
+    if not 0 <= signature < 2**63:
+        raise ValueError(f"signature {signature} is not in 0..2**63 - 1")
+    return signature
+
+
+def _converters() -> dict[str, _Convert]:
+    """What brings a field into its column, by the field's annotation."""
+    clean = text_cleaner()
+
+    def or_none(convert: _Convert) -> _Convert:
+        return lambda value: None if value is None else convert(value)
+
+    return {
+        "signature": to_signature,
+        "signature | None": or_none(to_signature),
+        "int": operator.index,
+        "int | None": or_none(operator.index),
+        "float": float,
+        "float | None": or_none(float),
+        "str": clean,
+        "str | None": or_none(clean),
+        **dict.fromkeys(_JSON_TYPES, json_writer()),
+    }

@@ -1,0 +1,238 @@
+"""Finding rows of a trace: what is wanted, by which figure it is sorted, and the SQL of it.
+
+Every search is answered from indexes: the rows of calls hold whole conversations, and reading
+those of a long run takes a thousand times as long as their figures do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+from tutelage.agents.client.call_record import CACHED, OK
+from tutelage.graphs.records.trace.records import ADVICE_DOUBTED
+from tutelage.graphs.records.trace.schema import TraceError
+
+FAILED: Final = "failed"
+"""As a wanted status: any that is a failure."""
+
+Span = tuple[float | None, float | None]
+"""The least and the most that are wanted, both included; None for no bound."""
+
+EVERYTHING: Final[Span] = (None, None)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which rows are wanted. Everything, unless told otherwise.
+
+    text: a part of the situation's text, in any case. node, status: exactly these; the status
+    `failed` is any failure. cached: only what the plan cache replayed, or only the rest. tokens:
+    of a call, in and out. latency_s: seconds.
+    """
+
+    iteration: Span = EVERYTHING
+    text: str | None = None
+    node: str | None = None
+    status: str | None = None
+    cached: bool | None = None
+    tokens: Span = EVERYTHING
+    latency_s: Span = EVERYTHING
+
+    @property
+    def asks_about_calls(self) -> bool:
+        """Whether anything is wanted of a call that a situation without one has not."""
+        told = (self.node, self.status, self.cached)
+        return any(value is not None for value in told) or {self.tokens, self.latency_s} != {
+            EVERYTHING
+        }
+
+    def of_calls(self) -> tuple[list[str], dict[str, Any]]:
+        """SQL conditions on rows with the columns of calls, and their values."""
+        terms: list[str] = []
+        values: dict[str, Any] = {}
+        for name, wanted in (("node", self.node), ("status", self.status)):
+            if wanted == FAILED and name == "status":
+                terms.append(f"status NOT IN ('{OK}', '{CACHED}')")
+            elif wanted is not None:
+                terms.append(f"{name} = :{name}")
+                values[name] = wanted
+        if self.cached is not None:
+            terms.append(f"(status = '{CACHED}') = {int(self.cached)}")
+        spans = (
+            ("iteration", "iteration", self.iteration),
+            ("prompt_tokens + completion_tokens", "tokens", self.tokens),
+            ("latency_s", "latency_s", self.latency_s),
+        )
+        for column, name, span in spans:
+            terms += _within(column, name, span, values)
+        return terms, values
+
+    def of_visits(self) -> tuple[list[str], dict[str, Any]]:
+        """SQL conditions on rows that have an iteration, and their values."""
+        values: dict[str, Any] = {}
+        return _within("iteration", "iteration", self.iteration, values), values
+
+    def of_texts(self) -> tuple[list[str], dict[str, Any]]:
+        """SQL conditions on situations, and their values; `folded` is `str.casefold`."""
+        if self.text is None:
+            return [], {}
+        return ["instr(folded(text), :text)"], {"text": self.text.casefold()}
+
+
+class CallRow(NamedTuple):
+    """A call, or the failure of all that was tried, without its conversation.
+
+    kind: `call`, or `given up` where a situation was left without an answer, or without the advice
+    that was given, which error says then; id counts each of the two by itself. number, text: of the
+    situation. Others as in `CallRecord`; what a given-up situation does not have is None.
+    """
+
+    kind: str
+    id: int
+    iteration: int
+    env_steps: int
+    node: str
+    status: str
+    number: int | None
+    signature: int
+    text: str | None
+    provider: str | None
+    model: str | None
+    attempt: int | None
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    started_at: float | None
+    latency_s: float | None
+    cost_usd: float | None
+    error: str | None
+
+
+_CALLS: Final = """
+    SELECT 'call' AS kind, id, iteration, env_steps, node, status, signature, provider, model,
+        attempt, prompt_tokens, completion_tokens, started_at, latency_s, cost_usd, error
+    FROM calls INDEXED BY calls_listed
+"""
+_GIVEN_UP: Final = f"""
+    SELECT 'given up', id, iteration, env_steps, node, kind, signature, NULL, NULL,
+        NULL, NULL, NULL, NULL, NULL, NULL, IIF(kind = '{ADVICE_DOUBTED}', message, NULL)
+    FROM events WHERE signature IS NOT NULL
+"""
+_CALL_ORDERS: Final[Mapping[str, tuple[str, bool]]] = {
+    "id": ("iteration, kind, id", False),
+    "iteration": ("iteration", False),
+    "situation": ("number", False),
+    "node": ("node", False),
+    "status": ("status", False),
+    "tokens": ("prompt_tokens + completion_tokens", True),
+    "latency": ("latency_s", True),
+    "cost": ("cost_usd", True),
+    "started": ("started_at", False),
+}
+_SITUATION_ORDERS: Final[Mapping[str, tuple[str, bool]]] = {
+    "visits": ("visits", True),
+    "id": ("number", False),
+    "calls": ("calls", True),
+    "failed": ("failures", True),
+    "m": ("mass", True),
+    "agree": ("agreement", True),
+    "success": ("1.0 * successes / NULLIF(episodes, 0)", True),
+}
+
+
+def search_calls(
+    wanted: Wanted, failures_only: bool, sort: str, reverse: bool
+) -> tuple[str, dict[str, Any]]:
+    """The query that finds calls, with its values. Its columns are the fields of `CallRow`.
+
+    failures_only: calls that failed, and situations that were given up. Raises TraceError for an
+    unknown `sort`.
+    """
+    terms, values = wanted.of_calls()
+    texts, more = wanted.of_texts()
+    source = f"{_CALLS} UNION ALL {_GIVEN_UP}" if failures_only else _CALLS
+    if failures_only:
+        terms.append(f"status NOT IN ('{OK}', '{CACHED}')")
+    if texts:
+        terms.append(f"signature IN (SELECT signature FROM situations WHERE {_all(texts)})")
+    query = f"""
+        SELECT kind, id, iteration, env_steps, node, status, number, signature, text, provider,
+            model, attempt, prompt_tokens, completion_tokens, started_at, latency_s, cost_usd, error
+        FROM (SELECT * FROM ({source}) WHERE {_all(terms)})
+        LEFT JOIN situations USING (signature)
+        ORDER BY {_order(sort, _CALL_ORDERS, reverse)}, iteration, kind, id
+    """
+    return query, values | more
+
+
+def search_situations(
+    wanted: Wanted, sort: str, reverse: bool, signature: int | None = None
+) -> tuple[str, dict[str, Any]]:
+    """The query that finds situations and what was done about them, with its values.
+
+    Its columns: number, signature, text, calls, failures, visits, mass, agreement, episodes,
+    successes. All are about the wanted calls and iterations alone. signature: only this one.
+    Raises TraceError for an unknown `sort`.
+    """
+    calls, values = wanted.of_calls()
+    visits, more = wanted.of_visits()
+    values |= more
+    terms, more = wanted.of_texts()
+    values |= more
+    if wanted.asks_about_calls:
+        terms.append("signature IN (SELECT signature FROM calls WHERE " + _all(calls) + ")")
+    elif wanted.iteration != EVERYTHING:
+        terms.append("(visits > 0 OR calls > 0)")
+    if signature is not None:
+        values["signature"] = signature
+        terms.append("signature = :signature")
+        calls.append("signature = :signature")
+        visits.append("signature = :signature")
+    query = f"""
+        SELECT number, signature, text, calls, failures, visits, mass, agreement, episodes,
+            successes
+        FROM (
+            SELECT s.number, s.signature, s.text, IFNULL(c.calls, 0) AS calls,
+                IFNULL(c.failures, 0) AS failures, IFNULL(v.visits, 0) AS visits, v.mass,
+                v.agreement, IFNULL(v.episodes, 0) AS episodes,
+                IFNULL(v.successes, 0) AS successes
+            FROM situations s
+            LEFT JOIN (
+                SELECT signature, COUNT(*) AS calls, SUM(status != '{OK}') AS failures
+                FROM calls WHERE status != '{CACHED}' AND {_all(calls)} GROUP BY signature
+            ) c USING (signature)
+            LEFT JOIN (
+                SELECT signature, SUM(visits) AS visits, SUM(episodes) AS episodes,
+                    SUM(successes) AS successes, SUM(visits * mass) / SUM(visits) AS mass,
+                    SUM(visits * agreement)
+                        / SUM(CASE WHEN agreement IS NOT NULL THEN visits END) AS agreement
+                FROM visits WHERE {_all(visits)} GROUP BY signature
+            ) v USING (signature)
+        )
+        WHERE {_all(terms)}
+        ORDER BY {_order(sort, _SITUATION_ORDERS, reverse)}, number
+    """
+    return query, values
+
+
+def _within(column: str, name: str, span: Span, values: dict[str, Any]) -> list[str]:
+    terms = []
+    for sign, end, bound in ((">=", "least", span[0]), ("<=", "most", span[1])):
+        if bound is not None:
+            terms.append(f"{column} {sign} :{end}_{name}")
+            values[f"{end}_{name}"] = bound
+    return terms
+
+
+def _all(terms: list[str]) -> str:
+    return " AND ".join(terms) or "TRUE"
+
+
+def _order(sort: str, orders: Mapping[str, tuple[str, bool]], reverse: bool) -> str:
+    """Figures from the largest on, all else from the least; what has none always comes last."""
+    if sort not in orders:
+        raise TraceError(f"cannot sort by {sort!r}; allowed: {', '.join(orders)}")
+    columns, largest_first = orders[sort]
+    direction = "DESC" if largest_first != reverse else "ASC"
+    return ", ".join(f"{column} IS NULL, {column} {direction}" for column in columns.split(", "))

@@ -1,0 +1,173 @@
+"""The trace: what the teacher was asked, what it answered and what the student made of it.
+
+One SQLite file in the run folder. There is one `TraceWriter`; any number of `TraceReader`s may
+read while it writes, and they see whole iterations: each is one transaction.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from contextlib import nullcontext, suppress
+from dataclasses import fields
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+from tutelage.agents.client.call_record import CallRecord
+from tutelage.agents.common.redact import text_cleaner
+from tutelage.graphs.records.trace.reader import TABLES
+from tutelage.graphs.records.trace.records import (
+    AdviceRecord,
+    EventRecord,
+    ExampleRecord,
+    Record,
+    VisitRecord,
+    to_rows,
+    to_signature,
+)
+from tutelage.graphs.records.trace.schema import (
+    TraceError,
+    explained,
+    open_for_writing,
+)
+
+MAX_EXAMPLES: Final = 3
+"""How many drawn states the trace keeps for each situation."""
+
+
+class TraceWriter:
+    """Writes a trace. Nothing is kept until `commit`, which ends an iteration's transaction.
+
+    Every text is redacted on the way in. Each method raises TraceError where SQLite fails,
+    TraceDamagedError where that is for good, and ValueError for a signature that is not in
+    0..2**63 - 1. Not for two threads at once.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._closed = False
+        with explained(path):
+            self._connection = open_for_writing(path)
+            self._note_what_is_there()
+
+    def lacks(self, signature: int) -> bool:
+        """Whether the situation is not there yet. Ask before rendering its text."""
+        return signature not in self._situations
+
+    def situations(self, texts: Mapping[int, str]) -> None:
+        """Add situations by signature, numbered in this order; those already there stay."""
+        if not texts:
+            return
+        clean = text_cleaner()
+        rows = [(to_signature(signature), clean(text)) for signature, text in texts.items()]
+        self._insert(
+            "INSERT OR IGNORE INTO situations (signature, text, number) VALUES"
+            " (?, ?, (SELECT IFNULL(MAX(number), 0) + 1 FROM situations))",
+            rows,
+        )
+        self._situations.update(texts)
+
+    def calls(self, records: Iterable[CallRecord]) -> None:
+        """Add requests to a provider, answered or not, and those that the cache replayed."""
+        self._add(CallRecord, records)
+
+    def advice(self, records: Iterable[AdviceRecord]) -> None:
+        """Add what was settled on for situations."""
+        self._add(AdviceRecord, records)
+
+    def visits(self, records: Iterable[VisitRecord]) -> None:
+        """Add an iteration's situations: at most one record for each (iteration, signature)."""
+        self._add(VisitRecord, records)
+
+    def events(self, records: Iterable[EventRecord]) -> None:
+        """Add things that happened."""
+        self._add(EventRecord, records)
+
+    def wants_example(self, signature: int) -> bool:
+        """Whether another drawn state of the situation would be kept. Ask before drawing one."""
+        return self._examples[signature] < MAX_EXAMPLES
+
+    def examples(self, records: Iterable[ExampleRecord]) -> None:
+        """Add drawn states, the first `MAX_EXAMPLES` of each situation; the others are dropped."""
+        kept = []
+        for record in records:
+            if self.wants_example(record.signature):
+                self._examples[record.signature] += 1
+                kept.append(record)
+        self._add(ExampleRecord, kept)
+
+    def commit(self) -> None:
+        """Keep all that was added since the last commit: one transaction for each pass."""
+        with explained(self.path):
+            self._connection.commit()
+
+    def sync(self) -> None:
+        """Wait until all commits are on the disk, which spares those of each iteration the wait."""
+        with explained(self.path):
+            self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
+    def cut(self, last_iteration: int) -> None:
+        """Remove all that lies beyond an iteration, and what was not committed; for a resume."""
+        with explained(self.path):
+            self._connection.rollback()
+            with self._connection:
+                for table in TABLES.values():
+                    self._connection.execute(
+                        f"DELETE FROM {table} WHERE iteration > ?", (last_iteration,)
+                    )
+                self._connection.execute(
+                    "DELETE FROM situations WHERE signature NOT IN ("
+                    " SELECT signature FROM calls UNION SELECT signature FROM advice UNION"
+                    " SELECT signature FROM visits UNION SELECT signature FROM examples)"
+                )
+            self._note_what_is_there()
+
+    def close(self) -> None:
+        """Close the file, unless it is closed. What was not committed is dropped."""
+        if self._closed:
+            return
+        self._closed = True
+        with explained(self.path):
+            self._connection.rollback()
+            # Outside WAL mode the trace is one plain file, readable from a read-only place too.
+            # That needs the file for ourselves; while somebody reads, it at least gets all rows.
+            self._connection.execute("PRAGMA busy_timeout = 0")
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            with suppress(sqlite3.OperationalError):
+                self._connection.execute("PRAGMA journal_mode = DELETE")
+            self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        # A disk that is full, say, has been reported already, and is no news at the end.
+        with suppress(TraceError) if exc_type is not None else nullcontext():
+            self.close()
+
+    def _add(self, kind: type[Record], records: Iterable[Record]) -> None:
+        records = list(records)
+        if not records:
+            return
+        names = [field.name for field in fields(kind) if field.name != "id"]
+        marks = ", ".join("?" for _ in names)
+        sql = f"INSERT INTO {TABLES[kind]} ({', '.join(names)}) VALUES ({marks})"
+        self._insert(sql, to_rows(kind, records))
+
+    def _insert(self, sql: str, rows: list[tuple[Any, ...]]) -> None:
+        with explained(self.path):
+            self._connection.executemany(sql, rows)
+
+    def _note_what_is_there(self) -> None:
+        """Situations and numbers of examples, which are asked for at every iteration."""
+        counted = self._connection.execute("SELECT signature, COUNT(*) FROM examples GROUP BY 1")
+        self._examples = Counter[int](dict(counted))
+        there = self._connection.execute("SELECT signature FROM situations")
+        self._situations = {signature for (signature,) in there}

@@ -1,0 +1,71 @@
+"""What a machine does to a run: a full disk, missing rights, no memory left. Each in one line."""
+
+from __future__ import annotations
+
+import errno
+import shlex
+import sqlite3
+from typing import Final
+
+from tutelage.graphs.records.run_folder import RunFolder
+
+_CONDITIONS: Final = frozenset(
+    {
+        errno.EACCES,
+        errno.EDQUOT,
+        errno.EFBIG,
+        errno.EIO,
+        errno.EMFILE,
+        errno.ENFILE,
+        errno.ENODEV,
+        errno.ENOENT,
+        errno.ENOMEM,
+        errno.ENOSPC,
+        errno.ENOTDIR,
+        errno.EPERM,
+        errno.EROFS,
+        errno.ESTALE,
+    }
+)
+"""Other errors of the system are faults of the program, and shown in full."""
+
+_OUT_OF_MEMORY: Final = ("can't allocate memory", "out of memory", "can't start new thread")
+"""How torch and Python's threads say it, which raise no MemoryError."""
+
+
+class RunStoppedError(ValueError):
+    """A run that cannot go on for now; the message is one line and says how it goes on later."""
+
+
+def stopped(error: Exception, folder: RunFolder) -> RunStoppedError | None:
+    """What to tell of a run that an error ended; None for a fault of the program."""
+    # Here and not above: an error line is to be quick, and these come with torch.
+    from tutelage.agents.common.files import RunFolderError
+    from tutelage.agents.store.plan_file import CacheError
+    from tutelage.graphs.records.checkpoints import CheckpointError
+    from tutelage.graphs.records.trace.schema import TraceError
+
+    if isinstance(error, CacheError | CheckpointError | RunFolderError | TraceError):
+        line = str(error)
+    else:
+        line = machine_trouble(error) or ""
+    if not line:
+        return None
+    if folder.config.is_file():
+        hint = f"python cli.py resume {shlex.quote(str(folder.path))}"
+        line = f"{line}; once that is mended, go on with: {hint}"
+    return RunStoppedError(line)
+
+
+def machine_trouble(error: BaseException) -> str | None:
+    """The condition of the machine that an error comes from, in one line; None for others."""
+    if isinstance(error, OSError) and error.errno in _CONDITIONS:
+        place = f"{error.filename}: " if error.filename is not None else ""
+        return f"{place}{error.strerror}"
+    if isinstance(error, sqlite3.OperationalError):
+        return f"SQLite: {error}"
+    if isinstance(error, MemoryError):
+        return "out of memory; try fewer --num-envs or a smaller student"
+    if isinstance(error, RuntimeError) and any(sign in str(error) for sign in _OUT_OF_MEMORY):
+        return "out of memory; try fewer --num-envs or a smaller student"
+    return None

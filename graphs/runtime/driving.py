@@ -1,0 +1,202 @@
+"""Driving a run: its graph to the end, or on from where it stopped, and the summary."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from functools import partial
+from threading import Event as StopSignal
+from typing import Any
+
+# For rl.rollouts.statistics, at a run's end: like all that is loaded here, while the teacher's
+# first answers are on their way.
+import scipy.stats  # noqa: F401
+
+from tutelage.agents.teacher.teacher import Teacher
+from tutelage.graphs.config.events import Evaluating, Event, Notice, RunStarted
+from tutelage.graphs.loggers.base import with_loggers
+from tutelage.graphs.records.run_folder import RunFolder
+from tutelage.graphs.records.shapes import NO_TEACHER, LlmUse, Summary, TimeShares
+from tutelage.graphs.registry import build_graph, find_graph
+from tutelage.graphs.runtime.context import RunContext, StopAskedError
+from tutelage.graphs.runtime.recording import trace_answers
+from tutelage.graphs.runtime.run_spec import Parts
+from tutelage.graphs.runtime.saving import delete_old_boundaries, restore_newest
+from tutelage.graphs.runtime.setup import open_context, renew_progress, renew_records
+from tutelage.graphs.state import TeachState, first_state
+from tutelage.rl.rollouts.evaluate import evaluate_both_ways
+from tutelage.rl.rollouts.results import StudentResult, TeacherResult
+from tutelage.rl.teaching.teacher_check import Trial
+
+Tell = Callable[[Event], None]
+
+
+def drive(
+    parts: Parts,
+    folder: RunFolder,
+    teacher: Teacher | None,
+    started: float,
+    stop: StopSignal,
+    tell: Tell,
+    resources: ExitStack,
+) -> Summary:
+    """Make the run that the folder is for, or what is left of it. Arguments as in `open_context`.
+
+    Raises RunFolderError, TraceError and CacheError.
+    """
+    context = open_context(parts, folder, teacher, started, stop, tell, resources)
+    renew = partial(renew_progress, context, parts, resources)
+    state = _starting_state(context, renew, resources, tell)
+    context.tell = tell = with_loggers(context.config, folder, tell, resources)
+    tell(_started(context, state))
+    return _conclude(context, _drive(context, state), tell)
+
+
+def _started(context: RunContext, state: TeachState) -> RunStarted:
+    return RunStarted(
+        str(context.folder.path),
+        context.task.name,
+        _provider(context),
+        context.config.graph,
+        context.steps,
+        state["env_steps"],
+        None if context.learns else context.performance.episodes,
+    )
+
+
+def _provider(context: RunContext) -> str:
+    """Who teaches; a run without a teacher names none."""
+    return NO_TEACHER if context.teacher is None else context.config.provider
+
+
+def opening_state(context: RunContext) -> TeachState:
+    """The state in which a new run begins: all of the teacher's weight where nobody else acts."""
+    if context.teacher is None:
+        return first_state(0.0)
+    return first_state(context.config.weaning.first_weight if context.learns else 1.0)
+
+
+def _starting_state(
+    context: RunContext, renew: Callable[[], None], resources: ExitStack, tell: Tell
+) -> TeachState:
+    """The newest boundary's state, or the first one; records beyond it are cut.
+
+    Where boundaries are lost and the run begins anew, its records up to now are kept aside.
+    """
+    state, problems = restore_newest(context, renew)
+    for problem in problems:
+        tell(Notice(problem))
+    if state is None and problems:
+        for kept in renew_records(context, resources):
+            tell(Notice(kept))
+        tell(Notice(f"{context.folder.path} has no saved state that can be used: it begins anew"))
+    state = state or opening_state(context)
+    damaged = context.folder.cut_metrics(state["iteration"])
+    if damaged is not None:
+        tell(Notice(damaged))
+    context.trace.cut(state["iteration"])
+    return state
+
+
+def _drive(context: RunContext, state: TeachState) -> TeachState:
+    """Call the graph, a bounded number of iterations at a time, until the run ends or stops."""
+    graph = build_graph(context.config.graph, context.graph_checkpoints.saver)
+    delete_old_boundaries(context)  # a process that was killed may not have come to it
+    while state["phase"] != "finished" and not context.stop.is_set():
+        context.thread = state["iteration"]
+        state["until_iteration"] = state["iteration"] + context.config.checkpoint_every
+        with context.timers.phase("graph"):
+            state = _invoke(graph, state, context)
+        with context.timers.phase("record"):
+            delete_old_boundaries(context)
+    return state
+
+
+def _invoke(graph: Any, state: TeachState, context: RunContext) -> TeachState:
+    config = context.graph_checkpoints.begin(state["iteration"])
+    graph_steps = find_graph(context.config.graph).steps
+    config["recursion_limit"] = context.config.checkpoint_every * graph_steps + 1
+    stream = graph.stream(state, config, context=context, stream_mode="values", durability="exit")
+    with suppress(StopAskedError):
+        for reached in stream:
+            state = reached
+    return state
+
+
+def _conclude(context: RunContext, state: TeachState, tell: Tell) -> Summary:
+    """The last evaluation, the student's file and the summary."""
+    if context.teacher is not None:
+        trace_answers(context, state, context.teacher.close())
+    with context.timers.phase("record"):
+        if context.learns:
+            context.folder.write_atomic(context.folder.student.name, context.student.save)
+        context.trace.commit()
+    student, teacher = None, None
+    if state["phase"] == "finished" and context.learns:
+        with suppress(StopAskedError):
+            student = _final_result(context, tell)
+    elif state["phase"] == "finished":
+        played = context.performance.outcome()
+        teacher = played.of_teacher() if played else None
+    summary = _summary(context, state, student, teacher)
+    context.folder.write_summary(summary)
+    return summary
+
+
+def _final_result(context: RunContext, tell: Tell) -> StudentResult:
+    episodes = context.config.evaluation.final_episodes
+    with context.timers.phase("evaluate"):
+        return evaluate_both_ways(
+            context.task,
+            context.student,
+            episodes,
+            context.config.seed,
+            on_progress=lambda done: tell(Evaluating(done, episodes)),
+            on_step=context.leave_if_late,
+        )
+
+
+def _summary(
+    context: RunContext,
+    state: TeachState,
+    student: StudentResult | None,
+    teacher: TeacherResult | None,
+) -> Summary:
+    seconds = context.timers.seconds()
+    wall_s = context.wall_s
+    working_s = max(wall_s - seconds["import_s"] - seconds["evaluate_s"], 1e-9)
+    return Summary(
+        graph=context.config.graph,
+        env=context.task.name,
+        provider=_provider(context),
+        seed=context.config.seed,
+        env_steps=state["env_steps"],
+        wall_s=wall_s,
+        steps_per_s=state["env_steps"] / working_s,
+        status="interrupted" if student is None and teacher is None else "finished",
+        student=student,
+        teacher=teacher,
+        teacher_removed_at_step=state["teacher_removed_at_step"],
+        steps_to_95=state["steps_to_95"],
+        trial_steps=Trial.model_validate(state["trial"]).env_steps,
+        time=TimeShares.model_validate(seconds),
+        llm=_llm_use(context),
+    )
+
+
+def _llm_use(context: RunContext) -> LlmUse:
+    teacher = context.teacher
+    if teacher is None:
+        counts = dict.fromkeys(LlmUse.model_fields, 0)
+        return LlmUse.model_validate({**counts, "cost_usd": 0.0})
+    counted = teacher.counters
+    return LlmUse(
+        calls=counted.calls,
+        situations=counted.situations,
+        cache_hits=counted.cache_hits,
+        prompt_tokens=counted.prompt_tokens,
+        completion_tokens=counted.completion_tokens,
+        cost_usd=teacher.cost_usd,
+        failures=sum(counted.failures.values()),
+        fallbacks=counted.fallbacks,
+    )

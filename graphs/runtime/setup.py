@@ -1,0 +1,120 @@
+"""Setting a run up: everything that it holds on to, made from its configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from threading import Event as StopSignal
+from time import monotonic
+
+import torch
+
+from tutelage.agents.teacher.teacher import Teacher
+from tutelage.graphs.config.events import Event, Notice
+from tutelage.graphs.records.checkpoints import Checkpoints
+from tutelage.graphs.records.run_folder import RunFolder
+from tutelage.graphs.records.trace.schema import TraceDamagedError
+from tutelage.graphs.records.trace.writer import TraceWriter
+from tutelage.graphs.runtime.context import Learner, RunContext
+from tutelage.graphs.runtime.run_spec import Parts
+from tutelage.graphs.runtime.saving import GraphCheckpoints
+from tutelage.graphs.runtime.timers import PhaseTimers
+from tutelage.rl.policy.policy import Student, make_student
+from tutelage.rl.ppo.ppo import PPO
+from tutelage.rl.rollouts.collector import Collector
+from tutelage.rl.rollouts.teacher_episodes import Performance
+from tutelage.rl.tasks.seeding import generator
+
+
+def open_context(
+    parts: Parts,
+    folder: RunFolder,
+    teacher: Teacher | None,
+    started: float,
+    stop: StopSignal,
+    tell: Callable[[Event], None],
+    resources: ExitStack,
+) -> RunContext:
+    """Everything that a run holds on to; closed when `resources` are.
+
+    The folder must be locked. teacher: the run's, see `graphs.runtime.run_spec.open_teacher`.
+    started: when
+    the process began, by `monotonic`: all until here counts as importing. Raises RunFolderError
+    and TraceError.
+    """
+    config = parts.config
+    torch.set_num_threads(config.threads)
+    timers = PhaseTimers()
+    context = RunContext(
+        config=config,
+        task=parts.task,
+        progress=_progress(parts, resources),
+        teacher=teacher,
+        folder=folder,
+        trace=resources.enter_context(_trace(folder, tell)),
+        checkpoints=Checkpoints(folder),
+        graph_checkpoints=resources.enter_context(GraphCheckpoints(folder)),
+        timers=timers,
+        steps=parts.steps,
+        wait=parts.waits,
+        stop=stop,
+        tell=tell,
+        started=started,
+    )
+    # Environments are reset by then: a first run compiles much of its engine here.
+    timers.add("import", monotonic() - started)
+    return context
+
+
+def renew_progress(context: RunContext, parts: Parts, resources: ExitStack) -> None:
+    """Give the context who acts as at the run's start, in the place of one half restored."""
+    context.progress = _progress(parts, resources)
+
+
+def renew_records(context: RunContext, resources: ExitStack) -> list[str]:
+    """Begin the records anew; what is there is set aside. Returns a line for each file."""
+    folder = context.folder
+    context.trace.close()
+    lost = "tells of what cannot be gone on with"
+    lines = [folder.set_aside(p, lost) for p in (folder.metrics, folder.trace) if p.exists()]
+    context.trace = resources.enter_context(TraceWriter(folder.trace))
+    return lines
+
+
+def _trace(folder: RunFolder, tell: Callable[[Event], None]) -> TraceWriter:
+    """The trace, a new one where there is none or a damaged one."""
+    try:
+        return TraceWriter(folder.trace)
+    except TraceDamagedError as error:
+        tell(Notice(f"{error}; {folder.set_aside(folder.trace)}, and a new one begins"))
+        return TraceWriter(folder.trace)
+
+
+def _progress(parts: Parts, resources: ExitStack) -> Learner | Performance:
+    """Who acts: a student that learns, or the teacher itself."""
+    config = parts.config
+    if not parts.graph.learns:
+        performance = Performance(parts.task, config.evaluation.final_episodes, config.seed)
+        resources.callback(performance.close)
+        return performance
+    student = _student(parts)
+    envs = parts.task.make_envs(config.num_envs, "train", config.seed)
+    resources.callback(envs.close)
+    actions = generator(config.seed, "actions")
+    return Learner(
+        student,
+        Collector(parts.task, student, envs, config.ppo.num_steps, actions),
+        PPO(student, config.ppo, generator(config.seed, "minibatches")),
+    )
+
+
+def _student(parts: Parts) -> Student:
+    task = parts.task
+    return make_student(
+        task.name,
+        task.observation_spec,
+        len(task.action_names),
+        parts.config.student,
+        parts.config.device,
+        int(generator(parts.config.seed, "network").integers(2**31)),
+    )

@@ -1,0 +1,1 @@
+"""The command line: a folder for each noun, with its command and its view."""

@@ -1,0 +1,61 @@
+"""The command line: every noun's commands composed, and mistakes told in one line."""
+
+from __future__ import annotations
+
+import sys
+from typing import Final
+
+import typer
+
+from tutelage.graphs.terminal.bench import command as bench
+from tutelage.graphs.terminal.cache import command as cache
+from tutelage.graphs.terminal.compare import command as compare
+from tutelage.graphs.terminal.config import command as config
+from tutelage.graphs.terminal.envs import command as envs
+from tutelage.graphs.terminal.evaluate import command as evaluate
+from tutelage.graphs.terminal.graphs import command as graphs
+from tutelage.graphs.terminal.prompts import command as prompts
+from tutelage.graphs.terminal.providers import command as providers
+from tutelage.graphs.terminal.run import command as run
+from tutelage.graphs.terminal.runs import command as runs
+from tutelage.graphs.terminal.trace import command as trace
+from tutelage.graphs.terminal.watch import command as watch
+
+app = typer.Typer(
+    name="tutelage",
+    help="A large language model teaches a small reinforcement-learning agent, then lets go.\n\n"
+    "Example: python cli.py run --graph teacher_student",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+_NOUNS: Final = {
+    "runs": runs,
+    "trace": trace,
+    "prompts": prompts,
+    "providers": providers,
+    "graphs": graphs,
+    "envs": envs,
+    "config": config,
+    "cache": cache,
+}
+for _verb in (run, evaluate, watch, bench, compare):
+    app.add_typer(_verb.app)
+for _noun, _commands in _NOUNS.items():
+    app.add_typer(_commands.app, name=_noun)
+
+
+def main() -> None:
+    """Run the command line; a mistake that people can mend is one line and exit code 2."""
+    try:
+        app()
+    except Exception as error:
+        from tutelage.graphs.runtime.errors import in_full, one_line
+
+        line = one_line(error)
+        if line is None:
+            print(in_full(error), end="", file=sys.stderr)
+            sys.exit(1)
+        plain = "".join(c if c.isprintable() else "·" for c in " ".join(line.split()))
+        print(f"tutelage: {plain}", file=sys.stderr)
+        sys.exit(2)

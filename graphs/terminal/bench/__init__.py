@@ -1,0 +1,1 @@
+"""`bench` at the terminal."""

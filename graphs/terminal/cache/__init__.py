@@ -1,0 +1,1 @@
+"""`cache` at the terminal."""

@@ -1,0 +1,63 @@
+"""What the shell offers for a word half typed: each function takes it, and gives whole ones.
+
+The shell waits at every press of a key, so nothing heavy is imported, and what is wrong is silent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+
+def graphs(incomplete: str) -> list[str]:
+    """Names of graphs."""
+    from tutelage.graphs.registry import list_graphs
+
+    return _beginning(incomplete, (info.name for info in list_graphs()))
+
+
+def envs(incomplete: str) -> list[str]:
+    """Names of the tasks that come along."""
+    from tutelage.rl.minigrid.catalogue import shipped_tasks
+
+    return _beginning(incomplete, (info.name for info in shipped_tasks()))
+
+
+def providers(incomplete: str) -> list[str]:
+    """Teachers: whole names, or the part up to the model's."""
+    from tutelage.agents.common.settings import OFFLINE
+    from tutelage.agents.providers.catalogue import HUMAN, KNOWN, RATED, UNRATED
+
+    whole = (OFFLINE, *UNRATED, HUMAN)
+    return _beginning(incomplete, [*whole, *(f"{name}:" for name in (*RATED, "replay", *KNOWN))])
+
+
+def prompts(incomplete: str) -> list[str]:
+    """Names of prompt templates."""
+    from tutelage.prompts.library import find_library
+
+    return _beginning(incomplete, find_library(None).names())
+
+
+def assignments(incomplete: str) -> list[str]:
+    """Fields of the configuration, up to the equals sign."""
+    from tutelage.graphs.config.config import describe_fields
+
+    return _beginning(incomplete, (f"{key}=" for key, *_ in describe_fields()))
+
+
+def runs(incomplete: str) -> list[str]:
+    """Run folders in `runs/`, and in any folder whose name is typed, with the folders there."""
+    typed = Path(incomplete)
+    place = typed if incomplete.endswith("/") else typed.parent
+    try:
+        folders = {path for path in place.iterdir() if path.is_dir()}
+        folders |= {file.parent for file in Path("runs").glob("*/config.json")}
+        names = {f"{path}" if (path / "config.json").exists() else f"{path}/" for path in folders}
+    except OSError:
+        return []
+    return _beginning(incomplete, sorted(names))
+
+
+def _beginning(incomplete: str, names: Iterable[str]) -> list[str]:
+    return [name for name in names if name.startswith(incomplete)]

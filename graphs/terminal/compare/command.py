@@ -1,0 +1,104 @@
+"""`compare`: settings against each other, over seeds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tutelage.graphs.terminal.common import completion
+from tutelage.graphs.terminal.common.options import (
+    Assignments,
+    BaseUrl,
+    ConfigFile,
+    Env,
+    Graph,
+    Json,
+    Prompts,
+    Provider,
+)
+
+app = typer.Typer()
+
+
+@app.command()
+def compare(
+    runs: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[RUN]...",
+            help="Runs that were made, or folders of them.",
+            autocompletion=completion.runs,
+        ),
+    ] = None,
+    vary: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=A,B", help="A config field and its values; may be repeated."),
+    ] = None,
+    seeds: Annotated[str, typer.Option(help="Each combination is run with each of them.")] = (
+        "0,1,2"
+    ),
+    graph: Graph = None,
+    env: Env = None,
+    provider: Provider = None,
+    base_url: BaseUrl = None,
+    prompts: Prompts = None,
+    steps: Annotated[int | None, typer.Option(help="Environment steps of each run.")] = None,
+    config: ConfigFile = None,
+    assignments: Assignments = None,
+    episodes: Annotated[
+        int, typer.Option(min=1, help="Held-out episodes for each student, at the least.")
+    ] = 1000,
+    folder: Annotated[
+        Path | None,
+        typer.Option("--dir", help="Folder of the runs; none takes runs/compare-<what is asked>."),
+    ] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Runs side by side.")] = 1,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw the learning curves too: a .png or .svg file.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Train every combination of settings over several seeds, and compare what came out.
+
+    Finished runs are kept: the same command, typed again, goes on where it stopped. Given RUNs
+    and no --vary, nothing is trained.
+
+    Examples:
+
+    python cli.py compare --vary weaning.schedule=linear,constant --seeds 0,1,2
+
+    python cli.py compare --env LavaDoorKey --vary ppo.gamma=0.98,0.99 --jobs 2
+
+    python cli.py compare runs/my-run
+    """
+    options = {
+        "graph": graph,
+        "env": env,
+        "provider": provider,
+        "base_url": base_url,
+        "prompts": prompts,
+        "steps": steps,
+    }
+    from tutelage.graphs.analysis.comparison import find_runs
+    from tutelage.graphs.analysis.curves import panels_of
+    from tutelage.graphs.analysis.experiments import plan_experiment, seeds_of
+    from tutelage.graphs.config.config import make_config, with_fields
+    from tutelage.graphs.terminal.compare import view
+    from tutelage.graphs.terminal.runs.figures import check_format, write_figure
+
+    if plot is not None:
+        check_format(plot)
+    given = runs or []
+    if vary or not given:
+        base = make_config(config, assignments or [], options)
+        base = with_fields(base, {"evaluation.final_episodes": episodes})
+        experiment = plan_experiment(base, vary or [], seeds_of(seeds), folder)
+        code = view.make(experiment, jobs, as_json)
+        if code != 0:
+            raise typer.Exit(code)
+        given = [*given, *(job.path for job in experiment.jobs)]
+    view.show(given, episodes, as_json)
+    if plot is not None:
+        write_figure(panels_of(find_runs(given)), plot)

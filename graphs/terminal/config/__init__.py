@@ -1,0 +1,1 @@
+"""`config` at the terminal."""

@@ -1,0 +1,58 @@
+"""A task at the terminal."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Final
+
+from rich.panel import Panel
+
+from tutelage.graphs.config.config import RunConfig
+from tutelage.graphs.terminal.common.text import console, print_json, safe
+from tutelage.rl.tasks.registry import make_task, settings_of
+from tutelage.rl.tasks.settings import Engine, TaskSettings
+
+_ENGINES: Final[dict[Engine, str]] = {
+    "batched": "batched, all environments at once in compiled code",
+    "gymnasium": "gymnasium, one environment after the other: the batched engine does not know it",
+}
+
+
+def show(name: str, seed: int, as_json: bool) -> None:
+    """What the student sees and does in a task, and the situation that it begins in."""
+    task = make_task(name, RunConfig().student.map_crop)
+    envs = task.make_envs(1, "train", seed)
+    envs.reset()
+    states = envs.states()
+    signature = int(task.signature(states)[0])
+    engine = settings_of(task, TaskSettings()).engine
+    facts = {
+        "name": task.name,
+        "engine": engine,
+        "actions": list(task.action_names),
+        "observation": asdict(task.observation_spec),
+        "max_episode_steps": task.max_episode_steps,
+        "default_steps": task.default_steps,
+        "situation": task.describe(signature),
+        "options": [str(option) for option in task.options(signature)],
+        "picture": task.picture(states, 0),
+    }
+    envs.close()
+    if as_json:
+        print_json(facts)
+        return
+    out = console()
+    spec = task.observation_spec
+    out.print(safe(task.name, "bold"))
+    out.print(safe(f"actions: {', '.join(task.action_names)}"))
+    out.print(
+        safe(
+            f"the student sees {spec.height} x {spec.width} cells of {spec.num_codes} kinds and "
+            f"{spec.features} features; an episode has at most {task.max_episode_steps} steps"
+        )
+    )
+    if engine is not None:
+        out.print(safe(f"engine: {_ENGINES[engine]}"))
+    out.print(Panel(safe(str(facts["situation"])), title="a first situation", expand=False))
+    out.print(Panel(safe(str(facts["picture"])), title="as the agent knows it", expand=False))
+    out.print(safe("options on offer: " + ", ".join(map(str, task.options(signature)))))

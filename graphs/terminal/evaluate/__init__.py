@@ -1,0 +1,1 @@
+"""`eval` at the terminal."""

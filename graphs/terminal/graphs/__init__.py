@@ -1,0 +1,1 @@
+"""`graphs` at the terminal."""

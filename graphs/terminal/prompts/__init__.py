@@ -1,0 +1,1 @@
+"""`prompts` at the terminal."""

@@ -1,0 +1,167 @@
+"""The teacher's exam at the terminal: progress, a table to compare by, and what went wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.progress import Progress, TaskID
+from rich.table import Table
+from rich.text import Text
+
+from tutelage.agents.exam.exam import Item, Marked
+from tutelage.graphs.analysis.exams import (
+    ALL,
+    Contender,
+    Score,
+    contenders,
+    examine,
+    mistakes,
+    scores,
+    selected,
+)
+from tutelage.graphs.config.config import RunConfig
+from tutelage.graphs.terminal.common.text import console, percent, print_json, safe
+
+_DASH: Final = "–"  # noqa: RUF001 - a dash for people
+_GOOD, _POOR = 0.95, 0.75
+"""Shares of sensible plans from which a score is shown in green, and below which in red."""
+
+_WIDE: Final = 100
+_SPARED: Final = frozenset({"requests", "out"})
+"""Columns that a terminal of fewer than `_WIDE` columns goes without."""
+
+
+def show(
+    config: RunConfig,
+    providers: Sequence[str],
+    folders: Sequence[Path],
+    tasks: Sequence[str],
+    limit: int | None,
+    wrong: bool,
+    as_json: bool,
+) -> None:
+    """Let every contender take the exam and print how they did, side by side.
+
+    Raises ConfigError, PromptError or ProviderError.
+    """
+    asked = selected(tasks, limit)
+    marked = _examined(contenders(config, providers, folders), asked, config)
+    if as_json:
+        print_json(_as_json(marked, len(asked)))
+        return
+    out = console()
+    out.print(_table(marked, out.width >= _WIDE))
+    for contender, marks in marked:
+        missed = mistakes(marks)
+        if wrong:
+            _print_mistakes(out, contender, missed, alone=len(marked) == 1)
+    if not wrong and any(mistakes(marks) for _, marks in marked):
+        out.print(safe("--wrong lists what was not sensible, and why", "dim"))
+
+
+def _examined(
+    entered: Sequence[Contender], asked: Sequence[Item], config: RunConfig
+) -> list[tuple[Contender, list[Marked]]]:
+    found = []
+    err = console(stderr=True)
+    with Progress(console=err, transient=True, disable=not err.is_terminal) as progress:
+        for contender in entered:
+            row = progress.add_task(str(safe(contender.name)), total=len(asked))
+            marked = examine(contender, asked, config, _advancing(progress, row))
+            found.append((contender, marked))
+    return found
+
+
+def _advancing(progress: Progress, row: TaskID) -> Callable[[int], None]:
+    return lambda done: progress.update(row, completed=done)
+
+
+def _as_json(marked: Sequence[tuple[Contender, list[Marked]]], situations: int) -> dict[str, Any]:
+    return {
+        "situations": situations,
+        "contenders": [
+            {
+                "name": contender.name,
+                "provider": contender.provider.name,
+                "model": contender.provider.model_name,
+                "prompts": {n: str(p) for n, p in contender.library.sources().items()},
+                "scores": [asdict(score) for score in scores(marks)],
+                "mistakes": mistakes(marks),
+            }
+            for contender, marks in marked
+        ],
+    }
+
+
+def _table(marked: Sequence[tuple[Contender, list[Marked]]], wide: bool) -> Table:
+    """A row for each task and contender, those of one task below each other."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1), collapse_padding=True)
+    several = len(marked) > 1
+    table.add_column("task", overflow="fold")
+    if several:
+        table.add_column("teacher", overflow="fold")
+    columns = [(contender, scores(marks)) for contender, marks in marked]
+    shown = [name for name in _cells(columns[0][1][0]) if wide or name not in _SPARED]
+    for heading in shown:
+        table.add_column(heading, justify="right", no_wrap=True)
+    tasks = len(columns[0][1])
+    for row in range(tasks):
+        for place, (contender, column) in enumerate(columns):
+            style = "bold" if column[row].task == ALL else ""
+            names = [safe(column[row].task if place == 0 else "")]
+            names += [safe(contender.name)] if several else []
+            cells = _cells(column[row])
+            last = place == len(columns) - 1 and (several or row == tasks - 2)
+            figures = (cells[heading] for heading in shown)
+            table.add_row(*names, *figures, style=style, end_section=last)
+    return table
+
+
+def _cells(score: Score) -> dict[str, Text]:
+    """A score's figures by their headings. Shares have colours: they are what is compared."""
+    shade = "green" if score.sensible >= _GOOD else "red" if score.sensible < _POOR else "yellow"
+    return {
+        "n": safe(str(score.situations)),
+        "sensible": safe(percent(score.sensible), shade),
+        "no plan": safe(percent(score.unusable), "red" if score.unusable > 0 else ""),
+        "requests": safe(f"{score.requests:,}"),
+        "tokens in": safe(_count(score.prompt_tokens)),
+        "out": safe(_count(score.completion_tokens)),
+        "cost": safe(_DASH if score.cost_usd is None else f"${score.cost_usd:.4f}"),
+        "time": safe(_DASH if score.latency_s is None else f"{score.latency_s:.2f} s"),
+    }
+
+
+def _count(number: int | None) -> str:
+    return _DASH if number is None else f"{number:,}"
+
+
+def _print_mistakes(
+    out: Console, contender: Contender, missed: Sequence[Mapping[str, Any]], alone: bool
+) -> None:
+    """Each situation that was not answered sensibly throughout: what came, and what should have."""
+    title = "not sensible" if alone else f"not sensible: {contender.name}"
+    out.print(safe(title if missed else f"{title}: nothing", "bold"), soft_wrap=True)
+    for row in missed:
+        out.print()
+        out.print(safe(f"{row['task']}, {percent(row['sensible_share'])} sensible", "cyan"))
+        for line in row["situation"].splitlines():
+            out.print(safe(f"  {line}", "dim"), soft_wrap=True)
+        for answer in row["wrong"]:
+            out.print(safe(f"  {percent(answer['share']):>8}  {_plan(answer['plan'])}", "red"))
+        if row["unusable_share"] > 0:
+            reason = row["error"] or row["failure"] or "no plan"
+            share = percent(row["unusable_share"])
+            out.print(safe(f"  {share:>8}  no plan: {reason}", "red"))
+        good = " or ".join(_plan(plan) for plan in row["sensible"])
+        out.print(safe(f"  sensible  {good}", "green"))
+        out.print(safe(f"            {row['why']}"))
+
+
+def _plan(steps: Sequence[str]) -> str:
+    return ", ".join(steps)

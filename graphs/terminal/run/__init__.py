@@ -1,0 +1,1 @@
+"""`run` at the terminal."""

@@ -1,0 +1,120 @@
+"""Making runs and going on with them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from time import monotonic
+from typing import Annotated
+
+import typer
+
+from tutelage.graphs.terminal.common.options import (
+    Assignments,
+    BaseUrl,
+    ConfigFile,
+    Engine,
+    Env,
+    Graph,
+    Json,
+    Prompts,
+    Provider,
+    Run,
+    Seed,
+    refuse_no_run,
+)
+
+_STARTED = monotonic()
+"""As good as the process's start: tells imports from the rest."""
+
+
+app = typer.Typer()
+
+
+@app.command()
+def run(
+    graph: Graph = None,
+    env: Env = None,
+    provider: Provider = None,
+    base_url: BaseUrl = None,
+    prompts: Prompts = None,
+    seed: Seed = None,
+    steps: Annotated[int | None, typer.Option(help="Environment steps of the run.")] = None,
+    num_envs: Annotated[int | None, typer.Option(help="Environments stepped together.")] = None,
+    engine: Engine = None,
+    device: Annotated[str | None, typer.Option(help="cpu or cuda.")] = None,
+    wait: Annotated[
+        bool | None, typer.Option("--wait/--no-wait", help="Wait for every answer.")
+    ] = None,
+    budget_calls: Annotated[int | None, typer.Option(help="The most LLM requests.")] = None,
+    budget_tokens: Annotated[int | None, typer.Option(help="The most tokens.")] = None,
+    budget_usd: Annotated[
+        float | None, typer.Option(help="The most US dollars; needs the prices.")
+    ] = None,
+    run_dir: Annotated[Path | None, typer.Option(help="The run's own folder.")] = None,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write TensorBoard files into the run folder.")
+    ] = False,
+    loggers: Annotated[
+        str | None, typer.Option(help="Who else is told: tensorboard, wandb, mlflow.")
+    ] = None,
+    config: ConfigFile = None,
+    assignments: Assignments = None,
+    as_json: Json = False,
+) -> None:
+    """Train a student with a teacher, withdraw the teacher, evaluate the student alone.
+
+    Examples:
+
+    python cli.py run --graph teacher_student
+
+    python cli.py run --env LavaDoorKey --seed 1 --set ppo.gamma=0.98
+
+    python cli.py run --tensorboard --loggers wandb,mlflow
+
+    python cli.py run --provider openai:MODEL --base-url http://localhost:8000/v1
+    """
+    options = {
+        "graph": graph,
+        "env": env,
+        "provider": provider,
+        "base_url": base_url,
+        "prompts": prompts,
+        "seed": seed,
+        "steps": steps,
+        "num_envs": num_envs,
+        "task.engine": engine,
+        "device": device,
+        "wait": wait,
+        "teacher.budget_calls": budget_calls,
+        "teacher.budget_tokens": budget_tokens,
+        "teacher.budget_usd": budget_usd,
+        "run_dir": run_dir,
+        "loggers": f"{loggers or ''},tensorboard" if tensorboard else loggers,
+    }
+    from tutelage.graphs.config.config import make_config
+
+    chosen = make_config(config, assignments or [], options)
+    from tutelage.graphs.terminal.run.session import watch_run
+
+    raise typer.Exit(watch_run(chosen, _STARTED, as_json))
+
+
+@app.command()
+def resume(
+    run: Run,
+    base_url: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="The run's own address, said again: your key may be sent there. Once for each."
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Go on with a run that stopped, to the numbers that it would have had.
+
+    Example: python cli.py resume runs/my-run
+    """
+    refuse_no_run(run)
+    from tutelage.graphs.terminal.run.session import watch_resume
+
+    raise typer.Exit(watch_resume(run, base_url or [], _STARTED, as_json))

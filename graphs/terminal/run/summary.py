@@ -1,0 +1,106 @@
+"""The end of a run at the terminal: a table of what came out, and what to type next."""
+
+from __future__ import annotations
+
+import shlex
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from tutelage.graphs.records.shapes import NO_TEACHER, Summary
+from tutelage.graphs.terminal.common.text import percent, safe
+from tutelage.rl.rollouts.results import StudentResult, TeacherResult
+
+
+def print_summary(out: Console, run_dir: str, summary: Summary) -> None:
+    """The summary of a run, and the commands that look further into it."""
+    table = Table(title=safe(f"{summary.env}: {summary.status}"), show_header=False)
+    table.add_column(style="dim")
+    table.add_column()
+    for name, value in _rows(summary):
+        table.add_row(name, safe(value))
+    out.print(table)
+    folder = shlex.quote(run_dir)
+    out.print(Text("next: "), safe(f"python cli.py trace list {folder}", "bold"))
+    if summary.status == "interrupted":
+        out.print(Text("      "), safe(f"python cli.py resume {folder}", "bold"))
+
+
+def _rows(summary: Summary) -> list[tuple[str, str]]:
+    phases = {
+        name: seconds for name, seconds in summary.time.model_dump().items() if seconds >= 0.05
+    }
+    return [
+        *_outcome(summary),
+        ("environment steps", f"{summary.env_steps:,}"),
+        ("teacher", summary.provider),
+        *([] if summary.provider == NO_TEACHER else _use_of_teacher(summary)),
+        ("wall time", f"{summary.wall_s:.1f} s, {summary.steps_per_s:,.0f} steps/s"),
+        (
+            "of which",
+            ", ".join(f"{name.removesuffix('_s')} {s:.1f} s" for name, s in phases.items()),
+        ),
+    ]
+
+
+def _outcome(summary: Summary) -> list[tuple[str, str]]:
+    """How the student ended, or the teacher that acted in its place."""
+    reached, removed = summary.steps_to_95, summary.teacher_removed_at_step
+    if summary.teacher is not None and summary.student is None:
+        return [
+            ("teacher alone, held out", solved(summary.teacher)),
+            ("episode return, length", return_and_length(summary.teacher)),
+        ]
+    rows = [
+        *student_rows(summary.student),
+        ("95 % first reached at", "not reached" if reached is None else f"step {reached:,}"),
+    ]
+    if summary.provider != NO_TEACHER:
+        rows.append(
+            ("teacher removed at", "not removed" if removed is None else f"step {removed:,}")
+        )
+        rows.append(("its trial", f"{summary.trial_steps:,} environment steps apart"))
+    return rows
+
+
+def _use_of_teacher(summary: Summary) -> list[tuple[str, str]]:
+    """What was asked, and what it cost."""
+    llm = summary.llm
+    return [
+        (
+            "asked",
+            f"{llm.situations:,} situations in {llm.calls:,} calls, {llm.cache_hits:,} from the "
+            f"cache; {llm.failures:,} failed, {llm.fallbacks:,} settled by the fallback",
+        ),
+        ("tokens", f"{llm.prompt_tokens:,} in, {llm.completion_tokens:,} out{_cost(llm.cost_usd)}"),
+    ]
+
+
+def student_rows(student: StudentResult | None) -> list[tuple[str, str]]:
+    """How a student does alone, as names and figures."""
+    if student is None:
+        return [("student", "not evaluated: the run was interrupted")]
+    return [
+        ("student alone, held out", solved(student)),
+        ("with argmax actions", percent(student.argmax_success_rate)),
+        ("episode return, length", return_and_length(student)),
+    ]
+
+
+def solved(result: StudentResult | TeacherResult) -> str:
+    """How many episodes succeeded, and how sure that is."""
+    low, high = result.ci95
+    return (
+        f"{percent(result.success_rate)} of {result.episodes:,} episodes "
+        f"(95 % interval {100 * low:.1f} to {100 * high:.1f})"
+    )
+
+
+def return_and_length(result: StudentResult | TeacherResult) -> str:
+    """The means over the episodes."""
+    return f"{result.mean_return:.3f}, {result.mean_length:.1f} steps"
+
+
+def _cost(cost_usd: float | None) -> str:
+    return "; cost not known" if cost_usd is None else f"; {cost_usd:.4f} USD"

@@ -1,0 +1,111 @@
+"""`trace stats` at the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from tutelage.graphs.analysis.trace_statistics import statistics
+from tutelage.graphs.records.trace.names import DASH, one_line
+from tutelage.graphs.terminal.common.text import console, percent, print_json, safe
+from tutelage.graphs.terminal.trace.common import open_trace, span_line, sparkline
+
+
+def show(run: Path, as_json: bool) -> None:
+    """The figures of a run's trace. Raises RunFolderError or TraceError."""
+    with open_trace(run) as reader:
+        figures = statistics(reader)
+    if as_json:
+        print_json(figures)
+    else:
+        _print(console(), figures)
+
+
+def _print(out: Console, figures: Mapping[str, Any]) -> None:
+    table = Table.grid(padding=(0, 2))
+    for name, value in _totals(figures):
+        table.add_row(Text(name, style="dim"), safe(value))
+    out.print(table)
+    if figures["over_time"]:
+        out.print(_over_time(figures["over_time"]))
+    if figures["situations"]:
+        out.print(_situations(figures["situations"]))
+
+
+def _totals(figures: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return [
+        ("requests", f"{figures['calls']:,}, of which {figures['failed']:,} failed"),
+        ("by teacher", _counts(figures["teachers"])),
+        ("by node", _counts(figures["nodes"])),
+        ("failures", _counts(figures["failures"])),
+        ("given up", _counts(figures["given_up"])),
+        ("advice from", _counts(figures["sources"])),
+        ("tokens", f"{figures['prompt_tokens']:,} in, {figures['completion_tokens']:,} out"),
+        ("cost", _cost(figures)),
+        ("latency", _latency(figures["latency_s"])),
+    ]
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {n:,}" for name, n in counts.items()) or "none"
+
+
+def _cost(figures: Mapping[str, Any]) -> str:
+    known, unknown = figures["cost_usd"], figures["unpriced_calls"]
+    rest = f"; {unknown:,} calls without a known price" if unknown else ""
+    return f"{known:.4f} USD{rest}"
+
+
+def _latency(seconds: Mapping[str, float] | None) -> str:
+    if seconds is None:
+        return DASH
+    return ", ".join(f"{name} {value:.2f} s" for name, value in seconds.items())
+
+
+def _over_time(stretches: list[dict[str, Any]]) -> Table:
+    bars = sparkline(each["agreement"] for each in stretches)
+    table = Table(
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+        title=Text(f"student and teacher over time  {bars}"),
+        title_justify="left",
+    )
+    for name in ("iterations", "visits", "m", "agreement"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for each in stretches:
+        table.add_row(
+            span_line(each["first"], each["last"]),
+            f"{each['visits']:,}",
+            percent(each["m"]),
+            percent(each["agreement"]),
+        )
+    return table
+
+
+def _situations(rows: list[dict[str, Any]]) -> Table:
+    table = Table(
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+        title="by situation, the most visited first",
+        title_justify="left",
+    )
+    for name in ("id", "visits", "agreement", "at first", "at last", "success"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("situation", overflow="fold")
+    for row in rows:
+        table.add_row(
+            str(row["id"]),
+            f"{row['visits']:,}",
+            sparkline(row["agreement"]),
+            percent(row["first_agreement"]),
+            percent(row["last_agreement"]),
+            percent(row["success"]),
+            safe(one_line(row["text"])),
+        )
+    return table

@@ -1,1 +1,0 @@
-"""What people see at the terminal: live progress, tables, traces. Nothing here decides anything."""

@@ -1,0 +1,1 @@
+"""What a teacher said, and what that means in a state."""

@@ -1,0 +1,133 @@
+"""A state seen as a decision: what each option would do there, what the student leans to.
+
+This is what the trace keeps of its example states and what people see of a watched episode. Any
+advice on the situation, of then or of later, becomes action probabilities by it (`advised`), and
+any student of the same eyes can be asked about it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any, Final
+
+import numpy as np
+from pydantic import Field, TypeAdapter
+
+from tutelage.rl.advice.advice import Advice
+from tutelage.rl.tasks.base import Observation, States, Task
+from tutelage.rl.tasks.options import PADDING, Option
+
+
+@dataclass(frozen=True)
+class OptionHere:
+    """One option on offer in one state; see `rl.tasks.options.OptionActions`."""
+
+    option: Option
+    probs: tuple[float, ...]
+    feasible: bool
+    finished: bool
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A state as those see it who decide in it.
+
+    actions: the primitive actions' names. options: those on offer. student: the policy at that
+    time, a probability for each action; None for a student that remembers, whom one state alone
+    does not tell. codes: [H][W] below 256; features: [F], the student's
+    observation.
+    """
+
+    actions: tuple[str, ...]
+    options: tuple[OptionHere, ...]
+    student: tuple[float, ...] | None
+    codes: tuple[tuple[Annotated[int, Field(ge=0, le=255)], ...], ...]
+    features: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        counts = {len(here.probs) for here in self.options}
+        counts |= set() if self.student is None else {len(self.student)}
+        if not self.actions or not counts <= {len(self.actions)}:
+            raise ValueError(f"{len(self.actions)} actions, but {counts} probabilities")
+        if len({len(line) for line in self.codes}) > 1:
+            raise ValueError("its picture's lines differ in length")
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, for the trace."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Any) -> Decision:
+        """The inverse of `to_json`. Raises ValueError for anything else."""
+        return _DECISION.validate_python(value)
+
+    def observation(self) -> Observation:
+        """What the student saw, a batch of one."""
+        width = len(self.codes[0]) if self.codes else 0
+        codes = np.array(self.codes, dtype=np.uint8).reshape(1, len(self.codes), width)
+        return Observation(codes, np.array([self.features], dtype=np.float32))
+
+
+_DECISION: Final = TypeAdapter(Decision)
+
+
+@dataclass(frozen=True)
+class Advised:
+    """Advice in one state. probs: pi_T(a | s), zero where the mass is; mass: m(s).
+
+    steps: for each plan the index of its current option, None where it cannot be carried out.
+    """
+
+    probs: tuple[float, ...]
+    mass: float
+    steps: tuple[int | None, ...]
+
+
+def options_at(
+    task: Task, states: States, rows: Sequence[int], signatures: Sequence[int]
+) -> list[tuple[OptionHere, ...]]:
+    """What the options on offer do in some of the states, in one call of the task.
+
+    signatures: the situation of each of those rows.
+    """
+    offered = [task.options(signature) for signature in signatures]
+    widest = max((len(options) for options in offered), default=0)
+    codes = np.full((len(states), max(widest, 1)), PADDING, dtype=np.int64)
+    for row, options in zip(rows, offered, strict=True):
+        codes[row, : len(options)] = [task.encode(option) for option in options]
+    done = task.act(codes, states)
+    return [
+        tuple(
+            OptionHere(
+                option,
+                tuple(done.probs[row, k].tolist()),
+                bool(done.feasible[row, k]),
+                bool(done.finished[row, k]),
+            )
+            for k, option in enumerate(options)
+        )
+        for row, options in zip(rows, offered, strict=True)
+    ]
+
+
+def advised(advice: Advice, options: Sequence[OptionHere], num_actions: int) -> Advised:
+    """What advice says in one state: `rl.advice.labels.label` for a state that was kept.
+
+    A plan's options that are not on offer are passed over.
+    """
+    here = {each.option: each for each in options}
+    mixed, mass = np.zeros(num_actions), 0.0
+    steps: list[int | None] = []
+    for plan, share in zip(advice.plans, advice.probs, strict=True):
+        runnable = [
+            i
+            for i, option in enumerate(plan)
+            if option in here and here[option].feasible and not here[option].finished
+        ]
+        steps.append(runnable[0] if runnable else None)
+        if runnable:
+            mass += share
+            mixed += share * np.array(here[plan[runnable[0]]].probs)
+    probs = mixed / mass if mass else mixed
+    return Advised(tuple(probs.tolist()), mass, tuple(steps))

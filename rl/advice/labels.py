@@ -1,0 +1,133 @@
+"""From advice on plans to labels for actions, for a batch of states in one call.
+
+Through the options, advice on plans becomes advice on primitive actions:
+
+    pi_T(a | s) = sum over feasible plans p of  P(p | situation) * pi_option(p, s)(a | s)  / m(s)
+    m(s)        = sum over feasible plans p of  P(p | situation)
+
+where the option of a plan in a state is its first feasible step that is not finished. A plan with
+no such step cannot be carried out there and gives up its share of m(s).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from tutelage.rl.advice.advice import Advice
+from tutelage.rl.tasks.arrays import BoolArray, FloatArray, IntArray
+from tutelage.rl.tasks.base import States, Task, encode_plans
+from tutelage.rl.tasks.options import PADDING
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The teacher's advice for B states.
+
+    targets: float32 [B, A], pi_T(a|s), zero where the mass is; mass: float32 [B], m(s).
+    """
+
+    targets: FloatArray
+    mass: FloatArray
+
+
+@dataclass(frozen=True)
+class PlanActions:
+    """What P plans do in each of B states.
+
+    shares: float32 [B, P], P(plan | situation) where the plan can be carried out in the state, else
+    0. probs: float32 [B, P, A], its action distribution there; zero where the share is.
+    """
+
+    shares: FloatArray
+    probs: FloatArray
+
+
+def carry_out(
+    task: Task, states: States, signatures: IntArray, advice: Mapping[int, Advice]
+) -> PlanActions:
+    """What the plans of each state's situation do there, for a batch of states in one call.
+
+    signatures: int64 [B], each state's situation; where `advice` lacks it, all shares are 0. Plan p
+    of a state is plan p of its situation's advice.
+    """
+    situations, which = np.unique(signatures, return_inverse=True)
+    plans, weights = _plan_table(task, [advice.get(int(s)) for s in situations])
+    num_states, (_, num_plans, num_steps) = len(signatures), plans.shape
+    options = plans[which].reshape(num_states, num_plans * num_steps)
+    done = task.act(options, states)
+    runnable = (done.feasible & ~done.finished).reshape(num_states, num_plans, num_steps)
+    carried_out = runnable.any(axis=2)
+    current = runnable.argmax(axis=2)
+    probs = done.probs.reshape(*runnable.shape, done.probs.shape[2])
+    chosen = np.take_along_axis(probs, current[:, :, None, None], axis=2)[:, :, 0]
+    shares: FloatArray = weights[which] * carried_out
+    return PlanActions(shares, chosen * (shares > 0)[:, :, None])
+
+
+def label(task: Task, states: States, signatures: IntArray, advice: Mapping[int, Advice]) -> Labels:
+    """Turn advice on situations into advice on actions, for a batch of states in one call.
+
+    signatures: int64 [B], each state's situation; where `advice` lacks it, m(s) = 0.
+    """
+    done = carry_out(task, states, signatures, advice)
+    mass = done.shares.sum(axis=1)
+    mixed = (done.shares[:, :, None] * done.probs).sum(axis=1)
+    targets = mixed / np.maximum(mass, np.finfo(np.float32).tiny)[:, None]
+    return Labels(targets.astype(np.float32), mass.astype(np.float32))
+
+
+def held(labels: Labels, policy: FloatArray, share: float) -> Labels:
+    """The labels, and where there is no advice what the student did itself, to hold on to.
+
+    What is learned from advice in some states changes what the network does in others. Before the
+    student has found out for itself what to do there, that would leave it sure of nothing but the
+    teacher's favourite actions. So its own policy of the rollout is a target there, as in learning
+    without forgetting (Li & Hoiem 2016): at first it pulls nowhere, and then back.
+
+    policy: float32 [B, A], the student's when it acted. share: the mass of such a target, 0..1.
+    """
+    silent = labels.mass == 0
+    if share == 0 or not silent.any():
+        return labels
+    return Labels(
+        np.where(silent[:, None], policy, labels.targets),
+        np.where(silent, np.float32(share), labels.mass),
+    )
+
+
+def curious(policy: FloatArray, allowed: BoolArray | None, share: float) -> FloatArray:
+    """A policy that does anything that is allowed with some probability, float32 [B, A].
+
+    To hold on to where something is still to be found out: otherwise a student that is advised
+    elsewhere gives up, a little in each rollout, what it has not succeeded with yet.
+
+    policy: float32 [B, A]. allowed: bool [B, A], None for all. share: of chance, 0..1.
+    """
+    anything = np.ones_like(policy) if allowed is None else allowed.astype(np.float32)
+    anything /= anything.sum(axis=1, keepdims=True)
+    mixed: FloatArray = (1 - np.float32(share)) * policy + np.float32(share) * anything
+    return mixed
+
+
+def agreement(labels: Labels, greedy: IntArray) -> FloatArray:
+    """1 where the student's likeliest action is the teacher's, float32 [B]; 0 without advice."""
+    same: BoolArray = (labels.targets.argmax(axis=1) == greedy) & (labels.mass > 0)
+    return same.astype(np.float32)
+
+
+def _plan_table(task: Task, advice: list[Advice | None]) -> tuple[IntArray, FloatArray]:
+    """Option codes int64 [S, P, L], padded, and plan probabilities float32 [S, P]."""
+    known = [row for row in advice if row is not None]
+    most_plans = max((len(row.plans) for row in known), default=1)
+    longest = max((len(plan) for row in known for plan in row.plans), default=1)
+    plans = np.full((len(advice), most_plans, longest), PADDING, dtype=np.int64)
+    weights = np.zeros((len(advice), most_plans), dtype=np.float32)
+    for s, row in enumerate(advice):
+        if row is not None:
+            weights[s, : len(row.probs)] = row.probs
+            for p, codes in enumerate(encode_plans(task, row.plans)):
+                plans[s, p, : len(codes)] = codes
+    return plans, weights

@@ -1,1 +1,0 @@
-"""MiniGrid behind the task seam: levels, the remembered map, signatures, options."""

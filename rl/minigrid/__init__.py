@@ -1,0 +1,1 @@
+"""MiniGrid behind the task seam: levels, the remembered map, situations, options."""

@@ -1,0 +1,257 @@
+"""The MiniGrid levels that come along: what each asks for, and what its teacher is told of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True)
+class TaskInfo:
+    """A shipped task: its name, Gymnasium's id, what it asks for, and steps enough to learn it."""
+
+    name: str
+    env_id: str
+    summary: str
+    default_steps: int
+    renamed: bool = False
+    """Whether situations rename colours (`rl.minigrid.colors`)."""
+    notes: str = ""
+    """The task's own rules, a paragraph for the teacher."""
+    lava_notes: str = ""
+    """A further paragraph, for a teacher that knows of lava."""
+
+    def told(self, lava_known: bool) -> str:
+        """The paragraphs that the teacher gets, with a blank line between them."""
+        return "\n\n".join(filter(None, (self.notes, self.lava_notes if lava_known else "")))
+
+
+_OPEN = "find the key, unlock the door"
+
+
+_GOAL = "walk to the goal"
+
+
+_ONE_KEY: Final = (
+    "The world is one room with one locked door in its wall and one key, which opens that door. "
+    "Opening the door ends the episode in success; nothing behind it matters."
+)
+
+
+_LAVA: Final = (
+    "One cell of the room is lava. Stepping on it ends the episode in failure. The options walk "
+    "around lava that was seen, so it calls for no step in a plan."
+)
+
+
+_TWO_KEYS: Final = (
+    "The world is one room with one locked door in its wall and two keys of different colours. "
+    "Only the key of the door's colour opens it, and the agent carries one key at a time: with the "
+    "wrong one in hand it must `drop` that before it can pick up the other. Opening the door ends "
+    "the episode in success; nothing behind it matters."
+)
+
+
+_TWO_DOORS: Final = (
+    "The world is one large room with two locked doors of the same colour, in opposite walls, and "
+    "near its middle one key, which opens both. Opening either door ends the episode in success, "
+    "so the door that is found first is the one to open. The agent sees three cells at most in "
+    "front of it: there is no time to see all of the room."
+)
+
+
+_BEHIND_A_DOOR: Final = (
+    "The world is two rooms with a locked door between them. The agent begins in the room with the "
+    "key, which opens the door; the goal lies in the other room. Reaching it ends the episode."
+)
+
+
+_FOUR_ROOMS: Final = (
+    "The world is four rooms with gaps in the walls between them and no doors. Reaching the goal "
+    "ends the episode."
+)
+
+
+_ROOMS_IN_A_ROW: Final = (
+    "The world is a chain of rooms with shut doors between them, none of them locked. The agent "
+    "begins in the first room; reaching the goal, in the last one, ends the episode."
+)
+
+
+_LOCKED_ROOM: Final = (
+    "The world is two rooms with a locked door between them. The agent begins in the room with the "
+    "key, which opens the door. Opening the door ends the episode in success."
+)
+
+
+_LOCKED_BOX: Final = (
+    "The world is two rooms with a locked door between them. The agent begins in the room with the "
+    "key, which opens the door; the box lies in the other room. The agent carries one thing at a "
+    "time: with the key in hand it must `drop` that before it can pick up the box. Picking up the "
+    "box ends the episode in success."
+)
+
+
+_KEY_CORRIDOR: Final = (
+    "The world is rooms to the left and right of a corridor, in which the agent begins. The doors "
+    "are shut, and one is locked: behind it lies the ball. Its key lies in a room on the left. The "
+    "agent carries one thing at a time: with the key in hand it must `drop` that before it can "
+    "pick up the ball. Picking up the ball ends the episode in success."
+)
+
+
+_LAVA_STRIP: Final = (
+    "The world is one room with a strip of lava across it and one gap in that. Reaching the goal "
+    "ends the episode."
+)
+
+
+_LAVA_RIVERS: Final = (
+    "The world is one room with rivers of lava across it and one gap in each. Reaching the goal "
+    "ends the episode."
+)
+
+
+_WALLS_ACROSS: Final = (
+    "The world is one room with walls across it and one opening in each. Reaching the goal ends "
+    "the episode."
+)
+
+
+_DEADLY: Final = (
+    "Stepping on lava ends the episode in failure. The options walk around lava that was seen, so "
+    "it calls for no step in a plan."
+)
+
+
+_BARE_ROOM: Final = "The world is one bare room. Reaching the goal ends the episode."
+
+
+_SHIPPED: Final = (
+    TaskInfo("SimpleDoorKey", "Tutelage/SimpleDoorKey-v0", _OPEN, 150_000, True, _ONE_KEY),
+    TaskInfo(
+        "LavaDoorKey",
+        "Tutelage/LavaDoorKey-v0",
+        f"{_OPEN}, keep off the lava",
+        400_000,
+        renamed=True,
+        notes=_ONE_KEY,
+        lava_notes=_LAVA,
+    ),
+    TaskInfo(
+        "ColoredDoorKey",
+        "Tutelage/ColoredDoorKey-v0",
+        f"{_OPEN}; one key misfits",
+        300_000,
+        notes=_TWO_KEYS,
+    ),
+    TaskInfo(
+        "DivergentDoorKey",
+        "Tutelage/DivergentDoorKey-v0",
+        f"{_OPEN}, of two",
+        900_000,
+        renamed=True,
+        notes=_TWO_DOORS,
+    ),
+    *(
+        TaskInfo(f"MiniGrid-{level}-v0", f"MiniGrid-{level}-v0", _GOAL, steps, notes=notes)
+        for level, steps, notes in (
+            ("Empty-5x5", 50_000, _BARE_ROOM),
+            ("Empty-Random-5x5", 50_000, _BARE_ROOM),
+            ("Empty-6x6", 50_000, _BARE_ROOM),
+            ("Empty-Random-6x6", 50_000, _BARE_ROOM),
+            ("Empty-8x8", 50_000, _BARE_ROOM),
+            ("Empty-16x16", 100_000, _BARE_ROOM),
+            ("FourRooms", 500_000, _FOUR_ROOMS),
+        )
+    ),
+    *(
+        TaskInfo(
+            f"MiniGrid-DoorKey-{size}-v0",
+            f"MiniGrid-DoorKey-{size}-v0",
+            f"{_OPEN}, {_GOAL}",
+            steps,
+            notes=_BEHIND_A_DOOR,
+        )
+        for size, steps in (
+            ("5x5", 100_000),
+            ("6x6", 150_000),
+            ("8x8", 300_000),
+            ("16x16", 1_000_000),
+        )
+    ),
+    *(
+        TaskInfo(
+            f"MiniGrid-MultiRoom-{size}",
+            f"MiniGrid-MultiRoom-{size}",
+            f"{_GOAL}, through the doors",
+            steps,
+            notes=_ROOMS_IN_A_ROW,
+        )
+        for size, steps in (("N2-S4-v0", 150_000), ("N4-S5-v1", 500_000), ("N6-v0", 1_000_000))
+    ),
+    TaskInfo("MiniGrid-Unlock-v0", "MiniGrid-Unlock-v0", _OPEN, 150_000, notes=_LOCKED_ROOM),
+    TaskInfo(
+        "MiniGrid-UnlockPickup-v0",
+        "MiniGrid-UnlockPickup-v0",
+        f"{_OPEN}, pick up the box",
+        500_000,
+        notes=_LOCKED_BOX,
+    ),
+    *(
+        TaskInfo(
+            f"MiniGrid-KeyCorridor{size}-v0",
+            f"MiniGrid-KeyCorridor{size}-v0",
+            f"{_OPEN}, pick up the ball",
+            steps,
+            notes=_KEY_CORRIDOR,
+        )
+        for size, steps in (
+            ("S3R1", 300_000),
+            ("S3R2", 500_000),
+            ("S3R3", 1_000_000),
+            ("S4R3", 1_000_000),
+            ("S5R3", 2_000_000),
+            ("S6R3", 2_000_000),
+        )
+    ),
+    *(
+        TaskInfo(
+            f"MiniGrid-{level}-v0",
+            f"MiniGrid-{level}-v0",
+            f"{_GOAL}, keep off the lava",
+            steps,
+            notes=notes,
+            lava_notes=_DEADLY,
+        )
+        for level, steps, notes in (
+            ("LavaGapS5", 100_000, _LAVA_STRIP),
+            ("LavaGapS6", 100_000, _LAVA_STRIP),
+            ("LavaGapS7", 150_000, _LAVA_STRIP),
+            ("LavaCrossingS9N1", 200_000, _LAVA_RIVERS),
+            ("LavaCrossingS9N2", 200_000, _LAVA_RIVERS),
+            ("LavaCrossingS9N3", 300_000, _LAVA_RIVERS),
+            ("LavaCrossingS11N5", 500_000, _LAVA_RIVERS),
+        )
+    ),
+    *(
+        TaskInfo(
+            f"MiniGrid-SimpleCrossing{size}-v0",
+            f"MiniGrid-SimpleCrossing{size}-v0",
+            f"{_GOAL}, through the walls",
+            steps,
+            notes=_WALLS_ACROSS,
+        )
+        for size, steps in (
+            ("S9N1", 100_000),
+            ("S9N2", 150_000),
+            ("S9N3", 200_000),
+            ("S11N5", 300_000),
+        )
+    ),
+)
+
+
+def shipped_tasks() -> tuple[TaskInfo, ...]:
+    """The tasks that come with Tutelage."""
+    return _SHIPPED

@@ -1,0 +1,88 @@
+"""One small integer for everything a MiniGrid cell can hold, and its name in words.
+
+MiniGrid encodes a cell as (object type, colour, door state). Here that triple becomes one category
+code below `NUM_CODES`, so that a map is a uint8 array and an embedding table needs one row a code.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from minigrid.core.constants import COLOR_TO_IDX, IDX_TO_COLOR, OBJECT_TO_IDX
+
+from tutelage.rl.tasks.arrays import CodeArray
+
+NUM_COLORS: Final = len(COLOR_TO_IDX)
+COLORS: Final = tuple(IDX_TO_COLOR[i] for i in range(NUM_COLORS))
+
+UNKNOWN: Final = 0
+EMPTY: Final = 1
+"""Free floor, tiled floor included: nothing that an option could be aimed at."""
+WALL: Final = 2
+LAVA: Final = 3
+GOAL: Final = 4
+KEY: Final = 5
+"""KEY + colour, as for the following; colours are MiniGrid's indices."""
+BALL: Final = KEY + NUM_COLORS
+BOX: Final = BALL + NUM_COLORS
+DOOR_OPEN: Final = BOX + NUM_COLORS
+DOOR_CLOSED: Final = DOOR_OPEN + NUM_COLORS
+DOOR_LOCKED: Final = DOOR_CLOSED + NUM_COLORS
+NUM_CODES: Final = DOOR_LOCKED + NUM_COLORS
+
+
+def _parts_of(code: int) -> tuple[int, int]:
+    if code < KEY:
+        return code, 0
+    kind, color = divmod(code - KEY, NUM_COLORS)
+    return KEY + kind, 1 + color
+
+
+CODE_PARTS: Final = tuple(_parts_of(code) for code in range(NUM_CODES))
+"""Kind and colour of each code, as small numbers; colour 0 for what has none to tell apart."""
+
+LEFT, RIGHT, FORWARD, PICKUP, DROP, TOGGLE, DONE = range(7)
+ACTION_NAMES: Final = ("left", "right", "forward", "pickup", "drop", "toggle", "done")
+
+NUM_HEADINGS: Final = 4
+DIRECTION_DX: Final = np.array([1, 0, -1, 0], dtype=np.int64)
+"""x step of headings 0..3 = right, down, left, up (MiniGrid's order)."""
+DIRECTION_DY: Final = np.array([0, 1, 0, -1], dtype=np.int64)
+
+
+def _encoding_table() -> CodeArray:
+    """uint8 [11, 6, 3]: (type, colour, state) to code. The agent's own cell counts as floor."""
+    table = np.full((len(OBJECT_TO_IDX), NUM_COLORS, 3), UNKNOWN, dtype=np.uint8)
+    plain = {"empty": EMPTY, "floor": EMPTY, "agent": EMPTY, "wall": WALL}
+    for name, code in {**plain, "lava": LAVA, "goal": GOAL}.items():
+        table[OBJECT_TO_IDX[name]] = code
+    for color in range(NUM_COLORS):
+        for name, base in {"key": KEY, "ball": BALL, "box": BOX}.items():
+            table[OBJECT_TO_IDX[name], color] = base + color
+        for state, base in enumerate((DOOR_OPEN, DOOR_CLOSED, DOOR_LOCKED)):
+            table[OBJECT_TO_IDX["door"], color, state] = base + color
+    return table
+
+
+CODE_TABLE: Final = _encoding_table()
+
+
+def cell_codes(image: CodeArray) -> CodeArray:
+    """MiniGrid's image, uint8 [..., 3], as category codes, uint8 [...]."""
+    return CODE_TABLE[image[..., 0], image[..., 1], image[..., 2]]
+
+
+def name_of(code: int) -> str:
+    """A code in words, e.g. `red key`, `blue door`."""
+    if code < KEY:
+        return ("unknown", "floor", "wall", "lava", "green goal")[code]
+    kind, color = divmod(code - KEY, NUM_COLORS)
+    return f"{COLORS[color]} {('key', 'ball', 'box', 'door', 'door', 'door')[kind]}"
+
+
+def door_state(code: int) -> str | None:
+    """`open`, `closed` or `locked` for a door's code, else None."""
+    if code < DOOR_OPEN:
+        return None
+    return ("open", "closed", "locked")[(code - DOOR_OPEN) // NUM_COLORS]

@@ -1,0 +1,201 @@
+"""The remembered map: written from egocentric views and dead reckoning, never from the simulator.
+
+A map is a uint8 square of category codes indexed [y, x], in a frame whose middle is where the
+episode began and whose axes are the grid's own (the heading is observed, the position is not).
+A pose is (x, y, heading). A view is a uint8 square indexed [row, column], the agent in the middle
+of its last row, looking towards row 0.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from tutelage.rl.minigrid.codes import (
+    DIRECTION_DX,
+    DIRECTION_DY,
+    DOOR_CLOSED,
+    DOOR_OPEN,
+    EMPTY,
+    FORWARD,
+    GOAL,
+    KEY,
+    LAVA,
+    LEFT,
+    RIGHT,
+    UNKNOWN,
+    WALL,
+)
+from tutelage.rl.tasks.arrays import BoolArray, CodeArray, IntArray
+
+
+@njit(cache=True, inline="always")
+def is_walkable(code: int) -> bool:
+    """Free floor, a goal or an open door. Unknown cells and lava are not walked on."""
+    return code in (EMPTY, GOAL) or DOOR_OPEN <= code < DOOR_CLOSED
+
+
+def without_lava(codes: CodeArray) -> CodeArray:
+    """The same maps or views as somebody knows them who takes lava for floor."""
+    return np.where(codes == LAVA, np.uint8(EMPTY), codes)
+
+
+@njit(cache=True, inline="always")
+def is_enterable(code: int) -> bool:
+    """Where MiniGrid lets the agent step, lava included: what dead reckoning goes by."""
+    return bool(is_walkable(code)) or code == LAVA
+
+
+@njit(cache=True, inline="always")
+def is_transparent(code: int) -> bool:
+    """Whether sight passes: not through walls and shut doors; not, to be sure, through unknown."""
+    return WALL < code < DOOR_CLOSED or code == EMPTY
+
+
+@njit(cache=True, inline="always")
+def is_inside(cells: CodeArray, x: int, y: int) -> bool:
+    """Whether a place lies on the map."""
+    height, width = cells.shape
+    return bool(0 <= x < width and 0 <= y < height)
+
+
+@njit(cache=True)
+def is_frontier(cells: CodeArray, x: int, y: int) -> bool:
+    """Whether a cell is unknown and borders on one that is known and open.
+
+    Open is what is neither wall, shut door nor lava: the corner of a room, which only walls
+    touch, hides nothing that could be reached.
+    """
+    if not is_inside(cells, x, y) or cells[y, x] != UNKNOWN:
+        return False
+    for heading in range(4):
+        cx, cy = x + DIRECTION_DX[heading], y + DIRECTION_DY[heading]
+        if is_inside(cells, cx, cy) and is_transparent(cells[cy, cx]) and cells[cy, cx] != LAVA:
+            return True
+    return False
+
+
+@njit(cache=True)
+def write_view(cells: CodeArray, x: int, y: int, heading: int, view: CodeArray) -> bool:
+    """Write what is seen from a pose into the map; True where that changed the map.
+
+    The agent's own cell shows what it carries, so the map keeps what it knew of that cell.
+    """
+    side = view.shape[0]
+    dx, dy = DIRECTION_DX[heading], DIRECTION_DY[heading]
+    changed = False
+    for row in range(side):
+        ahead = side - 1 - row
+        for column in range(side):
+            code = view[row, column]
+            right = column - side // 2
+            cx, cy = x + ahead * dx - right * dy, y + ahead * dy + right * dx
+            if code == UNKNOWN or not is_inside(cells, cx, cy):
+                continue
+            if ahead == 0 and right == 0:
+                if cells[cy, cx] != UNKNOWN:
+                    continue
+                code = EMPTY
+            if cells[cy, cx] != code:
+                cells[cy, cx] = code
+                changed = True
+    return changed
+
+
+@njit(cache=True, inline="always")
+def carried_in(view: CodeArray) -> int:
+    """The code of what the agent carries, as its own cell shows it; 0 for nothing."""
+    code = view[view.shape[0] - 1, view.shape[1] // 2]
+    return code if KEY <= code < DOOR_OPEN else 0
+
+
+@njit(cache=True)
+def count_revealed(
+    cells: CodeArray, x: int, y: int, heading: int, side: int, seen: BoolArray
+) -> int:
+    """How many cells of the frontier the view from a pose is sure to show.
+
+    MiniGrid's own shadow rule (`Grid.process_vis`) on the remembered map, with unknown cells
+    opaque: so whatever they turn out to be, at least as many will be seen.
+    seen: bool [side, side], scratch.
+    """
+    revealed = 0
+    dx, dy = DIRECTION_DX[heading], DIRECTION_DY[heading]
+    seen[:] = False
+    seen[side - 1, side // 2] = True
+    for row in range(side - 1, -1, -1):
+        for sweep in range(2):
+            for k in range(side - 1):
+                column = k if sweep == 0 else side - 1 - k
+                if not seen[row, column]:
+                    continue
+                ahead, right = side - 1 - row, column - side // 2
+                cx, cy = x + ahead * dx - right * dy, y + ahead * dy + right * dx
+                if not (is_inside(cells, cx, cy) and is_transparent(cells[cy, cx])):
+                    continue
+                beside = column + 1 if sweep == 0 else column - 1
+                seen[row, beside] = True
+                if row > 0:
+                    seen[row - 1, beside] = True
+                    seen[row - 1, column] = True
+        for column in range(side):
+            ahead, right = side - 1 - row, column - side // 2
+            cx, cy = x + ahead * dx - right * dy, y + ahead * dy + right * dx
+            if seen[row, column] and is_frontier(cells, cx, cy):
+                revealed += 1
+    return revealed
+
+
+@njit(cache=True)
+def dead_reckon(cells: CodeArray, pose: IntArray, heading: int, action: int) -> None:
+    """Move the pose, int64 [3] = (x, y, heading), by what the action must have done.
+
+    A step forward succeeds exactly where the remembered cell ahead can be entered: it is always
+    in view. The new heading is the observed one.
+    """
+    if action == FORWARD:
+        x, y = pose[0] + DIRECTION_DX[pose[2]], pose[1] + DIRECTION_DY[pose[2]]
+        if is_enterable(cells[y, x]):
+            pose[0], pose[1] = x, y
+    pose[2] = heading
+
+
+@njit(cache=True)
+def track(
+    maps: CodeArray,
+    poses: IntArray,
+    views: CodeArray,
+    headings: IntArray,
+    actions: IntArray,
+    changed: BoolArray,
+) -> None:
+    """Bring N maps and poses up to date after a step.
+
+    maps: uint8 [N, M, M]; poses: int64 [N, 3]; views: uint8 [N, v, v]; headings, actions:
+    int64 [N]; changed: bool [N], set where a map changed.
+    """
+    for i in range(maps.shape[0]):
+        dead_reckon(maps[i], poses[i], headings[i], actions[i])
+        changed[i] = write_view(maps[i], poses[i, 0], poses[i, 1], poses[i, 2], views[i])
+
+
+@njit(cache=True)
+def begin(
+    maps: CodeArray, poses: IntArray, views: CodeArray, headings: IntArray, rows: IntArray
+) -> None:
+    """Begin the maps of the given rows anew, from the first view of an episode."""
+    middle = maps.shape[1] // 2
+    for i in rows:
+        maps[i] = UNKNOWN
+        poses[i, 0], poses[i, 1], poses[i, 2] = middle, middle, headings[i]
+        write_view(maps[i], middle, middle, headings[i], views[i])
+
+
+@njit(cache=True, inline="always")
+def turn(heading: int, action: int) -> int:
+    """The heading after LEFT or RIGHT."""
+    if action == LEFT:
+        return (heading + 3) % 4
+    if action == RIGHT:
+        return (heading + 1) % 4
+    return heading

@@ -1,0 +1,114 @@
+"""An episode's grid as it really is, beside what the agent remembers of it: for people only."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from minigrid.core.grid import Grid
+from minigrid.core.world_object import Ball, Box, Door, Goal, Key, Lava, Wall, WorldObj
+
+from tutelage.rl.minigrid.codes import (
+    COLORS,
+    DOOR_OPEN,
+    GOAL,
+    KEY,
+    LAVA,
+    NUM_COLORS,
+    UNKNOWN,
+    WALL,
+    cell_codes,
+    door_state,
+)
+from tutelage.rl.minigrid.drawing import Memory, in_letters, recall
+from tutelage.rl.minigrid.simulator import make_minigrid
+from tutelage.rl.minigrid.vector import GridStates
+from tutelage.rl.tasks.arrays import CodeArray, ImageArray
+from tutelage.rl.tasks.base import States
+from tutelage.rl.tasks.watching import Drawing
+
+_FOG: Final = (24, 26, 34)
+_FOG_LINE: Final = (34, 37, 48)
+"""What is not known: no colour of MiniGrid's."""
+
+
+class GridWorld:
+    """Farama's own MiniGrid, played beside the environments, whatever engine these have.
+
+    seed: the episode's (`rl.tasks.seeding.episode_seed`).
+    """
+
+    def __init__(self, env_id: str, seed: int) -> None:
+        self._env = make_minigrid(env_id)
+        self._env.reset(seed=seed)
+
+    def step(self, action: int) -> None:
+        self._env.step(action)
+
+    def truth(self) -> Drawing:
+        codes = cell_codes(self._env.grid.encode()).T
+        x, y = self._place()
+        return in_letters(codes, x, y, int(self._env.agent_dir))
+
+    def remembered(self, states: States, row: int) -> Drawing:
+        memory = _memory(states, row)
+        x, y = self._place()
+        return in_letters(self._in_frame(memory), x, y, memory.heading)
+
+    def truth_image(self, tile: int) -> ImageArray:
+        image: ImageArray = self._env.get_frame(highlight=True, tile_size=tile)
+        return image
+
+    def remembered_image(self, states: States, row: int, tile: int) -> ImageArray:
+        memory = _memory(states, row)
+        cells, here = self._in_frame(memory), self._place()
+        image = np.empty((*(side * tile for side in cells.shape), 3), dtype=np.uint8)
+        for (y, x), code in np.ndenumerate(cells):
+            heading = memory.heading if (x, y) == here else None
+            area = image[y * tile : (y + 1) * tile, x * tile : (x + 1) * tile]
+            area[:] = _tile_image(int(code), heading, tile)
+        return image
+
+    def close(self) -> None:
+        self._env.close()  # type: ignore[no-untyped-call]  # MiniGrid leaves it untyped
+
+    def _place(self) -> tuple[int, int]:
+        x, y = self._env.agent_pos
+        return int(x), int(y)
+
+    def _in_frame(self, memory: Memory) -> CodeArray:
+        """The part of a memory that the grid covers: both know where the agent stands."""
+        x, y = self._place()
+        left, top = memory.x - x, memory.y - y
+        return memory.cells[top : top + self._env.height, left : left + self._env.width]
+
+
+def _memory(states: States, row: int) -> Memory:
+    if not isinstance(states, GridStates):
+        raise TypeError(f"a grid world takes the states of its task, not {type(states)}")
+    return recall(states, row)
+
+
+def _tile_image(code: int, heading: int | None, side: int) -> ImageArray:
+    """A cell in pixels, uint8 [side, side, 3]. heading: the agent's, None where it is not there."""
+    if code == UNKNOWN:
+        fog = np.full((side, side, 3), _FOG, dtype=np.uint8)
+        fog[0, :] = fog[:, 0] = _FOG_LINE
+        return fog
+    tile: ImageArray = Grid.render_tile(_object_of(code), heading, tile_size=side)
+    return tile
+
+
+def _object_of(code: int) -> WorldObj | None:
+    """MiniGrid's object of a code; None for free floor."""
+    if code in (WALL, LAVA, GOAL):
+        kind: type[WorldObj] = {WALL: Wall, LAVA: Lava, GOAL: Goal}[code]
+        return kind()  # type: ignore[call-arg]  # each has a kind and a colour of its own
+    if code < KEY:
+        return None
+    color = COLORS[(code - KEY) % NUM_COLORS]
+    state = door_state(code)
+    if code < DOOR_OPEN:
+        thing: type[WorldObj] = (Key, Ball, Box)[(code - KEY) // NUM_COLORS]
+        return thing(color)  # type: ignore[call-arg]  # each has a kind of its own
+    return Door(color, is_open=state == "open", is_locked=state == "locked")

@@ -1,0 +1,176 @@
+"""Situations: their compact keys, their text, and the options on offer in them.
+
+A signature is a 63-bit field, lowest bits first:
+
+    38 bits  which kinds of object the map remembers (lava, goal, then every key, ball, box and
+             door by colour and state), bit = code - LAVA
+     5 bits  what is carried: 0 for nothing, else code - KEY + 1
+     1 bit   whether there is somewhere left to explore
+    19 bits  the mission's number in the task's table
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numba import njit
+
+from tutelage.rl.minigrid.codes import (
+    BOX,
+    DOOR_CLOSED,
+    DOOR_OPEN,
+    GOAL,
+    KEY,
+    LAVA,
+    NUM_CODES,
+    NUM_COLORS,
+    UNKNOWN,
+    door_state,
+    name_of,
+)
+from tutelage.rl.minigrid.colors import order_colors, ranks_of, recolored
+from tutelage.rl.minigrid.memory_map import carried_in, write_view
+from tutelage.rl.tasks.arrays import BoolArray, CodeArray, IntArray
+from tutelage.rl.tasks.options import Option
+
+_KIND_BITS: Final = NUM_CODES - LAVA
+_CARRIED_SHIFT: Final = _KIND_BITS
+_UNEXPLORED_SHIFT: Final = _CARRIED_SHIFT + 5
+MISSION_SHIFT: Final = _UNEXPLORED_SHIFT + 1
+MAX_MISSIONS: Final = 1 << (63 - MISSION_SHIFT)
+
+
+@njit(cache=True)
+def sign(
+    maps: CodeArray,
+    views: CodeArray,
+    poses: IntArray,
+    starts: BoolArray,
+    unexplored: BoolArray,
+    missions: IntArray,
+    renamed: bool,
+    signatures: IntArray,
+) -> None:
+    """The signatures of a recorded rollout, into int64 [T, N]; arrays as in `replay_options`.
+
+    unexplored: bool [T, N]; missions: int64 [T, N]. renamed: see `rl.minigrid.colors`.
+    """
+    num_steps, num_envs = starts.shape
+    for i in range(num_envs):
+        cells = maps[i].copy()
+        for t in range(num_steps):
+            if starts[t, i]:
+                cells[:] = UNKNOWN
+            pose = poses[t, i]
+            write_view(cells, pose[0], pose[1], pose[2], views[t, i])
+            carried = carried_in(views[t, i])
+            ranks = ranks_of(order_colors(cells, carried, renamed))
+            key = np.int64(0)
+            for code in cells.flat:
+                if code >= LAVA:
+                    key |= np.int64(1) << np.int64(recolored(code, ranks) - LAVA)
+            if carried:
+                key |= np.int64(recolored(carried, ranks) - KEY + 1) << _CARRIED_SHIFT
+            if unexplored[t, i]:
+                key |= np.int64(1) << _UNEXPLORED_SHIFT
+            signatures[t, i] = key | (missions[t, i] << MISSION_SHIFT)
+
+
+@dataclass(frozen=True)
+class Situation:
+    """A signature, taken apart.
+
+    kinds: the codes of the kinds of object seen, ascending; carried: a code, 0 for nothing.
+    """
+
+    kinds: tuple[int, ...]
+    carried: int
+    unexplored: bool
+    mission: int
+
+    @classmethod
+    def of(cls, signature: int) -> Situation:
+        """Decode a signature. Raises ValueError for a negative one."""
+        if signature < 0:
+            raise ValueError(f"a signature is not negative, got {signature}")
+        carried = (signature >> _CARRIED_SHIFT) & 31
+        return cls(
+            tuple(code for code in range(LAVA, NUM_CODES) if signature >> (code - LAVA) & 1),
+            carried + KEY - 1 if carried else 0,
+            bool(signature >> _UNEXPLORED_SHIFT & 1),
+            signature >> MISSION_SHIFT,
+        )
+
+    @classmethod
+    def read(cls, text: str, missions: Sequence[str]) -> Situation:
+        """The inverse of `text`. Raises ValueError for what is no situation's text."""
+        fields = dict(line.partition(": ")[::2] for line in text.splitlines())
+        try:
+            found = cls(
+                tuple(_CODES[name] for name in fields["seen"].split("; ") if name != "nothing"),
+                _CODES[fields["carrying"]],
+                fields["unexplored"] == "yes",
+                list(missions).index(fields["mission"]),
+            )
+        except KeyError as error:
+            raise ValueError(f"no situation's text: {error} in {text!r}") from error
+        if found.text(missions) != text:
+            raise ValueError(f"no situation's text: {text!r}")
+        return found
+
+    def encode(self) -> int:
+        """The inverse of `of`."""
+        key = sum(1 << (code - LAVA) for code in self.kinds)
+        key |= (self.carried - KEY + 1 if self.carried else 0) << _CARRIED_SHIFT
+        return key | int(self.unexplored) << _UNEXPLORED_SHIFT | self.mission << MISSION_SHIFT
+
+    def text(self, missions: Sequence[str]) -> str:
+        """The canonical text: four lines `field: value`."""
+        seen = "; ".join(_in_words(code) for code in self.kinds) or "nothing"
+        return "\n".join(
+            (
+                f"mission: {missions[self.mission]}",
+                f"carrying: {name_of(self.carried) if self.carried else 'nothing'}",
+                f"seen: {seen}",
+                f"unexplored: {'yes' if self.unexplored else 'no'}",
+            )
+        )
+
+    def inventory(self, missions: Sequence[str]) -> str:
+        """The look-up of what is carried and asked for."""
+        carried = name_of(self.carried) if self.carried else "nothing"
+        return f"carrying: {carried}\nmission: {missions[self.mission]}"
+
+    def options(self) -> tuple[Option, ...]:
+        """What is on offer: `explore` while it leads somewhere, and what fits the objects seen.
+
+        A step may depend on an earlier one of the same plan, so `open` is on offer without the
+        key and `pick_up` with full hands.
+        """
+        offered = [Option("explore")] if self.unexplored else []
+        doors = {DOOR_OPEN + (code - DOOR_OPEN) % NUM_COLORS for code in self.kinds if _door(code)}
+        things = [code for code in self.kinds if GOAL <= code < DOOR_OPEN] + sorted(doors)
+        offered += [Option("go_to", name_of(code)) for code in things]
+        offered += [Option("pick_up", name_of(code)) for code in things if KEY <= code < DOOR_OPEN]
+        if self.carried:
+            offered.append(Option("drop"))
+        shut = {DOOR_OPEN + (c - DOOR_OPEN) % NUM_COLORS for c in self.kinds if c >= DOOR_CLOSED}
+        boxes = [code for code in self.kinds if BOX <= code < DOOR_OPEN]
+        offered += [Option("open", name_of(code)) for code in boxes + sorted(shut)]
+        return tuple(offered)
+
+
+def _door(code: int) -> bool:
+    return code >= DOOR_OPEN
+
+
+def _in_words(code: int) -> str:
+    state = door_state(code)
+    return f"{name_of(code)} ({state})" if state else name_of(code)
+
+
+_CODES: Final = {"nothing": 0} | {_in_words(code): code for code in range(LAVA, NUM_CODES)}
+"""What is seen, by its name and state; what is carried is among it, as a thing without a state."""

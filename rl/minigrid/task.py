@@ -1,0 +1,228 @@
+"""MiniGrid as a `Task`: the first implementer of the seam."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from copy import copy
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+
+from tutelage.rl.minigrid.codes import (
+    ACTION_NAMES,
+    CODE_PARTS,
+    COLORS,
+    KEY,
+    NUM_CODES,
+    NUM_COLORS,
+    NUM_HEADINGS,
+)
+from tutelage.rl.minigrid.drawing import draw, draw_inks, recall
+from tutelage.rl.minigrid.engine.families import family_of
+from tutelage.rl.minigrid.engine.simulator import BatchedSimulator
+from tutelage.rl.minigrid.levels import register_levels
+from tutelage.rl.minigrid.memory_map import without_lava
+from tutelage.rl.minigrid.observation import NUM_FEATURES
+from tutelage.rl.minigrid.options import encode_option, every_option, replay_options
+from tutelage.rl.minigrid.places import PlaceField, place_objects
+from tutelage.rl.minigrid.render import GridWorld
+from tutelage.rl.minigrid.simulator import GymnasiumSimulator, Simulator, make_minigrid, missions_of
+from tutelage.rl.minigrid.situations import MAX_MISSIONS, Situation, sign
+from tutelage.rl.minigrid.vector import GridStates, GridVectorEnv
+from tutelage.rl.tasks.arrays import IntArray
+from tutelage.rl.tasks.base import Episode, ObservationSpec, Split, States, UnknownTaskError
+from tutelage.rl.tasks.options import Option, OptionActions
+from tutelage.rl.tasks.seeding import episode_seed
+from tutelage.rl.tasks.settings import Engine
+
+_NUM_ACTIONS: Final = len(ACTION_NAMES)
+OBJECTS, INVENTORY = "objects", "inventory"
+"""The look-ups on offer."""
+
+
+class GridTask:
+    """A MiniGrid environment behind the task seam.
+
+    name: what people type; env_id: Gymnasium's id; default_steps: enough env steps for a student
+    to finish its job; crop: side of the map crop that the student sees, odd, or None for the bare
+    view and the direction; renamed: whether
+    situations rename colours (`rl.minigrid.colors`), for tasks in which only their sameness
+    matters.
+    lava_known: see `rl.tasks.settings`; what the student sees does not depend on it. notes: what
+    the teacher is told of the task's own rules. asked: the engine; None takes the batched one where
+    it knows the environment. Raises UnknownTaskError where it is asked for and does not.
+    """
+
+    action_names: tuple[str, ...] = ACTION_NAMES
+    engine: Engine
+    offered_lookups: Mapping[str, str] = {
+        OBJECTS: "which known objects are near or far, and which can be reached.",
+        INVENTORY: "what the agent carries and what its mission is.",
+    }
+
+    def __init__(
+        self,
+        name: str,
+        env_id: str,
+        default_steps: int,
+        crop: int | None,
+        renamed: bool = False,
+        lava_known: bool = True,
+        notes: str = "",
+        asked: Engine | None = None,
+    ) -> None:
+        register_levels()
+        self._renamed, self._lava_known = renamed, lava_known
+        self.name, self.default_steps, self.notes = name, default_steps, notes
+        self.lookups: Sequence[str] = ()
+        self._env_id, self._crop = env_id, crop
+        probe = make_minigrid(env_id)
+        self.max_episode_steps = int(probe.max_steps)
+        # Wherever the agent starts, the whole grid fits around the middle of this square.
+        self._map_side = 2 * max(probe.width, probe.height) - 1
+        side = crop or probe.agent_view_size
+        features = NUM_FEATURES if crop else NUM_HEADINGS
+        self.observation_spec = ObservationSpec(side, side, NUM_CODES, features, CODE_PARTS)
+        self._missions = missions_of(probe)
+        if len(self._missions) > MAX_MISSIONS:
+            raise ValueError(
+                f"{len(self._missions)} missions; at most {MAX_MISSIONS} can be told apart"
+            )
+        self._family = family_of(probe) if asked != "gymnasium" else None
+        if asked == "batched" and self._family is None:
+            raise UnknownTaskError(
+                f"task.engine = 'batched': that engine does not know {name!r}; "
+                f"allowed: gymnasium, or none to take what there is"
+            )
+        self.engine = "batched" if self._family is not None else "gymnasium"
+        self._places = PlaceField(len(self._missions))
+        probe.close()  # type: ignore[no-untyped-call]  # MiniGrid leaves it untyped
+
+    def make_envs(self, num_envs: int, split: Split, seed: int) -> GridVectorEnv:
+        simulator: Simulator
+        if self._family is not None:
+            simulator = BatchedSimulator(self._family, num_envs)
+        else:
+            simulator = GymnasiumSimulator(self._env_id, num_envs)
+        return GridVectorEnv(simulator, self._map_side, self._crop, split, seed, self._lava_known)
+
+    def signature(self, states: States) -> IntArray:
+        grid = self._taught(states)
+        signatures = np.empty(grid.starts.shape, dtype=np.int64)
+        sign(
+            grid.maps,
+            grid.views,
+            grid.poses,
+            grid.starts,
+            grid.unexplored,
+            grid.missions,
+            self._renamed,
+            signatures,
+        )
+        if OBJECTS in self.lookups:
+            signatures = self._places.join(signatures, self._place_numbers(grid))
+        return signatures.reshape(-1)
+
+    def describe(self, signature: int) -> str:
+        return self._situation(signature).text(self._missions)
+
+    def read(self, text: str) -> int:
+        """The inverse of `describe`. Raises ValueError for what is no situation's text."""
+        return Situation.read(text, self._missions).encode()
+
+    def options(self, signature: int) -> tuple[Option, ...]:
+        return self._situation(signature).options()
+
+    def with_lookups(self, names: Sequence[str]) -> GridTask:
+        task = copy(self)
+        task.lookups = tuple(names)
+        return task
+
+    def look_up(self, name: str, signature: int) -> str:
+        """Raises KeyError for a look-up that is not switched on."""
+        if name not in self.lookups:
+            raise KeyError(name)
+        situation = self._situation(signature)
+        if name == INVENTORY:
+            return situation.inventory(self._missions)
+        return self._places.text(situation.kinds, self._places.split(signature)[1])
+
+    def all_options(self) -> tuple[Option, ...]:
+        return every_option()
+
+    def encode(self, option: Option) -> int:
+        return encode_option(option)
+
+    def act(self, options: IntArray, states: States) -> OptionActions:
+        grid = self._taught(states)
+        shape = (*grid.starts.shape, options.shape[1])
+        probs = np.zeros((*shape, _NUM_ACTIONS), dtype=np.float32)
+        feasible, finished = np.zeros(shape, dtype=np.bool_), np.zeros(shape, dtype=np.bool_)
+        coded = np.ascontiguousarray(options).reshape(shape)
+        replay_options(
+            grid.maps,
+            grid.views,
+            grid.poses,
+            grid.starts,
+            coded,
+            self._renamed,
+            probs,
+            feasible,
+            finished,
+        )
+        rows = len(grid)
+        return OptionActions(
+            probs.reshape(rows, shape[2], _NUM_ACTIONS),
+            feasible.reshape(rows, shape[2]),
+            finished.reshape(rows, shape[2]),
+        )
+
+    def success(self, episode: Episode) -> bool:
+        return episode.terminated and episode.return_ > 0.0
+
+    def picture(self, states: States, row: int) -> str:
+        return draw(_grid_states(states), row, self._renamed)
+
+    def inks(self, states: States, row: int) -> str:
+        return draw_inks(_grid_states(states), row, self._renamed)
+
+    def aliases(self, states: States, row: int) -> dict[str, str]:
+        memory = recall(_grid_states(states), row)
+        ranks = memory.ranks(self._renamed)
+        codes = {memory.carried, *map(int, np.unique(memory.cells))}
+        colors = {(code - KEY) % NUM_COLORS for code in codes if code >= KEY}
+        return {COLORS[c]: COLORS[ranks[c]] for c in sorted(colors) if ranks[c] != c}
+
+    def world(self, split: Split, seed: int, env: int, episode: int) -> GridWorld:
+        return GridWorld(self._env_id, episode_seed(seed, split, env, episode))
+
+    def _taught(self, states: States) -> GridStates:
+        """The states as the teacher and its options know them."""
+        grid = _grid_states(states)
+        if self._lava_known:
+            return grid
+        return replace(grid, maps=without_lava(grid.maps), views=without_lava(grid.views))
+
+    def _situation(self, signature: int) -> Situation:
+        base = self._places.split(signature)[0] if OBJECTS in self.lookups else signature
+        return Situation.of(base)
+
+    def _place_numbers(self, grid: GridStates) -> IntArray:
+        numbers = np.empty(grid.starts.shape, dtype=np.int64)
+        place_objects(
+            grid.maps,
+            grid.views,
+            grid.poses,
+            grid.starts,
+            self._renamed,
+            self._places.most,
+            numbers,
+        )
+        return numbers
+
+
+def _grid_states(states: States) -> GridStates:
+    if not isinstance(states, GridStates):
+        raise TypeError(f"a grid task takes the states that it recorded, not {type(states)}")
+    return states

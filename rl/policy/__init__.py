@@ -1,0 +1,1 @@
+"""The student's policy: its network, its recurrent state, how it picks actions, its file."""

@@ -1,0 +1,183 @@
+"""A dense layer over category codes, computed by adding up rows in place of multiplying zeros.
+
+One-hot cells times a matrix is a sum of as many of its rows as there are cells. PyTorch's own
+`embedding_bag` is as quick forwards, but sorts all indices on the way back; these loops do not.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numba import njit
+from torch import Tensor, nn
+from torch.nn import functional
+
+from tutelage.rl.tasks.arrays import CodeArray, FloatArray, IntArray
+from tutelage.rl.tasks.base import ObservationSpec
+
+_GAIN: Final = math.sqrt(2)
+
+
+class CellSums(nn.Module):
+    """From codes [B, H, W] to [B, width]: each cell adds a row for each part of its code.
+
+    A code's parts are given by `ObservationSpec.parts`, such as kind and colour: what is learned
+    of a red key helps with a blue one. Orthogonal initialisation, scaled so that the sums have the
+    variance that gain sqrt(2) gives a dense layer of as many inputs as rows are added.
+    """
+
+    def __init__(self, spec: ObservationSpec, width: int) -> None:
+        super().__init__()
+        cells = spec.height * spec.width
+        if not cells or not spec.num_codes:
+            raise ValueError("a picture needs a height, a width and codes")
+        parts = np.array(spec.parts or [[code] for code in range(spec.num_codes)], dtype=np.int64)
+        sizes = parts.max(axis=0) + 1
+        # rows[c, k]: the table's first row of part k in cell c.
+        starts = cells * np.concatenate(([0], sizes.cumsum()[:-1]))
+        rows = starts + np.arange(cells)[:, None] * sizes
+        self._parts: Tensor
+        self._rows: Tensor
+        self.register_buffer("_parts", torch.from_numpy(parts), persistent=False)
+        self.register_buffer("_rows", torch.from_numpy(rows), persistent=False)
+        self.table = nn.Parameter(torch.empty(num_rows(spec), width))
+        self.bias = nn.Parameter(torch.zeros(width))
+        added = cells * len(sizes)
+        nn.init.orthogonal_(self.table, _GAIN * math.sqrt(len(self.table) / added))
+
+    def forward(self, codes: Tensor, added: Tensor | None = None) -> Tensor:
+        """codes: uint8 [B, H, W]; added: float32 [B, width], added to the sums.
+
+        Returns float32 [B, width].
+        """
+        flat = codes.reshape(len(codes), -1)
+        begun = self.bias.expand(len(codes), -1) if added is None else added + self.bias
+        if codes.device.type != "cpu":
+            return begun + self.by_index(flat)
+        if not torch.is_grad_enabled():
+            return self._sums(flat, begun)
+        sums: Tensor = _Sum.apply(self.table, begun, flat, self)  # type: ignore[no-untyped-call]  # PyTorch's
+        return sums
+
+    def add_rows(self, codes: Tensor, sums: Tensor) -> None:
+        """Add the rows to sums, float32 [B, width], in place; on the CPU, for no gradient.
+
+        codes: uint8 [B, H * W]. Raises IndexError for a code that is not below num_codes.
+        """
+        parts, rows, table = self._parts.numpy(), self._rows.numpy(), self.table.detach().numpy()
+        joined = np.empty((len(rows), len(parts), table.shape[1]), np.float32)
+        _add_rows(codes.numpy(), parts, rows, table, joined, sums.numpy())
+
+    def scatter_rows(self, codes: Tensor, by_sums: Tensor, by_table: Tensor) -> None:
+        """Add the sums' gradient, float32 [B, width], to the table's; on the CPU."""
+        parts, rows, grads = self._parts.numpy(), self._rows.numpy(), by_sums.contiguous().numpy()
+        _scatter_rows(codes.numpy(), parts, rows, grads, by_table.numpy())
+
+    def _sums(self, codes: Tensor, begun: Tensor) -> Tensor:
+        """What the sums begin with and the rows added to it; as `add_rows`."""
+        sums = begun.detach().clone(memory_format=torch.contiguous_format)
+        self.add_rows(codes, sums)
+        return sums
+
+    def by_index(self, codes: Tensor) -> Tensor:
+        """The sums on any device. codes: uint8 [B, H * W]. Returns float32 [B, width]."""
+        index = self._parts[codes.long()] + self._rows
+        return functional.embedding_bag(index.flatten(1), self.table, mode="sum")
+
+
+def num_rows(spec: ObservationSpec) -> int:
+    """How many rows the table has for a picture: one a cell for each value of each part."""
+    sizes = [max(values) + 1 for values in zip(*spec.parts, strict=True)] or [spec.num_codes]
+    return int(spec.height * spec.width * sum(sizes))
+
+
+class _Sum(torch.autograd.Function):
+    """A layer's sums, and their gradients by its table and by what they begin with."""
+
+    @staticmethod
+    def forward(ctx: Any, table: Tensor, begun: Tensor, codes: Tensor, layer: CellSums) -> Tensor:
+        ctx.save_for_backward(codes)
+        ctx.layer, ctx.shape = layer, table.shape
+        return layer._sums(codes, begun)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> tuple[Tensor | None, ...]:
+        (codes,) = ctx.saved_tensors
+        by_table = torch.zeros(ctx.shape)
+        ctx.layer.scatter_rows(codes, grads[0], by_table)
+        return by_table, grads[0], None, None
+
+
+@njit(cache=True, nogil=True)
+def _add_rows(
+    codes: CodeArray,
+    parts: IntArray,
+    rows: IntArray,
+    table: FloatArray,
+    joined: FloatArray,
+    sums: FloatArray,
+) -> None:
+    """To sums[b], add the table's rows over cells and parts.
+
+    joined: float32 [cells, codes, width], room for the rows of each code that is met in a cell,
+    which are joined once for all pictures. Four of them are added to a sum at once: it is read and
+    written a quarter as often.
+    """
+    num_cells = codes.shape[1]
+    is_joined = np.zeros((num_cells, parts.shape[0]), np.bool_)
+    for b in range(codes.shape[0]):
+        for c in range(num_cells):
+            code = codes[b, c]
+            if code >= parts.shape[0]:
+                raise IndexError("a category code is not below num_codes")
+            if not is_joined[c, code]:
+                is_joined[c, code] = True
+                _join_rows(table, rows[c], parts[code], joined[c, code])
+    whole = num_cells - num_cells % 4
+    for b in range(codes.shape[0]):
+        out = sums[b]
+        for c in range(0, whole, 4):
+            one, two = joined[c, codes[b, c]], joined[c + 1, codes[b, c + 1]]
+            three, four = joined[c + 2, codes[b, c + 2]], joined[c + 3, codes[b, c + 3]]
+            for h in range(out.shape[0]):
+                out[h] += (one[h] + two[h]) + (three[h] + four[h])
+        for c in range(whole, num_cells):
+            row = joined[c, codes[b, c]]
+            for h in range(out.shape[0]):
+                out[h] += row[h]
+
+
+@njit(cache=True, nogil=True)
+def _join_rows(table: FloatArray, starts: IntArray, values: IntArray, out: FloatArray) -> None:
+    """Add up the rows of one code in one cell. starts: where each part's rows begin there."""
+    out[:] = table[starts[0] + values[0]]
+    for k in range(1, len(values)):
+        row = table[starts[k] + values[k]]
+        for h in range(out.shape[0]):
+            out[h] += row[h]
+
+
+@njit(cache=True, nogil=True)
+def _scatter_rows(
+    codes: CodeArray, parts: IntArray, rows: IntArray, grads: FloatArray, table: FloatArray
+) -> None:
+    """Add each sum's gradient to the rows that it was made of.
+
+    Cell by cell, first to one row a code, which stay in the processor's nearest cache, then to the
+    rows of the code's parts.
+    """
+    by_code = np.empty((parts.shape[0], grads.shape[1]), np.float32)
+    for c in range(codes.shape[1]):
+        by_code[:] = 0.0
+        for b in range(codes.shape[0]):
+            grad, row = grads[b], by_code[codes[b, c]]
+            for h in range(grad.shape[0]):
+                row[h] += grad[h]
+        for code in range(parts.shape[0]):
+            for k in range(parts.shape[1]):
+                row = table[rows[c, k] + parts[code, k]]
+                for h in range(row.shape[0]):
+                    row[h] += by_code[code, h]

@@ -1,0 +1,268 @@
+"""The student: its network, what it remembers between steps, how it picks actions, its file."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any, Final, Self
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import from_json
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from tutelage.rl.policy.network import StudentNetwork, first_layer_size
+from tutelage.rl.policy.sampling import draw
+from tutelage.rl.policy.settings import StudentSettings
+from tutelage.rl.tasks.arrays import BoolArray, FloatArray, IntArray
+from tutelage.rl.tasks.base import Observation, ObservationSpec
+
+SCHEMA_VERSION: Final = 2
+FORBIDDEN: Final = -1e8
+"""The logit of an action that is not allowed: its probability and its gradient are 0 (Huang &
+Ontañón 2022, "A Closer Look at Invalid Action Masking in Policy Gradient Algorithms")."""
+_METADATA: Final = "student"
+
+_NO_ACTION: Final = -1
+"""The previous action of an episode's first step."""
+
+
+class StudentError(ValueError):
+    """A file that holds no student that can be used; the message is one line."""
+
+
+@dataclass
+class Memory:
+    """What a student remembers of B running episodes, besides what it sees.
+
+    hidden: float32 [B, memory_size]; previous: int64 [B], the last actions, -1 at the beginning.
+    """
+
+    hidden: FloatArray
+    previous: IntArray
+
+    def forget(self, ended: BoolArray) -> None:
+        """Begin anew where an episode ended. ended: bool [B]."""
+        if ended.any():
+            self.hidden = np.where(ended[:, None], np.float32(0), self.hidden)
+            self.previous = np.where(ended, _NO_ACTION, self.previous)
+
+    def __getitem__(self, rows: BoolArray | slice) -> Memory:
+        """A copy of some rows, which can be moved on alone."""
+        return Memory(self.hidden[rows].copy(), self.previous[rows].copy())
+
+
+def with_actions(features: FloatArray, previous: IntArray, num_actions: int) -> FloatArray:
+    """Features [..., F] with the previous actions [...] beside them, one-hot: [..., F + A]."""
+    one_hot = (previous[..., None] == np.arange(num_actions)).astype(np.float32)
+    return np.concatenate((features, one_hot), axis=-1)
+
+
+class Student:
+    """A network, where it runs, and how it picks actions."""
+
+    def __init__(
+        self,
+        task_name: str,
+        spec: ObservationSpec,
+        num_actions: int,
+        settings: StudentSettings,
+        device: torch.device,
+    ) -> None:
+        self.task_name, self.spec, self.settings, self.device = task_name, spec, settings, device
+        self.num_actions = num_actions
+        self.network = StudentNetwork(spec, num_actions, settings).to(device)
+
+    def new_memory(self, num_envs: int) -> Memory:
+        """What it remembers at the first steps of episodes: nothing."""
+        hidden = np.zeros((num_envs, self.network.memory_size), dtype=np.float32)
+        return Memory(hidden, np.full(num_envs, _NO_ACTION, dtype=np.int64))
+
+    def judge(
+        self, observation: Observation, memory: Memory | None = None
+    ) -> tuple[FloatArray, FloatArray]:
+        """Logits float32 [B, A] and values float32 [B] of a batch, without gradients.
+
+        memory: what it remembers of these B episodes, moved on by this observation; a student
+        without a GRU needs none. Raises ValueError where one is needed and not given.
+        """
+        with torch.inference_mode():
+            logits, values = self._forward(observation, memory)
+            chosen = logits.cpu().numpy()
+        if observation.allowed is not None:
+            chosen[~observation.allowed] = FORBIDDEN
+        return chosen, values.cpu().numpy()
+
+    def act(
+        self,
+        observation: Observation,
+        rng: np.random.Generator | None = None,
+        memory: Memory | None = None,
+    ) -> IntArray:
+        """Actions int64 [B]: drawn from the policy with `rng`, its likeliest ones without.
+
+        memory: as in `judge`; the actions are noted there. Call its `forget` for the episodes
+        that end with them.
+        """
+        logits, _ = self.judge(observation, memory)
+        actions = logits.argmax(axis=1) if rng is None else draw(logits, rng)[0]
+        if memory is not None:
+            memory.previous = actions
+        return actions
+
+    def _forward(self, observation: Observation, memory: Memory | None) -> tuple[Tensor, Tensor]:
+        codes = torch.from_numpy(observation.codes).to(self.device)
+        if not self.network.memory_size:
+            features = torch.from_numpy(observation.features).to(self.device)
+            judged: tuple[Tensor, Tensor] = self.network(codes, features)
+            return judged
+        if memory is None:
+            raise ValueError("this student remembers: give judge and act a new_memory(B)")
+        told = with_actions(observation.features, memory.previous, self.num_actions)
+        logits, values, hidden = self.network.step(
+            codes,
+            torch.from_numpy(told).to(self.device),
+            torch.from_numpy(memory.hidden).to(self.device),
+        )
+        memory.hidden = hidden.cpu().numpy()
+        return logits, values
+
+    def save(self, path: Path) -> None:
+        """Write the network and what is needed to build it again, as safetensors."""
+        described = {
+            "schema_version": SCHEMA_VERSION,
+            "task": self.task_name,
+            "num_actions": self.num_actions,
+            "observation_spec": asdict(self.spec),
+            "settings": self.settings.model_dump(mode="json"),
+        }
+        # One field: safetensors orders several at random, and equal students give equal files.
+        metadata = {_METADATA: json.dumps(described, sort_keys=True)}
+        tensors = {name: t.contiguous().cpu() for name, t in self.network.state_dict().items()}
+        path.write_bytes(save(tensors, metadata))
+
+
+def load_student(path: str | Path, device: str = "cpu") -> Student:
+    """The student of a `student.safetensors` file, or of the run folder that holds it.
+
+    Raises StudentError where the file is missing, damaged, or not a student's.
+    """
+    file = Path(path)
+    file = file / "student.safetensors" if file.is_dir() else file
+    try:
+        if file.exists() and not file.is_file():
+            raise OSError("it is no plain file")  # opening a pipe would hang
+        with safe_open(str(file), framework="pt") as stored:
+            student = _from_metadata(stored, torch.device(device))
+            tensors = _matching_tensors(student, stored)
+    except (OSError, SafetensorError) as error:
+        raise StudentError(_one_line(f"cannot read a student from {file}", error)) from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise StudentError(_one_line(f"{file} does not describe a student", error)) from error
+    student.network.load_state_dict(tensors)
+    return student
+
+
+class _StoredSpec(BaseModel):
+    """`ObservationSpec` as a file has it."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    height: int = Field(ge=0, le=255)
+    width: int = Field(ge=0, le=255)
+    num_codes: int = Field(ge=0, le=256)
+    features: int = Field(ge=0, le=65_536)
+    slots: int = Field(0, ge=0, le=4096)
+    parts: tuple[tuple[Annotated[int, Field(ge=0, le=255)], ...], ...] = Field(max_length=256)
+
+    @model_validator(mode="after")
+    def _parts_fit_the_codes(self) -> Self:
+        lengths = {len(row) for row in self.parts}
+        if self.parts and (len(self.parts) != self.num_codes or len(lengths) > 1 or 0 in lengths):
+            raise ValueError("parts must have a row a code, all as long")
+        return self
+
+
+class _StoredStudent(BaseModel):
+    """All that a file says about its student, besides the weights."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    schema_version: int
+    task: str
+    num_actions: int = Field(ge=1, le=4096)
+    observation_spec: _StoredSpec
+    settings: StudentSettings
+
+
+def _from_metadata(stored: Any, device: torch.device) -> Student:
+    """The student that an open file describes, its weights not read yet."""
+    described = (stored.metadata() or {})[_METADATA]
+    version = from_json(described)["schema_version"]
+    if version != SCHEMA_VERSION:
+        age = "newer" if version > SCHEMA_VERSION else "older"
+        raise ValueError(f"schema_version {version} is {age} than {SCHEMA_VERSION}")
+    found = _StoredStudent.model_validate_json(described)
+    spec = ObservationSpec(**found.observation_spec.model_dump())
+    if spec.slots not in (0, found.num_actions):
+        raise ValueError(f"{spec.slots} slots for {found.num_actions} actions")
+    _check_size(stored, spec, found.settings)
+    with torch.random.fork_rng(devices=[]):
+        return Student(found.task, spec, found.num_actions, found.settings, device)
+
+
+def _check_size(stored: Any, spec: ObservationSpec, settings: StudentSettings) -> None:
+    """Nothing is built that is much larger than the file: the other layers are bounded apart."""
+    names = stored.keys()
+    held = sum(math.prod(stored.get_slice(name).get_shape()) for name in names)
+    if first_layer_size(spec, settings) > held:
+        raise ValueError("it is smaller than the network that it describes")
+
+
+def _matching_tensors(student: Student, stored: Any) -> dict[str, Tensor]:
+    """The tensors of an open file, read only once they are known to be the network's."""
+    expected = {name: list(t.shape) for name, t in student.network.state_dict().items()}
+    if set(stored.keys()) != set(expected):
+        raise ValueError("its tensors are not those of the network that it describes")
+    for name, shape in expected.items():
+        found = stored.get_slice(name)
+        if list(found.get_shape()) != shape or found.get_dtype() != "F32":
+            raise ValueError(f"tensor {name} does not have the shape {shape} and the type F32")
+    return {name: stored.get_tensor(name) for name in expected}
+
+
+def _one_line(what: str, error: Exception) -> str:
+    """A message with its cause, short and free of control characters that a file may hold."""
+    cause = str(error)
+    if isinstance(error, KeyError):
+        cause = f"it has no {error}"
+    if isinstance(error, ValidationError):
+        problem = error.errors(include_url=False)[0]
+        cause = ": ".join((*map(str, problem["loc"]), problem["msg"]))
+    return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+", " ", f"{what}: {cause[:200]}")
+
+
+def softmax(logits: FloatArray) -> FloatArray:
+    """Probabilities of each row of logits [B, A]."""
+    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(shifted / shifted.sum(axis=1, keepdims=True), dtype=np.float32)
+
+
+def make_student(
+    task_name: str,
+    spec: ObservationSpec,
+    num_actions: int,
+    settings: StudentSettings,
+    device: str,
+    seed: int,
+) -> Student:
+    """A new student whose initial weights depend on the seed alone."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return Student(task_name, spec, num_actions, settings, torch.device(device))

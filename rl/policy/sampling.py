@@ -1,0 +1,47 @@
+"""Drawing actions from a policy's logits, a row of the batch at a time."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from tutelage.rl.tasks.arrays import FloatArray, IntArray
+
+
+def draw(logits: FloatArray, rng: np.random.Generator) -> tuple[IntArray, FloatArray, IntArray]:
+    """One action for each row of logits [B, A], by inverting the cumulative distribution.
+
+    Returns the actions int64 [B], their log-probabilities float32 [B], and the likeliest actions
+    int64 [B], the first of equals.
+    """
+    rows = len(logits)
+    actions, greedy = np.empty(rows, np.int64), np.empty(rows, np.int64)
+    log_probs = np.empty(rows, np.float32)
+    _draw(logits, rng.random(rows, dtype=np.float32), actions, log_probs, greedy)
+    return actions, log_probs, greedy
+
+
+@njit(cache=True, nogil=True)
+def _draw(
+    logits: FloatArray,
+    uniform: FloatArray,
+    actions: IntArray,
+    log_probs: FloatArray,
+    greedy: IntArray,
+) -> None:
+    """uniform: float32 [B], in [0, 1), where each row's distribution is inverted."""
+    num_actions = logits.shape[1]
+    sums = np.empty(num_actions)
+    for b in range(logits.shape[0]):
+        row = logits[b]
+        best = row.argmax()
+        total = 0.0
+        for k in range(num_actions):
+            total += np.exp(row[k] - row[best])
+            sums[k] = total
+        action = 0
+        # Below the last sum, as the mark is below 1: an action of no weight is never drawn.
+        while sums[action] <= uniform[b] * total:
+            action += 1
+        actions[b], greedy[b] = action, best
+        log_probs[b] = np.float64(row[action]) - row[best] - np.log(total)

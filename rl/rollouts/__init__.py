@@ -1,0 +1,1 @@
+"""All that plays: collecting rollouts, evaluating, the teacher acting alone."""

@@ -1,0 +1,134 @@
+"""Collecting: the student acts alone for T steps in N environments, and all is kept for learning.
+
+Nothing here asks a teacher; the record is labelled later, when the loss is computed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tutelage.rl.policy.policy import Memory, Student
+from tutelage.rl.policy.sampling import draw
+from tutelage.rl.rollouts.buffer import Rollout
+from tutelage.rl.rollouts.episodes import EpisodeLog
+from tutelage.rl.rollouts.replay import EpisodeReplay
+from tutelage.rl.tasks.arrays import IntArray
+from tutelage.rl.tasks.base import States, Task, VectorEnv
+
+COLLECTOR: Final = "collector."
+"""What the names of the collector's arrays begin with."""
+
+
+_MEMORY: Final = f"{COLLECTOR}memory."
+
+
+class Collector:
+    """A student, its training environments, and the buffers of a rollout."""
+
+    def __init__(
+        self,
+        task: Task,
+        student: Student,
+        envs: VectorEnv,
+        num_steps: int,
+        rng: np.random.Generator,
+    ) -> None:
+        self._task, self._student, self._envs, self._rng = task, student, envs, rng
+        self.rollout = Rollout.allocate(
+            num_steps,
+            envs.num_envs,
+            task.observation_spec,
+            len(task.action_names),
+            student.network.memory_size,
+        )
+        self._memory = student.new_memory(envs.num_envs)
+        self.log = EpisodeLog(envs.num_envs, task.max_episode_steps)
+        self._replay = EpisodeReplay(envs.num_envs, task.max_episode_steps, len(task.action_names))
+        envs.reset()
+
+    def collect(self, on_step: Callable[[IntArray], None] | None = None) -> Rollout:
+        """Fill the buffers with the next T steps of every environment.
+
+        on_step: called before each of them with the situations' signatures, int64 [N]; what it
+        raises ends the rollout there, which is lost.
+        """
+        rollout = self.rollout
+        num_steps = len(rollout.actions)
+        self._envs.begin_rollout(num_steps)
+        rollout.final_values[:] = 0.0
+        rollout.hidden[:] = self._memory.hidden
+        for t in range(num_steps):
+            rollout.signatures[t] = self._task.signature(self._envs.states())
+            if on_step is not None:
+                on_step(rollout.signatures[t])
+            self._act(t)
+        rollout.last_values[:] = self._student.judge(self._envs.observe(), self._memory[:])[1]
+        return rollout
+
+    def snapshot(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        """What is needed to go on from here: arrays by name, and the rest as JSON has it."""
+        memory: dict[str, NDArray[Any]] = {
+            f"{_MEMORY}hidden": self._memory.hidden,
+            f"{_MEMORY}previous": self._memory.previous,
+        }
+        return self._replay.snapshot() | memory, {
+            "rng": self._rng.bit_generator.state,
+            "log": self.log.snapshot(),
+        }
+
+    def restore(self, arrays: dict[str, NDArray[Any]], record: dict[str, Any]) -> None:
+        """Go on from a snapshot: the environments replay their running episodes.
+
+        Raises ReplayError where they cannot, KeyError, TypeError or ValueError for no snapshot.
+        """
+        self._memory = self._remembered(arrays)
+        self._replay.restore(arrays, self._envs)
+        self._rng.bit_generator.state = record["rng"]
+        self.log.restore(record["log"])
+
+    def _remembered(self, arrays: dict[str, NDArray[Any]]) -> Memory:
+        found = Memory(arrays[f"{_MEMORY}hidden"], arrays[f"{_MEMORY}previous"])
+        expected = self._memory
+        for one, other in ((found.hidden, expected.hidden), (found.previous, expected.previous)):
+            if one.shape != other.shape or one.dtype != other.dtype:
+                raise ValueError("what it remembers is not this student's memory")
+        if not np.isfinite(found.hidden).all():
+            raise ValueError("what it remembers is not finite")
+        return found[:]
+
+    def states(self) -> States:
+        """The recorded states of the last rollout, row t * N + i."""
+        return self._envs.rollout()
+
+    def _act(self, t: int) -> None:
+        rollout, envs = self.rollout, self._envs
+        observation = envs.observe()
+        self.log.visit(rollout.signatures[t])
+        rollout.previous[t] = self._memory.previous
+        logits, values = self._student.judge(observation, self._memory)
+        actions, rollout.log_probs[t], rollout.greedy[t] = draw(logits, self._rng)
+        rollout.codes[t], rollout.features[t] = observation.codes, observation.features
+        if rollout.allowed is not None:
+            rollout.allowed[t] = observation.allowed
+        rollout.actions[t], rollout.values[t] = actions, values
+        rollout.logits[t] = logits
+        result = envs.step(actions)
+        rollout.rewards[t] = result.rewards if result.discounted is None else result.discounted
+        rollout.terminated[t], rollout.truncated[t] = result.terminated, result.truncated
+        self._memory.previous = actions
+        if result.final is not None:
+            remembered = self._memory[result.truncated]
+            rollout.final_values[t][result.truncated] = self._student.judge(
+                result.final, remembered
+            )[1]
+        self._memory.forget(result.terminated | result.truncated)
+        if rollout.durations is not None and result.durations is not None:
+            rollout.durations[t] = result.durations
+        self.log.step(
+            self._task, result.rewards, result.terminated, result.truncated, result.durations
+        )
+        self._replay.step(actions, result.terminated | result.truncated)

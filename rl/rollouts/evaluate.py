@@ -1,0 +1,129 @@
+"""Evaluation: the student alone, or its teacher alone, on seeds of the evaluation split."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from tutelage.rl.policy.policy import Student
+from tutelage.rl.rollouts.actors import Actor, AdviceLookup, StudentActor, TeacherActor
+from tutelage.rl.rollouts.episodes import Tally
+from tutelage.rl.rollouts.results import Evaluation, StudentResult
+from tutelage.rl.tasks.arrays import IntArray
+from tutelage.rl.tasks.base import Split, StepResult, Task, VectorEnv
+from tutelage.rl.tasks.seeding import generator
+
+MAX_ENVS = 100
+
+
+def evaluate(
+    task: Task,
+    student: Student,
+    episodes: int,
+    seed: int,
+    greedy: bool = False,
+    on_progress: Callable[[int], None] | None = None,
+    on_step: Callable[[], None] | None = None,
+) -> Evaluation:
+    """Play episodes 0 .. episodes - 1 of the evaluation split with the student.
+
+    Actions are drawn from the policy, or its likeliest ones where `greedy`. Every environment
+    plays a fixed number of episodes, so that long ones are not left out. The same seed and
+    student give the same result. on_progress: told how many episodes have ended. on_step:
+    called before each step; what it raises ends the evaluation.
+    """
+    rng = None if greedy else generator(seed, "evaluation")
+
+    def make(num_envs: int) -> Actor:
+        return StudentActor(student, num_envs, rng)
+
+    return play(task, make, episodes, seed, on_progress, on_step).outcome(task)
+
+
+def evaluate_teacher(
+    task: Task,
+    advise: AdviceLookup,
+    episodes: int,
+    seed: int,
+    on_progress: Callable[[int], None] | None = None,
+    on_step: Callable[[], None] | None = None,
+) -> tuple[Evaluation, int]:
+    """The teacher alone, on the episodes that `evaluate` plays with the student.
+
+    Also how many steps it had no advice for (`TeacherActor`). advise: may be called at every step.
+    """
+    actors: list[TeacherActor] = []
+
+    def make(num_envs: int) -> Actor:
+        actors.append(TeacherActor(task, num_envs, advise, generator(seed, "teacher")))
+        return actors[0]
+
+    tally = play(task, make, episodes, seed, on_progress, on_step)
+    return tally.outcome(task), actors[0].unadvised
+
+
+def play(
+    task: Task,
+    make_actor: Callable[[int], Actor],
+    episodes: int,
+    seed: int,
+    on_progress: Callable[[int], None] | None = None,
+    on_step: Callable[[], None] | None = None,
+    split: Split = "evaluation",
+    first_episode: int = 0,
+) -> Tally:
+    """Some of a split's episodes, in the order in which they ended.
+
+    make_actor: for so many environments. first_episode: the number of each environment's first.
+    on_progress, on_step: as in `evaluate`.
+    """
+    num_envs = min(episodes, MAX_ENVS)
+    envs = task.make_envs(num_envs, split, seed)
+    envs.reset(np.full(num_envs, first_episode, dtype=np.int64))
+    tally, actor = Tally(episodes, num_envs), make_actor(num_envs)
+    try:
+        while tally.playing.any():
+            if on_step is not None:
+                on_step()
+            before = len(tally.ended)
+            play_step(envs, actor, tally)
+            if on_progress and len(tally.ended) > before:
+                on_progress(len(tally.ended))
+    finally:
+        envs.close()
+    return tally
+
+
+def evaluate_both_ways(
+    task: Task,
+    student: Student,
+    episodes: int,
+    seed: int,
+    on_progress: Callable[[int], None] | None = None,
+    on_step: Callable[[], None] | None = None,
+) -> StudentResult:
+    """The student's result: with sampled actions, and its argmax success beside that.
+
+    Arguments as in `evaluate`, which is called twice.
+    """
+    sampled = evaluate(task, student, episodes, seed, False, on_progress, on_step)
+    greedy = evaluate(task, student, episodes, seed, True, on_progress, on_step)
+    return StudentResult(
+        success_rate=sampled.success_rate,
+        ci95=sampled.ci95,
+        episodes=sampled.episodes,
+        mean_return=sampled.mean_return,
+        mean_length=sampled.mean_length,
+        argmax_success_rate=greedy.success_rate,
+    )
+
+
+def play_step(envs: VectorEnv, actor: Actor, tally: Tally) -> tuple[IntArray, StepResult]:
+    """One step of the environments that still have episodes to play: actions and what came."""
+    actions = actor.act(envs, tally.playing)
+    result = envs.step(actions)
+    tally.rewards += result.rewards
+    tally.lengths += tally.playing if result.durations is None else result.durations
+    actor.ended(tally.close(result.terminated, result.truncated))
+    return actions, result

@@ -1,0 +1,41 @@
+"""States of a task to show or to ask about, met by an agent that acts at random."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from tutelage.rl.tasks.base import Task
+from tutelage.rl.tasks.seeding import generator
+
+_ENVS: Final = 8
+_STEPS: Final = 64
+
+
+@dataclass(frozen=True)
+class ExampleState:
+    """A situation's signature, and one of its states drawn as text."""
+
+    signature: int
+    picture: str
+
+
+def rich_state(task: Task, seed: int) -> ExampleState:
+    """A state in which there is much to choose from: of those met, the most options on offer."""
+    rng = generator(seed, "actions")
+    envs = task.make_envs(_ENVS, "train", seed)
+    try:
+        envs.reset()
+        envs.begin_rollout(_STEPS)
+        for _ in range(_STEPS):
+            envs.observe()
+            envs.step(rng.integers(len(task.action_names), size=_ENVS))
+        states = envs.rollout()
+        signatures, rows = np.unique(task.signature(states), return_index=True)
+        choices = [len(task.options(int(signature))) for signature in signatures]
+        best = int(np.argmax(choices))
+        return ExampleState(int(signatures[best]), task.picture(states, int(rows[best])))
+    finally:
+        envs.close()

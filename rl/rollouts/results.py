@@ -1,0 +1,77 @@
+"""How a student or a teacher did on held-out episodes, as summaries and commands show it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+)
+
+from tutelage.rl.rollouts.statistics import wilson_interval
+
+_Count = Annotated[int, Field(ge=0)]
+
+
+_Rate = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+_Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class _Shape(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class _EpisodeResults(_Shape):
+    success_rate: _Rate
+    ci95: tuple[_Rate, _Rate]
+    episodes: _Count
+    mean_return: _Finite
+    mean_length: _Finite
+
+
+class TeacherResult(_EpisodeResults):
+    """How the teacher's own plans do, carried out by the options."""
+
+
+class StudentResult(_EpisodeResults):
+    """How the student does alone: actions sampled, and its argmax success beside that.
+
+    argmax_success_rate is None where only sampled actions were evaluated.
+    """
+
+    argmax_success_rate: _Rate | None
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Outcomes of a number of episodes."""
+
+    successes: int
+    episodes: int
+    mean_return: float
+    mean_length: float
+
+    @property
+    def success_rate(self) -> float:
+        """Share of the episodes that succeeded."""
+        return self.successes / self.episodes
+
+    @property
+    def ci95(self) -> tuple[float, float]:
+        """Wilson's 95 % interval of the success rate."""
+        return wilson_interval(self.successes, self.episodes)
+
+    def of_teacher(self) -> TeacherResult:
+        """The same as a summary has it, of a teacher that acted alone."""
+        return TeacherResult(
+            success_rate=self.success_rate,
+            ci95=self.ci95,
+            episodes=self.episodes,
+            mean_return=self.mean_return,
+            mean_length=self.mean_length,
+        )

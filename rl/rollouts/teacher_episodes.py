@@ -1,0 +1,110 @@
+"""The teacher acts alone through a number of episodes, a round of steps at a time.
+
+They are the episodes of `evaluate_teacher`, played alike; here they can be left where advice is
+missing, or between two rounds to be gone on with by another process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from numpy.typing import NDArray
+
+from tutelage.rl.advice.advice import Advice
+from tutelage.rl.rollouts.actors import AdviceLookup, TeacherActor
+from tutelage.rl.rollouts.episodes import Tally
+from tutelage.rl.rollouts.evaluate import MAX_ENVS, play_step
+from tutelage.rl.rollouts.replay import EpisodeReplay
+from tutelage.rl.rollouts.results import Evaluation
+from tutelage.rl.tasks.base import Task
+from tutelage.rl.tasks.seeding import generator
+
+
+class Performance:
+    """Episodes 0 .. episodes - 1 of the evaluation split, played by the teacher.
+
+    env_steps: the environment steps so far; unadvised: those that the teacher had no advice for.
+    """
+
+    def __init__(self, task: Task, episodes: int, seed: int) -> None:
+        num_envs = min(episodes, MAX_ENVS)
+        self._task, self.episodes, self.env_steps = task, episodes, 0
+        self._envs = task.make_envs(num_envs, "evaluation", seed)
+        self._envs.reset()
+        self._tally = Tally(episodes, num_envs)
+        self._advise: AdviceLookup = _nothing
+        self._rng = generator(seed, "teacher")
+        self._actor = TeacherActor(task, num_envs, lambda s: self._advise(s), self._rng)
+        self._replay = EpisodeReplay(num_envs, task.max_episode_steps, len(task.action_names))
+        self._left = 0
+
+    @property
+    def between_rounds(self) -> bool:
+        """Whether the last round has come to its end."""
+        return self._left == 0 or self.over
+
+    @property
+    def over(self) -> bool:
+        """Whether all episodes have ended."""
+        return not self._tally.playing.any()
+
+    @property
+    def ended(self) -> int:
+        """How many episodes have ended."""
+        return len(self._tally.ended)
+
+    @property
+    def unadvised(self) -> int:
+        return self._actor.unadvised
+
+    def begin_round(self, steps: int) -> None:
+        """Let the next calls of `play` come to so many steps of each environment."""
+        self._left = steps
+
+    def play(self, advise: AdviceLookup, on_step: Callable[[], None]) -> None:
+        """Play the round to its end.
+
+        What `advise` or `on_step`, called before each step, raises leaves the round where it is:
+        the next call goes on with the same step.
+        """
+        self._advise = advise
+        while not self.between_rounds:
+            on_step()
+            playing = self._tally.playing
+            actions, result = play_step(self._envs, self._actor, self._tally)
+            self.env_steps += int(playing.sum())
+            self._replay.step(actions, result.terminated | result.truncated)
+            self._left -= 1
+
+    def outcome(self) -> Evaluation | None:
+        """How the episodes that have ended went; None before the first."""
+        return self._tally.outcome(self._task) if self.ended else None
+
+    def snapshot(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        """What is needed to go on from between two rounds: arrays by name, the rest as JSON."""
+        return self._replay.snapshot(), {
+            "rng": self._rng.bit_generator.state,
+            "actor": self._actor.snapshot(),
+            "tally": self._tally.snapshot(),
+            "env_steps": self.env_steps,
+        }
+
+    def restore(self, arrays: dict[str, NDArray[Any]], record: dict[str, Any]) -> None:
+        """Go on from a snapshot: the environments replay their running episodes.
+
+        Raises ReplayError where they cannot, KeyError, TypeError or ValueError for no snapshot.
+        """
+        self._replay.restore(arrays, self._envs)
+        self._rng.bit_generator.state = record["rng"]
+        self._actor.restore(record["actor"])
+        self._tally.restore(record["tally"])
+        self.env_steps = int(record["env_steps"])
+
+    def close(self) -> None:
+        """Release the environments."""
+        self._envs.close()
+
+
+def _nothing(_signatures: Sequence[int]) -> Mapping[int, Advice]:
+    return {}

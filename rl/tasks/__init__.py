@@ -1,0 +1,1 @@
+"""The seam between a task and everything above it: situations, options, states, wrappers."""

@@ -1,0 +1,220 @@
+"""The seam between a task and everything above it.
+
+A task is an environment together with what a teacher needs to talk about it: situations (as
+integers and as text), options (named sub-policies) and their action labels. The graph, the agents
+and the learner speak to the `Task` protocol only; `rl.minigrid` implements it for MiniGrid, and
+your own environment can implement it too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, runtime_checkable
+
+from tutelage.rl.tasks.arrays import BoolArray, CodeArray, FloatArray, IntArray
+from tutelage.rl.tasks.options import Option, OptionActions, Plan
+
+Split = Literal["train", "evaluation"]
+
+
+IDLE = -1
+"""The action that leaves an environment of a vector as it is: it is not stepped."""
+
+
+@dataclass(frozen=True)
+class ObservationSpec:
+    """What the student sees: a picture of category codes and a vector of features.
+
+    Either part may be empty (`height == 0` or `features == 0`).
+
+    parts: what each code is made of, such as (kind, colour), as small numbers from 0; one row a
+    code, all of the same length. Codes that share a part share weights. Empty: each code is one
+    thing of its own. slots: the number of actions where
+    each observation says which are allowed; 0 where all are, always.
+    """
+
+    height: int
+    width: int
+    num_codes: int
+    features: int
+    parts: tuple[tuple[int, ...], ...] = ()
+    slots: int = 0
+
+
+@dataclass
+class Observation:
+    """A batch of student observations.
+
+    codes: uint8 [B, height, width], category codes below `ObservationSpec.num_codes`.
+    features: float32 [B, features], roughly within -1..1.
+    allowed: bool [B, slots], the actions that can be picked; None where all can.
+    """
+
+    codes: CodeArray
+    features: FloatArray
+    allowed: BoolArray | None = None
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    def __getitem__(self, rows: Any) -> Observation:
+        allowed = None if self.allowed is None else self.allowed[rows]
+        return Observation(self.codes[rows], self.features[rows], allowed)
+
+
+@dataclass(frozen=True)
+class Episode:
+    """How one episode went."""
+
+    return_: float
+    length: int
+    terminated: bool
+    truncated: bool
+
+
+class States(Protocol):
+    """A batch of states, as the task records them. Opaque to everything but the task."""
+
+    def __len__(self) -> int: ...
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """One step of a vector environment of N.
+
+    rewards: float32 [N]; terminated, truncated: bool [N].
+    final: the last observations of the episodes that were truncated, in the order of
+        `np.flatnonzero(truncated)`; needed to bootstrap their value. None where there are none.
+    durations: int64 [N], the primitive steps that it took; None where it was one for all that were
+        not idle. discounted: float32 [N], the rewards discounted within it; None where it was one.
+    """
+
+    rewards: FloatArray
+    terminated: BoolArray
+    truncated: BoolArray
+    final: Observation | None
+    durations: IntArray | None = None
+    discounted: FloatArray | None = None
+
+
+class VectorEnv(Protocol):
+    """N copies of a task's environment, stepped together; a finished episode restarts at once.
+
+    Episode k of environment i is always the same level: its seed is a function of
+    (run seed, split, i, k).
+    """
+
+    num_envs: int
+
+    def reset(self, episodes: IntArray | None = None) -> None:
+        """Start the next episode in every environment, or the given ones.
+
+        episodes: int64 [N], a number for each environment; to go on where a run stopped.
+        """
+
+    def observe(self) -> Observation:
+        """What the student sees now: a fresh batch of N, safe to keep."""
+
+    def states(self) -> States:
+        """The N current states. Valid until the next `step` or `reset`."""
+
+    def step(self, actions: IntArray) -> StepResult:
+        """Do one primitive action in each environment, or none where it is IDLE.
+
+        actions: int64 [N]. An idle environment has reward 0 and does not end.
+        """
+
+    def begin_rollout(self, num_steps: int) -> None:
+        """Record, from now on, the states of the next `num_steps` steps (before each step)."""
+
+    def rollout(self) -> States:
+        """The recorded states, time-major: row t * N + i is environment i before step t."""
+
+    def close(self) -> None:
+        """Release what the environments hold."""
+
+
+@runtime_checkable
+class Task(Protocol):
+    """An environment and what a teacher needs to talk about it."""
+
+    name: str
+    action_names: tuple[str, ...]
+    observation_spec: ObservationSpec
+    max_episode_steps: int
+    default_steps: int
+
+    def make_envs(self, num_envs: int, split: Split, seed: int) -> VectorEnv:
+        """A vector environment whose seed stream is disjoint from the other split's."""
+
+    def signature(self, states: States) -> IntArray:
+        """The compact key of each state's situation, int64 [B]. Hot: called at every step."""
+
+    def describe(self, signature: int) -> str:
+        """The situation's canonical text; two signatures never share one.
+
+        What can be looked up (`LookupTask`) is left out of it.
+        """
+
+    def options(self, signature: int) -> tuple[Option, ...]:
+        """The options on offer in a situation, in a fixed order."""
+
+    def encode(self, option: Option) -> int:
+        """The option's non-negative code. Raises ValueError for one the task does not know."""
+
+    def act(self, options: IntArray, states: States) -> OptionActions:
+        """What the coded options do in each state. options: int64 [B, K], padded with PADDING."""
+
+    def success(self, episode: Episode) -> bool:
+        """Whether the episode reached the task's aim."""
+
+    def picture(self, states: States, row: int) -> str:
+        """One state drawn as text, for people and traces."""
+
+
+@runtime_checkable
+class Noted(Protocol):
+    """What a task may have besides: rules of its own that its teacher is to know."""
+
+    notes: str
+    """A paragraph or more, in Markdown; empty for none."""
+
+
+def notes_of(task: object) -> str:
+    """The task's own rules, empty where it has none."""
+    return task.notes if isinstance(task, Noted) else ""
+
+
+@runtime_checkable
+class ListsOptions(Protocol):
+    """What a task has besides where a student is to pick its options (`rl.tasks.option_mdp`)."""
+
+    def all_options(self) -> tuple[Option, ...]:
+        """Every option that may ever be on offer, in a fixed order."""
+
+
+@runtime_checkable
+class LookupTask(Protocol):
+    """What a task may add to `Task` so that its situations can be looked into (`rl.tasks.lookups`).
+
+    offered_lookups: a sentence for each name, saying what it tells. lookups: those switched on.
+    """
+
+    offered_lookups: Mapping[str, str]
+    lookups: Sequence[str]
+
+    def with_lookups(self, names: Sequence[str]) -> Task:
+        """The same task with these look-ups switched on, their fields in its signatures."""
+
+    def look_up(self, name: str, signature: int) -> str:
+        """What one that is switched on tells in a situation: lines `field: value`."""
+
+
+def encode_plans(task: Task, plans: Sequence[Plan]) -> list[list[int]]:
+    """The plans as lists of option codes. Raises ValueError for an option the task lacks."""
+    return [[task.encode(option) for option in plan] for plan in plans]
+
+
+class UnknownTaskError(ValueError):
+    """No task of that name; the message lists what is allowed."""

@@ -1,0 +1,285 @@
+"""A task whose actions are options: the student picks one, and it runs until it ends.
+
+That makes a semi-Markov decision process of the task (Sutton, Precup & Singh 1999, "Between MDPs
+and semi-MDPs", section 3): a choice that takes k primitive steps earns the sum of gamma^i r_i over
+i = 0 .. k-1, and what follows is discounted by gamma^k. An option runs until it is finished or can
+no longer be carried out, the episode ends, or a bound of steps is reached.
+
+Actions are slots of a fixed table: every option that the task may ever offer, then its primitive
+actions, each an option of one step. Options are allowed where they are on offer and can be carried
+out; the primitive actions only where no option is, so that there is always something to do.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from tutelage.rl.tasks.arrays import BoolArray, IntArray
+from tutelage.rl.tasks.base import (
+    IDLE,
+    Episode,
+    ListsOptions,
+    Observation,
+    Split,
+    States,
+    StepResult,
+    Task,
+    VectorEnv,
+    notes_of,
+)
+from tutelage.rl.tasks.options import PADDING, Option, OptionActions
+from tutelage.rl.tasks.seeding import EpisodeDraws, pick
+
+
+@dataclass(frozen=True)
+class OptionStates:
+    """States in which an option is picked, and what is known of the options there.
+
+    moments: the task's own states, N at a time; signatures: int64 [B]; feasible: bool [B, K], on
+    offer and possible; finished: bool [B, K].
+    """
+
+    moments: tuple[States, ...]
+    signatures: IntArray
+    feasible: BoolArray
+    finished: BoolArray
+
+    def __len__(self) -> int:
+        return len(self.signatures)
+
+    @property
+    def allowed(self) -> BoolArray:
+        """The options that can be picked, bool [B, K]."""
+        return self.feasible & ~self.finished
+
+
+class NoOptionsError(ValueError):
+    """The task does not list its options; the message is one line."""
+
+
+class OptionTask:
+    """A task as it looks to a student that picks options.
+
+    gamma: the discount of a primitive step; max_option_steps: where an option is cut off. Raises
+    NoOptionsError for a task that has no `all_options`.
+    """
+
+    def __init__(self, task: Task, gamma: float, max_option_steps: int) -> None:
+        if not isinstance(task, ListsOptions):
+            raise NoOptionsError(
+                f"env = {task.name!r}: the student is to pick options, and the task does not list "
+                f"them; needed: a method all_options (rl/tasks/base.py)"
+            )
+        self.plain, self._gamma, self._bound = task, gamma, max_option_steps
+        table = task.all_options()
+        self.table: Final = tuple(table)
+        self.codes = np.array([task.encode(option) for option in table], dtype=np.int64)
+        self._slots = np.full(self.codes.max() + 1, PADDING, dtype=np.int64)
+        self._slots[self.codes] = np.arange(len(table))
+        self.name, self.max_episode_steps = task.name, task.max_episode_steps
+        self.default_steps, self.notes = task.default_steps, notes_of(task)
+        self.action_names = tuple(str(option) for option in table) + task.action_names
+        seen = task.observation_spec
+        self.observation_spec = type(seen)(
+            seen.height, seen.width, seen.num_codes, seen.features, slots=len(self.action_names)
+        )
+
+    def make_envs(self, num_envs: int, split: Split, seed: int) -> OptionEnvs:
+        envs = self.plain.make_envs(num_envs, split, seed)
+        return OptionEnvs(self, envs, EpisodeDraws(num_envs, split, seed), self._gamma, self._bound)
+
+    def signature(self, states: States) -> IntArray:
+        return _own(states).signatures
+
+    def describe(self, signature: int) -> str:
+        return self.plain.describe(signature)
+
+    def options(self, signature: int) -> tuple[Option, ...]:
+        return self.plain.options(signature)
+
+    def encode(self, option: Option) -> int:
+        return self.plain.encode(option)
+
+    def act(self, options: IntArray, states: States) -> OptionActions:
+        """An option's action is itself: advice on options is advice on the student's actions."""
+        own = _own(states)
+        slots = np.where(options == PADDING, PADDING, self._slots[options])
+        known = np.maximum(slots, 0)
+        feasible = np.take_along_axis(own.feasible, known, 1) & (slots != PADDING)
+        finished = np.take_along_axis(own.finished, known, 1) & (slots != PADDING)
+        probs = np.zeros((*options.shape, len(self.action_names)), dtype=np.float32)
+        np.put_along_axis(probs, known[:, :, None], (feasible & ~finished)[:, :, None], 2)
+        return OptionActions(probs, feasible, finished)
+
+    def success(self, episode: Episode) -> bool:
+        return self.plain.success(episode)
+
+    def picture(self, states: States, row: int) -> str:
+        moments = _own(states).moments
+        num_envs = len(moments[0])
+        return self.plain.picture(moments[row // num_envs], row % num_envs)
+
+    def plain_states(self, states: States) -> States:
+        """One moment's states as the task itself knows them. Raises ValueError for several."""
+        (moment,) = _own(states).moments
+        return moment
+
+
+class OptionEnvs:
+    """N environments in which a step is an option, carried out from its start to its end.
+
+    Environments whose option has ended wait for the others. All that options draw at random is a
+    function of the episode and the step, so that an episode can be played again. carried_out: the
+    primitive actions of the last step, int64 [N] each, IDLE where an option had ended.
+    """
+
+    def __init__(
+        self, task: OptionTask, envs: VectorEnv, draws: EpisodeDraws, gamma: float, bound: int
+    ) -> None:
+        self.num_envs = envs.num_envs
+        self._task, self._envs, self._draws = task, envs, draws
+        self._gamma, self._bound = gamma, bound
+        self.carried_out: list[IntArray] = []
+        self._offers: dict[int, BoolArray] = {}
+        self._now: OptionStates | None = None
+        self._record: list[OptionStates] = []
+        self._left_to_record = 0
+
+    def reset(self, episodes: IntArray | None = None) -> None:
+        self._envs.reset(episodes)
+        self._draws.reset(episodes)
+        self._now = None
+
+    def observe(self) -> Observation:
+        seen = self._envs.observe()
+        return Observation(seen.codes, seen.features, self._allowed())
+
+    def states(self) -> OptionStates:
+        if self._now is None:
+            moment, task = self._envs.states(), self._task.plain
+            signatures = task.signature(moment)
+            done = task.act(np.tile(self._task.codes, (self.num_envs, 1)), moment)
+            offered = np.stack([self._offered(int(signature)) for signature in signatures])
+            feasible = done.feasible & offered
+            self._now = OptionStates((moment,), signatures, feasible, done.finished)
+        return self._now
+
+    def step(self, actions: IntArray) -> StepResult:
+        """Carry out the picked options. Raises ValueError for one that is not allowed."""
+        self._check(actions)
+        self._write_record()
+        outcome = _Outcome(self.num_envs)
+        self.carried_out = []
+        num_options = len(self._task.table)
+        options = np.where(actions < num_options, self._task.codes[actions % num_options], PADDING)
+        running = actions != IDLE
+        for step in range(self._bound):
+            done = self._task.plain.act(
+                np.where(running, options, PADDING)[:, None], self._envs.states()
+            )
+            if step > 0:
+                running &= done.feasible[:, 0] & ~done.finished[:, 0]
+            if not running.any():
+                break
+            chosen = pick(done.probs[:, 0], self._draws.uniform())
+            primitive = np.where(actions < num_options, chosen, actions - num_options)
+            self.carried_out.append(np.where(running, primitive, IDLE))
+            result = self._envs.step(self.carried_out[-1])
+            outcome.add(result, running, self._gamma)
+            ended = result.terminated | result.truncated
+            self._draws.step(running, ended)
+            running &= ~ended
+        self._now = None
+        return outcome.result()
+
+    def begin_rollout(self, num_steps: int) -> None:
+        self._record, self._left_to_record = [], num_steps
+
+    def rollout(self) -> OptionStates:
+        """Raises RuntimeError where the recorded steps have not all been made."""
+        if self._left_to_record or not self._record:
+            raise RuntimeError("no complete rollout was recorded")
+        return OptionStates(
+            tuple(states.moments[0] for states in self._record),
+            np.concatenate([states.signatures for states in self._record]),
+            np.concatenate([states.feasible for states in self._record]),
+            np.concatenate([states.finished for states in self._record]),
+        )
+
+    def close(self) -> None:
+        self._envs.close()
+
+    def _offered(self, signature: int) -> BoolArray:
+        """Which options of the table are on offer in a situation, bool [K]."""
+        if signature not in self._offers:
+            offered = set(self._task.plain.options(signature))
+            self._offers[signature] = np.array([o in offered for o in self._task.table])
+        return self._offers[signature]
+
+    def _allowed(self) -> BoolArray:
+        """The actions that can be picked, bool [N, K + A]: options, else the primitive ones."""
+        options = self.states().allowed
+        primitive = np.zeros((self.num_envs, len(self._task.plain.action_names)), dtype=np.bool_)
+        primitive[~options.any(axis=1)] = True
+        return np.hstack((options, primitive))
+
+    def _check(self, actions: IntArray) -> None:
+        rows = np.flatnonzero(actions != IDLE)
+        if not self._allowed()[rows, actions[rows]].all():
+            raise ValueError("an option was picked that is not on offer or cannot be carried out")
+
+    def _write_record(self) -> None:
+        if self._left_to_record:
+            now = self.states()
+            kept = copy.deepcopy(now.moments)  # the task's own are valid until the next step
+            self._record.append(OptionStates(kept, now.signatures, now.feasible, now.finished))
+            self._left_to_record -= 1
+
+
+class _Outcome:
+    """What the options of N environments came to, gathered primitive step by primitive step."""
+
+    def __init__(self, num_envs: int) -> None:
+        self._rewards, self._discounted = np.zeros((2, num_envs))
+        self._durations = np.zeros(num_envs, dtype=np.int64)
+        self._terminated, self._truncated = np.zeros((2, num_envs), dtype=np.bool_)
+        self._finals: dict[int, Observation] = {}
+
+    def add(self, result: StepResult, running: BoolArray, gamma: float) -> None:
+        """Count a primitive step of the environments that are running."""
+        self._rewards += result.rewards
+        self._discounted += gamma**self._durations * result.rewards
+        self._durations += running
+        self._terminated |= result.terminated
+        self._truncated |= result.truncated
+        if result.final is not None:
+            for row, env in enumerate(np.flatnonzero(result.truncated)):
+                self._finals[int(env)] = result.final[row : row + 1]
+
+    def result(self) -> StepResult:
+        """The whole of it as one step."""
+        final = None
+        if self._finals:
+            ordered: list[Any] = [self._finals[env] for env in sorted(self._finals)]
+            final = Observation(
+                np.concatenate([each.codes for each in ordered]),
+                np.concatenate([each.features for each in ordered]),
+            )
+        return StepResult(
+            self._rewards.astype(np.float32),
+            self._terminated,
+            self._truncated,
+            final,
+            self._durations,
+            self._discounted.astype(np.float32),
+        )
+
+
+def _own(states: States) -> OptionStates:
+    if not isinstance(states, OptionStates):
+        raise TypeError(f"options are picked in the states that were recorded, not {type(states)}")
+    return states

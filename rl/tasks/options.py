@@ -1,0 +1,39 @@
+"""Options: named sub-policies, plans made of them, and what they do in a batch of states."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tutelage.rl.tasks.arrays import BoolArray, FloatArray
+
+PADDING = -1
+"""Marks an unused place in a row of option codes."""
+
+
+@dataclass(frozen=True, order=True)
+class Option:
+    """A named sub-policy with an end, and what it is aimed at, e.g. `pick_up(red key)`."""
+
+    name: str
+    target: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.name}({self.target or ''})"
+
+
+Plan = tuple[Option, ...]
+"""An ordered list of options; its current step is the first feasible one that is not finished."""
+
+
+@dataclass(frozen=True)
+class OptionActions:
+    """What options do in states: B states, K options for each, A primitive actions.
+
+    probs: float32 [B, K, A], the option's action distribution; all zero where it has none.
+    feasible: bool [B, K], whether the option can be carried out from here.
+    finished: bool [B, K], whether the option has nothing left to do here.
+    """
+
+    probs: FloatArray
+    feasible: BoolArray
+    finished: BoolArray

@@ -1,0 +1,1 @@
+"""How much the teacher counts: the weight schedule, its check, mixed play, shaping, scouting."""

@@ -1,0 +1,155 @@
+"""Teacher and student by turns: what each is worth in the situations of an episode.
+
+In every situation of an episode it is drawn who acts there, and whoever is drawn acts there until
+the episode's end. So among many episodes those in which the teacher acted in a situation can be
+told from those in which the student did, all else being equally mixed: a randomised experiment with
+one factor a situation.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tutelage.rl.advice.advice import Advice
+from tutelage.rl.policy.policy import Student
+from tutelage.rl.rollouts.actors import StudentActor, TeacherActor
+from tutelage.rl.rollouts.evaluate import play
+from tutelage.rl.tasks.arrays import BoolArray, IntArray
+from tutelage.rl.tasks.base import Task, VectorEnv
+from tutelage.rl.tasks.lookups import full_text
+from tutelage.rl.tasks.seeding import uniform
+
+_NOWHERE = -1
+"""No situation: the episode has just begun."""
+
+
+@dataclass(frozen=True)
+class Turns:
+    """An episode that was played by turns.
+
+    taught: for each of its situations whether the teacher acted there; None where it had nothing
+    to say, and the student acted for it.
+    """
+
+    taught: Mapping[int, bool | None]
+    success: bool
+
+
+@dataclass(frozen=True)
+class PlayedTurns:
+    """Some episodes. env_steps: of all of them."""
+
+    episodes: list[Turns] = field(default_factory=list)
+    env_steps: int = 0
+
+    @property
+    def successes(self) -> int:
+        """How many of them reached the task's aim."""
+        return sum(episode.success for episode in self.episodes)
+
+
+class TurnActor:
+    """Acts as the teacher in the situations drawn for it, as the student in all others.
+
+    advice: the teacher's; where it is silent, the student acts. share: the probability with which
+    a situation is drawn for the teacher, once for each episode; 1 is the teacher with the student
+    to stand in for it, 0 the student alone. rng: draws everything. Who acts in a situation is a
+    function of the episode and of the situation's text, so that its number means nothing.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        student: Student,
+        num_envs: int,
+        advice: Mapping[int, Advice],
+        share: float,
+        rng: np.random.Generator,
+    ) -> None:
+        self._teacher = TeacherActor(task, num_envs, lambda _: advice, rng)
+        self._student = StudentActor(student, num_envs, rng)
+        self._task, self._share, self._rng = task, share, rng
+        self._hashes: dict[int, int] = {}
+        self._keys = rng.integers(2**63, size=num_envs).astype(np.uint64)
+        self._last = np.full(num_envs, _NOWHERE, dtype=np.int64), np.zeros(num_envs, np.bool_)
+        self._taught: list[dict[int, bool | None]] = [{} for _ in range(num_envs)]
+        self.ended_episodes: list[dict[int, bool | None]] = []
+
+    @property
+    def remembered(self) -> IntArray:
+        """The actions that the student takes for its last ones, int64 [N]."""
+        return self._student.previous
+
+    def act(self, envs: VectorEnv, playing: BoolArray) -> IntArray:
+        taught, own = self._teacher.act(envs, playing), self._student.act(envs, playing)
+        situations, speaks = self._teacher.situations, ~self._teacher.silent
+        drawn = uniform(self._keys, self._hashed(situations)) < self._share
+        self._note(np.flatnonzero(playing), situations, speaks, drawn)
+        actions = np.where(speaks & drawn, taught, own)
+        self._student.did(actions)
+        return actions
+
+    def ended(self, rows: IntArray) -> None:
+        self._teacher.ended(rows)
+        self._student.ended(rows)
+        self._keys[rows] = self._rng.integers(2**63, size=len(rows)).astype(np.uint64)
+        self._last[0][rows] = _NOWHERE
+        for i in rows:
+            self.ended_episodes.append(self._taught[i])
+            self._taught[i] = {}
+
+    def _hashed(self, situations: IntArray) -> NDArray[np.uint64]:
+        """A hash of each situation's text, uint64 [N]."""
+        for situation in situations.tolist():
+            if situation not in self._hashes:
+                text = full_text(self._task, situation).encode()
+                digest = hashlib.blake2b(text, digest_size=8).digest()
+                self._hashes[situation] = int.from_bytes(digest)
+        return np.array([self._hashes[s] for s in situations.tolist()], dtype=np.uint64)
+
+    def _note(
+        self, rows: IntArray, situations: IntArray, speaks: BoolArray, drawn: BoolArray
+    ) -> None:
+        """Who acts where, in the episodes of these rows that changed their situation or voice."""
+        news = (situations != self._last[0]) | (speaks != self._last[1])
+        for i in rows[news[rows]]:
+            before = self._taught[i].get(int(situations[i]))
+            self._taught[i][int(situations[i])] = bool(drawn[i]) if speaks[i] else before
+        self._last = situations, speaks
+
+
+def play_turns(
+    task: Task,
+    student: Student,
+    advice: Mapping[int, Advice],
+    share: float,
+    episodes: int,
+    levels: int,
+    first_episode: int,
+    rng: np.random.Generator,
+    on_step: Callable[[], None] | None = None,
+) -> PlayedTurns:
+    """Episodes of training levels, played by turns. levels: the seed of their stream.
+
+    advice, share, rng: as in `TurnActor`. first_episode: the number of each environment's first.
+    on_step: called before each step; what it raises ends it.
+    """
+    actors: list[TurnActor] = []
+
+    def make(num_envs: int) -> TurnActor:
+        actors.append(TurnActor(task, student, num_envs, advice, share, rng))
+        return actors[0]
+
+    tally = play(
+        task, make, episodes, levels, None, on_step, split="train", first_episode=first_episode
+    )
+    pairs = zip(tally.ended, actors[0].ended_episodes, strict=True)
+    return PlayedTurns(
+        [Turns(taught, bool(task.success(episode))) for episode, taught in pairs],
+        sum(episode.length for episode in tally.ended),
+    )

@@ -1,0 +1,57 @@
+"""The teacher's advice as potential-based shaping of the reward, which leaves the optimum alone.
+
+A potential Phi(s, a) says how much the teacher is for an action. It is paid when the action is
+done and taken back, with interest, at the next step:
+
+    F_t = Phi(s_t, a_t) - Phi(s_{t-1}, a_{t-1}) / gamma,     Phi before the first step = 0
+
+This is the look-back advice of Wiewiora, Cottrell & Elkan 2003 ("Principled Methods for Advising
+Reinforcement Learning Agents", ICML), who carry the potentials of Ng, Harada & Russell 1999
+("Policy Invariance Under Reward Transformations", ICML) over from states to actions. With
+Phi = 0 at an episode's last step (Grzes 2017, "Reward Shaping in Episodic Reinforcement Learning")
+the terms telescope: from any step t on, the discounted sum of F is -Phi(s_{t-1}, a_{t-1}) / gamma,
+whatever is done from t on. It shifts every action's return alike, so the best policy stays best.
+
+Their look-ahead advice, gamma Phi(s', a') - Phi(s, a), does not serve a policy gradient: it lowers
+an action's return by its own potential, which the policy must add back when it chooses (there) or
+learns (Xiao et al. 2019, "Potential-Based Advice for Stochastic Policy Learning"); and what it pays
+depends on the next state, so that a critic learns it away and nothing is left of the advice. It
+also needs the potential after a time-out and after a rollout's end, where no state is recorded.
+
+What it is good for: as long as the critic does not know what is still to be taken back, GAE,
+which discounts the taking back by its lambda, leaves the share 1 - lambda of an advised action's
+potential with its advantage. So it speeds learning up where lambda is well below 1, and hardly
+does so at the default; at lambda = 1 nothing is left in the mean. Nor does it last, for the states
+that follow tell the critic what was done: on SimpleDoorKey, at lambda = 0.5 and a scale of 1, the
+student's likeliest action was the teacher's in half of the states after three rollouts, and in a
+sixth after nine, before its episodes had begun to succeed; under a critic that was not shown the
+terms it stayed at a half. That is the price of leaving the optimum alone: what no policy can gain
+by, no policy gradient follows for long. Imitation (`teacher_student`) teaches far more.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tutelage.rl.advice.labels import Labels
+from tutelage.rl.tasks.arrays import BoolArray, FloatArray, IntArray
+
+
+def potentials(labels: Labels, actions: IntArray, scale: float) -> FloatArray:
+    """Phi = scale * m(s) * pi_T(a | s) of what was done, float32 [B]. actions: int64 [B]."""
+    advised = np.take_along_axis(labels.targets, actions[:, None], 1)[:, 0]
+    return np.asarray(scale * labels.mass * advised, dtype=np.float32)
+
+
+def shaping_rewards(phi: FloatArray, ended: BoolArray, gamma: float) -> FloatArray:
+    """The F of a rollout's steps, float32 [T, N].
+
+    phi: float32 [T, N]; ended: bool [T, N], whether the episode ended with the step, truly or by a
+    time-out. The rollout's last step counts as an end too: what would be paid there is taken back
+    in a rollout that a GAE does not see. gamma: above 0.
+    """
+    paid = np.where(ended, 0.0, phi)
+    paid[-1] = 0.0
+    taken_back = np.zeros_like(paid)
+    taken_back[1:] = paid[:-1] / gamma
+    return np.asarray(paid - taken_back, dtype=np.float32)

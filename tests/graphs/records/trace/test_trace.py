@@ -1,0 +1,611 @@
+"""The trace: real SQLite files, readers beside a writer, killed writers, secrets."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import random
+import sqlite3
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from helpers.tiny_runs import ROOT
+from helpers.trace_rows import ADVICE, CALL, visit
+from tutelage.agents.client.call_record import CACHED, OK
+from tutelage.agents.common.redact import redact
+from tutelage.graphs.records.trace.reader import TraceReader
+from tutelage.graphs.records.trace.records import (
+    AdviceRecord,
+    EventRecord,
+    ExampleRecord,
+    VisitRecord,
+)
+from tutelage.graphs.records.trace.schema import MIGRATIONS, TraceDamagedError, TraceError, migrate
+from tutelage.graphs.records.trace.writer import MAX_EXAMPLES, TraceWriter
+from tutelage.rl.advice.advice import Advice
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "trace.sqlite"
+
+
+@pytest.fixture
+def writer(path: Path) -> Iterator[TraceWriter]:
+    with TraceWriter(path) as writer:
+        yield writer
+
+
+@pytest.fixture
+def reader(writer: TraceWriter) -> Iterator[TraceReader]:
+    with TraceReader(writer.path) as reader:
+        yield reader
+
+
+def one_line(error: pytest.ExceptionInfo[TraceError], path: Path) -> str:
+    message = str(error.value)
+    assert "\n" not in message
+    assert str(path) in message
+    return message
+
+
+def test_records_round_trip(writer: TraceWriter, reader: TraceReader) -> None:
+    failed = replace(CALL, attempt=2, status="timed_out", error="no answer in 30 s", answers=[])
+    advice = AdviceRecord(1, 2048, 7, "model", ADVICE.to_json())
+    example = ExampleRecord(1, 7, 3, "#>.\n..D")
+    event = EventRecord(1, 2048, "planner", "budget_spent", "100 of 100 calls made")
+    visits = [visit(0, 7), visit(1, 7, 5, mass=0.5, agreement=0.25, episodes=2, successes=1)]
+    writer.calls([CALL, failed])
+    writer.advice([advice])
+    writer.visits(visits)
+    writer.examples([example])
+    writer.events([event])
+    writer.commit()
+    assert reader.calls() == [replace(CALL, id=1), replace(failed, id=2)]
+    assert reader.calls(CALL.signature) == reader.calls()
+    assert reader.calls(7) == []
+    assert reader.call(2) == replace(failed, id=2)
+    assert reader.advice(7) == [replace(advice, id=1)]
+    assert Advice.from_json(reader.advice(7)[0].plans) == ADVICE
+    assert reader.visits(7) == visits
+    assert reader.examples(7) == [replace(example, id=1)]
+    assert reader.events() == [replace(event, id=1)]
+    with pytest.raises(TraceError, match="there is no call 3"):
+        reader.call(3)
+
+
+json_values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    # Lone surrogates included: a model's answer can hold them.
+    | st.text(st.characters(codec=None)),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+def storable(value: Any) -> Any:
+    """What a stored value comes back as: the same, but lone surrogates are question marks."""
+    return json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
+
+
+def test_any_text_and_json_is_kept(writer: TraceWriter, reader: TraceReader) -> None:
+    @settings(deadline=None)  # a busy disk is no failure
+    @given(messages=json_values, error=st.text(st.characters(codec=None)))
+    def check(messages: Any, error: str) -> None:
+        writer.calls([replace(CALL, messages=messages, error=error)])
+        writer.commit()
+        kept = reader.calls()[-1]
+        assert kept.messages == storable(messages)
+        assert kept.error == storable(error)
+
+    check()
+
+
+def test_numbers_and_depths_that_json_cannot_hold(writer: TraceWriter, reader: TraceReader) -> None:
+    deep: Any = "bottom"
+    for _ in range(5000):
+        deep = [deep]
+    writer.calls([replace(CALL, answers={"logprobs": [-math.inf, math.nan, -1.5]}, messages=deep)])
+    writer.commit()
+    assert reader.call(1).answers == {"logprobs": [None, None, -1.5]}
+    assert reader.call(1).messages == "[nested too deeply to be kept]"
+
+
+def test_numpy_scalars_are_stored_as_numbers(writer: TraceWriter, reader: TraceReader) -> None:
+    signature = np.int64(5)
+    writer.situations({signature: "a room"})  # type: ignore[dict-item]  # as an array gives it
+    masses = np.full(1, 0.5, dtype=np.float32)
+    writer.visits([visit(0, signature, np.int64(3), mass=masses[0])])  # type: ignore[arg-type]
+    writer.commit()
+    assert reader.visits(5) == [visit(0, 5, 3, mass=0.5)]
+    assert [(s.signature, s.mass) for s in reader.situations()] == [(5, 0.5)]
+
+
+@pytest.mark.parametrize("signature", [-1, 2**63])
+def test_signatures_out_of_range_are_refused(writer: TraceWriter, signature: int) -> None:
+    with pytest.raises(ValueError, match=str(signature)):
+        writer.situations({signature: "nowhere"})
+    with pytest.raises(ValueError, match=str(signature)):
+        writer.visits([visit(0, signature)])
+
+
+records = st.lists(
+    st.tuples(
+        st.integers(0, 3),
+        st.integers(1, 50),
+        st.floats(0, 1),
+        st.none() | st.floats(0, 1),
+        st.integers(0, 9),
+    ),
+    max_size=12,
+)
+
+
+@settings(max_examples=40, deadline=None)  # each with a file of its own
+@given(
+    records=records,
+    statuses=st.lists(
+        st.tuples(st.integers(0, 3), st.sampled_from((OK, CACHED, "refused"))), max_size=8
+    ),
+)
+def test_situations_sum_up_what_was_recorded(
+    tmp_path_factory: pytest.TempPathFactory, records: list[Any], statuses: list[Any]
+) -> None:
+    path = tmp_path_factory.mktemp("trace") / "trace.sqlite"
+    with TraceWriter(path) as writer:
+        writer.situations({s: f"situation {s}" for s in range(4)})
+        visits = [
+            visit(i, s, n, mass=m, agreement=a, episodes=e, successes=e // 2)
+            for i, (s, n, m, a, e) in enumerate(records)
+        ]
+        writer.visits(visits)
+        writer.calls(replace(CALL, signature=s, status=status) for s, status in statuses)
+        writer.commit()
+        with TraceReader(path) as reader:
+            summaries = reader.situations()
+
+    assert [s.visits for s in summaries] == sorted((s.visits for s in summaries), reverse=True)
+    assert {s.signature: s.text for s in summaries} == {s: f"situation {s}" for s in range(4)}
+    by_signature: dict[int, list[VisitRecord]] = defaultdict(list)
+    for v in visits:
+        by_signature[v.signature].append(v)
+    for summary in summaries:
+        mine = by_signature[summary.signature]
+        advised = [v for v in mine if v.agreement is not None]
+        assert summary.visits == sum(v.visits for v in mine)
+        assert summary.episodes == sum(v.episodes for v in mine)
+        assert summary.successes == sum(v.successes for v in mine)
+        ends = [status for s, status in statuses if s == summary.signature]
+        assert summary.calls == len(ends) - ends.count(CACHED)
+        assert summary.failures == ends.count("refused")
+        assert summary.mass == weighted([(v.visits, v.mass) for v in mine])
+        assert summary.agreement == weighted([(v.visits, v.agreement) for v in advised])
+
+
+def weighted(pairs: list[tuple[int, Any]]) -> Any:
+    if not pairs:
+        return None
+    return pytest.approx(sum(n * x for n, x in pairs) / sum(n for n, _ in pairs))
+
+
+def test_situations_name_their_sources_and_last_plans(
+    writer: TraceWriter, reader: TraceReader
+) -> None:
+    writer.situations({1: "first", 2: "second"})
+    last = ADVICE.hardened().to_json()
+    for source in ("fallback:explore", "cache", "cache"):
+        writer.advice([AdviceRecord(0, 0, 1, source, ADVICE.to_json())])
+    writer.advice([AdviceRecord(1, 10, 1, "model", last)])
+    writer.situations({1: "another text", 3: "third"})
+    writer.commit()
+    first, second, third = reader.situations()
+    assert first.text == "first"
+    assert first.sources == {"fallback:explore": 1, "cache": 2, "model": 1}
+    assert first.plans == last
+    assert (second.plans, second.sources, second.visits) == (None, {}, 0)
+    assert third.text == "third"
+
+
+def test_few_examples_are_kept_for_each_situation(path: Path) -> None:
+    drawn = [ExampleRecord(i, i % 2, i, f"picture {i}") for i in range(10)]
+    with TraceWriter(path) as writer:
+        writer.examples(drawn[:3])
+        writer.commit()
+    with TraceWriter(path) as writer:
+        assert writer.wants_example(0)
+        writer.examples(drawn[3:])
+        writer.commit()
+        assert not writer.wants_example(0)
+        assert writer.wants_example(99)
+        writer.cut(2)
+        assert writer.wants_example(0)
+        with TraceReader(path) as reader:
+            assert [e.env for e in reader.examples(0)] == [0, 2]
+        writer.examples(drawn[3:])
+        writer.commit()
+    with TraceReader(path) as reader:
+        assert [e.env for e in reader.examples(0)] == [0, 2, 4]
+        assert len(reader.examples(1)) == MAX_EXAMPLES
+
+
+def test_nothing_is_kept_before_a_commit(path: Path) -> None:
+    with TraceWriter(path) as writer, TraceReader(path) as reader:
+        writer.situations({1: "a room"})
+        writer.visits([visit(0, 1)])
+        assert reader.situations() == []
+        writer.commit()
+        assert [s.visits for s in reader.situations()] == [1]
+        writer.visits([visit(1, 1)])
+    with TraceReader(path) as reader:
+        assert reader.visits(1) == [visit(0, 1)]
+
+
+def test_cut_removes_what_lies_beyond_an_iteration(path: Path) -> None:
+    with TraceWriter(path) as writer:
+        for i in range(4):
+            writer.situations({i: f"situation {i}"})
+            writer.visits([visit(i, s) for s in range(i + 1)])
+            writer.calls([replace(CALL, iteration=i, signature=i)])
+            writer.advice([AdviceRecord(i, 0, i, "model", [])])
+            writer.events([EventRecord(i, 0, "planner", "note", str(i))])
+            writer.commit()
+        writer.visits([visit(1, 9)])
+        writer.cut(1)
+        assert [writer.lacks(s) for s in range(4)] == [False, False, True, True]
+    with TraceWriter(path) as writer, TraceReader(path) as reader:
+        assert [writer.lacks(s) for s in range(4)] == [False, False, True, True]
+        assert [s.signature for s in reader.situations()] == [0, 1]
+        assert [c.iteration for c in reader.calls()] == [0, 1]
+        assert [e.message for e in reader.events()] == ["0", "1"]
+        assert [len(reader.advice(s)) for s in range(4)] == [1, 1, 0, 0]
+        assert [len(reader.visits(s)) for s in (0, 1, 2, 3, 9)] == [2, 1, 0, 0, 0]
+        writer.visits([visit(2, 0)])
+        writer.commit()
+        assert len(reader.visits(0)) == 3
+
+
+WRITES = """
+import sys
+from pathlib import Path
+from tutelage.graphs.records.trace.writer import TraceWriter, VisitRecord, EventRecord
+with TraceWriter(Path(sys.argv[1])) as writer:
+    for i in range(int(sys.argv[2])):
+        writer.situations({s: f"situation {s}" for s in range(i, i + 3)})
+        writer.visits(VisitRecord(i, s, 1, 1.0, None, 0, 0) for s in range(20))
+        writer.events([EventRecord(i, 0, "learner", "note", "x" * 500)])
+        writer.commit()
+        print(i, flush=True)
+"""
+
+
+def start_writing(path: Path, iterations: int) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", WRITES, str(path), str(iterations)]
+    return subprocess.Popen(command, cwd=ROOT / ".package", stdout=subprocess.PIPE, text=True)
+
+
+def test_a_reader_sees_whole_iterations_while_another_process_writes(path: Path) -> None:
+    seen = []
+    with start_writing(path, 400) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        with TraceReader(path) as reader:
+            while process.poll() is None:
+                visits = {s.visits for s in reader.situations()[:20]} - {0}
+                seen.append(len(reader.events()))
+                assert len(visits) == 1
+    assert process.returncode == 0
+    assert seen == sorted(seen)
+    assert len({n for n in seen if n < 400}) > 2
+    with TraceReader(path) as reader:
+        assert len(reader.events()) == 400
+
+
+def test_a_closed_trace_is_one_plain_file(path: Path) -> None:
+    with TraceWriter(path) as writer:
+        writer.events([EventRecord(0, 0, "learner", "note", "")])
+        writer.commit()
+    assert list(path.parent.iterdir()) == [path]
+    with closing(sqlite3.connect(path)) as connection:
+        # In WAL mode it could not be read from a read-only folder.
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("delete",)
+
+
+def test_a_closed_trace_is_whole_in_its_one_file_while_somebody_reads(path: Path) -> None:
+    writer = TraceWriter(path)
+    with TraceReader(path) as reader:
+        assert reader.events() == []
+        writer.events([EventRecord(0, 0, "learner", "note", "")])
+        writer.commit()
+        writer.close()
+        copy = path.with_name("copy.sqlite")
+        copy.write_bytes(path.read_bytes())
+        assert len(reader.events()) == 1
+    with TraceReader(copy) as reader:
+        assert len(reader.events()) == 1
+
+
+def test_a_reader_in_the_middle_of_reading_does_not_hold_up_a_commit(path: Path) -> None:
+    with TraceWriter(path) as writer, closing(sqlite3.connect(path)) as reading:
+        reading.execute("BEGIN")
+        assert reading.execute("SELECT COUNT(*) FROM events").fetchone() == (0,)
+        writer.events([EventRecord(0, 0, "learner", "note", "")])
+        begun = time.perf_counter()
+        writer.commit()
+        assert time.perf_counter() - begun < 5
+        assert reading.execute("SELECT COUNT(*) FROM events").fetchone() == (0,)
+        reading.rollback()
+        assert reading.execute("SELECT COUNT(*) FROM events").fetchone() == (1,)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_killed_writer_leaves_every_committed_iteration(path: Path, seed: int) -> None:
+    with start_writing(path, 10**6) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        time.sleep(random.Random(seed).uniform(0.01, 0.2))
+        process.kill()
+        committed = max((int(line) for line in process.stdout if line.endswith("\n")), default=0)
+    with TraceReader(path) as reader:
+        events = reader.events()
+        assert [e.iteration for e in events] == list(range(len(events)))
+        assert len(events) >= committed + 1
+        assert all(len(reader.visits(s)) == len(events) for s in (0, 19))
+    with TraceWriter(path) as writer:
+        writer.cut(0)
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        assert connection.execute("SELECT COUNT(*) FROM visits").fetchone() == (20,)
+
+
+def test_files_that_are_no_trace_are_refused_in_one_line(path: Path) -> None:
+    with pytest.raises(TraceError) as error:
+        TraceReader(path)
+    assert "there is no trace here" in one_line(error, path)
+    path.write_bytes(b"iteration,env_steps\n" * 100)
+    for open_it in (TraceReader, TraceWriter):
+        with pytest.raises(TraceError) as error:
+            open_it(path)
+        assert "not a database" in one_line(error, path)
+    with pytest.raises(TraceError) as error:
+        TraceWriter(path / "below" / "trace.sqlite")
+    one_line(error, path)
+
+
+def test_an_empty_file_is_no_trace_to_a_reader(path: Path) -> None:
+    path.touch()
+    with pytest.raises(TraceError) as error:
+        TraceReader(path)
+    assert "trace version 0" in one_line(error, path)
+
+
+def test_damage_inside_is_an_error_in_one_line(path: Path) -> None:
+    with TraceWriter(path) as writer:
+        writer.calls([CALL] * 50)
+        writer.commit()
+    content = path.read_bytes()
+    path.write_bytes(content[:4096] + os.urandom(len(content) - 4096))
+    with pytest.raises(TraceError) as error, TraceReader(path) as reader:
+        reader.calls()
+    one_line(error, path)
+
+
+def test_damaged_json_is_an_error_in_one_line(path: Path) -> None:
+    with TraceWriter(path) as writer:
+        writer.situations({7: "a room"})
+        writer.calls([CALL])
+        writer.advice([AdviceRecord(0, 0, 7, "model", [])])
+        writer.commit()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("UPDATE calls SET messages = '{oops'")
+        connection.execute("UPDATE advice SET plans = '[1,'")
+        connection.commit()
+    with TraceReader(path) as reader:
+        for read in (reader.calls, reader.situations):
+            with pytest.raises(TraceError) as error:
+                read()
+            assert "damaged JSON" in one_line(error, path)
+
+
+def test_a_newer_trace_is_refused_and_left_alone(path: Path) -> None:
+    TraceWriter(path).close()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    before = path.read_bytes()
+    for open_it in (TraceReader, TraceWriter):
+        with pytest.raises(TraceError) as error:
+            open_it(path)
+        assert "version 99 is newer" in one_line(error, path)
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (99,)
+    assert len(path.read_bytes()) == len(before)
+
+
+def test_migrations_run_once_in_order_and_all_or_nothing(path: Path) -> None:
+    TraceWriter(path).close()
+    scripts = [
+        *MIGRATIONS,
+        "ALTER TABLE events ADD COLUMN level TEXT NOT NULL DEFAULT 'info'",
+        "UPDATE events SET level = 'old'; CREATE INDEX events_by_level ON events (level)",
+    ]
+    with TraceWriter(path) as writer:
+        writer.events([EventRecord(0, 0, "planner", "note", "kept")])
+        writer.commit()
+
+    def state(connection: sqlite3.Connection) -> tuple[Any, ...]:
+        version = connection.execute("PRAGMA user_version").fetchone()
+        return *version, *connection.execute("SELECT message, level FROM events").fetchone()
+
+    known = len(MIGRATIONS)
+    with closing(sqlite3.connect(path)) as connection:
+        migrate(connection, path, scripts[:-1])
+        assert state(connection) == (known + 1, "kept", "info")
+        broken = "UPDATE events SET level = 'lost'; CREATE TABLE events (id)"
+        with pytest.raises(sqlite3.OperationalError, match="already exists"):
+            migrate(connection, path, [*scripts[:-1], broken])
+        assert state(connection) == (known + 1, "kept", "info")
+        migrate(connection, path, scripts)
+        migrate(connection, path, scripts)
+        assert state(connection) == (known + 2, "kept", "old")
+        with pytest.raises(TraceError, match=f"version {known + 2} is newer than version {known}"):
+            migrate(connection, path, MIGRATIONS)
+
+
+def stored_trace(path: Path) -> None:
+    """A trace as version 1 wrote it, kept from then."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(Path(__file__).with_name("trace_v1.sql").read_text("utf-8"))
+
+
+def test_a_released_migration_is_as_it_was_released(path: Path, tmp_path: Path) -> None:
+    stored_trace(path)
+    made = tmp_path / "made.sqlite"
+    with closing(sqlite3.connect(made)) as connection:
+        migrate(connection, made, MIGRATIONS[:1])
+
+    def schema(place: Path) -> set[tuple[str, str]]:
+        with closing(sqlite3.connect(place)) as connection:
+            rows = connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL")
+            return {(name, " ".join(sql.split())) for name, sql in rows}
+
+    assert schema(path) == schema(made)
+
+
+def test_a_stored_trace_of_version_1_is_read_as_it_is_and_migrated_by_a_writer(
+    path: Path,
+) -> None:
+    stored_trace(path)
+    before = path.read_bytes()
+    with TraceReader(path) as reader:
+        check_the_stored_trace(reader)
+        assert [event.kind for event in reader.events()] == ["timed_out"]
+    assert path.read_bytes() == before
+    assert list(path.parent.iterdir()) == [path]
+    with TraceWriter(path) as writer:
+        writer.situations({3: "mission: get the key", 7: "another text"})
+        writer.events([EventRecord(2, 4096, "assess", "note", "by the newer program")])
+        writer.commit()
+    with TraceReader(path) as reader:
+        check_the_stored_trace(reader)
+        assert [event.kind for event in reader.events()] == ["timed_out", "note"]
+        assert reader.situation(2).text == "mission: get the key"
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)
+
+
+def check_the_stored_trace(reader: TraceReader) -> None:
+    """What version 1 wrote, and what the later versions make of it."""
+    situation = reader.situation(1)
+    assert (situation.signature, situation.calls, situation.visits) == (7, 1, 5)
+    assert reader.situation(7) == situation
+    assert Advice.from_json(reader.advice(7)[0].plans) == ADVICE
+    (call,) = reader.calls(7)
+    assert call.messages == [{"role": "user", "content": "Now?"}]
+    assert (call.node, call.plans) == ("planner", [])
+    assert [event.signature for event in reader.events(7)] == [7]
+    assert [(e.inks, e.decision) for e in reader.examples(7)] == [(None, None)]
+
+
+def test_situations_of_an_old_trace_are_numbered_as_they_were_met(path: Path) -> None:
+    stored_trace(path)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        rows = [(9, 3, 1), (2, 3, 4), (5, 1, 1), (8, 2, 1)]
+        for signature, iteration, visits in rows:
+            values = (iteration, signature, visits)
+            connection.execute("INSERT INTO visits VALUES (?, ?, ?, 1.0, NULL, 0, 0)", values)
+            connection.execute("INSERT INTO situations VALUES (?, 'text')", (signature,))
+    with TraceReader(path) as reader:
+        found = {s.number: s.signature for s in reader.situations()}
+    assert found == {1: 5, 2: 7, 3: 8, 4: 2, 5: 9}
+
+
+def test_a_file_whose_structure_is_not_whole_is_known_at_once(path: Path) -> None:
+    with TraceWriter(path) as writer:
+        writer.situations(dict.fromkeys(range(50), "text " * 500))
+        writer.commit()
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(TraceDamagedError):
+        TraceWriter(path)
+    assert path.read_bytes() == whole[: len(whole) // 2]
+    path.write_bytes(whole)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("DROP TABLE visits")
+    with pytest.raises(TraceDamagedError, match="it has no table visits"):
+        TraceWriter(path)
+
+
+SECRET = "hunter2-hunter2"
+
+
+def test_secrets_never_reach_the_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOME_API_KEY", SECRET)
+    shaped = "sk-proj-abcDEF_0123456789"
+    header = {"Authorization": "Bearer abc.def-ghi"}
+    with TraceWriter(path) as writer:
+        writer.calls(
+            [
+                replace(
+                    CALL,
+                    error=f"401: incorrect API key provided: {shaped}.",
+                    messages=[{"content": f"my key is {SECRET}", SECRET: 1}],
+                    settings={"headers": header},
+                    answers=[[f"You said {SECRET}, {SECRET}"]],
+                    tools=[{"description": f"key={shaped}"}],
+                )
+            ]
+        )
+        writer.events([EventRecord(0, 0, "planner", "refused", f"key {shaped} was refused")])
+        writer.situations({1: f"a note says {SECRET}"})
+        writer.commit()
+        for file in path.parent.iterdir():
+            content = file.read_bytes()
+            for secret in (SECRET, shaped, "abc.def-ghi"):
+                assert secret.encode() not in content
+        with TraceReader(path) as reader:
+            call = reader.call(1)
+            assert call.error == "401: incorrect API key provided: [redacted]."
+            assert call.settings == {"headers": {"Authorization": "[redacted]"}}
+            assert call.answers == [["You said [redacted], [redacted]"]]
+
+
+def test_redact_leaves_other_text_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOCAL_API_KEY", "none")
+    monkeypatch.setenv("TOKENIZERS_PARALLELISM", "falsefalse")
+    text = "risk-free, none; ask-me; falsefalse; Bearer"
+    assert redact(text) == text
+
+
+@given(before=st.text(), after=st.text(), body=st.text("aA1.-+/*[(\\ ", min_size=8, max_size=20))
+def test_redact_removes_known_secrets_of_any_shape(before: str, after: str, body: str) -> None:
+    # Ends that are no spaces: a value is taken without the white space around it.
+    secret = f"<{body}>"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("A_TOKEN", secret)
+        patch.setenv("B_SECRET", secret + "-and-more")
+        patch.setenv("C_API_KEY", f"other{secret}\n")
+        assert secret not in redact(before + secret + after)
+        assert redact(f"({secret}-and-more)") == "([redacted])"
+        assert redact(f"(other{secret})") == "([redacted])"
+        assert secret not in redact("sk-0123456789abcdef" + secret)
+
+
+@given(st.from_regex(r"sk-[A-Za-z0-9_-]{16,40}", fullmatch=True), st.text(" ,.'\")\n"))
+def test_redact_removes_keys_by_their_shape(key: str, after: str) -> None:
+    assert redact(f"key: {key}{after}") == f"key: [redacted]{after}"
+    assert redact(f"{{'Authorization': 'Bearer {key}'}} and") == "{'Authorization': '[redacted] and"

@@ -1,0 +1,1 @@
+"""What several tests share: tasks, servers, runs and judges, each once."""

@@ -1,0 +1,67 @@
+"""What several tests of planner share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tutelage.agents.common.settings import TeacherSettings
+from tutelage.agents.providers.make import make_chat_model
+from tutelage.agents.store.plan_cache import PlanCache
+from tutelage.agents.teacher.teacher import Teacher
+from tutelage.prompts.library import PromptLibrary
+from tutelage.rl.tasks.options import Option
+
+LIBRARY = PromptLibrary(None)
+
+
+OFFERED = (
+    Option("explore"),
+    Option("go_to", "red key"),
+    Option("go_to", "red door"),
+    Option("pick_up", "red key"),
+    Option("open", "red door"),
+)
+
+
+class Doors:
+    """Situations 0, 1, 2, ... which differ in their mission; one that has nothing on offer: 99."""
+
+    name = "Doors"
+
+    def describe(self, signature: int) -> str:
+        return (
+            f"mission: open the door {signature}\ncarrying: nothing\n"
+            "seen: red key; red door (locked)\nunexplored: yes"
+        )
+
+    def options(self, signature: int) -> tuple[Option, ...]:
+        return () if signature == 99 else OFFERED
+
+
+TASK = Doors()
+
+
+def settings(**values: Any) -> TeacherSettings:
+    """Settings that do not make a test wait."""
+    return TeacherSettings(**{"backoff_s": 0.01, "timeout_s": 5.0, **values})
+
+
+def teacher(chosen: TeacherSettings, cache: PlanCache | None = None, url: str = "") -> Teacher:
+    name = "openai:test-model" if url else "offline"
+    return Teacher(TASK, LIBRARY, make_chat_model(name, url or None, chosen), chosen, cache)
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Iterator[PlanCache]:
+    opened = PlanCache(tmp_path / "plans.sqlite")
+    yield opened
+    opened.close()
+
+
+def run_once(chosen: Teacher, situations: list[int], iteration: int = 0) -> dict[int, Any]:
+    chosen.submit(situations, iteration)
+    return {answer.signature: answer for answer in chosen.harvest(wait_for_all=True)}

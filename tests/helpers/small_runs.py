@@ -1,0 +1,101 @@
+"""Runs of a few seconds on the command line of a fork server, and what they leave behind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from helpers.fork_server import Child, Done, ForkServer
+from tutelage.graphs.records.run_folder import RunFolder
+from tutelage.graphs.records.trace.reader import TraceReader
+
+SMALL: dict[str, Any] = {
+    "num_envs": 4,
+    "ppo.num_steps": 8,
+    "steps": 7 * 32,
+    "checkpoint_every": 2,
+    "evaluation.every": 64,
+    "evaluation.episodes": 2,
+    "evaluation.final_episodes": 4,
+}
+
+
+@dataclass
+class Runner:
+    """Makes runs in folders, one in each. options: of `cli.py run`."""
+
+    server: ForkServer
+    options: list[str] = field(default_factory=lambda: ["--env", "toy_task:Corridor"])
+
+    def arguments(self, folder: Path, **settings: Any) -> list[str]:
+        """The command line of a run. settings: fields of the configuration, `ppo__epochs=1`."""
+        given = {name.replace("__", "."): value for name, value in settings.items()}
+        arguments = ["run", "--run-dir", str(folder / "run"), *self.options]
+        for name, value in {**SMALL, "cache": folder / "plans.sqlite", **given}.items():
+            arguments += ["--set", f"{name}={value}"]
+        return arguments
+
+    def run(self, folder: Path, settings: dict[str, Any] | None = None, **how: Any) -> Done:
+        """Run to the end. how: as `ForkServer.start` has it."""
+        return self.server.run(self.arguments(folder, **settings or {}), **how)
+
+    def start(self, folder: Path, settings: dict[str, Any] | None = None, **how: Any) -> Child:
+        """Start a run; see `run`."""
+        return self.server.start(self.arguments(folder, **settings or {}), **how)
+
+    def go_on(self, folder: Path, **how: Any) -> Done:
+        """What a person would do: resume, or run once more where nothing had begun yet."""
+        if not (folder / "run" / "config.json").exists():
+            return self.run(folder, **how)
+        return self.server.run(["resume", str(folder / "run")], **how)
+
+
+def outcome(folder: Path, trace: bool = True) -> dict[str, Any]:
+    """Everything that a resumed run must have in common with an unbroken one.
+
+    trace: what was recorded of each situation, too.
+    """
+    run = RunFolder.open(folder / "run")
+    summary = run.read_summary()
+    assert summary is not None
+    assert summary.status == "finished"
+    unlike = {"wall_s", "llm_calls", "cache_hits"}
+    return {
+        "rows": [row.model_dump(exclude=unlike) for row in run.read_metrics()],
+        "student": run.student.read_bytes(),
+        "result": summary.student,
+        "removed": summary.teacher_removed_at_step,
+        "trace": _recorded(run) if trace else None,
+    }
+
+
+def _recorded(run: RunFolder) -> dict[int, Any]:
+    with TraceReader(run.trace) as reader:
+        return {
+            each.signature: (
+                reader.visits(each.signature),
+                [row.plans for row in reader.advice(each.signature)],
+            )
+            for each in reader.situations()
+        }
+
+
+def assert_tidy(folder: Path) -> None:
+    """Nothing is left of what was cut short."""
+    left = [path.name for path in (folder / "run").rglob("*")]
+    assert not [name for name in left if name.endswith(".tmp") or ".damaged-" in name]
+    boundaries = [name for name in left if name.isdecimal()]
+    assert len(boundaries) == 2
+    assert left.count("record.json") == left.count("tensors.safetensors") == 2
+
+
+def assert_one_line(done: Done, *says: str) -> str:
+    """A command that ended with exit code 2 and one clear line, which is returned."""
+    assert done.code == 2, done.err
+    (line,) = done.err.strip().splitlines()
+    assert line.startswith("tutelage: ")
+    assert "Traceback" not in done.out
+    for part in says:
+        assert part in line
+    return line

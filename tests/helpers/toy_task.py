@@ -1,0 +1,247 @@
+"""An environment of one's own behind the task seam: a corridor with a lever. No MiniGrid in it.
+
+    x . / . . @ . . |        x pit, / lever (up), \\ lever (down), @ agent, | exit (shut)
+
+The exit opens once the lever is pulled. A step costs a little, the exit pays 1, the pit costs more;
+both end the episode, and a time-out truncates it. The student sees features only. Tests and
+the command line reach it as `toy_task:Corridor`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from tutelage.rl.tasks.arrays import BoolArray, FloatArray, IntArray
+from tutelage.rl.tasks.base import (
+    IDLE,
+    Episode,
+    Observation,
+    ObservationSpec,
+    Split,
+    States,
+    StepResult,
+)
+from tutelage.rl.tasks.options import Option, OptionActions
+from tutelage.rl.tasks.seeding import episode_seed
+
+LENGTH: Final = 9
+PIT: Final = 0
+EXIT: Final = LENGTH - 1
+MAX_STEPS: Final = 30
+STEP_REWARD: Final = -0.01
+EXIT_REWARD: Final = 1.0
+PIT_REWARD: Final = -0.5
+LEFT, RIGHT, PULL = range(3)
+NUM_FEATURES: Final = 5
+
+WALK_TO_LEVER: Final = Option("walk_to", "lever")
+PULL_IT: Final = Option("pull")
+WALK_TO_EXIT: Final = Option("walk_to", "exit")
+WANDER: Final = Option("wander")
+OPTIONS: Final = (WALK_TO_LEVER, PULL_IT, WALK_TO_EXIT, WANDER)
+
+LEVER_DOWN, AT_LEVER = 1, 2
+"""Bits of a signature."""
+
+
+def first_state(seed: int) -> tuple[int, int]:
+    """(position, lever) at the start of the episode with that seed: two cells, neither an end."""
+    rng = np.random.default_rng(seed)
+    position, lever = rng.choice(np.arange(PIT + 1, EXIT), size=2, replace=False)
+    return int(position), int(lever)
+
+
+@dataclass(frozen=True)
+class CorridorStates:
+    """positions, levers: int64 [B]; down: bool [B], whether the lever was pulled."""
+
+    positions: IntArray
+    levers: IntArray
+    down: BoolArray
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+
+class CorridorEnvs:
+    """N corridors, stepped together."""
+
+    def __init__(self, num_envs: int, split: Split, seed: int) -> None:
+        self.num_envs, self._split, self._seed = num_envs, split, seed
+        self._episodes = np.full(num_envs, -1, dtype=np.int64)
+        self._steps = np.zeros(num_envs, dtype=np.int64)
+        self._positions = np.zeros(num_envs, dtype=np.int64)
+        self._levers = np.zeros(num_envs, dtype=np.int64)
+        self._down = np.zeros(num_envs, dtype=np.bool_)
+        self._record: list[CorridorStates] = []
+        self._left_to_record = 0
+
+    def reset(self, episodes: IntArray | None = None) -> None:
+        if episodes is not None:
+            self._episodes[:] = episodes - 1
+        self._begin(np.arange(self.num_envs))
+
+    def observe(self) -> Observation:
+        return _seen_in(self.states())
+
+    def states(self) -> CorridorStates:
+        return CorridorStates(self._positions.copy(), self._levers.copy(), self._down.copy())
+
+    def step(self, actions: IntArray) -> StepResult:
+        """Raises ValueError for an action that is none of the task's, nor IDLE."""
+        if not np.isin(actions, (IDLE, LEFT, RIGHT, PULL)).all():
+            raise ValueError(f"actions {actions} are not within {IDLE}..{PULL}")
+        self._write_record()
+        moved = actions != IDLE
+        self._down |= (actions == PULL) & (self._positions == self._levers)
+        ahead = self._positions + (actions == RIGHT) - (actions == LEFT)
+        shut = (ahead == EXIT) & ~self._down
+        self._positions = np.where(shut, self._positions, ahead)
+        self._steps += moved
+        fell, left = self._positions == PIT, self._positions == EXIT
+        terminated = moved & (fell | left)
+        truncated = moved & ~terminated & (self._steps >= MAX_STEPS)
+        rewards = moved * STEP_REWARD + fell * PIT_REWARD + left * EXIT_REWARD
+        final = self.observe()[truncated] if truncated.any() else None
+        self._begin(np.flatnonzero(terminated | truncated))
+        return StepResult(rewards.astype(np.float32), terminated, truncated, final)
+
+    def begin_rollout(self, num_steps: int) -> None:
+        self._record, self._left_to_record = [], num_steps
+
+    def rollout(self) -> CorridorStates:
+        """Raises RuntimeError where the recorded steps have not all been made."""
+        if self._left_to_record or not self._record:
+            raise RuntimeError("no complete rollout was recorded")
+        return CorridorStates(
+            np.concatenate([states.positions for states in self._record]),
+            np.concatenate([states.levers for states in self._record]),
+            np.concatenate([states.down for states in self._record]),
+        )
+
+    def close(self) -> None:
+        """There is nothing to release."""
+
+    def _begin(self, rows: IntArray) -> None:
+        self._episodes[rows] += 1
+        self._steps[rows] = 0
+        self._down[rows] = False
+        for i in rows:
+            seed = episode_seed(self._seed, self._split, int(i), int(self._episodes[i]))
+            self._positions[i], self._levers[i] = first_state(seed)
+
+    def _write_record(self) -> None:
+        if self._left_to_record:
+            self._record.append(self.states())
+            self._left_to_record -= 1
+
+
+class Corridor:
+    """The task: pull the lever, then walk to the exit. PPO alone needs some thousands of steps."""
+
+    name = "Corridor"
+    action_names: tuple[str, ...] = ("left", "right", "pull")
+    observation_spec = ObservationSpec(height=0, width=0, num_codes=0, features=NUM_FEATURES)
+    max_episode_steps = MAX_STEPS
+    default_steps = 30_000
+
+    def make_envs(self, num_envs: int, split: Split, seed: int) -> CorridorEnvs:
+        return CorridorEnvs(num_envs, split, seed)
+
+    def signature(self, states: States) -> IntArray:
+        own = _own(states)
+        here = own.positions == own.levers
+        keys: IntArray = own.down * LEVER_DOWN + here * AT_LEVER
+        return keys
+
+    def describe(self, signature: int) -> str:
+        lever, way = ("down", "open") if signature & LEVER_DOWN else ("up", "shut")
+        return "\n".join(
+            (
+                "mission: pull the lever, then walk to the exit",
+                "carrying: nothing",
+                f"seen: lever ({lever}); exit ({way})",
+                "unexplored: no",
+                f"place: {'at the lever' if signature & AT_LEVER else 'in the corridor'}",
+            )
+        )
+
+    def options(self, signature: int) -> tuple[Option, ...]:
+        """The sensible one first: the offline teacher takes it where it knows no better."""
+        if signature & LEVER_DOWN:
+            return WALK_TO_EXIT, WALK_TO_LEVER, WANDER
+        if signature & AT_LEVER:
+            return PULL_IT, WALK_TO_EXIT, WANDER
+        return WALK_TO_LEVER, PULL_IT, WALK_TO_EXIT, WANDER
+
+    def all_options(self) -> tuple[Option, ...]:
+        return OPTIONS
+
+    def encode(self, option: Option) -> int:
+        if option not in OPTIONS:
+            raise ValueError(f"unknown option {option}; allowed: {', '.join(map(str, OPTIONS))}")
+        return OPTIONS.index(option)
+
+    def act(self, options: IntArray, states: States) -> OptionActions:
+        own = _own(states)
+        probs = np.zeros((*options.shape, len(self.action_names)), dtype=np.float32)
+        feasible = np.zeros(options.shape, dtype=np.bool_)
+        finished = np.zeros(options.shape, dtype=np.bool_)
+        for code, (can, done, does) in enumerate(_behaviours(own)):
+            rows, columns = np.nonzero(options == code)
+            feasible[rows, columns], finished[rows, columns] = can[rows], done[rows]
+            probs[rows, columns] = does[rows] * (can & ~done)[rows, None]
+        return OptionActions(probs, feasible, finished)
+
+    def success(self, episode: Episode) -> bool:
+        return episode.terminated and episode.return_ > 0.0
+
+    def picture(self, states: States, row: int) -> str:
+        own = _own(states)
+        cells = ["."] * LENGTH
+        cells[PIT], cells[EXIT] = "x", " " if own.down[row] else "|"
+        cells[own.levers[row]] = "\\" if own.down[row] else "/"
+        cells[own.positions[row]] = "@"
+        return " ".join(cells)
+
+
+def _behaviours(states: CorridorStates) -> list[tuple[BoolArray, BoolArray, FloatArray]]:
+    """(feasible [B], finished [B], action probabilities [B, 3]) of each option, by its code."""
+    here = states.positions == states.levers
+    always, never = np.ones(len(states), dtype=np.bool_), np.zeros(len(states), dtype=np.bool_)
+    action = np.eye(3, dtype=np.float32)
+    to_lever = action[np.where(states.levers < states.positions, LEFT, RIGHT)]
+    pull, to_exit = (np.tile(action[a], (len(states), 1)) for a in (PULL, RIGHT))
+    wander = np.tile(np.array([0.5, 0.5, 0.0], dtype=np.float32), (len(states), 1))
+    return [
+        (always, here | states.down, to_lever),
+        (here & ~states.down, states.down, pull),
+        (states.down, never, to_exit),
+        (always, never, wander),
+    ]
+
+
+def _seen_in(states: CorridorStates) -> Observation:
+    """Where it is, where the lever is from there (left, here, right), and whether it was pulled."""
+    side = np.sign(states.levers - states.positions)
+    features = np.stack(
+        (
+            states.positions / (EXIT / 2) - 1,
+            side < 0,
+            side == 0,
+            side > 0,
+            states.down,
+        ),
+        axis=1,
+    )
+    no_picture = np.zeros((len(states), 0, 0), dtype=np.uint8)
+    return Observation(no_picture, features.astype(np.float32))
+
+
+def _own(states: States) -> CorridorStates:
+    if not isinstance(states, CorridorStates):
+        raise TypeError(f"a corridor takes the states that it recorded, not {type(states)}")
+    return states

@@ -1,0 +1,183 @@
+"""The record of past plans: words that follow from what was seen, and keys that change seldom."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from helpers.toy_task import OPTIONS, Corridor
+from tutelage.rl.tasks.arrays import IntArray
+from tutelage.rl.tasks.base import LookupTask, States, Task
+from tutelage.rl.tasks.lookups import UnknownLookupError, checked_lookups, full_text, with_lookups
+from tutelage.rl.tasks.plan_outcomes import FAILED, FINISHED, LARGEST, UNCLEAR, RecordedTask, Tally
+from tutelage.rl.tasks.registry import make_task, settings_of
+from tutelage.rl.tasks.settings import TaskSettings
+from tutelage.rl.tasks.watching import Watchable
+
+GOOD = Tally(steps=500, carried_out=500.0, agreed=400.0, episodes=100, successes=90)
+BAD = Tally(steps=500, carried_out=10.0, agreed=0.0, episodes=100, successes=5)
+
+
+def recorded() -> RecordedTask:
+    task = with_lookups(Corridor(), ["record"])
+    assert isinstance(task, RecordedTask)
+    return task
+
+
+def states_of(task: Task, num_envs: int = 6) -> States:
+    envs = task.make_envs(num_envs, "train", 3)
+    envs.reset()
+    return envs.states()
+
+
+@pytest.mark.parametrize(
+    ("tally", "before", "word"),
+    [
+        (Tally(), UNCLEAR, UNCLEAR),
+        (Tally(), FAILED, FAILED),
+        (GOOD, UNCLEAR, FINISHED),
+        (GOOD, FAILED, FINISHED),
+        (BAD, FINISHED, FAILED),
+        (Tally(500, 500.0, 100.0, 100, 5), UNCLEAR, UNCLEAR),
+        (Tally(500, 500.0, 450.0, 100, 5), UNCLEAR, FAILED),
+        (Tally(500, 500.0, 450.0, 100, 30), FINISHED, FINISHED),
+        (Tally(20, 0.0, 0.0, 3, 3), UNCLEAR, UNCLEAR),
+    ],
+    ids=[
+        "nothing seen",
+        "nothing seen since",
+        "finished",
+        "finished at last",
+        "not to be carried out",
+        "a student that cannot follow yet",
+        "followed to no avail",
+        "neither clearly",
+        "too little seen",
+    ],
+)
+def test_a_word_follows_from_what_was_seen(tally: Tally, before: int, word: int) -> None:
+    assert tally.word(before) == word
+
+
+def test_keys_change_when_the_record_is_settled_and_not_before() -> None:
+    task = recorded()
+    states = states_of(task)
+    first = task.signature(states)
+    one = int(first[0])
+    task.note(one, GOOD)
+    task.note(one, GOOD)
+    assert (task.signature(states) == first).all(), "counting changes nothing"
+    task.settle()
+    second = task.signature(states)
+    assert ((second != first) == (first == one)).all(), "its own key, and no other"
+    assert "mostly finished" in task.look_up("record", int(second[0]))
+    assert "nothing clear" in task.look_up("record", one)
+    task.settle()
+    assert (task.signature(states) == second).all(), "what was counted is counted once"
+    task.note(int(second[0]), BAD)
+    task.settle()
+    assert "mostly failed" in task.look_up("record", int(task.signature(states)[0]))
+
+
+@given(st.dictionaries(st.integers(0, 3), st.sampled_from([GOOD, BAD, Tally()]), max_size=4))
+def test_a_restored_record_goes_on_as_the_first(notes: dict[int, Tally]) -> None:
+    task, other = recorded(), recorded()
+    states = states_of(task)
+    for own, tally in notes.items():
+        task.note(own << 2, tally)
+    if len(notes) % 2:
+        task.settle()
+    other.restore(json.loads(json.dumps(task.snapshot())))
+    assert (other.signature(states) == task.signature(states)).all()
+    for each in (task, other):
+        each.note(0, GOOD)
+        each.settle()
+    assert (other.signature(states) == task.signature(states)).all()
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        None,
+        {},
+        {"words": {"1": 9}, "tallies": {}},
+        {"words": {"x": 1}, "tallies": {}},
+        {"words": {}, "tallies": {"1": {"stps": 3}}},
+        {"words": 3, "tallies": {}},
+    ],
+)
+def test_another_record_is_refused_and_nothing_changed(bad: Any) -> None:
+    task = recorded()
+    task.note(0, GOOD)
+    before = task.snapshot()
+    with pytest.raises((AttributeError, KeyError, TypeError, ValueError)):
+        task.restore(bad)
+    assert task.snapshot() == before
+
+
+def test_all_else_is_the_tasks_own() -> None:
+    plain, task = Corridor(), recorded()
+    states = states_of(plain)
+    own, keys = plain.signature(states), task.signature(states)
+    assert (keys >> 2 == own).all()
+    for mine, theirs in zip(keys.tolist(), own.tolist(), strict=True):
+        assert task.describe(mine) == plain.describe(theirs)
+        assert task.options(mine) == plain.options(theirs)
+        assert full_text(task, mine).startswith(plain.describe(theirs) + "\nplans here: ")
+    codes = np.tile(np.arange(len(OPTIONS)), (len(own), 1))
+    for ours, its in zip(
+        vars(task.act(codes, states)).values(), vars(plain.act(codes, states)).values(), strict=True
+    ):
+        assert (ours == its).all()
+    assert [task.encode(option) for option in OPTIONS] == [plain.encode(o) for o in OPTIONS]
+    assert task.picture(states, 0) == plain.picture(states, 0)
+    assert (task.name, task.action_names) == (plain.name, plain.action_names)
+    assert isinstance(task, Task)
+    assert isinstance(task, LookupTask)
+
+
+def test_signatures_that_leave_no_room_are_refused() -> None:
+    class Large(Corridor):
+        largest = LARGEST
+
+        def signature(self, states: States) -> IntArray:
+            return np.full(len(states), self.largest, dtype=np.int64)
+
+    task = Large()
+    states = states_of(task)
+    kept = RecordedTask(task)
+    assert (kept.signature(states) >> 2 == LARGEST).all()
+    task.largest += 1
+    with pytest.raises(ValueError, match=str(LARGEST)):
+        kept.signature(states)
+
+
+def test_a_task_without_look_ups_works_and_says_what_it_lacks() -> None:
+    plain = Corridor()
+    assert with_lookups(plain, []) is plain
+    assert checked_lookups(plain, []) == {}
+    assert full_text(plain, 0) == plain.describe(0)
+    with pytest.raises(UnknownLookupError, match=r"Corridor offers no look-up 'objects'.*record"):
+        with_lookups(plain, ["record", "objects"])
+    with pytest.raises(UnknownLookupError, match="not switched on"):
+        checked_lookups(plain, ["objects"])
+    with pytest.raises(KeyError):
+        recorded().look_up("objects", 0)
+
+
+def test_what_people_look_at_and_the_engine_are_still_there() -> None:
+    settings = TaskSettings(engine="gymnasium")
+    plain = make_task("SimpleDoorKey", 7, settings)
+    task = with_lookups(plain, ["objects", "record"])
+    assert isinstance(task, Watchable)
+    assert not isinstance(recorded(), Watchable)
+    assert settings_of(task, TaskSettings()).engine == "gymnasium"
+    states = states_of(task)
+    assert isinstance(plain, Watchable)
+    assert task.inks(states, 0) == plain.inks(states, 0)
+    assert task.aliases(states, 0) == plain.aliases(states, 0)
