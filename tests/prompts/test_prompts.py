@@ -409,16 +409,9 @@ def test_a_folder_that_is_none_is_refused(tmp_path: Path, kind: str) -> None:
 
 def test_the_package_stands_alone() -> None:
     """In a fresh process, so that what other tests imported does not count."""
-    code = (
-        "import sys, tutelage.prompts.library; print(*{m.partition('.')[0] for m in sys.modules})"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=ROOT / ".package",
-    )
+    code = "import sys, tutelage.prompts.library; print(*sys.modules)"
+    command, package = [sys.executable, "-c", code], ROOT / ".package"
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=package)
     loaded = set(done.stdout.split())
     assert "tutelage.prompts.library" in loaded
     assert not loaded & {f"tutelage.{name}" for name in ("rl", "agents", "graphs")}
