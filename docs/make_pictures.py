@@ -2,9 +2,8 @@
 
 The first is a run, the second a folder of runs for the learning curves (`compare --dir`).
 
-docs/run.svg: the live view in the middle of the run, and the table at its end.
-docs/curves.svg: the learning curves of the second.
-docs/trace.svg: the list of situations, and one of them in full.
+docs/run.svg: the live view in the middle of the run, and the table at its end. docs/curves.svg: the
+learning curves of the second. docs/trace.svg: the list of situations, and one of them in full.
 docs/trace_open.svg: the full-screen browser.
 """
 

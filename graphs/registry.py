@@ -21,9 +21,8 @@ class GraphInfo:
     """A graph: its name, what it is for, and the module whose `build()` compiles it.
 
     unused: the fields and sections of the configuration that mean nothing in it
-    (`graphs.config.compatibility`).
-    by_options: whether its student picks options in place of primitive actions. steps: the most
-    nodes that an iteration passes through, some of them twice.
+    (`graphs.config.compatibility`). by_options: whether its student picks options in place of
+    primitive actions. steps: the most nodes that an iteration passes through, some of them twice.
     """
 
     name: str

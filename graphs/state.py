@@ -11,8 +11,8 @@ from typing_extensions import TypedDict  # Pydantic reads this one before Python
 
 from tutelage.rl.advice.advice import Advice
 from tutelage.rl.tasks.base import Task, encode_plans
-from tutelage.rl.teaching.teacher_check import Trial
-from tutelage.rl.teaching.weight_schedule import Weaning
+from tutelage.rl.teaching.teacher_check import TeacherCheck
+from tutelage.rl.teaching.weight_schedule import WeightSchedule
 
 Phase = Literal["teaching", "alone", "finished"]
 """With a teacher; after its removal, or without one from the start; done."""
@@ -27,18 +27,16 @@ PlanRows = list[dict[str, Any]]
 class TeachState(TypedDict):
     """The state of a run between two nodes.
 
-    iteration, env_steps: rollouts and environment steps done. until_iteration: where this call
-    of the graph stops; paused: whether it does. phase: see `Phase`.
-    situations: the signatures that advice is wanted on, of the last rollout or ahead of it.
-    missing: those without advice so far; unsettled: those that the planner could not answer.
-    advice: what the teacher said, by signature; stand_ins: what the fallback said in its place.
-    teacher_weight: in force for the next update; weaning: where it stands
-    (`rl.teaching.weight_schedule.Weaning`);
-    trial: how good the teacher itself is (`rl.teaching.teacher_check.Trial`).
-    teacher_removed_at_step: None while it teaches.
-    train_success: share of successes among recent training episodes. steps_to_95, last_eval: the
-    first of two consecutive evaluations at or above 0.95, and (steps, success) of the latest.
-    report: the figures of this iteration, on their way to metrics.jsonl.
+    iteration, env_steps: rollouts and environment steps done. until_iteration: where this call of
+    the graph stops; paused: whether it does. phase: see `Phase`. situations: the situation ids that
+    advice is wanted on, of the last rollout or ahead of it. missing: those without advice so far;
+    unsettled: those that the planner could not answer. advice: what the teacher said, by situation
+    id; stand_ins: what the fallback said in its place. teacher_weight: in force for the next
+    update; weaning: where it stands (`rl.teaching.weight_schedule.Weaning`); trial: how good the
+    teacher itself is (`rl.teaching.teacher_check.TeacherCheck`). teacher_removed_at_step: None
+    while it teaches. train_success: share of successes among recent training episodes. steps_to_95,
+    last_eval: the first of two consecutive evaluations at or above 0.95, and (steps, success) of
+    the latest. report: the figures of this iteration, on their way to metrics.jsonl.
     """
 
     iteration: int
@@ -52,8 +50,8 @@ class TeachState(TypedDict):
     advice: dict[str, PlanRows]
     stand_ins: dict[str, PlanRows]
     teacher_weight: float
-    weaning: dict[str, Any]
-    trial: dict[str, Any]
+    weight_schedule: dict[str, Any]
+    teacher_check: dict[str, Any]
     teacher_removed_at_step: int | None
     train_success: float | None
     steps_to_95: int | None
@@ -75,8 +73,8 @@ def checked_state(values: Mapping[str, Any], task: Task) -> TeachState:
     state = _STATE.validate_json(json.dumps(found), strict=True)
     for advice in known_advice(state).values():
         encode_plans(task, advice.plans)
-    Weaning.model_validate(state["weaning"])
-    Trial.model_validate(state["trial"])
+    WeightSchedule.model_validate(state["weight_schedule"])
+    TeacherCheck.model_validate(state["teacher_check"])
     return state
 
 
@@ -95,8 +93,8 @@ def first_state(teacher_weight: float) -> TeachState:
         advice={},
         stand_ins={},
         teacher_weight=teacher_weight,
-        weaning=Weaning().model_dump(),
-        trial=Trial().model_dump(),
+        weight_schedule=WeightSchedule().model_dump(),
+        teacher_check=TeacherCheck().model_dump(),
         teacher_removed_at_step=None if taught else 0,
         train_success=None,
         steps_to_95=None,
@@ -111,6 +109,6 @@ def with_update(state: TeachState, update: Update) -> TeachState:
 
 
 def known_advice(state: TeachState) -> dict[int, Advice]:
-    """The advice in force, by signature: the teacher's, else what stands in for it."""
+    """The advice in force, by situation_id: the teacher's, else what stands in for it."""
     rows = {**state["stand_ins"], **state["advice"]}
-    return {int(signature): Advice.from_json(plans) for signature, plans in rows.items()}
+    return {int(situation_id): Advice.from_json(plans) for situation_id, plans in rows.items()}

@@ -12,7 +12,7 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
 from tutelage.graphs.nodes.assess import after_assess, assess
-from tutelage.graphs.nodes.learn import imitation, practice_of
+from tutelage.graphs.nodes.learn import imitation, training_loop_of
 from tutelage.graphs.runtime.context import RunContext
 from tutelage.graphs.state import TeachState
 
@@ -22,9 +22,9 @@ def build(
 ) -> CompiledStateGraph[TeachState, RunContext, Any, Any]:
     """The compiled graph. saver: where LangGraph keeps its checkpoints, if anywhere."""
     graph = StateGraph(TeachState, context_schema=RunContext)
-    for node in (practice_of(imitation), assess):
+    for node in (training_loop_of(imitation), assess):
         graph.add_node(node.__name__, node)
-    graph.add_edge(START, "practice")
-    graph.add_edge("practice", "assess")
-    graph.add_conditional_edges("assess", after_assess, ["practice", END])
+    graph.add_edge(START, "training_loop")
+    graph.add_edge("training_loop", "assess")
+    graph.add_conditional_edges("assess", after_assess, ["training_loop", END])
     return graph.compile(checkpointer=saver)

@@ -32,7 +32,7 @@ from tutelage.graphs.registry import build_graph
 from tutelage.graphs.runtime.context import RunContext
 from tutelage.graphs.runtime.driving import opening_state
 from tutelage.graphs.runtime.run import new_folder
-from tutelage.graphs.runtime.run_spec import Parts, open_teacher
+from tutelage.graphs.runtime.run_spec import RunSpec, open_teacher
 from tutelage.graphs.runtime.setup import open_context
 from tutelage.graphs.state import TeachState
 
@@ -101,12 +101,12 @@ class _Session:
 
     def _open(self, settings: StudioSettings) -> dict[str, Any]:
         keep_tracing_private()
-        parts = Parts(settings.config(self._graph))
-        folder = new_folder(parts)
+        spec = RunSpec(settings.config(self._graph))
+        folder = new_folder(spec)
         self._resources.enter_context(locked(folder))
-        teacher = open_teacher(parts, _ignore, self._resources)
+        teacher = open_teacher(spec, _ignore, self._resources)
         self._context = open_context(
-            parts, folder, teacher, monotonic(), self._stop, _ignore, self._resources
+            spec, folder, teacher, monotonic(), self._stop, _ignore, self._resources
         )
         return {**opening_state(self._context), "until_iteration": settings.iterations}
 

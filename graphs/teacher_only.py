@@ -32,7 +32,7 @@ def build(
     graph.add_edge("cache", "planner")
     graph.add_conditional_edges("planner", after_planner)
     graph.add_conditional_edges(
-        "fallback", after_fallback, {"trial": "perform", "__end__": "__end__"}
+        "fallback", after_fallback, {"teacher_check": "perform", "__end__": "__end__"}
     )
     graph.add_conditional_edges("tally", after_tally)
     return graph.compile(checkpointer=saver)

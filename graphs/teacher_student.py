@@ -17,8 +17,14 @@ from langgraph.graph.state import CompiledStateGraph
 from tutelage.graphs.nodes.advise import after_fallback, after_planner, cache, fallback, planner
 from tutelage.graphs.nodes.assess import after_assess, after_collect, assess, begin
 from tutelage.graphs.nodes.collect import collect
-from tutelage.graphs.nodes.learn import Lesson, after_practice, imitation, learner_of, practice_of
-from tutelage.graphs.nodes.teacher_check import after_trial, trial
+from tutelage.graphs.nodes.learn import (
+    UpdateRule,
+    after_training_loop,
+    imitation,
+    learner_of,
+    training_loop_of,
+)
+from tutelage.graphs.nodes.teacher_check import after_teacher_check, check
 from tutelage.graphs.runtime.context import RunContext
 from tutelage.graphs.state import TeachState
 
@@ -31,11 +37,19 @@ def build(
 
 
 def taught(
-    lesson: Lesson, saver: BaseCheckpointSaver[str] | None
+    update_rule: UpdateRule, saver: BaseCheckpointSaver[str] | None
 ) -> CompiledStateGraph[TeachState, RunContext, Any, Any]:
     """The graph with any lesson: what it makes of the advice is its own affair."""
     graph = StateGraph(TeachState, context_schema=RunContext)
-    nodes = (collect, cache, planner, fallback, trial, learner_of(lesson), practice_of(lesson))
+    nodes = (
+        collect,
+        cache,
+        planner,
+        fallback,
+        check,
+        learner_of(update_rule),
+        training_loop_of(update_rule),
+    )
     for node in (*nodes, assess):
         graph.add_node(node.__name__, node)
     graph.add_conditional_edges(START, begin)
@@ -43,8 +57,8 @@ def taught(
     graph.add_edge("cache", "planner")
     graph.add_conditional_edges("planner", after_planner)
     graph.add_conditional_edges("fallback", after_fallback)
-    graph.add_conditional_edges("trial", after_trial)
+    graph.add_conditional_edges("teacher_check", after_teacher_check)
     graph.add_edge("learner", "assess")
-    graph.add_conditional_edges("practice", after_practice)
+    graph.add_conditional_edges("training_loop", after_training_loop)
     graph.add_conditional_edges("assess", after_assess)
     return graph.compile(checkpointer=saver)

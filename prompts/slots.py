@@ -21,10 +21,10 @@ FENCE: Final = "```"
 class Slot:
     """What the code demands of one template.
 
-    variables: every variable the code supplies, with a sentence that says what it holds.
-    required: the variables that the template must use.
-    optional: the variables that may be empty; a line that holds nothing else then goes with them.
-    fenced: a variable that must stand alone in a fenced block of its own name, so that a program
+    variables: every variable the code supplies, with a sentence that says what it holds. required:
+    the variables that the template must use. optional: the variables that may be empty; a line that
+    holds nothing else then goes with them. fenced: a variable that must stand alone in a fenced
+    block of its own name, so that a program
         can read it back out of the rendered text; None where there is none.
     """
 

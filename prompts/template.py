@@ -41,8 +41,8 @@ def unknown_variable(name: str, slot: Slot) -> str:
 class PromptTemplate:
     """A template that passed the check.
 
-    variables: the variables its body uses, in the order of the head.
-    text: the whole file; body: what follows the head, without blank lines around it and white
+    variables: the variables its body uses, in the order of the head. text: the whole file; body:
+    what follows the head, without blank lines around it and white
         space at line ends.
     variables_line, body_line: where in the file these begin, from 1.
     """

@@ -30,22 +30,20 @@ what came of each, in order."""
 class CallRecord:
     """One request to a provider: all that went in and all that came out.
 
-    node: the graph's node that it was made for: `planner`, `cache` or `fallback`.
-    attempt: 1 for the first try. status: `ok`, `cached` or a failure's name. error: the failure
-    in words, or what is wrong with some of the answers.
-    plans: what was read out of each answer, a list of [option, target] steps, or None where it
-    holds no plan; empty where nobody noted it.
-    started_at: seconds since the epoch. Token counts are None where the provider gave none.
-    A cached call is one by the conversation alone: it has no tokens, took no time, and started
-    when the cache was read; so sums over all calls are what the run itself has spent.
-    cost_usd: in US dollars, None where it is not known.
-    id: given by the trace; None before that.
+    node: the graph's node that it was made for: `planner`, `cache` or `fallback`. attempt: 1 for
+    the first try. status: `ok`, `cached` or a failure's name. error: the failure in words, or what
+    is wrong with some of the answers. plans: what was read out of each answer, a list of [option,
+    target] steps, or None where it holds no plan; empty where nobody noted it. started_at: seconds
+    since the epoch. Token counts are None where the provider gave none. A cached call is one by the
+    conversation alone: it has no tokens, took no time, and started when the cache was read; so sums
+    over all calls are what the run itself has spent. cost_usd: in US dollars, None where it is not
+    known. id: given by the trace; None before that.
     """
 
     iteration: int
     env_steps: int
     node: str
-    signature: int
+    situation_id: int
     provider: str
     model: str
     attempt: int

@@ -111,7 +111,7 @@ class Line:
     def record(
         self,
         reply: Reply,
-        signature: int,
+        situation_id: int,
         attempt: int,
         status: str,
         error: str | None,
@@ -121,7 +121,7 @@ class Line:
         request, price = reply.request, self._provider.price
         way = request.manner.way
         return Call(
-            signature=signature,
+            situation_id=situation_id,
             provider=self._provider.name,
             model=self._provider.model_name,
             attempt=attempt,

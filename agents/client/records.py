@@ -46,7 +46,7 @@ class Call(Exchange):
     where the provider counted none. cost_usd: None where it is not known.
     """
 
-    signature: int
+    situation_id: int
     attempt: int
     status: str
     prompt_tokens: int | None
@@ -61,11 +61,11 @@ class Call(Exchange):
         return bool(self.answers) and self.status != CACHED and self.cost_usd is None
 
     @classmethod
-    def from_cache(cls, exchange: Exchange, signature: int) -> Call:
+    def from_cache(cls, exchange: Exchange, situation_id: int) -> Call:
         """A stored exchange as the run that finds it records it: no request, no tokens, no time."""
         return cls(
             **vars(exchange),
-            signature=signature,
+            situation_id=situation_id,
             attempt=1,
             status=CACHED,
             prompt_tokens=None,
@@ -87,15 +87,14 @@ class Call(Exchange):
 class PlannerAnswer:
     """What asking about one situation brought.
 
-    source: `model`, `cache`, or `fallback:<which>` where another stood in for the model.
-    advice: None where no plan came back. failure: why, or why samples are missing; an answer with
-    both serves as it is but is not stored in the cache. Neither: nothing was on offer, so nothing
-    was asked.
-    calls: the requests; from the cache, those that brought the plans at the time.
-    way: how the model was asked when it answered. key: the plan cache's, for what it may keep.
+    source: `model`, `cache`, or `fallback:<which>` where another stood in for the model. advice:
+    None where no plan came back. failure: why, or why samples are missing; an answer with both
+    serves as it is but is not stored in the cache. Neither: nothing was on offer, so nothing was
+    asked. calls: the requests; from the cache, those that brought the plans at the time. way: how
+    the model was asked when it answered. key: the plan cache's, for what it may keep.
     """
 
-    signature: int
+    situation_id: int
     source: str
     advice: Advice | None
     calls: tuple[Call, ...]

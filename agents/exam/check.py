@@ -11,7 +11,7 @@ from tutelage.agents.client.records import Call, PlannerAnswer
 from tutelage.agents.common.settings import TeacherSettings
 from tutelage.agents.planner.planner import Planner
 from tutelage.agents.planner.verbaliser import Situations
-from tutelage.agents.providers.replay import Provider, Recording, Replay
+from tutelage.agents.providers.replay import Provider, RecordedPlanner, Recording
 from tutelage.prompts.library import PromptLibrary
 
 _NEXT: Final[dict[FailureName, str]] = {
@@ -95,24 +95,24 @@ class Check:
 
 def check(
     task: Situations,
-    signature: int,
+    situation_id: int,
     library: PromptLibrary,
     provider: Provider,
     settings: TeacherSettings,
 ) -> Check:
-    """Ask a teacher about one situation, given by its signature. Raises PromptError."""
+    """Ask a teacher about one situation, given by its id. Raises PromptError."""
     gaps: list[str] = []
-    asker: Planner | Replay
+    asker: Planner | RecordedPlanner
     if isinstance(provider, Recording):
-        asker = Replay(task, provider, gaps.append)
+        asker = RecordedPlanner(task, provider, gaps.append)
     else:
         asker = Planner(task, library, provider, settings)
-    answer = asker.ask(signature)
+    answer = asker.ask(situation_id)
     known = provider.price is not None and not any(call.is_unpriced for call in answer.calls)
     return Check(
         provider=provider.name,
         model=provider.model_name,
-        situation=task.describe(signature),
+        situation=task.describe(situation_id),
         answer=answer,
         cost_usd=sum(call.cost_usd or 0.0 for call in answer.calls) if known else None,
         price_source=provider.price.source if provider.price else None,

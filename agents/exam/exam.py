@@ -21,7 +21,7 @@ import yaml
 from tutelage.agents.client.pool import RequestPool
 from tutelage.agents.client.records import PlannerAnswer
 from tutelage.agents.planner.planner import Planner
-from tutelage.agents.providers.offline_rules import Situation, is_possible
+from tutelage.agents.providers.offline_rules import SituationFields, is_possible
 from tutelage.prompts.library import SHIPPED
 from tutelage.rl.tasks.options import Option, Plan
 
@@ -34,7 +34,7 @@ class ReadsSituations(Protocol):
     """What a task needs besides, so that its situations can be given as texts."""
 
     def read(self, text: str) -> int:
-        """The signature of a situation's text. Raises ValueError for another text."""
+        """The situation id of a situation's text. Raises ValueError for another text."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Item:
 
     def accepts(self, plan: Plan) -> bool:
         """Whether an answer is a sensible one."""
-        done = carried_out(plan, Situation.parse(self.text))
+        done = carried_out(plan, SituationFields.parse(self.text))
         return any(done[: len(good)] == good for good in self.sensible)
 
 
@@ -102,7 +102,7 @@ def items() -> tuple[Item, ...]:
     )
 
 
-def carried_out(plan: Plan, situation: Situation) -> Plan:
+def carried_out(plan: Plan, situation: SituationFields) -> Plan:
     """What the agent does of a plan while the situation lasts.
 
     Walking up to a thing and then picking it up or opening it is what these two do by themselves.

@@ -61,7 +61,7 @@ class Planner:
         self._manner = Manner(first, settings.samples > 1, "seed" in kind.model_fields)
 
     def question(self, situation: int) -> Question:
-        """What would be asked about a situation, given by its signature.
+        """What would be asked about a situation, given by its id.
 
         Raises PromptError for a broken template.
         """
@@ -79,7 +79,7 @@ class Planner:
     def ask(self, situation: int, manner: Manner | None = None) -> PlannerAnswer:
         """Ask about a situation until there is an answer or the tries are spent.
 
-        situation: its signature. manner: how to begin; None for `manner` as it is by then.
+        situation: its id. manner: how to begin; None for `manner` as it is by then.
         Raises what the task or a prompt template raises; nothing that the provider raises.
         """
         question = self.question(situation)
@@ -88,7 +88,7 @@ class Planner:
         if interview.worked is not None:
             self._manner = interview.worked
         return PlannerAnswer(
-            signature=situation,
+            situation_id=situation,
             source=self._source,
             advice=interview.advice,
             calls=tuple(interview.calls),

@@ -345,8 +345,8 @@ class Interview:
         error: str | None = None,
         plans: Sequence[Plan | None] = (),
     ) -> None:
-        signature, attempt = self._question.signature, self._attempt
-        self.calls.append(self._line.record(reply, signature, attempt, status, error, plans))
+        situation_id, attempt = self._question.situation_id, self._attempt
+        self.calls.append(self._line.record(reply, situation_id, attempt, status, error, plans))
 
 
 def _merged(samples: Sequence[Plan | None], wanted: int) -> Advice | None:

@@ -1,4 +1,4 @@
-"""From a signature to what the model is told: the rendered messages and the tools on offer."""
+"""From a situation id to what the model is told: the rendered messages and the tools on offer."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class Situations(Protocol):
 
     name: str
 
-    def describe(self, signature: int) -> str:
-        """The situation's canonical text; two signatures never share one."""
+    def describe(self, situation_id: int) -> str:
+        """The situation's canonical text; two situation ids never share one."""
 
-    def options(self, signature: int) -> tuple[Option, ...]:
+    def options(self, situation_id: int) -> tuple[Option, ...]:
         """The options on offer in a situation, in a fixed order."""
 
 
@@ -37,7 +37,7 @@ class Situations(Protocol):
 class Question:
     """What a model is asked in one situation: what it is told, may do, and may look up."""
 
-    signature: int
+    situation_id: int
     messages: tuple[BaseMessage, ...]
     options: tuple[Option, ...]
     tools: OptionTools
@@ -65,9 +65,9 @@ class Verbaliser:
         self._thinking = thinking
         self._lookups = checked_lookups(task, lookups)
 
-    def question(self, signature: int) -> Question:
+    def question(self, situation_id: int) -> Question:
         """The messages and tools of a situation. Raises PromptError for a broken template."""
-        options = self._task.options(signature)
+        options = self._task.options(situation_id)
         system = self._library.get("planner_system").render(
             task_name=plain(self._task.name),
             task_notes=plain(notes_of(self._task)),
@@ -77,17 +77,19 @@ class Verbaliser:
             examples=self._library.get("planner_examples").render(),
         )
         situation = self._library.get("planner_situation").render(
-            situation=plain(self._task.describe(signature)),
+            situation=plain(self._task.describe(situation_id)),
             options=plain(_listed(options)),
         )
         messages = (SystemMessage(system), HumanMessage(situation))
-        return Question(signature, messages, options, OptionTools(options), self._found(signature))
+        return Question(
+            situation_id, messages, options, OptionTools(options), self._found(situation_id)
+        )
 
-    def _found(self, signature: int) -> LookupTools:
+    def _found(self, situation_id: int) -> LookupTools:
         """What looking things up in a situation gives."""
         return LookupTools(
             {
-                name: LookedUp(lookup.help, plain(lookup.answer(signature)))
+                name: LookedUp(lookup.help, plain(lookup.answer(situation_id)))
                 for name, lookup in self._lookups.items()
             }
         )

@@ -22,7 +22,7 @@ from tutelage.agents.providers.imperfect_rules import (
     wrong_steps,
 )
 from tutelage.agents.providers.offline import OfflineTeacher, hashed
-from tutelage.agents.providers.offline_rules import BEST, Candidate, Situation
+from tutelage.agents.providers.offline_rules import BEST, Candidate, SituationFields
 from tutelage.rl.tasks.options import Option
 
 
@@ -68,7 +68,7 @@ class FaultyTeacher(UnreliableTeacher):
         found = super()._weigh(text, offered)
         if not self._errs(text):
             return found
-        wrong = wrong_steps(Situation.parse(text), offered, found[0].plan)
+        wrong = wrong_steps(SituationFields.parse(text), offered, found[0].plan)
         if not wrong:
             return found
         drawn = int(hashed(self.seed, "which", text) * len(wrong))
@@ -86,7 +86,7 @@ class AdversarialTeacher(ImperfectTeacher):
 
     def _weigh(self, text: str, offered: Sequence[Option]) -> list[Candidate]:
         best = super()._weigh(text, offered)[0].plan
-        wrong = wrong_steps(Situation.parse(text), offered, best)
+        wrong = wrong_steps(SituationFields.parse(text), offered, best)
         return [Candidate((wrong[0],) if wrong else SILENCE, BEST)]
 
 
@@ -106,7 +106,7 @@ class WeakTeacher(ImperfectTeacher):
 
     def _weigh(self, text: str, offered: Sequence[Option]) -> list[Candidate]:
         found = super()._weigh(text, offered)
-        return stalled(Situation.parse(text), offered, found, self.max_options)
+        return stalled(SituationFields.parse(text), offered, found, self.max_options)
 
 
 WITH_RATE: Final[dict[str, type[UnreliableTeacher]]] = {

@@ -14,7 +14,7 @@ from tutelage.agents.providers.offline_rules import (
     BEST,
     SENSIBLE,
     Candidate,
-    Situation,
+    SituationFields,
     gets_on,
     is_possible,
 )
@@ -31,12 +31,12 @@ _BY_HARM: Final = ("drop", "pick_up", "explore", "go_to", "open")
 is not, to look around when there is something to do, to walk somewhere."""
 
 
-def due_step(plan: Plan, situation: Situation) -> Option:
+def due_step(plan: Plan, situation: SituationFields) -> Option:
     """The step of a plan that is carried out in most of the situation's states."""
     return next((step for step in plan if is_possible(step, situation)), plan[0])
 
 
-def wrong_steps(situation: Situation, offered: Sequence[Option], best: Plan) -> list[Option]:
+def wrong_steps(situation: SituationFields, offered: Sequence[Option], best: Plan) -> list[Option]:
     """The options on offer that can be carried out and are plainly wrong, the most harmful first.
 
     best: the best plan there. None of its steps is among them, and neither is the walk to what the
@@ -52,7 +52,7 @@ def wrong_steps(situation: Situation, offered: Sequence[Option], best: Plan) -> 
 
 
 def stalled(
-    situation: Situation, offered: Sequence[Option], found: Sequence[Candidate], limit: int
+    situation: SituationFields, offered: Sequence[Option], found: Sequence[Candidate], limit: int
 ) -> list[Candidate]:
     """The plans of a teacher that leads up to what is to be opened, and then does not open it.
 

@@ -22,7 +22,7 @@ from tutelage.agents.providers.offline_rules import (
     RECORD_OF_FAILURE,
     SCRIPT_VERSION,
     Candidate,
-    Situation,
+    SituationFields,
     candidates,
     draw,
     reconsidered,
@@ -82,7 +82,7 @@ class OfflineTeacher(EmbeddedModel):
     def _generate(
         self,
         messages: list[BaseMessage],
-        stop: list[str] | None = None,  # noqa: ARG002  # the base class's signature
+        stop: list[str] | None = None,  # noqa: ARG002  # the base class's situation id
         run_manager: CallbackManagerForLLMRun | None = None,  # noqa: ARG002  # likewise
         *,
         n: int = 1,
@@ -114,7 +114,7 @@ class OfflineTeacher(EmbeddedModel):
 
         What is drawn here, a subclass's blunder for one, may depend on the text alone.
         """
-        return candidates(Situation.parse(text), offered, self.max_options)
+        return candidates(SituationFields.parse(text), offered, self.max_options)
 
     def _draw(self, found: Sequence[Candidate], key: str, sample: int) -> Plan:
         return draw(found, self.temperature, hashed(self.seed, key, sample))

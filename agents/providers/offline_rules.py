@@ -48,7 +48,7 @@ class Thing:
 
 
 @dataclass(frozen=True)
-class Situation:
+class SituationFields:
     """The fields of a canonical situation text; each has a neutral value where it is missing."""
 
     mission: str = ""
@@ -57,7 +57,7 @@ class Situation:
     unexplored: bool = True
 
     @classmethod
-    def parse(cls, text: str) -> Situation:
+    def parse(cls, text: str) -> SituationFields:
         """Reads the `field: value` lines; lines of other fields are passed over."""
         fields = dict(_fields(text))
         carrying = fields.get("carrying", "nothing")
@@ -77,7 +77,9 @@ class Candidate:
     score: float
 
 
-def candidates(situation: Situation, offered: Sequence[Option], limit: int) -> list[Candidate]:
+def candidates(
+    situation: SituationFields, offered: Sequence[Option], limit: int
+) -> list[Candidate]:
     """The plans that come to mind, best first, each of at most `limit` options that are on offer.
 
     offered: not empty. Where the script can make nothing of them (a task of your own), the plan is
@@ -95,10 +97,10 @@ def candidates(situation: Situation, offered: Sequence[Option], limit: int) -> l
 
 def reconsidered(found: Sequence[Candidate]) -> list[Candidate]:
     """The plans where the best has failed: it changes places with the other sensible ones."""
-    turned = {BEST: SENSIBLE, SENSIBLE: BEST}
+    mixed_episodes = {BEST: SENSIBLE, SENSIBLE: BEST}
     if all(candidate.score != SENSIBLE for candidate in found):
         return list(found)
-    return [Candidate(c.plan, turned.get(c.score, c.score)) for c in found]
+    return [Candidate(c.plan, mixed_episodes.get(c.score, c.score)) for c in found]
 
 
 def draw(found: Sequence[Candidate], temperature: float, uniform: float) -> Plan:
@@ -129,7 +131,7 @@ def _things(text: str) -> Iterator[Thing]:
             yield Thing(name, state.rstrip(")") or None)
 
 
-def _best_steps(situation: Situation, offered: Sequence[Option]) -> list[Option]:
+def _best_steps(situation: SituationFields, offered: Sequence[Option]) -> list[Option]:
     """The plan's steps in order: the mission's own, what makes them possible, then exploring.
 
     Steps that cannot be carried out yet are passed over by the plan's meaning, so the mission's
@@ -155,7 +157,7 @@ class _Aim:
         return thing.kind == self.kind and self.color in ("", thing.color)
 
 
-def _aims(situation: Situation) -> list[_Aim]:
+def _aims(situation: SituationFields) -> list[_Aim]:
     """The mission's aims in order; none where the mission is not understood."""
     mission = situation.mission.lower()
     if "goal" in mission:
@@ -170,7 +172,7 @@ def _aims(situation: Situation) -> list[_Aim]:
     return [_Aim("go_to", kind, color) for color, kind in objects]
 
 
-def _putting(situation: Situation, objects: list[tuple[str, str]]) -> list[_Aim]:
+def _putting(situation: SituationFields, objects: list[tuple[str, str]]) -> list[_Aim]:
     """`put the A near the B`: fetch A, or bring it once it is in hand."""
     (color, kind), (other_color, other_kind) = objects
     fetch = _Aim("pick_up", kind, color)
@@ -179,7 +181,7 @@ def _putting(situation: Situation, objects: list[tuple[str, str]]) -> list[_Aim]
     return [fetch]
 
 
-def _own_steps(situation: Situation, aims: Iterable[_Aim]) -> Iterator[Option]:
+def _own_steps(situation: SituationFields, aims: Iterable[_Aim]) -> Iterator[Option]:
     """The steps that reach the mission's aims, as far as their targets are in sight."""
     carried = situation.carrying
     for aim in aims:
@@ -197,14 +199,14 @@ def _own_steps(situation: Situation, aims: Iterable[_Aim]) -> Iterator[Option]:
                 yield from (Option("drop"), Option("pick_up", thing.name))
 
 
-def _way_clearing(situation: Situation) -> Iterator[Option]:
+def _way_clearing(situation: SituationFields) -> Iterator[Option]:
     """A key in hand is used before it is put down for something else."""
     for door in situation.seen:
         if unlocks(situation.carrying, door):
             yield Option("open", door.name)
 
 
-def _enablers(situation: Situation, aims: Sequence[_Aim]) -> Iterator[Option]:
+def _enablers(situation: SituationFields, aims: Sequence[_Aim]) -> Iterator[Option]:
     """Doors that may be in the way of the aims, and the keys to them."""
     doors = [thing for thing in situation.seen if thing.state in ("locked", "closed")]
     for door in sorted(doors, key=lambda door: door.state != "locked"):
@@ -215,7 +217,7 @@ def _enablers(situation: Situation, aims: Sequence[_Aim]) -> Iterator[Option]:
             yield Option("pick_up", thing.name)
 
 
-def _has_done_its_work(situation: Situation, key: Thing) -> bool:
+def _has_done_its_work(situation: SituationFields, key: Thing) -> bool:
     """Whether a door of the key's colour stands open."""
     return any(t.state == "open" and t.color == key.color for t in situation.seen)
 
@@ -225,7 +227,7 @@ def _needs_key(aims: Sequence[_Aim]) -> bool:
     return any(aim.kind in ("door", "goal") for aim in aims)
 
 
-def _opening(situation: Situation, door: Thing) -> Iterator[Option]:
+def _opening(situation: SituationFields, door: Thing) -> Iterator[Option]:
     """How a door is opened: by hand, or with its key, which is fetched if it is in sight."""
     carried = situation.carrying
     if door.state != "locked" or unlocks(carried, door):
@@ -241,7 +243,7 @@ def _opening(situation: Situation, door: Thing) -> Iterator[Option]:
         yield Option("open", door.name)
 
 
-def _is_needed_here(situation: Situation) -> bool:
+def _is_needed_here(situation: SituationFields) -> bool:
     """Whether what is carried opens a locked door in sight."""
     return any(unlocks(situation.carrying, thing) for thing in situation.seen)
 
@@ -257,7 +259,7 @@ def unlocks(key: Thing | None, door: Thing) -> bool:
     )
 
 
-def is_possible(step: Option, situation: Situation) -> bool:
+def is_possible(step: Option, situation: SituationFields) -> bool:
     """Whether a step can be done at all in a situation; whether there is a way is left open."""
     if step.name == "explore":
         return situation.unexplored
@@ -272,7 +274,7 @@ def is_possible(step: Option, situation: Situation) -> bool:
     return True
 
 
-def gets_on(plan: Plan, situation: Situation) -> bool:
+def gets_on(plan: Plan, situation: SituationFields) -> bool:
     """Whether a plan opens something or reaches what the mission asks: it does not just prepare."""
     aims = _aims(situation)
     return any(
@@ -282,7 +284,7 @@ def gets_on(plan: Plan, situation: Situation) -> bool:
     )
 
 
-def _exploring(situation: Situation, offered: Sequence[Option]) -> list[Option]:
+def _exploring(situation: SituationFields, offered: Sequence[Option]) -> list[Option]:
     explore = Option("explore")
     return [explore] if situation.unexplored and explore in offered else []
 
@@ -303,7 +305,7 @@ def _resort(offered: Sequence[Option]) -> Option:
 
 
 def _alternatives(
-    situation: Situation, offered: Sequence[Option], best: Plan, limit: int
+    situation: SituationFields, offered: Sequence[Option], best: Plan, limit: int
 ) -> Iterator[Plan]:
     """Plans that a careful teacher might prefer: look around first, or walk up before acting."""
     explore = _exploring(situation, offered)

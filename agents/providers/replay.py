@@ -86,7 +86,7 @@ def make_provider(provider: str, base_url: str | None, settings: TeacherSettings
     return Recording.read(Path(provider.removeprefix(PREFIX)))
 
 
-class Replay:
+class RecordedPlanner:
     """Gives a recording's answers about a task's situations, as a planner gives a model's.
 
     on_gap: told, in one line, of each situation that the recording has no answer for.
@@ -107,7 +107,7 @@ class Replay:
     """Nothing is asked, in no manner."""
 
     def ask(self, situation: int, manner: Manner | None = None) -> PlannerAnswer:  # noqa: ARG002
-        """What was recorded about a situation, given by its signature."""
+        """What was recorded about a situation, given by its id."""
         text = self._task.describe(situation)
         number, answer = self._recording.answers.get(canonical(text), (0, None))
         if answer is None:
@@ -132,7 +132,7 @@ class Replay:
     ) -> PlannerAnswer:
         calls = () if answer is None else answer.calls
         return PlannerAnswer(
-            signature=situation,
+            situation_id=situation,
             source=SOURCE,
             advice=None if answer is None else answer.advice,
             calls=tuple(Call.from_cache(call, situation) for call in calls),

@@ -41,8 +41,8 @@ COUNTERS: Final = TypeAdapter(Counters)
 
 @dataclass(frozen=True)
 class News:
-    """Something about the teacher that happened once. signature: the situation it is about."""
+    """Something about the teacher that happened once. situation_id: the situation it is about."""
 
     kind: str
     message: str
-    signature: int | None = None
+    situation_id: int | None = None

@@ -41,7 +41,7 @@ class Settled:
     were asked; where there is advice, the last one has it.
     """
 
-    signature: int
+    situation_id: int
     steps: tuple[str, ...]
     answers: tuple[PlannerAnswer, ...]
 
@@ -62,12 +62,12 @@ class Script:
         self.name = OFFLINE
         self._planner = Planner(task, library, provider, free, source=SOURCE)
 
-    def answer(self, signature: int) -> PlannerAnswer | None:
+    def answer(self, situation_id: int) -> PlannerAnswer | None:
         """Its plans; where it knows none, an answer that says so."""
-        return self._planner.ask(signature)
+        return self._planner.ask(situation_id)
 
 
-class Memory:
+class CachedAdvice:
     """The newest advice in the plan cache on the very same situation, whoever gave it.
 
     The scripts of this program are left out: some of them are wrong on purpose.
@@ -78,17 +78,17 @@ class Memory:
         self._task = task
         self._cache = cache
 
-    def answer(self, signature: int) -> PlannerAnswer | None:
+    def answer(self, situation_id: int) -> PlannerAnswer | None:
         """What was said, under the name of whoever said it; None where nothing is stored."""
-        entry = self._entries.get(canonical(self._task.describe(signature)))
-        offered = set(self._task.options(signature))
+        entry = self._entries.get(canonical(self._task.describe(situation_id)))
+        offered = set(self._task.options(situation_id))
         if entry is None or not all(offered.issuperset(plan) for plan in entry.advice.plans):
             return None
         return PlannerAnswer(
-            signature=signature,
+            situation_id=situation_id,
             source=f"{PREFIX}{CACHED_ADVICE}:{entry.provider}",
             advice=entry.advice,
-            calls=tuple(Call.from_cache(part, signature) for part in entry.calls),
+            calls=tuple(Call.from_cache(part, situation_id) for part in entry.calls),
             failure=None,
             way="required",
         )
@@ -106,7 +106,7 @@ class Memory:
         }
 
 
-Step = Asker | Memory | Script
+Step = Asker | CachedAdvice | Script
 
 
 class StandIns:
@@ -128,7 +128,7 @@ class StandIns:
             if step == OFFLINE:
                 return Script(task, library, settings)
             if step == CACHED_ADVICE:
-                return Memory(task, cache)
+                return CachedAdvice(task, cache)
             source = f"{PREFIX}{models[step].name}"
             planner = Planner(task, library, models[step], settings, budget, source)
             return Asker(planner, models[step], settings.concurrency)
@@ -147,19 +147,19 @@ class StandIns:
         return tuple(sorted(self._next))
 
     def begin(self, causes: Mapping[int, str], iteration: int) -> None:
-        """Find somebody who stands in. causes: why the teacher did not answer, by signature.
+        """Find somebody who stands in. causes: why the teacher did not answer, by situation id.
 
         Passed over are those that are pending, and those for which nobody was found not long ago.
         """
         self._iteration = iteration
-        for signature, cause in sorted(causes.items()):
-            resting = signature in self._rests and iteration < self._rests[signature].until
-            if self._steps and signature not in self._next and not resting:
-                self._tried[signature] = [cause]
-                self._go_on(signature, 0)
+        for situation_id, cause in sorted(causes.items()):
+            resting = situation_id in self._rests and iteration < self._rests[situation_id].until
+            if self._steps and situation_id not in self._next and not resting:
+                self._tried[situation_id] = [cause]
+                self._go_on(situation_id, 0)
 
     def harvest(self, wait_for_all: bool, timeout_s: float | None = None) -> list[Settled]:
-        """What has been settled, in the order of the signatures, each given once.
+        """What has been settled, in the order of the situation ids, each given once.
 
         wait_for_all: wait first for the first model that is being asked, at most `timeout_s`
         seconds. Where others are asked after that, `pending` says so.
@@ -172,7 +172,7 @@ class StandIns:
                     self._take(answer, position)
                 self._pass_over(step, position)
         done, self._done = self._done, []
-        return sorted(done, key=lambda each: each.signature)
+        return sorted(done, key=lambda each: each.situation_id)
 
     def close(self) -> list[Settled]:
         """Stop asking; what has been settled and was not given yet."""
@@ -186,7 +186,9 @@ class StandIns:
     def snapshot(self) -> dict[str, Any]:
         """Who is left alone for a while, as JSON has it."""
         return {
-            "rests": {str(signature): rest.to_json() for signature, rest in self._rests.items()},
+            "rests": {
+                str(situation_id): rest.to_json() for situation_id, rest in self._rests.items()
+            },
             "models": [s.snapshot() if isinstance(s, Asker) else None for s in self._steps],
         }
 
@@ -201,54 +203,56 @@ class StandIns:
     def _take(self, answer: PlannerAnswer, position: int) -> None:
         """What a model has said, or why it has not."""
         if answer.advice is None:
-            self._fail(answer.signature, position, answer.failure or "no answer", answer)
+            self._fail(answer.situation_id, position, answer.failure or "no answer", answer)
         else:
-            self._settle(answer.signature, position, answer)
+            self._settle(answer.situation_id, position, answer)
 
     def _pass_over(self, model: Asker, position: int) -> None:
         """Go on with what a model was not asked about after all: it has not answered others."""
         waiting = set(model.pending)
-        for signature in [s for s, p in self._next.items() if p == position and s not in waiting]:
-            self._fail(signature, position, "did not answer others")
+        for situation_id in [
+            s for s, p in self._next.items() if p == position and s not in waiting
+        ]:
+            self._fail(situation_id, position, "did not answer others")
 
-    def _go_on(self, signature: int, position: int) -> None:
+    def _go_on(self, situation_id: int, position: int) -> None:
         """Try one stand-in after the other, until one is waited for or has an answer."""
         if position == len(self._steps):
-            self._settle(signature, position, None)
+            self._settle(situation_id, position, None)
             return
         step = self._steps[position]
         if isinstance(step, Asker):
-            if step.submit([signature], self._iteration):
-                self._next[signature] = position
+            if step.submit([situation_id], self._iteration):
+                self._next[situation_id] = position
             else:
-                self._fail(signature, position, "resting")
+                self._fail(situation_id, position, "resting")
             return
-        answer = step.answer(signature)
+        answer = step.answer(situation_id)
         if answer is None:
-            self._fail(signature, position, "nothing stored")
+            self._fail(situation_id, position, "nothing stored")
         else:
             self._take(answer, position)
 
     def _fail(
-        self, signature: int, position: int, cause: str, answer: PlannerAnswer | None = None
+        self, situation_id: int, position: int, cause: str, answer: PlannerAnswer | None = None
     ) -> None:
         """Note why a stand-in has no answer, and go on to the next."""
-        self._next.pop(signature, None)
-        self._tried[signature].append(f"{_name(self._steps[position])}: {cause}")
+        self._next.pop(situation_id, None)
+        self._tried[situation_id].append(f"{_name(self._steps[position])}: {cause}")
         if answer is not None:
-            self._answers[signature].append(answer)
-        self._go_on(signature, position + 1)
+            self._answers[situation_id].append(answer)
+        self._go_on(situation_id, position + 1)
 
-    def _settle(self, signature: int, position: int, answer: PlannerAnswer | None) -> None:
+    def _settle(self, situation_id: int, position: int, answer: PlannerAnswer | None) -> None:
         """It ends here: with an answer, or with nobody left."""
-        self._next.pop(signature, None)
-        steps, answers = self._tried.pop(signature), self._answers.pop(signature, [])
+        self._next.pop(situation_id, None)
+        steps, answers = self._tried.pop(situation_id), self._answers.pop(situation_id, [])
         if answer is None:
-            self._rests[signature].fail(self._iteration)
+            self._rests[situation_id].fail(self._iteration)
         else:
             steps.append(f"{_name(self._steps[position])}: answered")
             answers.append(answer)
-        self._done.append(Settled(signature, tuple(steps), tuple(answers)))
+        self._done.append(Settled(situation_id, tuple(steps), tuple(answers)))
 
 
 def make_models(settings: TeacherSettings) -> dict[str, ChatProvider]:

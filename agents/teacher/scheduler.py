@@ -18,7 +18,7 @@ from tutelage.agents.client.errors import FINAL, PROVIDER_FAULTS
 from tutelage.agents.client.pool import RequestPool
 from tutelage.agents.client.records import PlannerAnswer
 from tutelage.agents.planner.planner import Planner
-from tutelage.agents.providers.replay import Provider, Replay
+from tutelage.agents.providers.replay import Provider, RecordedPlanner
 
 FIRST_REST: Final = 10
 """Iterations for which what has failed once is left alone; doubled with each further failure."""
@@ -64,7 +64,7 @@ class Asker:
     places: how many situations are asked about at the same time. asked: how many were so far.
     """
 
-    def __init__(self, planner: Planner | Replay, provider: Provider, places: int) -> None:
+    def __init__(self, planner: Planner | RecordedPlanner, provider: Provider, places: int) -> None:
         self.planner = planner
         self.provider = provider
         self.asked = 0
@@ -90,7 +90,9 @@ class Asker:
     def snapshot(self) -> dict[str, Any]:
         """What it leaves alone for a while, as JSON has it."""
         return {
-            "rests": {str(signature): rest.to_json() for signature, rest in self._rests.items()},
+            "rests": {
+                str(situation_id): rest.to_json() for situation_id, rest in self._rests.items()
+            },
             "provider_rest": self._rest.to_json(),
             "proven": self._proven,
         }
@@ -106,7 +108,7 @@ class Asker:
         self._rests = defaultdict(Rest, rests)
         self._rest, self._proven = rest, proven
 
-    def submit(self, signatures: Iterable[int], iteration: int) -> int:
+    def submit(self, situation_ids: Iterable[int], iteration: int) -> int:
         """Start asking about situations, in this order; returns how many of them are pending now.
 
         Passed over are those that are pending already, those that failed not long ago, and all
@@ -115,22 +117,22 @@ class Asker:
         self._iteration = iteration
         if iteration < self._rest.until:
             return 0
-        wanted = [s for s in dict.fromkeys(signatures) if self._is_due(s)]
+        wanted = [s for s in dict.fromkeys(situation_ids) if self._is_due(s)]
         now = len(wanted) if self._proven else max(0, self._places - len(self._asked))
         self._ask(wanted[:now])
         self._held += wanted[now:]
         return len(wanted)
 
     def harvest(self, wait_for_all: bool, timeout_s: float | None = None) -> list[PlannerAnswer]:
-        """The answers that are there, in the order of their signatures, each given once.
+        """The answers that are there, in the order of their situations, each given once.
 
         wait_for_all: wait for every pending answer first, at most `timeout_s` seconds.
         """
         if wait_for_all:
             self._await_all(timeout_s)
-        done = sorted(signature for signature, future in self._asked.items() if future.done())
+        done = sorted(situation_id for situation_id, future in self._asked.items() if future.done())
         self._go_on()
-        answers = [self._asked.pop(signature).result() for signature in done]
+        answers = [self._asked.pop(situation_id).result() for situation_id in done]
         self._note(answers)
         return answers
 
@@ -141,23 +143,23 @@ class Asker:
         """
         self.planner.close()
         self._held.clear()
-        for signature in list(self._asked):
-            if self._asked[signature].cancel():
-                del self._asked[signature]
+        for situation_id in list(self._asked):
+            if self._asked[situation_id].cancel():
+                del self._asked[situation_id]
         answers = self.harvest(wait_for_all=False)
         self._pool.close()
         return answers
 
-    def _is_due(self, signature: int) -> bool:
-        resting = signature in self._rests and self._iteration < self._rests[signature].until
-        return signature not in self._asked and signature not in self._held and not resting
+    def _is_due(self, situation_id: int) -> bool:
+        resting = situation_id in self._rests and self._iteration < self._rests[situation_id].until
+        return situation_id not in self._asked and situation_id not in self._held and not resting
 
-    def _ask(self, signatures: Sequence[int]) -> None:
+    def _ask(self, situation_ids: Sequence[int]) -> None:
         """Begin with all in the same manner: which of them ends first must not matter."""
         ask = partial(self.planner.ask, manner=self.planner.manner)
-        for signature in signatures:
-            self._asked[signature] = self._pool.submit(partial(ask, signature))
-        self.asked += len(signatures)
+        for situation_id in situation_ids:
+            self._asked[situation_id] = self._pool.submit(partial(ask, situation_id))
+        self.asked += len(situation_ids)
 
     def _await_all(self, timeout_s: float | None) -> None:
         """Wait for all answers; what is held back follows as soon as one has come."""
@@ -189,9 +191,9 @@ class Asker:
         """Begin the rests that are due, and end the provider's where it has answered."""
         for answer in answers:
             if answer.failure is not None:
-                self._rests[answer.signature].fail(self._iteration)
+                self._rests[answer.situation_id].fail(self._iteration)
             if answer.failure in FINAL or not (answer.advice or answer.failure):
-                self._rests[answer.signature].end()
+                self._rests[answer.situation_id].end()
         if any(answer.failure == "budget_spent" for answer in answers):
             self._rest.end()
         elif any(answer.advice is not None for answer in answers):

@@ -23,7 +23,7 @@ from tutelage.agents.planner.messages import messages_for, schemas_for, ways_of
 from tutelage.agents.planner.planner import Planner
 from tutelage.agents.planner.verbaliser import Situations, plain
 from tutelage.agents.providers.catalogue import variables_of
-from tutelage.agents.providers.replay import Provider, Recording, Replay
+from tutelage.agents.providers.replay import Provider, RecordedPlanner, Recording
 from tutelage.agents.store.plan_cache import CacheEntry, PlanCache, cache_key, now
 from tutelage.agents.teacher.counters import COUNTERS, FAULT, NO_MORE, RESTS, Counters, News
 from tutelage.agents.teacher.fallback import PREFIX, SOURCE, Settled, StandIns
@@ -66,12 +66,12 @@ class Teacher:
         self._told: set[str] = set()
         self._causes: dict[int, str] = {}
         self._keys: dict[int, dict[Way, str]] = {}
-        self._planner: Planner | Replay
+        self._planner: Planner | RecordedPlanner
         self._stand_ins = StandIns(task, library, settings, models or {}, cache, self._budget)
         if isinstance(provider, Recording):
             # What is in a file already is not kept a second time.
             self._cache = None
-            self._planner = Replay(task, provider, on_notice)
+            self._planner = RecordedPlanner(task, provider, on_notice)
         else:
             self._planner = Planner(task, library, provider, settings, self._budget)
         # One at a time for the script: nothing is gained by more, and a budget then always ends
@@ -104,7 +104,7 @@ class Teacher:
         return self.provider.person is not None
 
     def illustrate(self, pictures: Mapping[int, str]) -> None:
-        """Show a person these drawn states, by signature, when asking about them."""
+        """Show a person these drawn states, by situation id, when asking about them."""
         if self.provider.person is not None:
             shown = {plain(self._task.describe(s)): picture for s, picture in pictures.items()}
             self.provider.person.illustrate(shown)
@@ -141,34 +141,34 @@ class Teacher:
         self._budget.start_from(counted.calls, tokens, counted.usd, counted.unpriced)
         self.counters, self._asked_before = counted, counted.situations
 
-    def lookup(self, signatures: Iterable[int]) -> list[PlannerAnswer]:
-        """The answers that the cache holds, in the order of their signatures. Raises PromptError.
+    def lookup(self, situation_ids: Iterable[int]) -> list[PlannerAnswer]:
+        """The answers that the cache holds, in the order of their situations. Raises PromptError.
 
         Their calls are those that brought them in an earlier run, under the status `cached`.
         """
-        answers = [self._hardened(answer) for answer in self._cached(signatures)]
+        answers = [self._hardened(answer) for answer in self._cached(situation_ids)]
         self.counters.cache_hits += len(answers)
         return answers
 
-    def ask_ahead(self, signatures: Iterable[int], iteration: int) -> None:
+    def ask_ahead(self, situation_ids: Iterable[int], iteration: int) -> None:
         """Start asking about situations that the cache does not hold, before they are looked up.
 
         In this order: the first ones are asked about where there is not enough for all.
         """
-        wanted = list(signatures)
-        cached = {answer.signature for answer in self._cached(wanted)}
+        wanted = list(situation_ids)
+        cached = {answer.situation_id for answer in self._cached(wanted)}
         self._submit([s for s in wanted if s not in cached], iteration)
 
-    def submit(self, signatures: Iterable[int], iteration: int) -> int:
+    def submit(self, situation_ids: Iterable[int], iteration: int) -> int:
         """Start asking about situations, in their own order; returns how many are asked about.
 
         Passed over are those that are being asked about already, those that failed not long ago,
         and all while the provider rests.
         """
-        return self._submit(sorted(set(signatures)), iteration)
+        return self._submit(sorted(set(situation_ids)), iteration)
 
     def harvest(self, wait_for_all: bool, timeout_s: float | None = None) -> list[PlannerAnswer]:
-        """The answers that are there, in the order of their signatures, each given once.
+        """The answers that are there, in the order of their situations, each given once.
 
         wait_for_all: wait for every pending answer first, at most `timeout_s` seconds.
         Good answers are stored in the cache on the way.
@@ -181,21 +181,21 @@ class Teacher:
 
     def settle(
         self,
-        signatures: Iterable[int],
+        situation_ids: Iterable[int],
         iteration: int,
         wait_for_all: bool = False,
         timeout_s: float | None = None,
     ) -> list[PlannerAnswer]:
-        """The answers of those who stand in, in the order of the signatures, each given once.
+        """The answers of those who stand in, in the order of the situation ids, each given once.
 
         Looked after are those situations that the teacher is not being asked about. wait_for_all:
         as `harvest` has it; a second model may still be asked afterwards, see `standing_in`.
         """
         busy = set(self.pending)
         causes = {
-            signature: f"{self.provider.name}: {self._causes.get(signature, 'resting')}"
-            for signature in signatures
-            if signature not in busy
+            situation_id: f"{self.provider.name}: {self._causes.get(situation_id, 'resting')}"
+            for situation_id in situation_ids
+            if situation_id not in busy
         }
         self._stand_ins.begin(causes, iteration)
         return self._taken(self._stand_ins.harvest(wait_for_all, timeout_s))
@@ -226,8 +226,8 @@ class Teacher:
         rests = f"is not asked before iteration {after:.0f}" if after > 0 else "answers again"
         self._news.append(News(RESTS, f"{self.provider.name} {rests}"))
 
-    def _submit(self, signatures: Sequence[int], iteration: int) -> int:
-        asked = self._asker.submit(signatures, iteration)
+    def _submit(self, situation_ids: Sequence[int], iteration: int) -> int:
+        asked = self._asker.submit(situation_ids, iteration)
         self._count_situations()
         return asked
 
@@ -241,7 +241,7 @@ class Teacher:
             self._count(answer)
             if answer.failure is not None:
                 failures[answer.failure] = failures.get(answer.failure, 0) + 1
-                self._causes[answer.signature] = answer.failure
+                self._causes[answer.situation_id] = answer.failure
                 self._tell(answer, self.provider.name)
         return [self._hardened(answer) for answer in self._stored(answers)]
 
@@ -250,7 +250,9 @@ class Teacher:
         for each in settled:
             kind = STOOD_IN if each.is_advised else NOBODY
             path = " -> ".join(each.steps)
-            self._news.append(News(kind, f"situation {each.signature}: {path}", each.signature))
+            self._news.append(
+                News(kind, f"situation {each.situation_id}: {path}", each.situation_id)
+            )
             self.counters.fallbacks += each.is_advised
             for answer in each.answers:
                 if answer.source != SOURCE:  # the script makes no requests
@@ -278,11 +280,13 @@ class Teacher:
             self._news.append(News(kind, line))
             self._on_notice(line)
 
-    def _cached(self, signatures: Iterable[int]) -> list[PlannerAnswer]:
-        """The answers that the cache holds, in the order of their signatures."""
+    def _cached(self, situation_ids: Iterable[int]) -> list[PlannerAnswer]:
+        """The answers that the cache holds, in the order of their situations."""
         if self._cache is None:
             return []
-        keys = {signature: self._keys_of(signature) for signature in sorted(set(signatures))}
+        keys = {
+            situation_id: self._keys_of(situation_id) for situation_id in sorted(set(situation_ids))
+        }
         entries = self._cache.get_many(key for ways in keys.values() for key in ways.values())
         found = (
             self._replayed(s, {way: entries[key] for way, key in ways.items() if key in entries})
@@ -290,11 +294,11 @@ class Teacher:
         )
         return [answer for answer in found if answer is not None]
 
-    def _keys_of(self, signature: int) -> dict[Way, str]:
+    def _keys_of(self, situation_id: int) -> dict[Way, str]:
         """The cache's keys of a situation, one for each way of asking, the best way first."""
-        if signature not in self._keys:
-            question = self._planner.question(signature)
-            self._keys[signature] = {
+        if situation_id not in self._keys:
+            question = self._planner.question(situation_id)
+            self._keys[situation_id] = {
                 way: cache_key(
                     self.provider.identity,
                     messages_for(question, way),
@@ -307,19 +311,21 @@ class Teacher:
                 )
                 for way in ways_of(question, self._settings)
             }
-        return self._keys[signature]
+        return self._keys[situation_id]
 
-    def _replayed(self, signature: int, entries: Mapping[Way, CacheEntry]) -> PlannerAnswer | None:
+    def _replayed(
+        self, situation_id: int, entries: Mapping[Way, CacheEntry]
+    ) -> PlannerAnswer | None:
         """The first entry of which all is on offer, as an answer: a file can be tampered with."""
-        offered = set(self._task.options(signature))
+        offered = set(self._task.options(situation_id))
         for way, entry in entries.items():
             if all(offered.issuperset(plan) for plan in entry.advice.plans):
                 return PlannerAnswer(
-                    key=self._keys_of(signature)[way],
-                    signature=signature,
+                    key=self._keys_of(situation_id)[way],
+                    situation_id=situation_id,
                     source="cache",
                     advice=entry.advice,
-                    calls=tuple(Call.from_cache(part, signature) for part in entry.calls),
+                    calls=tuple(Call.from_cache(part, situation_id) for part in entry.calls),
                     failure=None,
                     way=way,
                 )
@@ -342,7 +348,7 @@ class Teacher:
         if self._cache is None:
             return list(answers)
         keyed = [
-            replace(answer, key=self._keys_of(answer.signature)[answer.way])
+            replace(answer, key=self._keys_of(answer.situation_id)[answer.way])
             if answer.advice is not None and answer.failure is None
             else answer
             for answer in answers

@@ -26,7 +26,7 @@ from tutelage.rl.minigrid.engine.families import family_of
 from tutelage.rl.minigrid.engine.simulator import BatchedSimulator
 from tutelage.rl.minigrid.levels import register_levels
 from tutelage.rl.minigrid.simulator import GymnasiumSimulator, Simulator, make_minigrid
-from tutelage.rl.policy.policy import make_student
+from tutelage.rl.policy.policy import make_policy
 from tutelage.rl.ppo.ppo import PPO
 from tutelage.rl.rollouts.collector import Collector
 from tutelage.rl.tasks.arrays import IntArray
@@ -182,7 +182,7 @@ def _learning(config: RunConfig, task: Task) -> dict[str, Work]:
     """The parts of an iteration, each alone."""
     num_actions = len(task.action_names)
     seed = int(generator(config.seed, "network").integers(2**31))
-    student = make_student(
+    student = make_policy(
         task.name, task.observation_spec, num_actions, config.student, config.device, seed
     )
     envs = task.make_envs(config.num_envs, "train", config.seed)
@@ -193,14 +193,14 @@ def _learning(config: RunConfig, task: Task) -> dict[str, Work]:
     ppo = PPO(student, settings, generator(config.seed, "minibatches"))
     rollout = collector.collect()
     states = collector.states()
-    signatures = rollout.signatures.reshape(-1).copy()
-    advice = {int(s): _all_options(task, int(s)) for s in np.unique(signatures)}
+    situation_ids = rollout.situation_ids.reshape(-1).copy()
+    advice = {int(s): _all_options(task, int(s)) for s in np.unique(situation_ids)}
     known = {s: a for s, a in advice.items() if a is not None}
-    labels = label(task, states, signatures, known)
+    labels = label(task, states, situation_ids, known)
     playing = task.make_envs(config.num_envs, "train", config.seed)
     playing.reset()
     random_actions = _random_actions(config, num_actions)
-    seen, memory = playing.observe(), student.new_memory(config.num_envs)
+    seen, memory = playing.observe(), student.initial_state(config.num_envs)
 
     def stepped() -> int:
         playing.step(next(random_actions))
@@ -219,18 +219,18 @@ def _learning(config: RunConfig, task: Task) -> dict[str, Work]:
 
     return {
         "engine, remembered map and what is seen": stepped,
-        "signatures": lambda: of_envs(task.signature(playing.states())),
-        "student forward": lambda: of_envs(student.judge(seen, memory)),
-        "labels": lambda: of_rollout(label(task, states, signatures, known)),
+        "situation_ids": lambda: of_envs(task.situation_ids(playing.states())),
+        "student forward": lambda: of_envs(student.policy_and_value(seen, memory)),
+        "labels": lambda: of_rollout(label(task, states, situation_ids, known)),
         "collecting": lambda: of_rollout(collector.collect()),
         "PPO update with labels": lambda: updated(True),
         "PPO update": lambda: updated(False),
     }
 
 
-def _all_options(task: Task, signature: int) -> Advice | None:
+def _all_options(task: Task, situation_id: int) -> Advice | None:
     """A plan of all options on offer: as much as a label may cost."""
-    options = task.options(signature)
+    options = task.options(situation_id)
     return Advice((tuple(options),), (1.0,)) if options else None
 
 

@@ -201,7 +201,7 @@ class StudentOfRun:
             return self._ask(decision)
 
     def _ask(self, decision: Decision) -> tuple[float, ...] | None:
-        from tutelage.rl.policy.policy import StudentError, load_student, softmax
+        from tutelage.rl.policy.policy import PolicyFileError, load_student, softmax
 
         stamp = _stamp(self._folder.student)
         if stamp != self._stamp:
@@ -209,12 +209,12 @@ class StudentOfRun:
             try:
                 self._folder.check()
                 self._student = load_student(self._folder.student)
-            except (RunFolderError, StudentError):
+            except (RunFolderError, PolicyFileError):
                 return None
         student = self._student
         if student is None or student.network.memory_size or not _fits(student.spec, decision):
             return None
-        probs = softmax(student.judge(decision.observation())[0])[0]
+        probs = softmax(student.policy_and_value(decision.observation())[0])[0]
         return tuple(probs.tolist()) if len(probs) == len(decision.actions) else None
 
 

@@ -42,7 +42,7 @@ how long the student is tested at the end."""
 
 
 @dataclass(frozen=True)
-class Made:
+class RunRecord:
     """A run that was made. config: by dotted key, with the defaults of fields that it has not."""
 
     path: Path
@@ -55,18 +55,18 @@ class Made:
 
 
 @dataclass(frozen=True)
-class Result(Made):
+class Result(RunRecord):
     """A run that ended."""
 
     summary: Summary
     student: StudentResult
 
 
-Run = TypeVar("Run", bound=Made)
+Run = TypeVar("Run", bound=RunRecord)
 
 
 @dataclass(frozen=True)
-class Setting(Generic[Run]):
+class Condition(Generic[Run]):
     """Runs that differ only in their seed. differs: the fields in which settings differ."""
 
     differs: Mapping[str, Any]
@@ -111,7 +111,7 @@ def read_result(path: Path) -> Result | None:
     return Result(path, stored_fields(folder), summary, summary.student)
 
 
-def settings_of(runs: Sequence[Run]) -> tuple[list[Setting[Run]], list[Path]]:
+def settings_of(runs: Sequence[Run]) -> tuple[list[Condition[Run]], list[Path]]:
     """The settings, in the order in which they first come, and what was left out of them.
 
     A second run of a setting with the same seed is left out: it is no further evidence.
@@ -126,7 +126,7 @@ def settings_of(runs: Sequence[Run]) -> tuple[list[Setting[Run]], list[Path]]:
     members = [tuple(seeds.values()) for seeds in groups.values()]
     differing = _differing([made[0].setting for made in members])
     settings = [
-        Setting({key: made[0].setting.get(key) for key in differing}, made) for made in members
+        Condition({key: made[0].setting.get(key) for key in differing}, made) for made in members
     ]
     return settings, repeated
 
@@ -185,7 +185,7 @@ def _differing(settings: Sequence[Mapping[str, Any]]) -> list[str]:
     return [key for key in keys if any(s.get(key) != settings[0].get(key) for s in settings)]
 
 
-def _figures(setting: Setting[Result]) -> dict[str, Any]:
+def _figures(setting: Condition[Result]) -> dict[str, Any]:
     runs = setting.runs
     summaries, students = [r.summary for r in runs], [r.student for r in runs]
     reached = [s.steps_to_95 for s in summaries]
@@ -219,7 +219,7 @@ def _figures(setting: Setting[Result]) -> dict[str, Any]:
     }
 
 
-def _success(setting: Setting[Result]) -> dict[str, Any]:
+def _success(setting: Condition[Result]) -> dict[str, Any]:
     rates = [r.student.success_rate for r in setting.runs]
     wilson = wilson_interval(*_pooled(setting))
     low, high = _wider(t_interval(rates), wilson)
@@ -235,7 +235,7 @@ def _median_reached(steps: Sequence[int | None]) -> int | None:
     return int(middle) if middle < float("inf") else None
 
 
-def _difference(setting: Setting[Result], base: Setting[Result]) -> dict[str, Any]:
+def _difference(setting: Condition[Result], base: Condition[Result]) -> dict[str, Any]:
     """What the setting has more than the base."""
     pair = (setting, base)
     students = [[r.student for r in s.runs] for s in pair]
@@ -259,7 +259,7 @@ def _welch(pair: Sequence[Sequence[float]]) -> dict[str, Any]:
     return {"difference": fmean(pair[0]) - fmean(pair[1]), "ci95": welch_interval(pair[0], pair[1])}
 
 
-def _pooled(setting: Setting[Result]) -> tuple[int, int]:
+def _pooled(setting: Condition[Result]) -> tuple[int, int]:
     """Successes and episodes of all seeds together."""
     students = [r.student for r in setting.runs]
     successes = sum(round(s.success_rate * s.episodes) for s in students)

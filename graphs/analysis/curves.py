@@ -15,7 +15,7 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from tutelage.graphs.analysis.comparison import Made, Setting, settings_of, stored_fields
+from tutelage.graphs.analysis.comparison import Condition, RunRecord, settings_of, stored_fields
 from tutelage.graphs.config.config import ConfigError
 from tutelage.graphs.records.run_folder import RunFolder
 from tutelage.graphs.records.shapes import MetricsRow
@@ -82,7 +82,7 @@ def panels_of(
         raise ConfigError(f"--x {x!r}: allowed: {', '.join(AXES)}")
     chosen = [_metric(name) for name in metrics or METRICS]
     folders = [RunFolder.open(path) for path in paths]
-    settings, _ = settings_of([Made(f.path, stored_fields(f)) for f in folders])
+    settings, _ = settings_of([RunRecord(f.path, stored_fields(f)) for f in folders])
     rows = {made.path: RunFolder(made.path).read_metrics() for s in settings for made in s.runs}
     panels = []
     for field, title in chosen:
@@ -115,7 +115,7 @@ def _metric(name: str) -> tuple[str, str]:
 
 def _curve(
     number: int,
-    setting: Setting[Made],
+    setting: Condition[RunRecord],
     rows: dict[Path, list[MetricsRow]],
     field: str,
     x: str,

@@ -15,10 +15,10 @@ from tutelage.graphs.config.events import Event
 from tutelage.graphs.records.run_folder import RunFolder
 from tutelage.graphs.registry import find_graph
 from tutelage.graphs.runtime.run import stored_config
-from tutelage.graphs.runtime.run_spec import Parts, open_teacher
+from tutelage.graphs.runtime.run_spec import RunSpec, open_teacher
 from tutelage.graphs.runtime.tasks import task_of
 from tutelage.rl.advice.advice import Advice
-from tutelage.rl.policy.policy import Student, load_student
+from tutelage.rl.policy.policy import Policy, load_student
 from tutelage.rl.rollouts.evaluate import evaluate_both_ways, evaluate_teacher
 from tutelage.rl.rollouts.results import StudentResult, TeacherResult
 from tutelage.rl.tasks.base import Task
@@ -96,10 +96,10 @@ def config_of(path: Path, env: str | None = None, seed: int | None = None) -> Ru
     )
 
 
-def student_of(path: Path, config: RunConfig) -> tuple[Student, Task]:
+def student_of(path: Path, config: RunConfig) -> tuple[Policy, Task]:
     """A run's student and the task to play. config: as `config_of` gives it.
 
-    Raises ConfigError, StudentError or UnknownTaskError.
+    Raises ConfigError, PolicyFileError or UnknownTaskError.
     """
     if not find_graph(config.graph).learns:
         raise ConfigError(
@@ -121,7 +121,7 @@ def teacher_of(path: Path, config: RunConfig, tell: Tell, resources: ExitStack) 
     Raises as `evaluate_run` does.
     """
     keep_tracing_private()
-    teacher = open_teacher(Parts(config, RunFolder.open(path).recorded_prompts), tell, resources)
+    teacher = open_teacher(RunSpec(config, RunFolder.open(path).recorded_prompts), tell, resources)
     if teacher is None:
         raise ConfigError(
             f"--teacher: this run had none (graph = {config.graph!r}, weaning.schedule = "
@@ -162,8 +162,8 @@ class Adviser:
         self._teacher = teacher
         self._asked: set[int] = set()
 
-    def __call__(self, signatures: Sequence[int]) -> Mapping[int, Advice]:
-        fresh = [s for s in signatures if s not in self._asked]
+    def __call__(self, situation_ids: Sequence[int]) -> Mapping[int, Advice]:
+        fresh = [s for s in situation_ids if s not in self._asked]
         self._asked.update(fresh)
         found = self._gathered(self._teacher.lookup(fresh))
         missing = [s for s in fresh if s not in found]
@@ -177,4 +177,4 @@ class Adviser:
         return found | self._gathered(settled)
 
     def _gathered(self, answers: Iterable[PlannerAnswer]) -> dict[int, Advice]:
-        return {a.signature: a.advice for a in answers if a.advice is not None}
+        return {a.situation_id: a.advice for a in answers if a.advice is not None}

@@ -34,11 +34,11 @@ def answers_behind(run: Path) -> list[RecordedAnswer]:
 
 def _answers(trace: TraceReader, config: RunConfig) -> Iterator[RecordedAnswer]:
     for situation in trace.situations():
-        given = [row for row in trace.advice(situation.signature) if row.source in _TAUGHT]
+        given = [row for row in trace.advice(situation.situation_id) if row.source in _TAUGHT]
         if not given:
             continue
         last = given[-1]
-        calls = trace.calls(situation.signature)
+        calls = trace.calls(situation.situation_id)
         brought = [call for call in calls if call.status in (OK, CACHED)]
         yield RecordedAnswer(
             situation=situation.text,

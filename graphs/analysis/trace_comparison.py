@@ -33,15 +33,15 @@ def conversation_of(reader: TraceReader, id: str) -> tuple[SituationSummary, Con
     number, call_number = read_id(id)
     if call_number is not None:
         call = reader.call(call_number)
-        situation = reader.situation_of(call.signature)
+        situation = reader.situation_of(call.situation_id)
         return situation, _of_calls(reader, [call], call.iteration)
     situation = reader.situation(number or 0)
-    return situation, latest_conversation(reader, situation.signature)
+    return situation, latest_conversation(reader, situation.situation_id)
 
 
-def latest_conversation(reader: TraceReader, signature: int) -> Conversation:
+def latest_conversation(reader: TraceReader, situation_id: int) -> Conversation:
     """The calls of the last iteration in which the teacher answered; else of the last of all."""
-    calls = reader.calls(signature)
+    calls = reader.calls(situation_id)
     answered = [call for call in calls if call.status in (OK, CACHED)] or calls
     last = answered[-1].iteration if answered else 0
     return _of_calls(reader, [call for call in answered if call.iteration == last], last)
@@ -77,7 +77,10 @@ def compare_runs(a: TraceReader, b: TraceReader, names: tuple[str, str]) -> list
         row: dict[str, Any] = {"text": text, "a": _figures(mine), "b": _figures(other)}
         row["difference"] = None
         if mine is not None and other is not None:
-            sides = latest_conversation(a, mine.signature), latest_conversation(b, other.signature)
+            sides = (
+                latest_conversation(a, mine.situation_id),
+                latest_conversation(b, other.situation_id),
+            )
             row["difference"] = difference(*sides, names)
         rows.append(row)
     return rows
@@ -99,7 +102,7 @@ def _of_calls(reader: TraceReader, calls: Sequence[CallRecord], iteration: int) 
     """The advice is the first that was settled on from that iteration on, else the last."""
     if not calls:
         return conversation([], [])
-    given = reader.advice(calls[-1].signature)
+    given = reader.advice(calls[-1].situation_id)
     later = [advice for advice in given if advice.iteration >= iteration]
     chosen = later[:1] or given[-1:]
     return conversation(calls, chosen[0].plans if chosen else [])

@@ -17,19 +17,19 @@ def details_of(reader: TraceReader, id: str) -> dict[str, Any]:
     number, call_number = read_id(id)
     if call_number is not None:
         call = reader.call(call_number)
-        situation, calls = reader.situation_of(call.signature), [call]
+        situation, calls = reader.situation_of(call.situation_id), [call]
     else:
         situation = reader.situation(number or 0)
-        calls = reader.calls(situation.signature)
-    signature = situation.signature
+        calls = reader.calls(situation.situation_id)
+    situation_id = situation.situation_id
     values = asdict(situation)
     return {
         "id": values.pop("number"),
         **values,
         "sources": dict(situation.sources),
-        "examples": [asdict(example) for example in reader.examples(signature)],
+        "examples": [asdict(example) for example in reader.examples(situation_id)],
         "calls_made": [asdict(call) for call in calls],
-        "advice_given": [asdict(advice) for advice in reader.advice(signature)],
-        "events": [asdict(event) for event in reader.events(signature)],
-        "history": [asdict(visit) for visit in reader.visits(signature)],
+        "advice_given": [asdict(advice) for advice in reader.advice(situation_id)],
+        "events": [asdict(event) for event in reader.events(situation_id)],
+        "history": [asdict(visit) for visit in reader.visits(situation_id)],
     }

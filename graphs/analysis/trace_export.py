@@ -29,7 +29,7 @@ def spans(reader: TraceReader, run: Path) -> Iterator[str]:
     """A line for each request of a trace, in order; those that the cache replayed too."""
     names = reader.names()
     for call in reader.each_call():
-        number, text = names.get(call.signature, (None, None))
+        number, text = names.get(call.situation_id, (None, None))
         own = {"tutelage.situation.id": number, "tutelage.situation.text": text}
         yield json.dumps(_traces_data(call, run, own))
 
@@ -50,7 +50,7 @@ def _traces_data(call: CallRecord, run: Path, own: Mapping[str, Any]) -> dict[st
 
 def _span(call: CallRecord, run: Path, own: Mapping[str, Any]) -> dict[str, Any]:
     """All requests about a situation in one iteration share a trace."""
-    ask = f"{run.resolve()}:{call.iteration}:{call.signature}"
+    ask = f"{run.resolve()}:{call.iteration}:{call.situation_id}"
     end_s = call.started_at + call.latency_s
     failed = call.status not in (OK, CACHED)
     return {
@@ -95,7 +95,7 @@ def _attributes(call: CallRecord) -> dict[str, Any]:
         "tutelage.iteration": call.iteration,
         "tutelage.env_steps": call.env_steps,
         "tutelage.node": call.node,
-        "tutelage.signature": call.signature,
+        "tutelage.situation.key": call.situation_id,
         "tutelage.attempt": call.attempt,
         "tutelage.status": call.status,
         "tutelage.cost_usd": call.cost_usd,

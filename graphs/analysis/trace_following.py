@@ -124,7 +124,7 @@ def _is_there(reader: TraceReader, id: int, started_at: float) -> bool:
 
 
 def _call_item(call: CallRecord, names: dict[int, tuple[int, str]]) -> Item:
-    number, text = names.get(call.signature, (None, None))
+    number, text = names.get(call.situation_id, (None, None))
     return {"type": "call", "situation": number, "text": text, **asdict(call)}
 
 

@@ -26,7 +26,7 @@ from tutelage.graphs.runtime.trust import check_address
 
 
 @dataclass(frozen=True)
-class Replay:
+class ReplayedAnswer:
     """An answer that was asked for again, beside the recorded one.
 
     failure: why no whole answer came; None where one did. cost_usd: None where it is not known.
@@ -52,7 +52,7 @@ class Replay:
 
 def replay(
     run: Path, id: str, provider: str | None, base_url: str | None, prompts: Path | None
-) -> Replay:
+) -> ReplayedAnswer:
     """Ask again about the situation that an id names; what is None is as the run had it.
 
     Raises RunFolderError, ConfigError, TraceError, ProviderError, PromptError or UnknownTaskError.
@@ -62,7 +62,7 @@ def replay(
     task = task_of(config)
     with TraceReader(folder.trace) as reader:
         situation, recorded = conversation_of(reader, id)
-    if task.describe(situation.signature) != situation.text:
+    if task.describe(situation.situation_id) != situation.text:
         raise TraceError(
             f"the task {config.env} now tells situation {situation.number} of {run} in other words"
             " than the run did, so it cannot be asked again; use the version that made the run"
@@ -70,12 +70,12 @@ def replay(
     model = make_chat_model(config.provider, config.base_url, config.teacher)
     library = checked_library(prompts or folder.recorded_prompts or config.prompts)
     planner = Planner(task, library, model, config.teacher)
-    answer = planner.ask(situation.signature)
+    answer = planner.ask(situation.situation_id)
     planner.close()
     calls = list(answer.calls)
     plans = answer.advice.to_json() if answer.advice else []
     brought = [call for call in calls if call.answers] or calls
-    return Replay(
+    return ReplayedAnswer(
         situation=situation.number,
         text=situation.text,
         provider=model.name,

@@ -34,7 +34,7 @@ def statistics(reader: TraceReader) -> dict[str, Any]:
         by_node[each.node] += each.calls
         by_teacher[each.provider] += each.calls
     sources = reader.sources()
-    in_vain = (e for e in reader.events() if e.signature is not None and e.kind not in SETTLED)
+    in_vain = (e for e in reader.events() if e.situation_id is not None and e.kind not in SETTLED)
     given_up = Counter(event.kind for event in in_vain)
     failures = {name: n for name, n in by_status.items() if name not in (OK, CACHED)}
     return {
@@ -75,7 +75,7 @@ def _over_time(totals: Sequence[IterationTotals]) -> list[dict[str, Any]]:
             "first": first,
             "last": last,
             "visits": sum(each.visits for each in part),
-            "m": _mean(part, "mass"),
+            "m": _mean(part, "coverage"),
             "agreement": _mean(part, "agreement"),
         }
         for first, last in bounds
@@ -89,7 +89,7 @@ def _situations(reader: TraceReader) -> list[dict[str, Any]]:
     bounds = _bounds(totals[0].iteration, totals[-1].iteration) if totals else []
     rows = []
     for situation in reader.situations()[:SITUATIONS]:
-        visits = reader.visits(situation.signature)
+        visits = reader.visits(situation.situation_id)
         agreement = [_mean(_within(visits, *bound), "agreement") for bound in bounds]
         told = [share for share in agreement if share is not None]
         rows.append(

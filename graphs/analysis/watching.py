@@ -67,7 +67,7 @@ class Frame:
             "truth": None if self.truth is None else "\n".join(self.truth.letters),
             "plans": list(self.plans),
             "current_steps": None if said is None else list(said.steps),
-            "mass": None if said is None else said.mass,
+            "coverage": None if said is None else said.coverage,
             "teacher": None if said is None else dict(zip(self.actions, said.probs, strict=True)),
             "student": dict(zip(self.actions, self.student, strict=True)),
             "action": None if self.action is None else self.actions[self.action],
@@ -75,7 +75,7 @@ class Frame:
         }
 
 
-class Screening:
+class EpisodeViewer:
     """The student of a run, its task, and who advises; closed when `resources` are.
 
     provider: asked about situations in the place of what the run's trace holds, which costs what it
@@ -115,10 +115,10 @@ class Screening:
 
     def _play(self, envs: VectorEnv, world: World | None, episode: int) -> Iterator[Frame]:
         rng = generator(self._seed, "evaluation", episode)
-        memory = self._student.new_memory(1)
+        memory = self._student.initial_state(1)
         total, step = 0.0, 0
         while True:
-            logits, _ = self._student.judge(envs.observe(), memory)
+            logits, _ = self._student.policy_and_value(envs.observe(), memory)
             probs = softmax(logits)[0]
             action = int(probs.argmax() if self._argmax else _drawn(probs, rng))
             frame = self._frame(envs.states(), world, (episode, step, total), probs, action)
@@ -145,18 +145,18 @@ class Screening:
     ) -> Frame:
         task, plain = self._task, self._plain
         seen = task.plain_states(states) if isinstance(task, OptionTask) else states
-        signature = int(task.signature(states)[0])
-        advice = self._advise([signature]).get(signature)
+        situation_id = int(task.situation_ids(states)[0])
+        advice = self._advise([situation_id]).get(situation_id)
         said = None
         if advice is not None:
-            (options,) = options_at(task, states, [0], [signature])
+            (options,) = options_at(task, states, [0], [situation_id])
             said = advised(advice, options, len(task.action_names))
         images = None
         if world is not None and self._images:
             images = (world.truth_image(TILE), world.remembered_image(seen, 0, TILE))
         return Frame(
             *place,
-            situation=task.describe(signature),
+            situation=task.describe(situation_id),
             aliases=plain.aliases(seen, 0) if isinstance(plain, Watchable) else {},
             picture=task.picture(states, 0),
             memory=None if world is None else world.remembered(seen, 0),
@@ -211,12 +211,16 @@ def _remembering(advise: AdviceLookup) -> AdviceLookup:
     known: dict[int, Advice] = {}
     asked: set[int] = set()
 
-    def look_up(signatures: Sequence[int]) -> dict[int, Advice]:
-        new = [signature for signature in signatures if signature not in asked]
+    def look_up(situation_ids: Sequence[int]) -> dict[int, Advice]:
+        new = [situation_id for situation_id in situation_ids if situation_id not in asked]
         if new:
             asked.update(new)
             known.update(advise(new))
-        return {signature: known[signature] for signature in signatures if signature in known}
+        return {
+            situation_id: known[situation_id]
+            for situation_id in situation_ids
+            if situation_id in known
+        }
 
     return look_up
 
@@ -231,5 +235,5 @@ def _recorded(path: Path, task: Task) -> AdviceLookup:
                 encode_plans(task, advice.plans)
             except (ValueError, KeyError, TypeError):
                 continue
-            known[situation.signature] = advice
-    return lambda signatures: {s: known[s] for s in signatures if s in known}
+            known[situation.situation_id] = advice
+    return lambda situation_ids: {s: known[s] for s in situation_ids if s in known}

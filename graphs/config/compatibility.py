@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from tutelage.graphs.registry import GraphInfo
 
 
-def misfits(config: BaseModel, graph: GraphInfo) -> Iterator[str]:
+def unused_settings(config: BaseModel, graph: GraphInfo) -> Iterator[str]:
     """A clause for each field that was set and means nothing in the graph."""
     for name in graph.unused:
         for key, value, default in _changed(config, name):

@@ -22,7 +22,7 @@ from pydantic_core import PydanticCustomError
 
 from tutelage.agents.common.redact import redact
 from tutelage.agents.common.settings import SECRET, TeacherSettings
-from tutelage.graphs.config.compatibility import misfits
+from tutelage.graphs.config.compatibility import unused_settings
 from tutelage.graphs.records.config_versions import up_to_date
 from tutelage.graphs.registry import find_graph
 from tutelage.rl.policy.settings import StudentSettings
@@ -74,7 +74,7 @@ class RunConfig(BaseModel):
         "always on for the offline teacher and the other scripts.",
     )
     checkpoint_every: int = Field(
-        100, ge=1, le=10_000, description="Iterations between two boundaries to resume from."
+        100, ge=1, le=10_000, description="Iterations between two checkpoints to resume from."
     )
     run_dir: Path | None = Field(
         None, description="The run's own folder; none makes runs/<time>-<graph>-<env>-<seed>."
@@ -153,7 +153,7 @@ class RunConfig(BaseModel):
     @model_validator(mode="after")
     def _fits_its_graph(self) -> Self:
         """Raises UnknownGraphError, a ValueError, as well."""
-        problems = list(misfits(self, find_graph(self.graph)))
+        problems = list(unused_settings(self, find_graph(self.graph)))
         if problems:
             raise ValueError("; ".join(problems))
         return self

@@ -92,9 +92,9 @@ def after_planner(
 def after_fallback(
     state: TeachState,  # noqa: ARG001 - LangGraph hands a route the state first
     runtime: Runtime[RunContext],
-) -> Literal["trial", "__end__"]:
+) -> Literal["teacher_check", "__end__"]:
     """As `after_planner`, where a second model is waited for."""
-    return "__end__" if _given_up(runtime.context) else "trial"
+    return "__end__" if _given_up(runtime.context) else "teacher_check"
 
 
 def _given_up(context: RunContext) -> bool:
@@ -112,8 +112,8 @@ def lacks_advice(state: TeachState) -> bool:
 def _pictures(context: RunContext, situations: Sequence[int]) -> dict[int, str]:
     """The first state of each situation in the rollout, drawn."""
     states = context.collector.states()
-    signatures = context.collector.rollout.signatures.reshape(-1)
-    rows = {s: np.flatnonzero(signatures == s) for s in situations}
+    situation_ids = context.collector.rollout.situation_ids.reshape(-1)
+    rows = {s: np.flatnonzero(situation_ids == s) for s in situations}
     return {s: context.task.picture(states, int(row[0])) for s, row in rows.items() if len(row)}
 
 
@@ -125,7 +125,7 @@ def _teacher(context: RunContext) -> Teacher:
 
 def _rows(answers: Sequence[PlannerAnswer]) -> dict[str, PlanRows]:
     """The advice in the answers, as the state keeps it."""
-    return {str(a.signature): a.advice.to_json() for a in answers if a.advice is not None}
+    return {str(a.situation_id): a.advice.to_json() for a in answers if a.advice is not None}
 
 
 def _awaited(
@@ -134,7 +134,7 @@ def _awaited(
     pending: Callable[[], Collection[int]],
     at_the_start: bool,
 ) -> list[PlannerAnswer]:
-    """The answers in the order of their signatures, waited for where that is due.
+    """The answers in the order of their situations, waited for where that is due.
 
     The patience at the start is one for the teacher and those who stand in. No wait outlasts a
     request to stop by more than `_POLL_S`.
@@ -148,4 +148,4 @@ def _awaited(
         pause = min(_POLL_S, limit - waited)
         answers += harvest(wait_for_all=True, timeout_s=pause)
         waited += pause
-    return sorted(answers + harvest(wait_for_all=False), key=lambda a: a.signature)
+    return sorted(answers + harvest(wait_for_all=False), key=lambda a: a.situation_id)

@@ -12,13 +12,13 @@ from tutelage.graphs.nodes.advise import lacks_advice
 from tutelage.graphs.records.trace.records import EventRecord
 from tutelage.graphs.runtime.context import RunContext
 from tutelage.graphs.runtime.recording import trace_answers
-from tutelage.graphs.runtime.saving import save_boundary
+from tutelage.graphs.runtime.saving import save_checkpoint
 from tutelage.graphs.state import TeachState, Update
 from tutelage.rl.rollouts.evaluate import evaluate
 from tutelage.rl.rollouts.results import Evaluation
-from tutelage.rl.tasks.plan_outcomes import RecordedTask
-from tutelage.rl.teaching.teacher_check import Trial
-from tutelage.rl.teaching.weight_schedule import Weaning
+from tutelage.rl.tasks.plan_outcomes import PlanOutcomeTask
+from tutelage.rl.teaching.teacher_check import TeacherCheck
+from tutelage.rl.teaching.weight_schedule import WeightSchedule
 
 Row = dict[str, Any]
 """A row of metrics.jsonl (`graphs.records.shapes.MetricsRow`)."""
@@ -27,23 +27,23 @@ Row = dict[str, Any]
 def assess(state: TeachState, runtime: Runtime[RunContext]) -> Update:
     """Evaluate when due, write the iteration down, set the next teacher weight, decide the end."""
     context = runtime.context
-    row, update = assessed(context, state, Trial.model_validate(state["trial"]))
+    row, update = assessed(context, state, TeacherCheck.model_validate(state["teacher_check"]))
     write_rows(context, [row])
     return close_iteration(context, state, update)
 
 
-def assessed(context: RunContext, state: TeachState, trial: Trial) -> tuple[Row, Update]:
+def assessed(context: RunContext, state: TeachState, check: TeacherCheck) -> tuple[Row, Update]:
     """As `assess`, with the row that is still to be written. trial: the state's, as a model."""
     update = _evaluation_update(context, state)
     report = state["report"] | update.pop("report", {})
-    row = told_row(context, state, trial, report)
+    row = told_row(context, state, check, report)
     if state["env_steps"] >= context.steps:
         if state["teacher_weight"] > 0 and context.config.weaning.ends:
             # A run shorter than one rollout after the removal still ends without its teacher.
             update |= _remove_teacher(context, state)
         update["phase"] = "finished"
     elif state["phase"] == "teaching":
-        update |= _wean(context, state, trial)
+        update |= _wean(context, state, check)
     return row, update
 
 
@@ -58,52 +58,52 @@ def _is_share_done(context: RunContext, state: TeachState) -> bool:
 
 
 def close_iteration(context: RunContext, state: TeachState, update: Update) -> Update:
-    """Whether this call of the graph ends here; if so, with a boundary to go on from."""
+    """Whether this call of the graph ends here; if so, with a checkpoint to go on from."""
     update["paused"] = update.get("phase") == "finished" or _is_share_done(context, state)
     with context.timers.phase("record"):
         context.trace.commit()
         if update["paused"]:
-            save_boundary(context, dict(state) | update)
+            save_checkpoint(context, dict(state) | update)
     return update
 
 
-def begin(state: TeachState, runtime: Runtime[RunContext]) -> Literal["collect", "practice"]:
+def begin(state: TeachState, runtime: Runtime[RunContext]) -> Literal["collect", "training_loop"]:
     """One rollout, while the teacher is being asked or tried out; else as many as come."""
-    if lacks_advice(state) or not _is_tried(runtime.context, state):
+    if lacks_advice(state) or not _is_checked(runtime.context, state):
         return "collect"
-    return "practice"
+    return "training_loop"
 
 
 def after_collect(
     state: TeachState, runtime: Runtime[RunContext]
-) -> Literal["cache", "trial", "learner"]:
+) -> Literal["cache", "teacher_check", "learner"]:
     """A teacher that has answered everything is not asked again."""
     if lacks_advice(state):
         return "cache"
-    return "learner" if _is_tried(runtime.context, state) else "trial"
+    return "learner" if _is_checked(runtime.context, state) else "teacher_check"
 
 
 def after_assess(
     state: TeachState, runtime: Runtime[RunContext]
-) -> Literal["collect", "practice", "__end__"]:
+) -> Literal["collect", "training_loop", "__end__"]:
     """Go on, unless the run is done, is to stop, or this call of the graph has done its share."""
     return "__end__" if state["paused"] else begin(state, runtime)
 
 
-def _is_tried(context: RunContext, state: TeachState) -> bool:
+def _is_checked(context: RunContext, state: TeachState) -> bool:
     """Whether the advice needs no trial, or none any more."""
     if state["phase"] != "teaching" or context.config.weaning.schedule != "adaptive":
         return True
-    return Trial.model_validate(state["trial"]).is_over
+    return TeacherCheck.model_validate(state["teacher_check"]).is_over
 
 
-def _wean(context: RunContext, state: TeachState, trial: Trial) -> Update:
+def _wean(context: RunContext, state: TeachState, check: TeacherCheck) -> Update:
     """Set the next teacher weight; at 0 the teacher goes."""
     settings, progress = context.config.weaning, state["env_steps"] / context.steps
-    weaning = Weaning.model_validate(state["weaning"])
+    weaning = WeightSchedule.model_validate(state["weight_schedule"])
     if settings.schedule == "adaptive":
-        weaning = weaning.after(settings, progress, state["train_success"], trial.success)
-    update = {"weaning": weaning.model_dump()}
+        weaning = weaning.after(settings, progress, state["train_success"], check.success)
+    update = {"weight_schedule": weaning.model_dump()}
     weight = weaning.weight(settings, progress)
     return update | ({"teacher_weight": weight} if weight > 0 else _remove_teacher(context, state))
 
@@ -133,7 +133,7 @@ def _evaluation_update(context: RunContext, state: TeachState) -> Update:
             on_progress=lambda done: context.tell(Evaluating(done, settings.episodes)),
             on_step=context.leave_if_late,
         )
-    if isinstance(context.task, RecordedTask):
+    if isinstance(context.task, PlanOutcomeTask):
         context.task.settle()
     return {
         "report": _evaluation_figures(result),
@@ -165,7 +165,7 @@ def _steps_to_95(state: TeachState, success: float) -> int | None:
 
 
 def told_row(
-    context: RunContext, state: TeachState, trial: Trial, report: Mapping[str, float | None]
+    context: RunContext, state: TeachState, check: TeacherCheck, report: Mapping[str, float | None]
 ) -> Row:
     """The iteration's row of metrics.jsonl, which those who watch are told at once."""
     counters = context.teacher.counters if context.teacher else None
@@ -175,9 +175,9 @@ def told_row(
         "wall_s": round(context.wall_s, 3),
         "train_success": state["train_success"],
         "teacher_weight": state["teacher_weight"],
-        "teacher_success": trial.success,
-        "trial_steps": trial.env_steps,
-        "doubted": len(trial.doubted),
+        "teacher_success": check.success,
+        "trial_steps": check.env_steps,
+        "doubted": len(check.rejected),
         "llm_calls": counters.calls if counters else 0,
         "cache_hits": counters.cache_hits if counters else 0,
         **report,

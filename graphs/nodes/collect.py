@@ -18,7 +18,7 @@ def collect(state: TeachState, runtime: Runtime[RunContext]) -> Update:
     context = runtime.context
     with context.timers.phase("collect"):
         rollout = context.collector.collect(_at_each_step(context, state))
-        situations = np.unique(rollout.signatures).tolist()
+        situations = np.unique(rollout.situation_ids).tolist()
     with context.timers.phase("record"):
         trace_texts(context, situations)
     return {
@@ -32,7 +32,8 @@ def collect(state: TeachState, runtime: Runtime[RunContext]) -> Update:
 
 
 def _at_each_step(context: RunContext, state: TeachState) -> Callable[[IntArray], None]:
-    """What happens at each step of a rollout, given the signatures: it ends if the run is to stop.
+    """What happens at each step of a rollout, given the situation_ids: it ends if the run is to
+    stop.
 
     And where nothing is known yet, the teacher is asked as soon as a situation is met: it is going
     to be waited for, and its time runs while the rollout is made.
@@ -41,9 +42,9 @@ def _at_each_step(context: RunContext, state: TeachState) -> Callable[[IntArray]
     teacher = context.teacher if begins and not context.wait else None
     met: set[int] = set()
 
-    def on_step(signatures: IntArray) -> None:
+    def on_step(situation_ids: IntArray) -> None:
         context.leave_if_late()
-        fresh = set() if teacher is None else set(signatures.tolist()) - met
+        fresh = set() if teacher is None else set(situation_ids.tolist()) - met
         if teacher is not None and fresh:
             met.update(fresh)
             teacher.ask_ahead(sorted(fresh), state["iteration"] + 1)

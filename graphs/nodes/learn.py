@@ -20,17 +20,17 @@ from tutelage.graphs.runtime.recording import (
     trace_visits,
 )
 from tutelage.graphs.state import TeachState, Update, known_advice, with_update
-from tutelage.rl.advice.labels import Labels, curious, held, label
+from tutelage.rl.advice.labels import Labels, label, mixed_with_uniform, with_retention_targets
 from tutelage.rl.policy.policy import softmax
 from tutelage.rl.tasks.arrays import FloatArray
 from tutelage.rl.teaching.shaping import potentials, shaping_rewards
-from tutelage.rl.teaching.teacher_check import Trial
+from tutelage.rl.teaching.teacher_check import TeacherCheck
 
 _PASS_S: Final = 1.0
 """How long the student practises before the graph and the record are brought up to date."""
 
 
-def after_practice(state: TeachState) -> Literal["cache", "assess"]:
+def after_training_loop(state: TeachState) -> Literal["cache", "assess"]:
     """A rollout in which the teacher has to be asked is not learned from yet."""
     return "assess" if state["report"] else "cache"
 
@@ -43,7 +43,7 @@ class Node(Protocol):
     def __call__(self, state: TeachState, runtime: Runtime[RunContext]) -> Update: ...
 
 
-Lesson = Callable[[RunContext, TeachState], tuple[Update, Visits]]
+UpdateRule = Callable[[RunContext, TeachState], tuple[Update, Visits]]
 """Learns from the last rollout; what that changes, and what is to be written down."""
 
 
@@ -51,7 +51,9 @@ def imitation(context: RunContext, state: TeachState) -> tuple[Update, Visits]:
     """Label the whole rollout in one call, then do the PPO update at the teacher's weight."""
     labels = imitated = _labels(context, state)
     if labels is not None:
-        imitated = held(labels, _to_hold(context, state), context.config.weaning.hold)
+        imitated = with_retention_targets(
+            labels, _retention_policy(context, state), context.config.weaning.hold
+        )
     return _learn(context, state, labels, imitated)
 
 
@@ -67,42 +69,42 @@ def shaping(context: RunContext, state: TeachState) -> tuple[Update, Visits]:
     return _learn(context, state, labels, imitated=None)
 
 
-def learner_of(lesson: Lesson) -> Node:
+def learner_of(update_rule: UpdateRule) -> Node:
     """The node `learner`: one lesson, written down. It is described as the lesson is."""
 
     def learner(state: TeachState, runtime: Runtime[RunContext]) -> Update:
         context = runtime.context
-        update, visits = lesson(context, state)
+        update, visits = update_rule(context, state)
         with context.timers.phase("record"):
             trace_visits(context, state, visits)
         return update
 
-    learner.__doc__ = lesson.__doc__
+    learner.__doc__ = update_rule.__doc__
     return learner
 
 
-def practice_of(lesson: Lesson) -> Node:
-    """The node `practice`: the same, many times.
+def training_loop_of(update_rule: UpdateRule) -> Node:
+    """The node `training_loop`: the same, many times.
 
     The graph and the record each take a per cent or two of an iteration's time where they come in
     between: what they need has then left the processor's caches. So they come once in a while.
     """
 
-    def practice(state: TeachState, runtime: Runtime[RunContext]) -> Update:
+    def training_loop(state: TeachState, runtime: Runtime[RunContext]) -> Update:
         """Whole iterations in a row, for as long as there is nothing to ask of the teacher."""
         context, began = runtime.context, monotonic()
-        trial = Trial.model_validate(state["trial"])
+        check = TeacherCheck.model_validate(state["teacher_check"])
         now, rows, met = state, [], []
         while True:
             now = with_update(now, collect(now, runtime))
             if lacks_advice(now):
                 break  # the teacher comes first; the lesson follows
-            update, visits = lesson(context, now)
+            update, visits = update_rule(context, now)
             now = with_update(now, update)
             met.append((now, visits))
             if ends_call(context, now) or monotonic() - began > _PASS_S:
                 break
-            row, update = assessed(context, now, trial)
+            row, update = assessed(context, now, check)
             rows.append(row)
             now = with_update(now, update)
         with context.timers.phase("record"):
@@ -111,18 +113,18 @@ def practice_of(lesson: Lesson) -> Node:
         write_rows(context, rows)
         return {name: value for name, value in now.items() if value is not state.get(name)}
 
-    return practice
+    return training_loop
 
 
-def _to_hold(context: RunContext, state: TeachState) -> FloatArray:
+def _retention_policy(context: RunContext, state: TeachState) -> FloatArray:
     """What it is to hold on to where there is no advice, float32 [B, A]: its own policy."""
     rollout = context.collector.rollout
     num_actions = rollout.logits.shape[-1]
     policy = softmax(rollout.logits.reshape(-1, num_actions))
-    if not Trial.model_validate(state["trial"]).falls_short:
+    if not TeacherCheck.model_validate(state["teacher_check"]).falls_short:
         return policy
     allowed = None if rollout.allowed is None else rollout.allowed.reshape(-1, num_actions)
-    return curious(policy, allowed, context.config.weaning.chance)
+    return mixed_with_uniform(policy, allowed, context.config.weaning.chance)
 
 
 def _labels(context: RunContext, state: TeachState) -> Labels | None:
@@ -130,11 +132,11 @@ def _labels(context: RunContext, state: TeachState) -> Labels | None:
     if state["teacher_weight"] == 0:
         return None
     with context.timers.phase("advice"):
-        followed = Trial.model_validate(state["trial"]).followed(known_advice(state))
+        followed = TeacherCheck.model_validate(state["teacher_check"]).followed(known_advice(state))
         if not followed:
             return None
-        signatures = context.collector.rollout.signatures.reshape(-1)
-        return label(context.task, context.collector.states(), signatures, followed)
+        situation_ids = context.collector.rollout.situation_ids.reshape(-1)
+        return label(context.task, context.collector.states(), situation_ids, followed)
 
 
 def _learn(
@@ -153,7 +155,7 @@ def _learn(
         trace_examples(context, state, visits)
     report = {
         "train_return": context.collector.log.mean_return,
-        "advised_share": 0.0 if labels is None else float(labels.mass.mean()),
+        "advised_share": 0.0 if labels is None else float(labels.coverage.mean()),
         "agreement": visits.agreement,
         "policy_loss": done.policy_loss,
         "value_loss": done.value_loss,

@@ -14,45 +14,45 @@ from tutelage.graphs.runtime.context import RunContext
 from tutelage.graphs.runtime.recording import trace_texts
 from tutelage.graphs.state import TeachState, Update, known_advice, with_update
 from tutelage.rl.advice.advice import Advice
-from tutelage.rl.teaching.teacher_check import Trial
+from tutelage.rl.teaching.teacher_check import TeacherCheck
 
 
 class _Unknown(Exception):  # noqa: N818 - no error: the advice is fetched, and the step made again
     """Situations that have come up and that the teacher was not asked about yet."""
 
-    def __init__(self, signatures: Sequence[int]) -> None:
-        self.signatures = list(signatures)
+    def __init__(self, situation_ids: Sequence[int]) -> None:
+        self.situation_ids = list(situation_ids)
 
 
 def perform(state: TeachState, runtime: Runtime[RunContext]) -> Update:
     """The teacher acts for a round of steps, or until it needs advice that is not there yet."""
     context = runtime.context
-    performance = context.performance
-    fresh = performance.between_rounds
+    teacher_episodes = context.teacher_episodes
+    fresh = teacher_episodes.between_rounds
     if fresh:
-        performance.begin_round(ROUND)
+        teacher_episodes.begin_round(ROUND)
     # What was asked about in this round without an answer is not waited for again.
     asked = [] if fresh else state["situations"]
     known = known_advice(state)
 
-    def advise(signatures: Sequence[int]) -> Mapping[int, Advice]:
-        unknown = [s for s in signatures if s not in known and s not in asked]
+    def advise(situation_ids: Sequence[int]) -> Mapping[int, Advice]:
+        unknown = [s for s in situation_ids if s not in known and s not in asked]
         if unknown:
             raise _Unknown(unknown)
-        return {s: known[s] for s in signatures if s in known}
+        return {s: known[s] for s in situation_ids if s in known}
 
     met: list[int] = []
     with context.timers.phase("collect"):
         try:
-            performance.play(advise, context.leave_if_late)
+            teacher_episodes.play(advise, context.leave_if_late)
         except _Unknown as found:
-            met = found.signatures
+            met = found.situation_ids
     with context.timers.phase("record"):
         trace_texts(context, met)
-    context.tell(Evaluating(performance.ended, performance.episodes))
+    context.tell(Evaluating(teacher_episodes.ended, teacher_episodes.episodes))
     return {
         "iteration": state["iteration"] + int(fresh),
-        "env_steps": performance.env_steps,
+        "env_steps": teacher_episodes.env_steps,
         "situations": sorted({*asked, *met}),
         "missing": [],
         "unsettled": [],
@@ -62,17 +62,17 @@ def perform(state: TeachState, runtime: Runtime[RunContext]) -> Update:
 def tally(state: TeachState, runtime: Runtime[RunContext]) -> Update:
     """Write the round down, and decide the end: all episodes have ended."""
     context = runtime.context
-    performance = context.performance
-    outcome = performance.outcome()
+    teacher_episodes = context.teacher_episodes
+    outcome = teacher_episodes.outcome()
     report = {
         "train_return": outcome.mean_return if outcome else None,
-        "advised_share": 1.0 - performance.unadvised / performance.env_steps,
+        "advised_share": 1.0 - teacher_episodes.unadvised / teacher_episodes.env_steps,
     }
     update: Update = {"train_success": outcome.success_rate if outcome else None}
-    if performance.over:
+    if teacher_episodes.over:
         update["phase"] = "finished"
     now = with_update(state, update)
-    write_rows(context, [told_row(context, now, Trial(), report)])
+    write_rows(context, [told_row(context, now, TeacherCheck(), report)])
     return close_iteration(context, state, update)
 
 
@@ -81,7 +81,7 @@ def after_perform(
     runtime: Runtime[RunContext],
 ) -> Literal["cache", "tally"]:
     """A round that is not over waits for advice."""
-    return "tally" if runtime.context.performance.between_rounds else "cache"
+    return "tally" if runtime.context.teacher_episodes.between_rounds else "cache"
 
 
 def after_tally(state: TeachState) -> Literal["perform", "__end__"]:

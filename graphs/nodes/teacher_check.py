@@ -7,49 +7,53 @@ from typing import Literal
 from langgraph.runtime import Runtime
 
 from tutelage.graphs.config.events import Notice
-from tutelage.graphs.records.trace.records import ADVICE_DOUBTED, EventRecord
+from tutelage.graphs.records.trace.records import ADVICE_REJECTED, EventRecord
 from tutelage.graphs.runtime.context import RunContext
 from tutelage.graphs.state import TeachState, Update, known_advice
-from tutelage.rl.teaching.teacher_check import Examiner, Trial
+from tutelage.rl.teaching.teacher_check import TeacherCheck, TeacherChecker
 
 
-def trial(state: TeachState, runtime: Runtime[RunContext]) -> Update:
+def check(state: TeachState, runtime: Runtime[RunContext]) -> Update:
     """Try the advice out, before it is learned, where it is to be judged: by an adaptive schedule.
 
     What the teacher leads on to is asked about first, as much as can be at the same time.
     """
     context = runtime.context
-    before = Trial.model_validate(state["trial"])
+    before = TeacherCheck.model_validate(state["teacher_check"])
     if context.config.weaning.schedule != "adaptive":
         return {}
-    examiner = Examiner(context.task, context.student, context.config.seed, context.leave_if_late)
+    examiner = TeacherChecker(
+        context.task, context.student, context.config.seed, context.leave_if_late
+    )
     with context.timers.phase("advice"):
         after = examiner.after(before, known_advice(state), state["situations"], state["env_steps"])
     _tell_verdicts(context, state, before, after)
     ahead = sorted(after.ahead[: context.config.teacher.concurrency])
-    return {"trial": after.model_dump(), "situations": ahead or state["situations"]}
+    return {"teacher_check": after.model_dump(), "situations": ahead or state["situations"]}
 
 
-def after_trial(state: TeachState) -> Literal["cache", "learner"]:
-    """Back to the teacher with what lies ahead: once, then the trial concludes without."""
-    return "cache" if state["trial"]["ahead"] else "learner"
+def after_teacher_check(state: TeachState) -> Literal["cache", "learner"]:
+    """Back to the teacher with what lies ahead: once, then the check concludes without."""
+    return "cache" if state["teacher_check"]["ahead"] else "learner"
 
 
-def _tell_verdicts(context: RunContext, state: TeachState, before: Trial, after: Trial) -> None:
-    """What the trial has found of the advice, where that is new: for the trace and for people."""
-    step = (state["iteration"], state["env_steps"], "trial")
+def _tell_verdicts(
+    context: RunContext, state: TeachState, before: TeacherCheck, after: TeacherCheck
+) -> None:
+    """What the check has found of the advice, where that is new: for the trace and for people."""
+    step = (state["iteration"], state["env_steps"], "teacher_check")
     records = []
-    for signature in sorted(set(after.doubted) - set(before.doubted)):
-        said = f"advice does worse than the student: {after.turns[str(signature)].told()}"
-        records.append(EventRecord(*step, ADVICE_DOUBTED, said, signature))
-        where = "; ".join(context.task.describe(signature).splitlines())
+    for situation_id in sorted(set(after.rejected) - set(before.rejected)):
+        said = f"advice does worse than the student: {after.mixed[str(situation_id)].summary()}"
+        records.append(EventRecord(*step, ADVICE_REJECTED, said, situation_id))
+        where = "; ".join(context.task.describe(situation_id).splitlines())
         context.tell(Notice(f"not followed any more: {said}; where {where}"))
-    if after.trusted != before.trusted:
+    if after.enabled != before.enabled:
         kind, said = (
-            ("teacher_trusted", "the teacher is followed")
-            if after.trusted
-            else ("teacher_distrusted", "the teacher is no help so far and is not followed")
+            ("teacher_enabled", "the teacher is followed")
+            if after.enabled
+            else ("teacher_rejected", "the teacher is no help so far and is not followed")
         )
-        records.append(EventRecord(*step, kind, after.told()))
-        context.tell(Notice(f"{said}: {after.told()}"))
+        records.append(EventRecord(*step, kind, after.summary()))
+        context.tell(Notice(f"{said}: {after.summary()}"))
     context.trace.events(records)

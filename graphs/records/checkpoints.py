@@ -1,7 +1,7 @@
-"""Boundaries: what a run needs to go on from the end of an iteration, on disk.
+"""Checkpoints: what a run needs to go on from the end of an iteration, on disk.
 
 Each lies in a folder of its own, `checkpoints/<iteration>/`: the tensors as safetensors, then a
-JSON record with the digests of both, so that a damaged boundary is known as such, and one without
+JSON record with the digests of both, so that a damaged checkpoint is known as such, and one without
 a record as a save that a crash cut short. No pickle.
 """
 
@@ -25,18 +25,18 @@ from tutelage.graphs.records.run_folder import RunFolder
 
 SCHEMA_VERSION: Final = 1
 KEPT: Final = 2
-"""Boundaries that are kept; the older one serves where the newer one is damaged."""
+"""Checkpoints that are kept; the older one serves where the newer one is damaged."""
 
 _TENSORS: Final = "tensors.safetensors"
 _RECORD: Final = "record.json"
 
 
 class CheckpointError(ValueError):
-    """A boundary that cannot be used; the message is one line."""
+    """A checkpoint that cannot be used; the message is one line."""
 
 
 @dataclass(frozen=True)
-class Boundary:
+class Checkpoint:
     """The end of an iteration. record: everything that is not a tensor, as JSON has it."""
 
     iteration: int
@@ -45,13 +45,13 @@ class Boundary:
 
 
 class Checkpoints:
-    """The boundaries of one run folder."""
+    """The checkpoints of one run folder."""
 
     def __init__(self, folder: RunFolder) -> None:
         self._folder = folder
 
     def save(self, iteration: int, tensors: Mapping[str, Tensor], record: dict[str, Any]) -> None:
-        """Write a boundary: tensors first, then the record that makes it whole."""
+        """Write a checkpoint: tensors first, then the record that makes it whole."""
         name = f"{self._folder.checkpoints.name}/{iteration}"
         content = save({key: t.detach().cpu().contiguous() for key, t in tensors.items()})
         self._folder.write_atomic(f"{name}/{_TENSORS}", lambda path: _write(path, content))
@@ -66,7 +66,7 @@ class Checkpoints:
         self._folder.write_atomic(f"{name}/{_RECORD}", lambda path: _write(path, text))
 
     def iterations(self) -> list[int]:
-        """The iterations of all boundaries that were saved to the end, the newest first."""
+        """The iterations of all checkpoints that were saved to the end, the newest first."""
         return [number for number in self._numbers() if (self._path(number) / _RECORD).exists()]
 
     def delete_unfinished(self) -> None:
@@ -74,8 +74,8 @@ class Checkpoints:
         for iteration in set(self._numbers()) - set(self.iterations()):
             self.delete(iteration)
 
-    def load(self, iteration: int, most_bytes: int) -> Boundary:
-        """Read a boundary and check it.
+    def load(self, iteration: int, most_bytes: int) -> Checkpoint:
+        """Read a checkpoint and check it.
 
         most_bytes: what its tensors may take; a larger file is refused before it is read. Raises
         CheckpointError, and RunFolderError where a newer program wrote it.
@@ -89,24 +89,24 @@ class Checkpoints:
             content = path.read_bytes()
             if record["tensors_sha256"] != _digest(content):
                 raise CheckpointError(f"checkpoint {path} is damaged")
-            return Boundary(iteration, load(content), record["record"])
+            return Checkpoint(iteration, load(content), record["record"])
         except (OSError, SafetensorError, KeyError) as error:
             raise CheckpointError(f"checkpoint {path} cannot be read: {error}") from error
 
     def record(self, iteration: int) -> dict[str, Any]:
-        """A boundary's record alone. Raises as `load` does."""
+        """A checkpoint's record alone. Raises as `load` does."""
         record: dict[str, Any] = self._checked(iteration)["record"]
         return record
 
     def delete(self, iteration: int) -> None:
-        """Remove a boundary, its record first. Raises RunFolderError."""
+        """Remove a checkpoint, its record first. Raises RunFolderError."""
         path = self._path(iteration)
         with explained("delete", path):
             (path / _RECORD).unlink(missing_ok=True)
             shutil.rmtree(path)
 
     def set_aside(self, iteration: int) -> str:
-        """Rename a damaged boundary; returns a line that says so. Raises RunFolderError."""
+        """Rename a damaged checkpoint; returns a line that says so. Raises RunFolderError."""
         return self._folder.set_aside(self._path(iteration))
 
     def _checked(self, iteration: int) -> dict[str, Any]:
@@ -157,5 +157,5 @@ def _digest(content: bytes) -> str:
 
 
 def arrays_to_tensors(arrays: Mapping[str, Any]) -> dict[str, Tensor]:
-    """NumPy arrays as tensors, for a boundary."""
+    """NumPy arrays as tensors, for a checkpoint."""
     return {name: torch.from_numpy(array) for name, array in arrays.items()}

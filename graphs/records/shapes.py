@@ -36,9 +36,9 @@ _Measured = Annotated[float | None, AfterValidator(_finite_or_none)]
 class MetricsRow(_Shape):
     """One iteration's row of metrics.jsonl. The eval_* keys are there after an evaluation only.
 
-    teacher_success, trial_steps, doubted: of the teacher's trial (`rl.teaching.teacher_check`): its
-    success rate so
-    far, the steps of its own that took, and the situations in which its advice is not followed.
+    teacher_success, trial_steps, rejected: of the teacher's trial (`rl.teaching.teacher_check`):
+    its success rate so far, the steps of its own that took, and the situations in which its advice
+    is not followed.
     """
 
     iteration: _Count

@@ -16,10 +16,10 @@ from tutelage.graphs.records.run_folder import RunFolder
 from tutelage.graphs.records.trace.writer import TraceWriter
 from tutelage.graphs.runtime.saving import GraphCheckpoints
 from tutelage.graphs.runtime.timers import PhaseTimers
-from tutelage.rl.policy.policy import Student
+from tutelage.rl.policy.policy import Policy
 from tutelage.rl.ppo.ppo import PPO
 from tutelage.rl.rollouts.collector import Collector
-from tutelage.rl.rollouts.teacher_episodes import Performance
+from tutelage.rl.rollouts.teacher_episodes import TeacherEpisodes
 from tutelage.rl.tasks.base import Task
 
 _GRACE_S: Final = 3.0
@@ -34,7 +34,7 @@ class StopAskedError(Exception):
 class Learner:
     """A student, what collects its rollouts, and what learns from them."""
 
-    student: Student
+    student: Policy
     collector: Collector
     ppo: PPO
 
@@ -53,7 +53,7 @@ class RunContext:
 
     config: RunConfig
     task: Task
-    progress: Learner | Performance
+    progress: Learner | TeacherEpisodes
     teacher: Teacher | None
     folder: RunFolder
     trace: TraceWriter
@@ -81,14 +81,14 @@ class RunContext:
         return self.progress
 
     @property
-    def performance(self) -> Performance:
+    def teacher_episodes(self) -> TeacherEpisodes:
         """The teacher's own acting. Raises TypeError where a student learns."""
-        if not isinstance(self.progress, Performance):
+        if not isinstance(self.progress, TeacherEpisodes):
             raise TypeError("no teacher acts in this graph")
         return self.progress
 
     @property
-    def student(self) -> Student:
+    def student(self) -> Policy:
         return self.learner.student
 
     @property

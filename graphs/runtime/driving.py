@@ -20,19 +20,19 @@ from tutelage.graphs.records.shapes import NO_TEACHER, LlmUse, Summary, TimeShar
 from tutelage.graphs.registry import build_graph, find_graph
 from tutelage.graphs.runtime.context import RunContext, StopAskedError
 from tutelage.graphs.runtime.recording import trace_answers
-from tutelage.graphs.runtime.run_spec import Parts
-from tutelage.graphs.runtime.saving import delete_old_boundaries, restore_newest
+from tutelage.graphs.runtime.run_spec import RunSpec
+from tutelage.graphs.runtime.saving import delete_old_checkpoints, restore_newest
 from tutelage.graphs.runtime.setup import open_context, renew_progress, renew_records
 from tutelage.graphs.state import TeachState, first_state
 from tutelage.rl.rollouts.evaluate import evaluate_both_ways
 from tutelage.rl.rollouts.results import StudentResult, TeacherResult
-from tutelage.rl.teaching.teacher_check import Trial
+from tutelage.rl.teaching.teacher_check import TeacherCheck
 
 Tell = Callable[[Event], None]
 
 
 def drive(
-    parts: Parts,
+    spec: RunSpec,
     folder: RunFolder,
     teacher: Teacher | None,
     started: float,
@@ -44,8 +44,8 @@ def drive(
 
     Raises RunFolderError, TraceError and CacheError.
     """
-    context = open_context(parts, folder, teacher, started, stop, tell, resources)
-    renew = partial(renew_progress, context, parts, resources)
+    context = open_context(spec, folder, teacher, started, stop, tell, resources)
+    renew = partial(renew_progress, context, spec, resources)
     state = _starting_state(context, renew, resources, tell)
     context.tell = tell = with_loggers(context.config, folder, tell, resources)
     tell(_started(context, state))
@@ -60,7 +60,7 @@ def _started(context: RunContext, state: TeachState) -> RunStarted:
         context.config.graph,
         context.steps,
         state["env_steps"],
-        None if context.learns else context.performance.episodes,
+        None if context.learns else context.teacher_episodes.episodes,
     )
 
 
@@ -79,9 +79,9 @@ def opening_state(context: RunContext) -> TeachState:
 def _starting_state(
     context: RunContext, renew: Callable[[], None], resources: ExitStack, tell: Tell
 ) -> TeachState:
-    """The newest boundary's state, or the first one; records beyond it are cut.
+    """The newest checkpoint's state, or the first one; records beyond it are cut.
 
-    Where boundaries are lost and the run begins anew, its records up to now are kept aside.
+    Where checkpoints are lost and the run begins anew, its records up to now are kept aside.
     """
     state, problems = restore_newest(context, renew)
     for problem in problems:
@@ -101,14 +101,14 @@ def _starting_state(
 def _drive(context: RunContext, state: TeachState) -> TeachState:
     """Call the graph, a bounded number of iterations at a time, until the run ends or stops."""
     graph = build_graph(context.config.graph, context.graph_checkpoints.saver)
-    delete_old_boundaries(context)  # a process that was killed may not have come to it
+    delete_old_checkpoints(context)  # a process that was killed may not have come to it
     while state["phase"] != "finished" and not context.stop.is_set():
         context.thread = state["iteration"]
         state["until_iteration"] = state["iteration"] + context.config.checkpoint_every
         with context.timers.phase("graph"):
             state = _invoke(graph, state, context)
         with context.timers.phase("record"):
-            delete_old_boundaries(context)
+            delete_old_checkpoints(context)
     return state
 
 
@@ -136,7 +136,7 @@ def _conclude(context: RunContext, state: TeachState, tell: Tell) -> Summary:
         with suppress(StopAskedError):
             student = _final_result(context, tell)
     elif state["phase"] == "finished":
-        played = context.performance.outcome()
+        played = context.teacher_episodes.outcome()
         teacher = played.of_teacher() if played else None
     summary = _summary(context, state, student, teacher)
     context.folder.write_summary(summary)
@@ -178,7 +178,7 @@ def _summary(
         teacher=teacher,
         teacher_removed_at_step=state["teacher_removed_at_step"],
         steps_to_95=state["steps_to_95"],
-        trial_steps=Trial.model_validate(state["trial"]).env_steps,
+        trial_steps=TeacherCheck.model_validate(state["teacher_check"]).env_steps,
         time=TimeShares.model_validate(seconds),
         llm=_llm_use(context),
     )

@@ -19,19 +19,19 @@ from tutelage.graphs.runtime.context import RunContext
 from tutelage.graphs.state import TeachState
 from tutelage.rl.advice.decisions import Decision, options_at
 from tutelage.rl.advice.labels import Labels, agreement
-from tutelage.rl.policy.policy import Student, softmax
+from tutelage.rl.policy.policy import Policy, softmax
 from tutelage.rl.rollouts.buffer import Rollout
-from tutelage.rl.rollouts.episodes import Passage
+from tutelage.rl.rollouts.episodes import EpisodeOutcomes
 from tutelage.rl.tasks.arrays import IntArray
 from tutelage.rl.tasks.base import Observation, States
 from tutelage.rl.tasks.lookups import full_text
-from tutelage.rl.tasks.plan_outcomes import RecordedTask, Tally
+from tutelage.rl.tasks.plan_outcomes import PlanOutcome, PlanOutcomeTask
 from tutelage.rl.tasks.watching import Watchable
 
 
-def trace_texts(context: RunContext, signatures: Sequence[int]) -> None:
+def trace_texts(context: RunContext, situation_ids: Sequence[int]) -> None:
     """What the situations say that the trace does not have yet."""
-    texts = {s: full_text(context.task, s) for s in signatures if context.trace.lacks(s)}
+    texts = {s: full_text(context.task, s) for s in situation_ids if context.trace.lacks(s)}
     context.trace.situations(texts)
 
 
@@ -45,30 +45,31 @@ def trace_answers(context: RunContext, state: TeachState, answers: Sequence[Plan
     step = (state["iteration"], state["env_steps"])
     with context.timers.phase("record"):
         # Some were asked in advance, about situations that no rollout has come to yet.
-        trace_texts(context, [answer.signature for answer in answers])
+        trace_texts(context, [answer.situation_id for answer in answers])
         context.trace.calls(
             call.record(*step, _node(answer)) for answer in answers for call in answer.calls
         )
         context.trace.advice(
-            AdviceRecord(*step, a.signature, a.source, a.advice.to_json(), a.key)
+            AdviceRecord(*step, a.situation_id, a.source, a.advice.to_json(), a.key)
             for a in answers
             if a.advice is not None
         )
         context.trace.events(
-            EventRecord(*step, _node(a), a.failure, _whom(a), a.signature)
+            EventRecord(*step, _node(a), a.failure, _whom(a), a.situation_id)
             for a in answers
             if a.failure is not None
         )
         news = [] if context.teacher is None else context.teacher.take_news()
         context.trace.events(
-            EventRecord(*step, "fallback", each.kind, each.message, each.signature) for each in news
+            EventRecord(*step, "fallback", each.kind, each.message, each.situation_id)
+            for each in news
         )
 
 
 def _whom(answer: PlannerAnswer) -> str:
     """What was asked about, and where it was not the teacher that was asked, who was."""
     kind, _, who = answer.source.partition(":")
-    return f"situation {answer.signature}" + (f", asked of {who}" if kind == "fallback" else "")
+    return f"situation {answer.situation_id}" + (f", asked of {who}" if kind == "fallback" else "")
 
 
 def _node(answer: PlannerAnswer) -> str:
@@ -81,46 +82,53 @@ def _node(answer: PlannerAnswer) -> str:
 class Visits:
     """What a rollout was in each of its S situations, and what became of the episodes there.
 
-    situations: int64 [S], ascending. Of the visits: visits, int64 [S], how many; mass, advised,
+    situations: int64 [S], ascending. Of the visits: visits, int64 [S], how many; coverage, advised,
     agreements: float64 [S], the sum of m(s), how many had advice, and in how many of these the
     student did as advised. passages: of the episodes that ended.
     """
 
     situations: IntArray
     visits: IntArray
-    mass: NDArray[np.float64]
+    coverage: NDArray[np.float64]
     advised: NDArray[np.float64]
     agreements: NDArray[np.float64]
-    passages: Mapping[int, Passage]
+    outcomes: Mapping[int, EpisodeOutcomes]
 
     @property
     def agreement(self) -> float | None:
         """Over all advised steps, None where there are none."""
         return float(self.agreements.sum() / self.advised.sum()) if self.advised.any() else None
 
-    def __iter__(self) -> Iterator[tuple[int, Tally]]:
+    def __iter__(self) -> Iterator[tuple[int, PlanOutcome]]:
         """The situations, and what came of each."""
-        none = Passage()
-        columns = (self.situations, self.visits, self.mass, self.agreements)
-        for signature, visits, mass, agreed in zip(*(c.tolist() for c in columns), strict=True):
-            passage = self.passages.get(signature, none)
-            yield signature, Tally(visits, mass, agreed, passage.episodes, passage.successes)
+        none = EpisodeOutcomes()
+        columns = (self.situations, self.visits, self.coverage, self.agreements)
+        for situation_id, visits, coverage, agreed in zip(
+            *(c.tolist() for c in columns), strict=True
+        ):
+            outcome = self.outcomes.get(situation_id, none)
+            yield (
+                situation_id,
+                PlanOutcome(visits, coverage, agreed, outcome.episodes, outcome.successes),
+            )
 
 
 def count_visits(context: RunContext, labels: Labels | None) -> Visits:
     """Count the last rollout's steps by their situations; the passages are taken from the log."""
     rollout = context.collector.rollout
-    signatures = rollout.signatures.reshape(-1)
-    situations = np.unique(signatures)
-    which = np.searchsorted(situations, signatures)
+    situation_ids = rollout.situation_ids.reshape(-1)
+    situations = np.unique(situation_ids)
+    which = np.searchsorted(situations, situation_ids)
     visits = np.bincount(which)
     sums = np.zeros((3, len(visits)))
     if labels is not None:
         agreed = agreement(labels, rollout.greedy.reshape(-1))
-        sums[:] = [np.bincount(which, each) for each in (labels.mass, labels.mass > 0, agreed)]
-    mass, advised, agreements = sums
-    passages = context.collector.log.take_passages()
-    return Visits(situations, visits, mass, advised, agreements, passages)
+        sums[:] = [
+            np.bincount(which, each) for each in (labels.coverage, labels.coverage > 0, agreed)
+        ]
+    coverage, advised, agreements = sums
+    outcomes = context.collector.log.take_outcomes()
+    return Visits(situations, visits, coverage, advised, agreements, outcomes)
 
 
 def trace_visits(context: RunContext, state: TeachState, visits: Visits) -> None:
@@ -128,53 +136,53 @@ def trace_visits(context: RunContext, state: TeachState, visits: Visits) -> None
     context.trace.visits(
         VisitRecord(
             state["iteration"],
-            signature,
+            situation_id,
             came.steps,
             came.carried_out / came.steps,
             came.agreed / advised if advised else None,
             came.episodes,
             came.successes,
         )
-        for (signature, came), advised in zip(visits, visits.advised.tolist(), strict=True)
+        for (situation_id, came), advised in zip(visits, visits.advised.tolist(), strict=True)
     )
 
 
 def note_visits(context: RunContext, state: TeachState, visits: Visits) -> None:
     """For the look-up of what came of the advice, where the task keeps such a record."""
-    if isinstance(context.task, RecordedTask):
-        for signature, came in visits:
-            if str(signature) in state["advice"]:
-                context.task.note(signature, came)
+    if isinstance(context.task, PlanOutcomeTask):
+        for situation_id, came in visits:
+            if str(situation_id) in state["advice"]:
+                context.task.note(situation_id, came)
 
 
 def trace_examples(context: RunContext, state: TeachState, visits: Visits) -> None:
     """A state of each situation of the last rollout that has too few drawn so far."""
-    signatures = [s for s in visits.situations.tolist() if context.trace.wants_example(s)]
-    if not signatures:
+    situation_ids = [s for s in visits.situations.tolist() if context.trace.wants_example(s)]
+    if not situation_ids:
         return
     states, task, rollout = context.collector.states(), context.task, context.collector.rollout
-    met = rollout.signatures.reshape(-1)
-    rows = [int(np.flatnonzero(met == signature)[0]) for signature in signatures]
-    decisions = _decisions(context, states, rows, signatures, rollout)
+    met = rollout.situation_ids.reshape(-1)
+    rows = [int(np.flatnonzero(met == situation_id)[0]) for situation_id in situation_ids]
+    decisions = _decisions(context, states, rows, situation_ids, rollout)
     num_envs = rollout.actions.shape[1]
     context.trace.examples(
         ExampleRecord(
             state["iteration"],
-            signature,
+            situation_id,
             row % num_envs,
             task.picture(states, row),
             task.inks(states, row) if isinstance(task, Watchable) else None,
             decision.to_json(),
         )
-        for row, signature, decision in zip(rows, signatures, decisions, strict=True)
+        for row, situation_id, decision in zip(rows, situation_ids, decisions, strict=True)
     )
 
 
-def _policy(student: Student, observation: Observation) -> list[list[float]] | None:
+def _policy(student: Policy, observation: Observation) -> list[list[float]] | None:
     """The action probabilities; None where they depend on what came before."""
     if student.network.memory_size:
         return None
-    probs: list[list[float]] = softmax(student.judge(observation)[0]).tolist()
+    probs: list[list[float]] = softmax(student.policy_and_value(observation)[0]).tolist()
     return probs
 
 
@@ -182,7 +190,7 @@ def _decisions(
     context: RunContext,
     states: States,
     rows: list[int],
-    signatures: list[int],
+    situation_ids: list[int],
     rollout: Rollout,
 ) -> list[Decision]:
     """Some states of a rollout as those see them who decide in them."""
@@ -198,5 +206,5 @@ def _decisions(
             tuple(map(tuple, codes[i].tolist())),
             tuple(features[i].tolist()),
         )
-        for i, options in enumerate(options_at(context.task, states, rows, signatures))
+        for i, options in enumerate(options_at(context.task, states, rows, situation_ids))
     ]

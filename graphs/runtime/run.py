@@ -21,7 +21,7 @@ from tutelage.graphs.records.lock import locked
 from tutelage.graphs.records.run_folder import RunFolder, default_run_dir
 from tutelage.graphs.records.shapes import Summary
 from tutelage.graphs.runtime.conditions import stopped
-from tutelage.graphs.runtime.run_spec import Parts, ask_in_advance, open_teacher
+from tutelage.graphs.runtime.run_spec import RunSpec, ask_in_advance, open_teacher
 from tutelage.graphs.runtime.trust import check_address, check_imports
 
 Tell = Callable[[Event], None]
@@ -37,27 +37,26 @@ def run(
 
     on_event: told of everything that a watcher may want to see. stop: ends the run at the next
     iteration's end when set. import_s: seconds that the caller spent importing, for the record;
-    what task and provider still import is added, and what setting up takes.
-    Raises one of `graphs.runtime.errors.USER_ERRORS` where the configuration cannot be used, before
-    the
-    run folder is made, and RunStoppedError where the machine does not let the run go on.
+    what task and provider still import is added, and what setting up takes. Raises one of
+    `graphs.runtime.errors.USER_ERRORS` where the configuration cannot be used, before the run
+    folder is made, and RunStoppedError where the machine does not let the run go on.
     """
     started = monotonic() - import_s
-    parts = Parts(config)
-    return _session(parts, new_folder(parts), on_event, stop, started, is_new=True)
+    spec = RunSpec(config)
+    return _session(spec, new_folder(spec), on_event, stop, started, is_new=True)
 
 
-def new_folder(parts: Parts) -> RunFolder:
+def new_folder(spec: RunSpec) -> RunFolder:
     """The folder of a run that is about to begin, with what it is made from.
 
     Raises RunFolderError where it cannot be made.
     """
-    config = parts.config
+    config = spec.config
     where = config.run_dir or default_run_dir(config.graph, config.env, config.seed, datetime.now())
     folder = RunFolder.create(where)
-    if parts.provider is not None:
-        folder.write_prompts({name: parts.library.get(name).text for name in parts.library.names()})
-    folder.write_config({**parts.resolved(), "run_dir": str(folder.path)})
+    if spec.provider is not None:
+        folder.write_prompts({name: spec.library.get(name).text for name in spec.library.names()})
+    folder.write_config({**spec.resolved(), "run_dir": str(folder.path)})
     return folder
 
 
@@ -68,7 +67,7 @@ def resume(
     import_s: float = 0.0,
     base_urls: Sequence[str] = (),
 ) -> Summary:
-    """Go on with a run that stopped, from its newest boundary, to the numbers it would have had.
+    """Go on with a run that stopped, from its newest checkpoint, to the numbers it would have had.
 
     Its teacher is asked with the prompts that the run has recorded, whatever became of the files.
     Arguments as in `run`. base_urls: the run's own addresses of its teachers, said again, without
@@ -83,8 +82,8 @@ def resume(
         raise RunFolderError(f"{path} is finished: there is nothing to resume")
     config = stored_config(folder)
     check_address(folder.path, config, base_urls)
-    parts = Parts(config, folder.recorded_prompts)
-    return _session(parts, folder, on_event, stop, started, is_new=False)
+    spec = RunSpec(config, folder.recorded_prompts)
+    return _session(spec, folder, on_event, stop, started, is_new=False)
 
 
 def stored_config(folder: RunFolder) -> RunConfig:
@@ -102,7 +101,7 @@ def stored_config(folder: RunFolder) -> RunConfig:
 
 
 def _session(
-    parts: Parts,
+    spec: RunSpec,
     folder: RunFolder,
     on_event: Tell | None,
     stop: StopSignal | None,
@@ -115,13 +114,13 @@ def _session(
     try:
         with ExitStack() as resources:
             resources.enter_context(locked(folder))
-            teacher = open_teacher(parts, tell, resources)
+            teacher = open_teacher(spec, tell, resources)
             if teacher is not None and is_new:
-                ask_in_advance(parts, teacher)
+                ask_in_advance(spec, teacher)
             from tutelage.graphs.runtime.driving import drive  # here and not above: see the top
 
             stop = stop or StopSignal()
-            summary = drive(parts, folder, teacher, started, stop, tell, resources)
+            summary = drive(spec, folder, teacher, started, stop, tell, resources)
     except Exception as error:
         told = stopped(error, folder)
         if told is None:

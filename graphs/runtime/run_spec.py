@@ -33,7 +33,7 @@ _WIDESPREAD: Final = 0.25
 """The share of scouts that must have met a situation for it to be worth a question in advance."""
 
 
-class Parts:
+class RunSpec:
     """What is checked before a run folder is touched: graph, device, task, prompts, provider.
 
     recorded: the folder of the prompts that a run has recorded, where it is gone on with.
@@ -107,45 +107,45 @@ def _in_turn(config: RunConfig) -> TeacherSettings:
 
 
 def open_teacher(
-    parts: Parts, tell: Callable[[Event], None], resources: ExitStack
+    spec: RunSpec, tell: Callable[[Event], None], resources: ExitStack
 ) -> Teacher | None:
     """The run's teacher with its cache, closed when `resources` are; None where it has none.
 
     Raises CacheError.
     """
-    if parts.provider is None:
+    if spec.provider is None:
         return None
-    path = parts.config.cache or default_cache_path()
+    path = spec.config.cache or default_cache_path()
     cache = None
     try:
         cache = PlanCache(path, on_warning=lambda line: tell(Notice(line)))
         resources.callback(cache.close)
     except CacheFullError as error:
         tell(Notice(f"{error}; going on without it"))
-    if parts.provider.person is not None:
-        parts.provider.person.attach(TerminalPerson(tell))
+    if spec.provider.person is not None:
+        spec.provider.person.attach(TerminalPerson(tell))
     teacher = Teacher(
-        parts.task,
-        parts.library,
-        parts.provider,
-        _in_turn(parts.config),
+        spec.task,
+        spec.library,
+        spec.provider,
+        _in_turn(spec.config),
         cache,
         lambda line: tell(Notice(line)),
-        parts.second_models,
+        spec.second_models,
     )
     resources.callback(teacher.close)
     return teacher
 
 
-def ask_in_advance(parts: Parts, teacher: Teacher) -> None:
+def ask_in_advance(spec: RunSpec, teacher: Teacher) -> None:
     """Ask about what the student will soon meet, while the run is still being set up.
 
     Where the run does not wait for answers, and has no budget: that is for what the student meets
     itself. No more than can be asked about at the same time, in the order in which it is met, and
     only what is met again and again: an answer that nobody needs would be paid for too.
     """
-    task, config = parts.task, parts.config
-    if parts.waits or config.teacher.has_budget:
+    task, config = spec.task, spec.config
+    if spec.waits or config.teacher.has_budget:
         return
     scouts = min(config.num_envs, MOST_SCOUTS)
     met = scout(task, scouts, config.seed)

@@ -1,9 +1,9 @@
 """Saving a run at the end of an iteration, and going on from there to the same numbers.
 
 The order of a save: tensors, record, then the graph's own checkpoint, written by LangGraph when
-its call ends. A resume takes the newest boundary that has both and fits together, so a process may
-be killed anywhere in between. What a save has left that was cut short is removed; what is damaged
-is renamed and kept. All of it may come from a stranger: it is checked before it is used.
+its call ends. A resume takes the newest checkpoint that has both and fits together, so a process
+may be killed anywhere in between. What a save has left that was cut short is removed; what is
+damaged is renamed and kept. All of it may come from a stranger: it is checked before it is used.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from torch import Tensor
 from tutelage.agents.common.files import RunFolderError, explained, is_damage, sqlite_reason
 from tutelage.graphs.records.checkpoints import (
     KEPT,
-    Boundary,
+    Checkpoint,
     CheckpointError,
     arrays_to_tensors,
     digest_of,
@@ -33,7 +33,7 @@ from tutelage.graphs.runtime.timers import PHASES
 from tutelage.graphs.state import TeachState, checked_state
 from tutelage.rl.rollouts.collector import COLLECTOR
 from tutelage.rl.rollouts.replay import ReplayError
-from tutelage.rl.tasks.plan_outcomes import RecordedTask
+from tutelage.rl.tasks.plan_outcomes import PlanOutcomeTask
 
 if TYPE_CHECKING:
     from tutelage.graphs.runtime.context import RunContext
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 _FILE: Final = "graph.sqlite"
 _BUSY_S: Final = 10.0
 _REPLAY_BYTES: Final = 1 << 30
-"""The most that the actions of the running episodes may take in a boundary that is read."""
+"""The most that the actions of the running episodes may take in a checkpoint that is read."""
 
 
 class _PlainSerializer(JsonPlusSerializer):
@@ -95,7 +95,7 @@ class GraphCheckpoints:
     """LangGraph's checkpoints of a run, in its `checkpoints/` folder; a thread for each call.
 
     A call of the graph begins at the end of an iteration, and that names its thread. Threads that
-    no boundary needs any more are deleted, so the file stays small.
+    no checkpoint needs any more are deleted, so the file stays small.
 
     problem: what was wrong with a file that was there, which is then set aside; else None. Raises
     RunFolderError.
@@ -160,7 +160,7 @@ def _opened(path: Path) -> _Saver:
     return saver
 
 
-def save_boundary(context: RunContext, state: Mapping[str, Any]) -> None:
+def save_checkpoint(context: RunContext, state: Mapping[str, Any]) -> None:
     """Write what is needed to go on from the end of this iteration; called before the graph ends.
 
     Raises RunFolderError or TraceError.
@@ -172,7 +172,7 @@ def save_boundary(context: RunContext, state: Mapping[str, Any]) -> None:
         "state_sha256": digest_of(plain),
         **progress,
         "teacher": None if context.teacher is None else context.teacher.snapshot(),
-        "plans": context.task.snapshot() if isinstance(context.task, RecordedTask) else None,
+        "plans": context.task.snapshot() if isinstance(context.task, PlanOutcomeTask) else None,
         "seconds": context.timers.seconds(),
         "wall_s": context.wall_s,
     }
@@ -188,15 +188,15 @@ def save_boundary(context: RunContext, state: Mapping[str, Any]) -> None:
 def _snapshot(context: RunContext) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Who acts, as tensors by name and as JSON."""
     if not context.learns:
-        arrays, performance = context.performance.snapshot()
-        return arrays_to_tensors(arrays), {"performance": performance}
+        arrays, teacher_episodes = context.teacher_episodes.snapshot()
+        return arrays_to_tensors(arrays), {"performance": teacher_episodes}
     arrays, collector = context.collector.snapshot()
     tensors, ppo = context.ppo.snapshot()
     return {**tensors, **arrays_to_tensors(arrays)}, {"collector": collector, "ppo": ppo}
 
 
-def delete_old_boundaries(context: RunContext) -> None:
-    """Keep the newest boundaries and the graph's threads that belong to them."""
+def delete_old_checkpoints(context: RunContext) -> None:
+    """Keep the newest checkpoints and the graph's threads that belong to them."""
     iterations = context.checkpoints.iterations()
     for iteration in iterations[KEPT:]:
         context.checkpoints.delete(iteration)
@@ -207,25 +207,25 @@ def delete_old_boundaries(context: RunContext) -> None:
 def restore_newest(
     context: RunContext, renew: Callable[[], None]
 ) -> tuple[TeachState | None, list[str]]:
-    """Bring the context to the newest usable boundary; its state, and what was wrong with others.
+    """Bring the context to the newest usable checkpoint; its state, and what was wrong with others.
 
-    renew: gives the context a learner as at the run's start; called where a boundary turned out to
-    be of no use half way. None where there is no usable boundary: the run then begins anew, to the
-    same numbers. Raises RunFolderError.
+    renew: gives the context a learner as at the run's start; called where a checkpoint turned out
+    to be of no use half way. None where there is no usable checkpoint: the run then begins anew, to
+    the same numbers. Raises RunFolderError.
     """
     context.checkpoints.delete_unfinished()
     problems = [context.graph_checkpoints.problem] if context.graph_checkpoints.problem else []
     for iteration in context.checkpoints.iterations():
         try:
-            boundary = context.checkpoints.load(iteration, _most_bytes(context))
-            state = _matching_state(context, boundary)
+            checkpoint = context.checkpoints.load(iteration, _most_bytes(context))
+            state = _matching_state(context, checkpoint)
             if state is None and context.graph_checkpoints.problem is None:
                 # The process was killed between the two halves of a save.
                 context.checkpoints.delete(iteration)
                 continue
             if state is None:
                 raise CheckpointError(f"the graph's checkpoint of iteration {iteration} is missing")
-            _restore(context, boundary)
+            _restore(context, checkpoint)
         except (CheckpointError, ReplayError) as error:
             kept = context.checkpoints.set_aside(iteration)
             problems.append(f"{error}; {kept}" if kept not in str(error) else kept)
@@ -241,7 +241,8 @@ def plain_state(state: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _most_bytes(context: RunContext) -> int:
-    """The most that a boundary's tensors may take: weights, Adam's two moments, actions, names."""
+    """The most that a checkpoint's tensors may take: weights, Adam's two moments, actions,
+    names."""
     if not context.learns:
         return _REPLAY_BYTES
     weights: int = sum(t.numel() for t in context.student.network.state_dict().values())
@@ -255,65 +256,65 @@ def _thread_of(context: RunContext, iteration: int) -> int | None:
         return None
 
 
-def _matching_state(context: RunContext, boundary: Boundary) -> TeachState | None:
-    """The graph's state of a boundary, None where there is none.
+def _matching_state(context: RunContext, checkpoint: Checkpoint) -> TeachState | None:
+    """The graph's state of a checkpoint, None where there is none.
 
     Raises CheckpointError where the two do not fit, or are no run's of this task.
     """
     try:
-        found = context.graph_checkpoints.state(int(boundary.record["thread"]))
+        found = context.graph_checkpoints.state(int(checkpoint.record["thread"]))
         if found is None:
             return None
         state = checked_state(found, context.task)
-        fits = digest_of(plain_state(state)) == boundary.record["state_sha256"]
+        fits = digest_of(plain_state(state)) == checkpoint.record["state_sha256"]
     except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise _unfit(boundary, error) from error
-    if not fits or state["iteration"] != boundary.iteration:
+        raise _unfit(checkpoint, error) from error
+    if not fits or state["iteration"] != checkpoint.iteration:
         raise CheckpointError(
-            f"the graph's checkpoint of iteration {boundary.iteration} does not fit its tensors"
+            f"the graph's checkpoint of iteration {checkpoint.iteration} does not fit its tensors"
         )
     return state
 
 
-def _restore(context: RunContext, boundary: Boundary) -> None:
+def _restore(context: RunContext, checkpoint: Checkpoint) -> None:
     """Raises CheckpointError or ReplayError; who acts may then be half restored."""
-    record = boundary.record
+    record = checkpoint.record
     try:
-        _restore_progress(context, boundary)
+        _restore_progress(context, checkpoint)
         seconds = {name.removesuffix("_s"): float(s) for name, s in record["seconds"].items()}
         wall_s = float(record["wall_s"])
         if not set(seconds) <= set(PHASES):
             raise KeyError("seconds")
         if context.teacher is not None and record["teacher"] is not None:
             context.teacher.restore(record["teacher"])
-        if isinstance(context.task, RecordedTask):
+        if isinstance(context.task, PlanOutcomeTask):
             context.task.restore(record["plans"])
     except ReplayError:
         raise
     except (AttributeError, KeyError, TypeError, RuntimeError, ValueError, OverflowError) as error:
-        raise _unfit(boundary, error) from error
+        raise _unfit(checkpoint, error) from error
     for phase in PHASES:
         context.timers.add(phase, seconds.get(phase, 0.0))
     context.started -= wall_s
 
 
-def _restore_progress(context: RunContext, boundary: Boundary) -> None:
-    """Bring who acts to where the boundary was saved."""
-    record = boundary.record
+def _restore_progress(context: RunContext, checkpoint: Checkpoint) -> None:
+    """Bring who acts to where the checkpoint was saved."""
+    record = checkpoint.record
     arrays = {
         name: tensor.numpy()
-        for name, tensor in boundary.tensors.items()
+        for name, tensor in checkpoint.tensors.items()
         if name.startswith(COLLECTOR)
     }
     if context.learns:
-        context.ppo.restore(boundary.tensors, record["ppo"])
+        context.ppo.restore(checkpoint.tensors, record["ppo"])
         context.collector.restore(arrays, record["collector"])
     else:
-        context.performance.restore(arrays, record["performance"])
+        context.teacher_episodes.restore(arrays, record["performance"])
 
 
-def _unfit(boundary: Boundary, error: Exception) -> CheckpointError:
+def _unfit(checkpoint: Checkpoint, error: Exception) -> CheckpointError:
     line = " ".join(str(error).split())[:200]
     return CheckpointError(
-        f"checkpoint {boundary.iteration} does not fit the run's configuration: {line}"
+        f"checkpoint {checkpoint.iteration} does not fit the run's configuration: {line}"
     )

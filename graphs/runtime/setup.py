@@ -16,18 +16,18 @@ from tutelage.graphs.records.run_folder import RunFolder
 from tutelage.graphs.records.trace.schema import TraceDamagedError
 from tutelage.graphs.records.trace.writer import TraceWriter
 from tutelage.graphs.runtime.context import Learner, RunContext
-from tutelage.graphs.runtime.run_spec import Parts
+from tutelage.graphs.runtime.run_spec import RunSpec
 from tutelage.graphs.runtime.saving import GraphCheckpoints
 from tutelage.graphs.runtime.timers import PhaseTimers
-from tutelage.rl.policy.policy import Student, make_student
+from tutelage.rl.policy.policy import Policy, make_policy
 from tutelage.rl.ppo.ppo import PPO
 from tutelage.rl.rollouts.collector import Collector
-from tutelage.rl.rollouts.teacher_episodes import Performance
+from tutelage.rl.rollouts.teacher_episodes import TeacherEpisodes
 from tutelage.rl.tasks.seeding import generator
 
 
 def open_context(
-    parts: Parts,
+    spec: RunSpec,
     folder: RunFolder,
     teacher: Teacher | None,
     started: float,
@@ -38,25 +38,24 @@ def open_context(
     """Everything that a run holds on to; closed when `resources` are.
 
     The folder must be locked. teacher: the run's, see `graphs.runtime.run_spec.open_teacher`.
-    started: when
-    the process began, by `monotonic`: all until here counts as importing. Raises RunFolderError
-    and TraceError.
+    started: when the process began, by `monotonic`: all until here counts as importing. Raises
+    RunFolderError and TraceError.
     """
-    config = parts.config
+    config = spec.config
     torch.set_num_threads(config.threads)
     timers = PhaseTimers()
     context = RunContext(
         config=config,
-        task=parts.task,
-        progress=_progress(parts, resources),
+        task=spec.task,
+        progress=_progress(spec, resources),
         teacher=teacher,
         folder=folder,
         trace=resources.enter_context(_trace(folder, tell)),
         checkpoints=Checkpoints(folder),
         graph_checkpoints=resources.enter_context(GraphCheckpoints(folder)),
         timers=timers,
-        steps=parts.steps,
-        wait=parts.waits,
+        steps=spec.steps,
+        wait=spec.waits,
         stop=stop,
         tell=tell,
         started=started,
@@ -66,9 +65,9 @@ def open_context(
     return context
 
 
-def renew_progress(context: RunContext, parts: Parts, resources: ExitStack) -> None:
+def renew_progress(context: RunContext, spec: RunSpec, resources: ExitStack) -> None:
     """Give the context who acts as at the run's start, in the place of one half restored."""
-    context.progress = _progress(parts, resources)
+    context.progress = _progress(spec, resources)
 
 
 def renew_records(context: RunContext, resources: ExitStack) -> list[str]:
@@ -90,31 +89,31 @@ def _trace(folder: RunFolder, tell: Callable[[Event], None]) -> TraceWriter:
         return TraceWriter(folder.trace)
 
 
-def _progress(parts: Parts, resources: ExitStack) -> Learner | Performance:
+def _progress(spec: RunSpec, resources: ExitStack) -> Learner | TeacherEpisodes:
     """Who acts: a student that learns, or the teacher itself."""
-    config = parts.config
-    if not parts.graph.learns:
-        performance = Performance(parts.task, config.evaluation.final_episodes, config.seed)
-        resources.callback(performance.close)
-        return performance
-    student = _student(parts)
-    envs = parts.task.make_envs(config.num_envs, "train", config.seed)
+    config = spec.config
+    if not spec.graph.learns:
+        teacher_episodes = TeacherEpisodes(spec.task, config.evaluation.final_episodes, config.seed)
+        resources.callback(teacher_episodes.close)
+        return teacher_episodes
+    student = _student(spec)
+    envs = spec.task.make_envs(config.num_envs, "train", config.seed)
     resources.callback(envs.close)
     actions = generator(config.seed, "actions")
     return Learner(
         student,
-        Collector(parts.task, student, envs, config.ppo.num_steps, actions),
+        Collector(spec.task, student, envs, config.ppo.num_steps, actions),
         PPO(student, config.ppo, generator(config.seed, "minibatches")),
     )
 
 
-def _student(parts: Parts) -> Student:
-    task = parts.task
-    return make_student(
+def _student(spec: RunSpec) -> Policy:
+    task = spec.task
+    return make_policy(
         task.name,
         task.observation_spec,
         len(task.action_names),
-        parts.config.student,
-        parts.config.device,
-        int(generator(parts.config.seed, "network").integers(2**31)),
+        spec.config.student,
+        spec.config.device,
+        int(generator(spec.config.seed, "network").integers(2**31)),
     )

@@ -1,4 +1,5 @@
-"""Ctrl-C and SIGTERM: the first asks a run to end at the next boundary, a second quits at once."""
+"""Ctrl-C and SIGTERM: the first asks a run to end at the next checkpoint, a second quits at
+once."""
 
 from __future__ import annotations
 

@@ -74,24 +74,24 @@ _DECISION: Final = TypeAdapter(Decision)
 
 @dataclass(frozen=True)
 class Advised:
-    """Advice in one state. probs: pi_T(a | s), zero where the mass is; mass: m(s).
+    """Advice in one state. probs: pi_T(a | s), zero where the coverage is; coverage: m(s).
 
     steps: for each plan the index of its current option, None where it cannot be carried out.
     """
 
     probs: tuple[float, ...]
-    mass: float
+    coverage: float
     steps: tuple[int | None, ...]
 
 
 def options_at(
-    task: Task, states: States, rows: Sequence[int], signatures: Sequence[int]
+    task: Task, states: States, rows: Sequence[int], situation_ids: Sequence[int]
 ) -> list[tuple[OptionHere, ...]]:
     """What the options on offer do in some of the states, in one call of the task.
 
-    signatures: the situation of each of those rows.
+    situation_ids: the situation of each of those rows.
     """
-    offered = [task.options(signature) for signature in signatures]
+    offered = [task.options(situation_id) for situation_id in situation_ids]
     widest = max((len(options) for options in offered), default=0)
     codes = np.full((len(states), max(widest, 1)), PADDING, dtype=np.int64)
     for row, options in zip(rows, offered, strict=True):
@@ -117,7 +117,7 @@ def advised(advice: Advice, options: Sequence[OptionHere], num_actions: int) -> 
     A plan's options that are not on offer are passed over.
     """
     here = {each.option: each for each in options}
-    mixed, mass = np.zeros(num_actions), 0.0
+    mixed, coverage = np.zeros(num_actions), 0.0
     steps: list[int | None] = []
     for plan, share in zip(advice.plans, advice.probs, strict=True):
         runnable = [
@@ -127,7 +127,7 @@ def advised(advice: Advice, options: Sequence[OptionHere], num_actions: int) -> 
         ]
         steps.append(runnable[0] if runnable else None)
         if runnable:
-            mass += share
+            coverage += share
             mixed += share * np.array(here[plan[runnable[0]]].probs)
-    probs = mixed / mass if mass else mixed
-    return Advised(tuple(probs.tolist()), mass, tuple(steps))
+    probs = mixed / coverage if coverage else mixed
+    return Advised(tuple(probs.tolist()), coverage, tuple(steps))

@@ -26,11 +26,11 @@ from tutelage.rl.tasks.options import PADDING
 class Labels:
     """The teacher's advice for B states.
 
-    targets: float32 [B, A], pi_T(a|s), zero where the mass is; mass: float32 [B], m(s).
+    targets: float32 [B, A], pi_T(a|s), zero where the coverage is; coverage: float32 [B], m(s).
     """
 
     targets: FloatArray
-    mass: FloatArray
+    coverage: FloatArray
 
 
 @dataclass(frozen=True)
@@ -46,16 +46,16 @@ class PlanActions:
 
 
 def carry_out(
-    task: Task, states: States, signatures: IntArray, advice: Mapping[int, Advice]
+    task: Task, states: States, situation_ids: IntArray, advice: Mapping[int, Advice]
 ) -> PlanActions:
     """What the plans of each state's situation do there, for a batch of states in one call.
 
-    signatures: int64 [B], each state's situation; where `advice` lacks it, all shares are 0. Plan p
-    of a state is plan p of its situation's advice.
+    situation_ids: int64 [B], each state's situation; where `advice` lacks it, all shares are 0.
+    Plan p of a state is plan p of its situation's advice.
     """
-    situations, which = np.unique(signatures, return_inverse=True)
+    situations, which = np.unique(situation_ids, return_inverse=True)
     plans, weights = _plan_table(task, [advice.get(int(s)) for s in situations])
-    num_states, (_, num_plans, num_steps) = len(signatures), plans.shape
+    num_states, (_, num_plans, num_steps) = len(situation_ids), plans.shape
     options = plans[which].reshape(num_states, num_plans * num_steps)
     done = task.act(options, states)
     runnable = (done.feasible & ~done.finished).reshape(num_states, num_plans, num_steps)
@@ -67,19 +67,21 @@ def carry_out(
     return PlanActions(shares, chosen * (shares > 0)[:, :, None])
 
 
-def label(task: Task, states: States, signatures: IntArray, advice: Mapping[int, Advice]) -> Labels:
+def label(
+    task: Task, states: States, situation_ids: IntArray, advice: Mapping[int, Advice]
+) -> Labels:
     """Turn advice on situations into advice on actions, for a batch of states in one call.
 
-    signatures: int64 [B], each state's situation; where `advice` lacks it, m(s) = 0.
+    situation_ids: int64 [B], each state's situation; where `advice` lacks it, m(s) = 0.
     """
-    done = carry_out(task, states, signatures, advice)
-    mass = done.shares.sum(axis=1)
+    done = carry_out(task, states, situation_ids, advice)
+    coverage = done.shares.sum(axis=1)
     mixed = (done.shares[:, :, None] * done.probs).sum(axis=1)
-    targets = mixed / np.maximum(mass, np.finfo(np.float32).tiny)[:, None]
-    return Labels(targets.astype(np.float32), mass.astype(np.float32))
+    targets = mixed / np.maximum(coverage, np.finfo(np.float32).tiny)[:, None]
+    return Labels(targets.astype(np.float32), coverage.astype(np.float32))
 
 
-def held(labels: Labels, policy: FloatArray, share: float) -> Labels:
+def with_retention_targets(labels: Labels, policy: FloatArray, share: float) -> Labels:
     """The labels, and where there is no advice what the student did itself, to hold on to.
 
     What is learned from advice in some states changes what the network does in others. Before the
@@ -87,18 +89,18 @@ def held(labels: Labels, policy: FloatArray, share: float) -> Labels:
     teacher's favourite actions. So its own policy of the rollout is a target there, as in learning
     without forgetting (Li & Hoiem 2016): at first it pulls nowhere, and then back.
 
-    policy: float32 [B, A], the student's when it acted. share: the mass of such a target, 0..1.
+    policy: float32 [B, A], the student's when it acted. share: the coverage of such a target, 0..1.
     """
-    silent = labels.mass == 0
+    silent = labels.coverage == 0
     if share == 0 or not silent.any():
         return labels
     return Labels(
         np.where(silent[:, None], policy, labels.targets),
-        np.where(silent, np.float32(share), labels.mass),
+        np.where(silent, np.float32(share), labels.coverage),
     )
 
 
-def curious(policy: FloatArray, allowed: BoolArray | None, share: float) -> FloatArray:
+def mixed_with_uniform(policy: FloatArray, allowed: BoolArray | None, share: float) -> FloatArray:
     """A policy that does anything that is allowed with some probability, float32 [B, A].
 
     To hold on to where something is still to be found out: otherwise a student that is advised
@@ -114,7 +116,7 @@ def curious(policy: FloatArray, allowed: BoolArray | None, share: float) -> Floa
 
 def agreement(labels: Labels, greedy: IntArray) -> FloatArray:
     """1 where the student's likeliest action is the teacher's, float32 [B]; 0 without advice."""
-    same: BoolArray = (labels.targets.argmax(axis=1) == greedy) & (labels.mass > 0)
+    same: BoolArray = (labels.targets.argmax(axis=1) == greedy) & (labels.coverage > 0)
     return same.astype(np.float32)
 
 

@@ -32,14 +32,14 @@ DOOR_LOCKED: Final = DOOR_CLOSED + NUM_COLORS
 NUM_CODES: Final = DOOR_LOCKED + NUM_COLORS
 
 
-def _parts_of(code: int) -> tuple[int, int]:
+def _attributes_of(code: int) -> tuple[int, int]:
     if code < KEY:
         return code, 0
     kind, color = divmod(code - KEY, NUM_COLORS)
     return KEY + kind, 1 + color
 
 
-CODE_PARTS: Final = tuple(_parts_of(code) for code in range(NUM_CODES))
+CODE_ATTRIBUTES: Final = tuple(_attributes_of(code) for code in range(NUM_CODES))
 """Kind and colour of each code, as small numbers; colour 0 for what has none to tell apart."""
 
 LEFT, RIGHT, FORWARD, PICKUP, DROP, TOGGLE, DONE = range(7)

@@ -44,7 +44,7 @@ _AGENT_INK: Final = "a"
 
 
 @dataclass(frozen=True)
-class Memory:
+class RememberedState:
     """What the agent knows in one state.
 
     cells: uint8 [M, M], the remembered map; x, y, heading: its pose there; carried: a code, 0 for
@@ -69,7 +69,7 @@ class Memory:
         return window, self.x - left, self.y - top
 
 
-def recall(states: GridStates, row: int) -> Memory:
+def recall(states: GridStates, row: int) -> RememberedState:
     """The memory in one recorded state, rebuilt from the record."""
     step, env = divmod(row, states.starts.shape[1])
     cells = states.maps[env].copy()
@@ -78,7 +78,7 @@ def recall(states: GridStates, row: int) -> Memory:
             cells[:] = UNKNOWN
         x, y, heading = (int(v) for v in states.poses[t, env])
         write_view(cells, x, y, heading, states.views[t, env])
-    return Memory(cells, x, y, heading, int(carried_in(states.views[step, env])))
+    return RememberedState(cells, x, y, heading, int(carried_in(states.views[step, env])))
 
 
 def draw(states: GridStates, row: int, renamed: bool) -> str:

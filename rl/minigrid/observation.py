@@ -70,12 +70,12 @@ def look(
 ) -> None:
     """Fill the student's observations of N states.
 
-    maps: uint8 [N, M, M]; poses: int64 [N, 3]; views: uint8 [N, v, v];
-    codes: uint8 [N, C, C], C odd, the agent's own cell (in the middle) showing what it carries;
-    features: float32 [N, NUM_FEATURES]: sector by channel closeness in 0..1 (1 right beyond the
-    crop, 0 where there is none); ahead, to the right, behind and to the left, the distance of the
-    outermost known cells as a share of half the map's side, and 1 where they are all walls or shut
-    doors; then kind and colour of what is carried, one-hot.
+    maps: uint8 [N, M, M]; poses: int64 [N, 3]; views: uint8 [N, v, v]; codes: uint8 [N, C, C], C
+    odd, the agent's own cell (in the middle) showing what it carries; features: float32 [N,
+    NUM_FEATURES]: sector by channel closeness in 0..1 (1 right beyond the crop, 0 where there is
+    none); ahead, to the right, behind and to the left, the distance of the outermost known cells as
+    a share of half the map's side, and 1 where they are all walls or shut doors; then kind and
+    colour of what is carried, one-hot.
     """
     side = codes.shape[1]
     for i in range(maps.shape[0]):
@@ -181,12 +181,12 @@ def _tell_sides(
     """How far the known cells reach to each side, and whether the outermost close it off."""
     most_x, most_y, least_x, least_y = known
     far = (most_x - pose[0], most_y - pose[1], pose[0] - least_x, pose[1] - least_y)
-    for turned in range(NUM_HEADINGS):
-        side = (pose[2] + turned) % NUM_HEADINGS
+    for mixed_episodes in range(NUM_HEADINGS):
+        side = (pose[2] + mixed_episodes) % NUM_HEADINGS
         x, y = (most_x, 0, least_x, 0)[side], (0, most_y, 0, least_y)[side]
         closed = True
         for along in range(cells.shape[0]):
             code = cells[along, x] if side % 2 == 0 else cells[y, along]
             closed &= not is_transparent(code)
-        features[2 * turned] = far[side] / (cells.shape[0] // 2)
-        features[2 * turned + 1] = closed
+        features[2 * mixed_episodes] = far[side] / (cells.shape[0] // 2)
+        features[2 * mixed_episodes + 1] = closed

@@ -1,6 +1,6 @@
 """Where known objects are, roughly: near, far or out of reach. The fields of a look-up.
 
-In a signature it is a number in base 3 above the fields of `rl.minigrid.situations`, a digit for
+In a situation id it is a number in base 3 above the fields of `rl.minigrid.situations`, a digit for
 each kind of object seen, in the order of the kinds, lava apart; the first ten kinds at most. Of
 several objects of a kind the nearest counts. A step is a step onto free floor, turns not counted.
 """
@@ -30,7 +30,7 @@ _UNSEEN: Final = -1
 
 
 class PlaceField:
-    """Where the digits stand in the signatures of a task with so many missions."""
+    """Where the digits stand in the situation ids of a task with so many missions."""
 
     def __init__(self, num_missions: int) -> None:
         self._shift = MISSION_SHIFT + (num_missions - 1).bit_length()
@@ -38,12 +38,12 @@ class PlaceField:
         self.most = next(n for n in range(_MOST, -1, -1) if 3**n - 1 <= room)
 
     def join(self, base: IntArray, numbers: IntArray) -> IntArray:
-        """Signatures without the digits, and the digits, put together."""
+        """Situation ids without the digits, and the digits, put together."""
         return base | (numbers << self._shift)
 
-    def split(self, signature: int) -> tuple[int, int]:
-        """The inverse, for one signature."""
-        return signature & ((1 << self._shift) - 1), signature >> self._shift
+    def split(self, situation_id: int) -> tuple[int, int]:
+        """The inverse, for one situation id."""
+        return situation_id & ((1 << self._shift) - 1), situation_id >> self._shift
 
     def text(self, kinds: Sequence[int], number: int) -> str:
         """What the look-up tells. kinds: the codes of the kinds of object seen, ascending."""

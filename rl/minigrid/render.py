@@ -20,7 +20,7 @@ from tutelage.rl.minigrid.codes import (
     cell_codes,
     door_state,
 )
-from tutelage.rl.minigrid.drawing import Memory, in_letters, recall
+from tutelage.rl.minigrid.drawing import RememberedState, in_letters, recall
 from tutelage.rl.minigrid.simulator import make_minigrid
 from tutelage.rl.minigrid.vector import GridStates
 from tutelage.rl.tasks.arrays import CodeArray, ImageArray
@@ -76,14 +76,14 @@ class GridWorld:
         x, y = self._env.agent_pos
         return int(x), int(y)
 
-    def _in_frame(self, memory: Memory) -> CodeArray:
+    def _in_frame(self, memory: RememberedState) -> CodeArray:
         """The part of a memory that the grid covers: both know where the agent stands."""
         x, y = self._place()
         left, top = memory.x - x, memory.y - y
         return memory.cells[top : top + self._env.height, left : left + self._env.width]
 
 
-def _memory(states: States, row: int) -> Memory:
+def _memory(states: States, row: int) -> RememberedState:
     if not isinstance(states, GridStates):
         raise TypeError(f"a grid world takes the states of its task, not {type(states)}")
     return recall(states, row)

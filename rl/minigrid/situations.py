@@ -1,6 +1,6 @@
 """Situations: their compact keys, their text, and the options on offer in them.
 
-A signature is a 63-bit field, lowest bits first:
+A situation id is a 63-bit field, lowest bits first:
 
     38 bits  which kinds of object the map remembers (lava, goal, then every key, ball, box and
              door by colour and state), bit = code - LAVA
@@ -44,7 +44,7 @@ MAX_MISSIONS: Final = 1 << (63 - MISSION_SHIFT)
 
 
 @njit(cache=True)
-def sign(
+def encode_situations(
     maps: CodeArray,
     views: CodeArray,
     poses: IntArray,
@@ -52,9 +52,9 @@ def sign(
     unexplored: BoolArray,
     missions: IntArray,
     renamed: bool,
-    signatures: IntArray,
+    situation_ids: IntArray,
 ) -> None:
-    """The signatures of a recorded rollout, into int64 [T, N]; arrays as in `replay_options`.
+    """The situation ids of a recorded rollout, into int64 [T, N]; arrays as in `replay_options`.
 
     unexplored: bool [T, N]; missions: int64 [T, N]. renamed: see `rl.minigrid.colors`.
     """
@@ -76,12 +76,12 @@ def sign(
                 key |= np.int64(recolored(carried, ranks) - KEY + 1) << _CARRIED_SHIFT
             if unexplored[t, i]:
                 key |= np.int64(1) << _UNEXPLORED_SHIFT
-            signatures[t, i] = key | (missions[t, i] << MISSION_SHIFT)
+            situation_ids[t, i] = key | (missions[t, i] << MISSION_SHIFT)
 
 
 @dataclass(frozen=True)
-class Situation:
-    """A signature, taken apart.
+class GridSituation:
+    """A situation id, taken apart.
 
     kinds: the codes of the kinds of object seen, ascending; carried: a code, 0 for nothing.
     """
@@ -92,20 +92,20 @@ class Situation:
     mission: int
 
     @classmethod
-    def of(cls, signature: int) -> Situation:
-        """Decode a signature. Raises ValueError for a negative one."""
-        if signature < 0:
-            raise ValueError(f"a signature is not negative, got {signature}")
-        carried = (signature >> _CARRIED_SHIFT) & 31
+    def of(cls, situation_id: int) -> GridSituation:
+        """Decode a situation id. Raises ValueError for a negative one."""
+        if situation_id < 0:
+            raise ValueError(f"a situation id is not negative, got {situation_id}")
+        carried = (situation_id >> _CARRIED_SHIFT) & 31
         return cls(
-            tuple(code for code in range(LAVA, NUM_CODES) if signature >> (code - LAVA) & 1),
+            tuple(code for code in range(LAVA, NUM_CODES) if situation_id >> (code - LAVA) & 1),
             carried + KEY - 1 if carried else 0,
-            bool(signature >> _UNEXPLORED_SHIFT & 1),
-            signature >> MISSION_SHIFT,
+            bool(situation_id >> _UNEXPLORED_SHIFT & 1),
+            situation_id >> MISSION_SHIFT,
         )
 
     @classmethod
-    def read(cls, text: str, missions: Sequence[str]) -> Situation:
+    def read(cls, text: str, missions: Sequence[str]) -> GridSituation:
         """The inverse of `text`. Raises ValueError for what is no situation's text."""
         fields = dict(line.partition(": ")[::2] for line in text.splitlines())
         try:

@@ -11,7 +11,7 @@ import numpy as np
 
 from tutelage.rl.minigrid.codes import (
     ACTION_NAMES,
-    CODE_PARTS,
+    CODE_ATTRIBUTES,
     COLORS,
     KEY,
     NUM_CODES,
@@ -28,7 +28,7 @@ from tutelage.rl.minigrid.options import encode_option, every_option, replay_opt
 from tutelage.rl.minigrid.places import PlaceField, place_objects
 from tutelage.rl.minigrid.render import GridWorld
 from tutelage.rl.minigrid.simulator import GymnasiumSimulator, Simulator, make_minigrid, missions_of
-from tutelage.rl.minigrid.situations import MAX_MISSIONS, Situation, sign
+from tutelage.rl.minigrid.situations import MAX_MISSIONS, GridSituation, encode_situations
 from tutelage.rl.minigrid.vector import GridStates, GridVectorEnv
 from tutelage.rl.tasks.arrays import IntArray
 from tutelage.rl.tasks.base import Episode, ObservationSpec, Split, States, UnknownTaskError
@@ -44,14 +44,13 @@ OBJECTS, INVENTORY = "objects", "inventory"
 class GridTask:
     """A MiniGrid environment behind the task seam.
 
-    name: what people type; env_id: Gymnasium's id; default_steps: enough env steps for a student
-    to finish its job; crop: side of the map crop that the student sees, odd, or None for the bare
-    view and the direction; renamed: whether
-    situations rename colours (`rl.minigrid.colors`), for tasks in which only their sameness
-    matters.
-    lava_known: see `rl.tasks.settings`; what the student sees does not depend on it. notes: what
-    the teacher is told of the task's own rules. asked: the engine; None takes the batched one where
-    it knows the environment. Raises UnknownTaskError where it is asked for and does not.
+    name: what people type; env_id: Gymnasium's id; default_steps: enough env steps for a student to
+    finish its job; crop: side of the map crop that the student sees, odd, or None for the bare view
+    and the direction; renamed: whether situations rename colours (`rl.minigrid.colors`), for tasks
+    in which only their sameness matters. lava_known: see `rl.tasks.settings`; what the student sees
+    does not depend on it. notes: what the teacher is told of the task's own rules. asked: the
+    engine; None takes the batched one where it knows the environment. Raises UnknownTaskError where
+    it is asked for and does not.
     """
 
     action_names: tuple[str, ...] = ACTION_NAMES
@@ -83,7 +82,7 @@ class GridTask:
         self._map_side = 2 * max(probe.width, probe.height) - 1
         side = crop or probe.agent_view_size
         features = NUM_FEATURES if crop else NUM_HEADINGS
-        self.observation_spec = ObservationSpec(side, side, NUM_CODES, features, CODE_PARTS)
+        self.observation_spec = ObservationSpec(side, side, NUM_CODES, features, CODE_ATTRIBUTES)
         self._missions = missions_of(probe)
         if len(self._missions) > MAX_MISSIONS:
             raise ValueError(
@@ -107,10 +106,10 @@ class GridTask:
             simulator = GymnasiumSimulator(self._env_id, num_envs)
         return GridVectorEnv(simulator, self._map_side, self._crop, split, seed, self._lava_known)
 
-    def signature(self, states: States) -> IntArray:
+    def situation_ids(self, states: States) -> IntArray:
         grid = self._taught(states)
-        signatures = np.empty(grid.starts.shape, dtype=np.int64)
-        sign(
+        situation_ids = np.empty(grid.starts.shape, dtype=np.int64)
+        encode_situations(
             grid.maps,
             grid.views,
             grid.poses,
@@ -118,35 +117,35 @@ class GridTask:
             grid.unexplored,
             grid.missions,
             self._renamed,
-            signatures,
+            situation_ids,
         )
         if OBJECTS in self.lookups:
-            signatures = self._places.join(signatures, self._place_numbers(grid))
-        return signatures.reshape(-1)
+            situation_ids = self._places.join(situation_ids, self._place_numbers(grid))
+        return situation_ids.reshape(-1)
 
-    def describe(self, signature: int) -> str:
-        return self._situation(signature).text(self._missions)
+    def describe(self, situation_id: int) -> str:
+        return self._situation(situation_id).text(self._missions)
 
     def read(self, text: str) -> int:
         """The inverse of `describe`. Raises ValueError for what is no situation's text."""
-        return Situation.read(text, self._missions).encode()
+        return GridSituation.read(text, self._missions).encode()
 
-    def options(self, signature: int) -> tuple[Option, ...]:
-        return self._situation(signature).options()
+    def options(self, situation_id: int) -> tuple[Option, ...]:
+        return self._situation(situation_id).options()
 
     def with_lookups(self, names: Sequence[str]) -> GridTask:
         task = copy(self)
         task.lookups = tuple(names)
         return task
 
-    def look_up(self, name: str, signature: int) -> str:
+    def look_up(self, name: str, situation_id: int) -> str:
         """Raises KeyError for a look-up that is not switched on."""
         if name not in self.lookups:
             raise KeyError(name)
-        situation = self._situation(signature)
+        situation = self._situation(situation_id)
         if name == INVENTORY:
             return situation.inventory(self._missions)
-        return self._places.text(situation.kinds, self._places.split(signature)[1])
+        return self._places.text(situation.kinds, self._places.split(situation_id)[1])
 
     def all_options(self) -> tuple[Option, ...]:
         return every_option()
@@ -204,9 +203,9 @@ class GridTask:
             return grid
         return replace(grid, maps=without_lava(grid.maps), views=without_lava(grid.views))
 
-    def _situation(self, signature: int) -> Situation:
-        base = self._places.split(signature)[0] if OBJECTS in self.lookups else signature
-        return Situation.of(base)
+    def _situation(self, situation_id: int) -> GridSituation:
+        base = self._places.split(situation_id)[0] if OBJECTS in self.lookups else situation_id
+        return GridSituation.of(base)
 
     def _place_numbers(self, grid: GridStates) -> IntArray:
         numbers = np.empty(grid.starts.shape, dtype=np.int64)

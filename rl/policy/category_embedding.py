@@ -21,7 +21,7 @@ from tutelage.rl.tasks.base import ObservationSpec
 _GAIN: Final = math.sqrt(2)
 
 
-class CellSums(nn.Module):
+class CategoryEmbeddingSum(nn.Module):
     """From codes [B, H, W] to [B, width]: each cell adds a row for each part of its code.
 
     A code's parts are given by `ObservationSpec.parts`, such as kind and colour: what is learned
@@ -34,14 +34,16 @@ class CellSums(nn.Module):
         cells = spec.height * spec.width
         if not cells or not spec.num_codes:
             raise ValueError("a picture needs a height, a width and codes")
-        parts = np.array(spec.parts or [[code] for code in range(spec.num_codes)], dtype=np.int64)
-        sizes = parts.max(axis=0) + 1
+        attributes = np.array(
+            spec.attributes or [[code] for code in range(spec.num_codes)], dtype=np.int64
+        )
+        sizes = attributes.max(axis=0) + 1
         # rows[c, k]: the table's first row of part k in cell c.
         starts = cells * np.concatenate(([0], sizes.cumsum()[:-1]))
         rows = starts + np.arange(cells)[:, None] * sizes
-        self._parts: Tensor
+        self._attributes: Tensor
         self._rows: Tensor
-        self.register_buffer("_parts", torch.from_numpy(parts), persistent=False)
+        self.register_buffer("_parts", torch.from_numpy(attributes), persistent=False)
         self.register_buffer("_rows", torch.from_numpy(rows), persistent=False)
         self.table = nn.Parameter(torch.empty(num_rows(spec), width))
         self.bias = nn.Parameter(torch.zeros(width))
@@ -67,14 +69,22 @@ class CellSums(nn.Module):
 
         codes: uint8 [B, H * W]. Raises IndexError for a code that is not below num_codes.
         """
-        parts, rows, table = self._parts.numpy(), self._rows.numpy(), self.table.detach().numpy()
-        joined = np.empty((len(rows), len(parts), table.shape[1]), np.float32)
-        _add_rows(codes.numpy(), parts, rows, table, joined, sums.numpy())
+        attributes, rows, table = (
+            self._attributes.numpy(),
+            self._rows.numpy(),
+            self.table.detach().numpy(),
+        )
+        joined = np.empty((len(rows), len(attributes), table.shape[1]), np.float32)
+        _add_rows(codes.numpy(), attributes, rows, table, joined, sums.numpy())
 
     def scatter_rows(self, codes: Tensor, by_sums: Tensor, by_table: Tensor) -> None:
         """Add the sums' gradient, float32 [B, width], to the table's; on the CPU."""
-        parts, rows, grads = self._parts.numpy(), self._rows.numpy(), by_sums.contiguous().numpy()
-        _scatter_rows(codes.numpy(), parts, rows, grads, by_table.numpy())
+        attributes, rows, grads = (
+            self._attributes.numpy(),
+            self._rows.numpy(),
+            by_sums.contiguous().numpy(),
+        )
+        _scatter_rows(codes.numpy(), attributes, rows, grads, by_table.numpy())
 
     def _sums(self, codes: Tensor, begun: Tensor) -> Tensor:
         """What the sums begin with and the rows added to it; as `add_rows`."""
@@ -84,13 +94,13 @@ class CellSums(nn.Module):
 
     def by_index(self, codes: Tensor) -> Tensor:
         """The sums on any device. codes: uint8 [B, H * W]. Returns float32 [B, width]."""
-        index = self._parts[codes.long()] + self._rows
+        index = self._attributes[codes.long()] + self._rows
         return functional.embedding_bag(index.flatten(1), self.table, mode="sum")
 
 
 def num_rows(spec: ObservationSpec) -> int:
     """How many rows the table has for a picture: one a cell for each value of each part."""
-    sizes = [max(values) + 1 for values in zip(*spec.parts, strict=True)] or [spec.num_codes]
+    sizes = [max(values) + 1 for values in zip(*spec.attributes, strict=True)] or [spec.num_codes]
     return int(spec.height * spec.width * sum(sizes))
 
 
@@ -98,7 +108,9 @@ class _Sum(torch.autograd.Function):
     """A layer's sums, and their gradients by its table and by what they begin with."""
 
     @staticmethod
-    def forward(ctx: Any, table: Tensor, begun: Tensor, codes: Tensor, layer: CellSums) -> Tensor:
+    def forward(
+        ctx: Any, table: Tensor, begun: Tensor, codes: Tensor, layer: CategoryEmbeddingSum
+    ) -> Tensor:
         ctx.save_for_backward(codes)
         ctx.layer, ctx.shape = layer, table.shape
         return layer._sums(codes, begun)
@@ -114,7 +126,7 @@ class _Sum(torch.autograd.Function):
 @njit(cache=True, nogil=True)
 def _add_rows(
     codes: CodeArray,
-    parts: IntArray,
+    attributes: IntArray,
     rows: IntArray,
     table: FloatArray,
     joined: FloatArray,
@@ -127,15 +139,15 @@ def _add_rows(
     written a quarter as often.
     """
     num_cells = codes.shape[1]
-    is_joined = np.zeros((num_cells, parts.shape[0]), np.bool_)
+    is_joined = np.zeros((num_cells, attributes.shape[0]), np.bool_)
     for b in range(codes.shape[0]):
         for c in range(num_cells):
             code = codes[b, c]
-            if code >= parts.shape[0]:
+            if code >= attributes.shape[0]:
                 raise IndexError("a category code is not below num_codes")
             if not is_joined[c, code]:
                 is_joined[c, code] = True
-                _join_rows(table, rows[c], parts[code], joined[c, code])
+                _join_rows(table, rows[c], attributes[code], joined[c, code])
     whole = num_cells - num_cells % 4
     for b in range(codes.shape[0]):
         out = sums[b]
@@ -162,22 +174,22 @@ def _join_rows(table: FloatArray, starts: IntArray, values: IntArray, out: Float
 
 @njit(cache=True, nogil=True)
 def _scatter_rows(
-    codes: CodeArray, parts: IntArray, rows: IntArray, grads: FloatArray, table: FloatArray
+    codes: CodeArray, attributes: IntArray, rows: IntArray, grads: FloatArray, table: FloatArray
 ) -> None:
     """Add each sum's gradient to the rows that it was made of.
 
     Cell by cell, first to one row a code, which stay in the processor's nearest cache, then to the
     rows of the code's parts.
     """
-    by_code = np.empty((parts.shape[0], grads.shape[1]), np.float32)
+    by_code = np.empty((attributes.shape[0], grads.shape[1]), np.float32)
     for c in range(codes.shape[1]):
         by_code[:] = 0.0
         for b in range(codes.shape[0]):
             grad, row = grads[b], by_code[codes[b, c]]
             for h in range(grad.shape[0]):
                 row[h] += grad[h]
-        for code in range(parts.shape[0]):
-            for k in range(parts.shape[1]):
-                row = table[rows[c, k] + parts[code, k]]
+        for code in range(attributes.shape[0]):
+            for k in range(attributes.shape[1]):
+                row = table[rows[c, k] + attributes[code, k]]
                 for h in range(row.shape[0]):
                     row[h] += by_code[code, h]

@@ -8,7 +8,7 @@ from typing import Final
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tutelage.rl.policy.category_embedding import CellSums, num_rows
+from tutelage.rl.policy.category_embedding import CategoryEmbeddingSum, num_rows
 from tutelage.rl.policy.gru import unrolled
 from tutelage.rl.policy.settings import SMALLEST_CONV, StudentSettings
 from tutelage.rl.tasks.base import ObservationSpec
@@ -16,7 +16,7 @@ from tutelage.rl.tasks.base import ObservationSpec
 _CHANNELS: Final = 32
 
 
-class StudentNetwork(nn.Module):
+class PolicyNetwork(nn.Module):
     """Picture and features meet in a first layer; a second layer, or a GRU, leads to the heads.
 
     Policy and value share everything but their last layer. Orthogonal initialisation: gain
@@ -80,7 +80,7 @@ class StudentNetwork(nn.Module):
         if self.picture is None:
             assert told is not None
             return functional.relu(told)
-        if isinstance(self.picture, CellSums):
+        if isinstance(self.picture, CategoryEmbeddingSum):
             return functional.relu(self.picture(codes, told))
         seen = self.picture(codes)
         return functional.relu(seen if told is None else seen + told)
@@ -134,7 +134,7 @@ class _Embedding(nn.Embedding):
 def _picture(spec: ObservationSpec, settings: StudentSettings) -> nn.Module:
     """From codes [B, H, W] to [B, hidden]."""
     if settings.body == "dense":
-        return CellSums(spec, settings.hidden)
+        return CategoryEmbeddingSum(spec, settings.hidden)
     return nn.Sequential(
         _Embedding(spec.num_codes, settings.embedding),
         _ChannelsFirst(),

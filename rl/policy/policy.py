@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from tutelage.rl.policy.network import StudentNetwork, first_layer_size
+from tutelage.rl.policy.network import PolicyNetwork, first_layer_size
 from tutelage.rl.policy.sampling import draw
 from tutelage.rl.policy.settings import StudentSettings
 from tutelage.rl.tasks.arrays import BoolArray, FloatArray, IntArray
@@ -33,12 +33,12 @@ _NO_ACTION: Final = -1
 """The previous action of an episode's first step."""
 
 
-class StudentError(ValueError):
+class PolicyFileError(ValueError):
     """A file that holds no student that can be used; the message is one line."""
 
 
 @dataclass
-class Memory:
+class RecurrentState:
     """What a student remembers of B running episodes, besides what it sees.
 
     hidden: float32 [B, memory_size]; previous: int64 [B], the last actions, -1 at the beginning.
@@ -53,9 +53,9 @@ class Memory:
             self.hidden = np.where(ended[:, None], np.float32(0), self.hidden)
             self.previous = np.where(ended, _NO_ACTION, self.previous)
 
-    def __getitem__(self, rows: BoolArray | slice) -> Memory:
+    def __getitem__(self, rows: BoolArray | slice) -> RecurrentState:
         """A copy of some rows, which can be moved on alone."""
-        return Memory(self.hidden[rows].copy(), self.previous[rows].copy())
+        return RecurrentState(self.hidden[rows].copy(), self.previous[rows].copy())
 
 
 def with_actions(features: FloatArray, previous: IntArray, num_actions: int) -> FloatArray:
@@ -64,7 +64,7 @@ def with_actions(features: FloatArray, previous: IntArray, num_actions: int) -> 
     return np.concatenate((features, one_hot), axis=-1)
 
 
-class Student:
+class Policy:
     """A network, where it runs, and how it picks actions."""
 
     def __init__(
@@ -77,15 +77,15 @@ class Student:
     ) -> None:
         self.task_name, self.spec, self.settings, self.device = task_name, spec, settings, device
         self.num_actions = num_actions
-        self.network = StudentNetwork(spec, num_actions, settings).to(device)
+        self.network = PolicyNetwork(spec, num_actions, settings).to(device)
 
-    def new_memory(self, num_envs: int) -> Memory:
+    def initial_state(self, num_envs: int) -> RecurrentState:
         """What it remembers at the first steps of episodes: nothing."""
         hidden = np.zeros((num_envs, self.network.memory_size), dtype=np.float32)
-        return Memory(hidden, np.full(num_envs, _NO_ACTION, dtype=np.int64))
+        return RecurrentState(hidden, np.full(num_envs, _NO_ACTION, dtype=np.int64))
 
-    def judge(
-        self, observation: Observation, memory: Memory | None = None
+    def policy_and_value(
+        self, observation: Observation, memory: RecurrentState | None = None
     ) -> tuple[FloatArray, FloatArray]:
         """Logits float32 [B, A] and values float32 [B] of a batch, without gradients.
 
@@ -103,20 +103,22 @@ class Student:
         self,
         observation: Observation,
         rng: np.random.Generator | None = None,
-        memory: Memory | None = None,
+        memory: RecurrentState | None = None,
     ) -> IntArray:
         """Actions int64 [B]: drawn from the policy with `rng`, its likeliest ones without.
 
         memory: as in `judge`; the actions are noted there. Call its `forget` for the episodes
         that end with them.
         """
-        logits, _ = self.judge(observation, memory)
+        logits, _ = self.policy_and_value(observation, memory)
         actions = logits.argmax(axis=1) if rng is None else draw(logits, rng)[0]
         if memory is not None:
             memory.previous = actions
         return actions
 
-    def _forward(self, observation: Observation, memory: Memory | None) -> tuple[Tensor, Tensor]:
+    def _forward(
+        self, observation: Observation, memory: RecurrentState | None
+    ) -> tuple[Tensor, Tensor]:
         codes = torch.from_numpy(observation.codes).to(self.device)
         if not self.network.memory_size:
             features = torch.from_numpy(observation.features).to(self.device)
@@ -148,10 +150,10 @@ class Student:
         path.write_bytes(save(tensors, metadata))
 
 
-def load_student(path: str | Path, device: str = "cpu") -> Student:
+def load_student(path: str | Path, device: str = "cpu") -> Policy:
     """The student of a `student.safetensors` file, or of the run folder that holds it.
 
-    Raises StudentError where the file is missing, damaged, or not a student's.
+    Raises PolicyFileError where the file is missing, damaged, or not a student's.
     """
     file = Path(path)
     file = file / "student.safetensors" if file.is_dir() else file
@@ -162,9 +164,9 @@ def load_student(path: str | Path, device: str = "cpu") -> Student:
             student = _from_metadata(stored, torch.device(device))
             tensors = _matching_tensors(student, stored)
     except (OSError, SafetensorError) as error:
-        raise StudentError(_one_line(f"cannot read a student from {file}", error)) from error
+        raise PolicyFileError(_one_line(f"cannot read a student from {file}", error)) from error
     except (KeyError, TypeError, ValueError) as error:
-        raise StudentError(_one_line(f"{file} does not describe a student", error)) from error
+        raise PolicyFileError(_one_line(f"{file} does not describe a student", error)) from error
     student.network.load_state_dict(tensors)
     return student
 
@@ -179,17 +181,19 @@ class _StoredSpec(BaseModel):
     num_codes: int = Field(ge=0, le=256)
     features: int = Field(ge=0, le=65_536)
     slots: int = Field(0, ge=0, le=4096)
-    parts: tuple[tuple[Annotated[int, Field(ge=0, le=255)], ...], ...] = Field(max_length=256)
+    attributes: tuple[tuple[Annotated[int, Field(ge=0, le=255)], ...], ...] = Field(max_length=256)
 
     @model_validator(mode="after")
     def _parts_fit_the_codes(self) -> Self:
-        lengths = {len(row) for row in self.parts}
-        if self.parts and (len(self.parts) != self.num_codes or len(lengths) > 1 or 0 in lengths):
+        lengths = {len(row) for row in self.attributes}
+        if self.attributes and (
+            len(self.attributes) != self.num_codes or len(lengths) > 1 or 0 in lengths
+        ):
             raise ValueError("parts must have a row a code, all as long")
         return self
 
 
-class _StoredStudent(BaseModel):
+class _StoredPolicy(BaseModel):
     """All that a file says about its student, besides the weights."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -201,20 +205,20 @@ class _StoredStudent(BaseModel):
     settings: StudentSettings
 
 
-def _from_metadata(stored: Any, device: torch.device) -> Student:
+def _from_metadata(stored: Any, device: torch.device) -> Policy:
     """The student that an open file describes, its weights not read yet."""
     described = (stored.metadata() or {})[_METADATA]
     version = from_json(described)["schema_version"]
     if version != SCHEMA_VERSION:
         age = "newer" if version > SCHEMA_VERSION else "older"
         raise ValueError(f"schema_version {version} is {age} than {SCHEMA_VERSION}")
-    found = _StoredStudent.model_validate_json(described)
+    found = _StoredPolicy.model_validate_json(described)
     spec = ObservationSpec(**found.observation_spec.model_dump())
     if spec.slots not in (0, found.num_actions):
         raise ValueError(f"{spec.slots} slots for {found.num_actions} actions")
     _check_size(stored, spec, found.settings)
     with torch.random.fork_rng(devices=[]):
-        return Student(found.task, spec, found.num_actions, found.settings, device)
+        return Policy(found.task, spec, found.num_actions, found.settings, device)
 
 
 def _check_size(stored: Any, spec: ObservationSpec, settings: StudentSettings) -> None:
@@ -225,7 +229,7 @@ def _check_size(stored: Any, spec: ObservationSpec, settings: StudentSettings) -
         raise ValueError("it is smaller than the network that it describes")
 
 
-def _matching_tensors(student: Student, stored: Any) -> dict[str, Tensor]:
+def _matching_tensors(student: Policy, stored: Any) -> dict[str, Tensor]:
     """The tensors of an open file, read only once they are known to be the network's."""
     expected = {name: list(t.shape) for name, t in student.network.state_dict().items()}
     if set(stored.keys()) != set(expected):
@@ -254,15 +258,15 @@ def softmax(logits: FloatArray) -> FloatArray:
     return np.asarray(shifted / shifted.sum(axis=1, keepdims=True), dtype=np.float32)
 
 
-def make_student(
+def make_policy(
     task_name: str,
     spec: ObservationSpec,
     num_actions: int,
     settings: StudentSettings,
     device: str,
     seed: int,
-) -> Student:
+) -> Policy:
     """A new student whose initial weights depend on the seed alone."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return Student(task_name, spec, num_actions, settings, torch.device(device))
+        return Policy(task_name, spec, num_actions, settings, torch.device(device))

@@ -13,8 +13,8 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from tutelage.rl.policy.category_embedding import CellSums
-from tutelage.rl.policy.network import StudentNetwork
+from tutelage.rl.policy.category_embedding import CategoryEmbeddingSum
+from tutelage.rl.policy.network import PolicyNetwork
 from tutelage.rl.ppo.loss import loss_gradients, loss_of
 from tutelage.rl.ppo.settings import PPOSettings
 
@@ -25,7 +25,7 @@ class Gradient(Protocol):
     def __call__(
         self, batch: Mapping[str, Tensor], settings: PPOSettings, teacher_weight: float
     ) -> Tensor:
-        """The gradient of a minibatch's loss; returns `rl.ppo.loss.FIGURES`, float64 [6].
+        """The gradient of a minibatch's loss; returns `rl.ppo.loss.LOSS_METRICS`, float64 [6].
 
         batch: codes uint8 [B, H, W], features float32 [B, F], and what the loss takes; where the
         network remembers, all of them as [T, B, ...], with starts bool [T, B] and hidden
@@ -34,10 +34,15 @@ class Gradient(Protocol):
         ...
 
 
-def gradient_into(vector: Tensor, network: StudentNetwork) -> Gradient:
+def gradient_into(vector: Tensor, network: PolicyNetwork) -> Gradient:
     """What fills `vector`, float32 [W], with gradients, in the order of the parameters."""
     on_cpu = vector.device.type == "cpu"
-    if on_cpu and isinstance(network.picture, CellSums) and network.features and not network.memory:
+    if (
+        on_cpu
+        and isinstance(network.picture, CategoryEmbeddingSum)
+        and network.features
+        and not network.memory
+    ):
         return ByHand(vector, network)
     return ByAutograd(vector, network)
 
@@ -55,14 +60,14 @@ def views_of(vector: Tensor, network: nn.Module) -> dict[str, Tensor]:
 class ByAutograd:
     """For any network."""
 
-    def __init__(self, vector: Tensor, network: StudentNetwork) -> None:
+    def __init__(self, vector: Tensor, network: PolicyNetwork) -> None:
         self._vector, self._network = vector, network
         self._parameters = list(network.parameters())
 
     def __call__(
         self, batch: Mapping[str, Tensor], settings: PPOSettings, teacher_weight: float
     ) -> Tensor:
-        logits, values = self._judge(batch)
+        logits, values = self._logits_and_values(batch)
         if self._network.memory_size:
             batch = {name: c.flatten(0, 1) for name, c in batch.items() if name != "hidden"}
         figures, loss = loss_of(logits, values, batch, settings, teacher_weight)
@@ -70,7 +75,7 @@ class ByAutograd:
         torch.cat([part.flatten() for part in parts], out=self._vector)
         return figures
 
-    def _judge(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+    def _logits_and_values(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         """Logits and values of a minibatch, in the order of its rows, [T, B] flattened."""
         network = self._network
         if not network.memory_size:
@@ -80,12 +85,13 @@ class ByAutograd:
 
 
 class ByHand:
-    """For a picture read by `CellSums`, features beside it, and no memory; on the CPU."""
+    """For a picture read by `CategoryEmbeddingSum`, features beside it, and no memory; on the
+    CPU."""
 
-    def __init__(self, vector: Tensor, network: StudentNetwork) -> None:
+    def __init__(self, vector: Tensor, network: PolicyNetwork) -> None:
         self._weights = {name: p.detach() for name, p in network.named_parameters()}
         self._gradients = views_of(vector, network)
-        assert isinstance(network.picture, CellSums)
+        assert isinstance(network.picture, CategoryEmbeddingSum)
         self._picture = network.picture
 
     @torch.no_grad()

@@ -4,7 +4,7 @@
         + teacher_weight * mean over steps of m(s) * CrossEntropy(pi_T(.|s), pi(.|s))
 
 L_clip: Schulman et al. 2017, eq. 7. The advice term: kickstarting (Schmitt et al. 2018) as in
-LLM4Teach (Zhou et al. 2024), with m(s) the mass of the plans that can be carried out.
+LLM4Teach (Zhou et al. 2024), with m(s) the coverage of the plans that can be carried out.
 
 On the CPU a loop over the steps computes both: PyTorch takes some sixty small operations for it,
 longer than the network itself. Elsewhere PyTorch's own operations and autograd do. Both give the
@@ -27,7 +27,7 @@ from tutelage.rl.policy.policy import FORBIDDEN
 from tutelage.rl.ppo.settings import PPOSettings
 from tutelage.rl.tasks.arrays import FloatArray, IntArray
 
-FIGURES: Final = (
+LOSS_METRICS: Final = (
     "policy_loss",
     "value_loss",
     "entropy",
@@ -47,7 +47,7 @@ def loss_of(
     settings: PPOSettings,
     teacher_weight: float,
 ) -> tuple[Tensor, Tensor]:
-    """The FIGURES, float64 [6], and what to differentiate by the network's weights, a scalar.
+    """The LOSS_METRICS, float64 [6], and what to differentiate by the network's weights, a scalar.
 
     Its value is always 0: only its gradients count. Arguments as in `loss_gradients`.
     """
@@ -85,13 +85,13 @@ def loss_gradients(
     settings: PPOSettings,
     teacher_weight: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The FIGURES, float64 [6], and the loss's gradients by logits [B, A] and values [B].
+    """The LOSS_METRICS, float64 [6], and the loss's gradients by logits [B, A] and values [B].
 
     logits: float32 [B, A]; values: float32 [B]; batch: actions int64 [B]; log_probs, advantages,
     returns: float32 [B]; allowed: bool [B, A], where not all actions are; and with advice targets:
-    float32 [B, A] and mass: float32 [B], each step's weight in the advice term.
+    float32 [B, A] and coverage: float32 [B], each step's weight in the advice term.
     """
-    judge = by_loops if logits.device.type == "cpu" else by_autograd
+    judge = by_kernel if logits.device.type == "cpu" else by_autograd
     return judge(logits.detach(), values.detach(), batch, settings, teacher_weight)
 
 
@@ -115,9 +115,9 @@ def by_autograd(
     entropy = -(log_pi.exp() * log_pi).sum(dim=1).mean()
     loss = policy_loss + settings.value_coef * value_loss - settings.entropy_coef * entropy
     advice = torch.zeros((), device=loss.device)
-    if "mass" in batch:
+    if "coverage" in batch:
         # The mean is over all steps: where there is no advice, m is 0 (DESIGN "Words").
-        advice = -(batch["mass"] * (batch["targets"] * log_pi).sum(dim=1)).mean()
+        advice = -(batch["coverage"] * (batch["targets"] * log_pi).sum(dim=1)).mean()
         loss = loss + teacher_weight * advice
     by_logits, by_values = torch.autograd.grad(loss, (logits, values))
     with torch.no_grad():
@@ -134,7 +134,7 @@ def normalised(advantages: Tensor) -> Tensor:
     return centred if len(centred) < 2 else centred / (centred.std() + 1e-8)
 
 
-def by_loops(
+def by_kernel(
     logits: Tensor,
     values: Tensor,
     batch: Mapping[str, Tensor],
@@ -143,11 +143,11 @@ def by_loops(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """`loss_gradients` on the CPU."""
     rows, num_actions = logits.shape
-    figures = torch.zeros(len(FIGURES), dtype=torch.float64)
+    figures = torch.zeros(len(LOSS_METRICS), dtype=torch.float64)
     by_logits, by_values = torch.empty_like(logits), torch.empty_like(values)
     judged = logits.masked_fill(~batch["allowed"], FORBIDDEN) if "allowed" in batch else logits
-    advised = "mass" in batch
-    _add_up(
+    advised = "coverage" in batch
+    loss_kernel(
         judged.numpy(),
         values.numpy(),
         batch["actions"].numpy(),
@@ -155,7 +155,7 @@ def by_loops(
         normalised(batch["advantages"]).numpy(),
         batch["returns"].numpy(),
         batch["targets"].numpy() if advised else np.zeros((rows, num_actions), np.float32),
-        batch["mass"].numpy() if advised else np.zeros(rows, np.float32),
+        batch["coverage"].numpy() if advised else np.zeros(rows, np.float32),
         settings.clip_range,
         settings.value_coef,
         settings.entropy_coef,
@@ -170,7 +170,7 @@ def by_loops(
 
 
 @njit(cache=True, nogil=True)
-def _add_up(
+def loss_kernel(
     logits: FloatArray,
     values: FloatArray,
     actions: IntArray,
@@ -178,7 +178,7 @@ def _add_up(
     advantages: FloatArray,
     returns: FloatArray,
     targets: FloatArray,
-    mass: FloatArray,
+    coverage: FloatArray,
     clip_range: float,
     value_coef: float,
     entropy_coef: float,
@@ -210,7 +210,7 @@ def _add_up(
             entropy -= pi[k] * log_pi[k]
             advice -= targets[b, k] * log_pi[k]
             told += targets[b, k]
-        weight = teacher_weight * mass[b]
+        weight = teacher_weight * coverage[b]
         for k in range(num_actions):
             gradient = entropy_coef * pi[k] * (log_pi[k] + entropy) - by_action * pi[k]
             gradient += weight * (pi[k] * told - targets[b, k])
@@ -221,7 +221,7 @@ def _add_up(
         figures[0] -= gain / rows
         figures[1] += 0.5 * error * error / rows
         figures[2] += entropy / rows
-        figures[3] += mass[b] * advice / rows
+        figures[3] += coverage[b] * advice / rows
         figures[4] += (ratio - 1 - log_ratio) / rows
         figures[5] += (abs(ratio - 1) > clip_range) / rows
 

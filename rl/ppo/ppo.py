@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tutelage.rl.advice.labels import Labels
-from tutelage.rl.policy.policy import Student, with_actions
+from tutelage.rl.policy.policy import Policy, with_actions
 from tutelage.rl.ppo.adam import Adam
 from tutelage.rl.ppo.gae import advantages_of
 from tutelage.rl.ppo.gradients import gradient_into, views_of
-from tutelage.rl.ppo.loss import FIGURES
+from tutelage.rl.ppo.loss import LOSS_METRICS
 from tutelage.rl.ppo.settings import PPOSettings
 from tutelage.rl.rollouts.buffer import Rollout
 from tutelage.rl.tasks.arrays import BoolArray, FloatArray
@@ -46,7 +46,7 @@ class UpdateReport:
 class PPO:
     """Updates a student from rollouts."""
 
-    def __init__(self, student: Student, settings: PPOSettings, rng: np.random.Generator) -> None:
+    def __init__(self, student: Policy, settings: PPOSettings, rng: np.random.Generator) -> None:
         self._student, self._settings, self._rng = student, settings, rng
         weights = joined(student.network)
         self._gradient = torch.empty_like(weights)
@@ -61,7 +61,7 @@ class PPO:
         progress: the share of the run that is done, 0..1 (`PPOSettings.at`).
         """
         settings = self._settings.at(progress)
-        advised = labels is not None and teacher_weight > 0 and bool(labels.mass.any())
+        advised = labels is not None and teacher_weight > 0 and bool(labels.coverage.any())
         advantages = advantages_of(
             rollout.rewards,
             rollout.values,
@@ -109,15 +109,18 @@ class PPO:
         settings: PPOSettings,
         teacher_weight: float,
     ) -> list[float]:
-        """The gradient steps; the means of their FIGURES."""
-        advised = "mass" in batch
+        """The gradient steps; the means of their LOSS_METRICS."""
+        advised = "coverage" in batch
         losses = []
         for _ in range(settings.advised_epochs if advised else settings.epochs):
             losses += [
                 self._step(minibatch, settings, teacher_weight)
                 for minibatch in self._minibatches(batch, rollout)
             ]
-            if not advised and float(losses[-1][FIGURES.index("approx_kl")]) > settings.target_kl:
+            if (
+                not advised
+                and float(losses[-1][LOSS_METRICS.index("approx_kl")]) > settings.target_kl
+            ):
                 break
         means: list[float] = torch.stack(losses).mean(dim=0).tolist()
         return means
@@ -171,7 +174,7 @@ class PPO:
             name: array.reshape(rollout.size, *array.shape[2:]) for name, array in arrays.items()
         }
         if labels is not None:
-            flat |= {"targets": labels.targets, "mass": labels.mass}
+            flat |= {"targets": labels.targets, "coverage": labels.coverage}
         if self._student.network.memory_size:
             flat["hidden"] = rollout.hidden
         return {name: torch.from_numpy(a).to(self._student.device) for name, a in flat.items()}
@@ -179,7 +182,7 @@ class PPO:
     def _step(
         self, batch: dict[str, Tensor], settings: PPOSettings, teacher_weight: float
     ) -> Tensor:
-        """One gradient step; returns `rl.ppo.loss.FIGURES`, float64 [6]."""
+        """One gradient step; returns `rl.ppo.loss.LOSS_METRICS`, float64 [6]."""
         gradient, figures = self._gradient, self._differentiate(batch, settings, teacher_weight)
         norm = torch.linalg.vector_norm(gradient)
         gradient.mul_((settings.max_grad_norm / (norm + 1e-6)).clamp(max=1.0))

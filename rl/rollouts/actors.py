@@ -17,11 +17,11 @@ from tutelage.rl.tasks.arrays import BoolArray, FloatArray, IntArray
 from tutelage.rl.tasks.base import IDLE, Task, VectorEnv
 
 if TYPE_CHECKING:
-    from tutelage.rl.policy.policy import Student  # comes with torch, which scouts do not wait for
+    from tutelage.rl.policy.policy import Policy  # comes with torch, which scouts do not wait for
 from tutelage.rl.tasks.seeding import pick
 
 AdviceLookup = Callable[[Sequence[int]], Mapping[int, Advice]]
-"""The advice on situations, by signature; those that nothing is known of are left out."""
+"""The advice on situations, by situation id; those that nothing is known of are left out."""
 
 
 _NONE = -1
@@ -38,12 +38,12 @@ class Actor(Protocol):
         """The episodes of these environments ended with the last step; others have begun."""
 
 
-class StudentActor:
+class PolicyActor:
     """The student alone. rng: draws its actions; None for its likeliest ones."""
 
-    def __init__(self, student: Student, num_envs: int, rng: np.random.Generator | None) -> None:
+    def __init__(self, student: Policy, num_envs: int, rng: np.random.Generator | None) -> None:
         self._student, self._rng = student, rng
-        self._memory = student.new_memory(num_envs)
+        self._memory = student.initial_state(num_envs)
 
     def act(self, envs: VectorEnv, playing: BoolArray) -> IntArray:
         actions = self._student.act(envs.observe(), self._rng, self._memory)
@@ -90,7 +90,7 @@ class TeacherActor:
 
     def act(self, envs: VectorEnv, playing: BoolArray) -> IntArray:
         states = envs.states()
-        situations = self._task.signature(states)
+        situations = self._task.situation_ids(states)
         self._learn(situations[playing])
         done = carry_out(self._task, states, situations, self._known)
         held = self._hold(situations, done)

@@ -16,11 +16,11 @@ class Rollout:
 
     codes: uint8 [T, N, H, W]; features: float32 [T, N, F]; actions, greedy: int64 [T, N] (done,
     likeliest); log_probs, values, rewards, final_values: float32 [T, N]; logits: float32 [T, N, A],
-    the student's policy; terminated, truncated: bool [T, N]; signatures: int64 [T, N]; last_values:
-    float32 [N]; previous: int64 [T, N] and hidden: float32 [N, memory_size], the student's memory
-    at each and at the first step.
-    allowed: bool [T, N, A], where observations say which actions are; durations: int64 [T, N], the
-    primitive steps of each. None where all are allowed, and each is one.
+    the student's policy; terminated, truncated: bool [T, N]; situation_ids: int64 [T, N];
+    last_values: float32 [N]; previous: int64 [T, N] and hidden: float32 [N, memory_size], the
+    student's memory at each and at the first step. allowed: bool [T, N, A], where observations say
+    which actions are; durations: int64 [T, N], the primitive steps of each. None where all are
+    allowed, and each is one.
     """
 
     codes: CodeArray
@@ -34,7 +34,7 @@ class Rollout:
     final_values: FloatArray
     terminated: BoolArray
     truncated: BoolArray
-    signatures: IntArray
+    situation_ids: IntArray
     last_values: FloatArray
     previous: IntArray
     hidden: FloatArray
@@ -68,7 +68,7 @@ class Rollout:
             final_values=floats(),
             terminated=np.zeros(shape, dtype=np.bool_),
             truncated=np.zeros(shape, dtype=np.bool_),
-            signatures=np.zeros(shape, dtype=np.int64),
+            situation_ids=np.zeros(shape, dtype=np.int64),
             last_values=np.zeros(num_envs, dtype=np.float32),
             previous=np.zeros(shape, dtype=np.int64),
             hidden=np.zeros((num_envs, memory_size), dtype=np.float32),

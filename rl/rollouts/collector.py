@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from tutelage.rl.policy.policy import Memory, Student
+from tutelage.rl.policy.policy import Policy, RecurrentState
 from tutelage.rl.policy.sampling import draw
 from tutelage.rl.rollouts.buffer import Rollout
 from tutelage.rl.rollouts.episodes import EpisodeLog
@@ -32,7 +32,7 @@ class Collector:
     def __init__(
         self,
         task: Task,
-        student: Student,
+        student: Policy,
         envs: VectorEnv,
         num_steps: int,
         rng: np.random.Generator,
@@ -45,7 +45,7 @@ class Collector:
             len(task.action_names),
             student.network.memory_size,
         )
-        self._memory = student.new_memory(envs.num_envs)
+        self._memory = student.initial_state(envs.num_envs)
         self.log = EpisodeLog(envs.num_envs, task.max_episode_steps)
         self._replay = EpisodeReplay(envs.num_envs, task.max_episode_steps, len(task.action_names))
         envs.reset()
@@ -53,7 +53,7 @@ class Collector:
     def collect(self, on_step: Callable[[IntArray], None] | None = None) -> Rollout:
         """Fill the buffers with the next T steps of every environment.
 
-        on_step: called before each of them with the situations' signatures, int64 [N]; what it
+        on_step: called before each of them with the situations' ids, int64 [N]; what it
         raises ends the rollout there, which is lost.
         """
         rollout = self.rollout
@@ -62,11 +62,13 @@ class Collector:
         rollout.final_values[:] = 0.0
         rollout.hidden[:] = self._memory.hidden
         for t in range(num_steps):
-            rollout.signatures[t] = self._task.signature(self._envs.states())
+            rollout.situation_ids[t] = self._task.situation_ids(self._envs.states())
             if on_step is not None:
-                on_step(rollout.signatures[t])
+                on_step(rollout.situation_ids[t])
             self._act(t)
-        rollout.last_values[:] = self._student.judge(self._envs.observe(), self._memory[:])[1]
+        rollout.last_values[:] = self._student.policy_and_value(
+            self._envs.observe(), self._memory[:]
+        )[1]
         return rollout
 
     def snapshot(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
@@ -90,8 +92,8 @@ class Collector:
         self._rng.bit_generator.state = record["rng"]
         self.log.restore(record["log"])
 
-    def _remembered(self, arrays: dict[str, NDArray[Any]]) -> Memory:
-        found = Memory(arrays[f"{_MEMORY}hidden"], arrays[f"{_MEMORY}previous"])
+    def _remembered(self, arrays: dict[str, NDArray[Any]]) -> RecurrentState:
+        found = RecurrentState(arrays[f"{_MEMORY}hidden"], arrays[f"{_MEMORY}previous"])
         expected = self._memory
         for one, other in ((found.hidden, expected.hidden), (found.previous, expected.previous)):
             if one.shape != other.shape or one.dtype != other.dtype:
@@ -107,9 +109,9 @@ class Collector:
     def _act(self, t: int) -> None:
         rollout, envs = self.rollout, self._envs
         observation = envs.observe()
-        self.log.visit(rollout.signatures[t])
+        self.log.visit(rollout.situation_ids[t])
         rollout.previous[t] = self._memory.previous
-        logits, values = self._student.judge(observation, self._memory)
+        logits, values = self._student.policy_and_value(observation, self._memory)
         actions, rollout.log_probs[t], rollout.greedy[t] = draw(logits, self._rng)
         rollout.codes[t], rollout.features[t] = observation.codes, observation.features
         if rollout.allowed is not None:
@@ -122,7 +124,7 @@ class Collector:
         self._memory.previous = actions
         if result.final is not None:
             remembered = self._memory[result.truncated]
-            rollout.final_values[t][result.truncated] = self._student.judge(
+            rollout.final_values[t][result.truncated] = self._student.policy_and_value(
                 result.final, remembered
             )[1]
         self._memory.forget(result.terminated | result.truncated)

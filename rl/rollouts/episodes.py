@@ -14,7 +14,7 @@ from tutelage.rl.tasks.arrays import BoolArray, FloatArray, IntArray
 from tutelage.rl.tasks.base import Episode, Task
 
 
-class Tally:
+class EpisodeTracker:
     """The running sums of each of N environments, and the episodes that ended.
 
     Every environment plays a fixed number of episodes, so that long ones are not left out: one more
@@ -79,7 +79,7 @@ class Tally:
 
 
 @dataclass
-class Passage:
+class EpisodeOutcomes:
     """What came of the episodes that passed through a situation and ended in this rollout."""
 
     episodes: int = 0
@@ -100,7 +100,9 @@ class EpisodeLog:
     recent: deque[tuple[bool, float]] = field(init=False)
     """(success, return) of the latest ended episodes."""
     ended: int = 0
-    passages: dict[int, Passage] = field(default_factory=lambda: defaultdict(Passage))
+    outcomes: dict[int, EpisodeOutcomes] = field(
+        default_factory=lambda: defaultdict(EpisodeOutcomes)
+    )
 
     def __post_init__(self) -> None:
         self.recent = deque(maxlen=self.window)
@@ -110,11 +112,11 @@ class EpisodeLog:
         self._seen: list[set[int]] = [set() for _ in range(self.num_envs)]
         self._last = np.zeros(self.num_envs, dtype=np.int64)
 
-    def visit(self, signatures: IntArray) -> None:
+    def visit(self, situation_ids: IntArray) -> None:
         """Note the situations that the episodes are in, before the step."""
-        for i in np.flatnonzero((signatures != self._last) | (self._lengths == 0)):
-            self._seen[i].add(int(signatures[i]))
-        self._last = signatures.copy()
+        for i in np.flatnonzero((situation_ids != self._last) | (self._lengths == 0)):
+            self._seen[i].add(int(situation_ids[i]))
+        self._last = situation_ids.copy()
 
     def step(
         self,
@@ -138,15 +140,15 @@ class EpisodeLog:
             success = bool(task.success(episode))
             self.recent.append((success, episode.return_))
             self.ended += 1
-            for signature in self._seen[i]:
-                self.passages[signature].episodes += 1
-                self.passages[signature].successes += success
+            for situation_id in self._seen[i]:
+                self.outcomes[situation_id].episodes += 1
+                self.outcomes[situation_id].successes += success
             self._seen[i] = set()
             self._returns[i], self._lengths[i] = 0.0, 0
 
-    def take_passages(self) -> dict[int, Passage]:
+    def take_outcomes(self) -> dict[int, EpisodeOutcomes]:
         """The passages since the last call."""
-        taken, self.passages = self.passages, defaultdict(Passage)
+        taken, self.outcomes = self.outcomes, defaultdict(EpisodeOutcomes)
         return dict(taken)
 
     def snapshot(self) -> dict[str, Any]:
@@ -166,7 +168,7 @@ class EpisodeLog:
         self.recent.clear()
         self.recent.extend((bool(success), float(value)) for success, value in record["recent"])
         self.ended = int(record["ended"])
-        self._seen = [{int(signature) for signature in seen} for seen in record["seen"]]
+        self._seen = [{int(situation_id) for situation_id in seen} for seen in record["seen"]]
         if {self.num_envs} != {
             len(record[name]) for name in ("returns", "lengths", "ages", "last", "seen")
         }:
@@ -175,15 +177,15 @@ class EpisodeLog:
         self._ages[:], self._last[:] = record["ages"], record["last"]
 
     @property
-    def settled(self) -> bool:
+    def warmed_up(self) -> bool:
         return bool(self.recent) and int(self._ages.min()) >= self.longest
 
     @property
     def success(self) -> float | None:
         """Share of successes among the recent episodes; None before the log has settled."""
-        return sum(s for s, _ in self.recent) / len(self.recent) if self.settled else None
+        return sum(s for s, _ in self.recent) / len(self.recent) if self.warmed_up else None
 
     @property
     def mean_return(self) -> float | None:
         """Mean return of the recent episodes; None before the log has settled."""
-        return sum(r for _, r in self.recent) / len(self.recent) if self.settled else None
+        return sum(r for _, r in self.recent) / len(self.recent) if self.warmed_up else None

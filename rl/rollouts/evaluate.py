@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tutelage.rl.policy.policy import Student
-from tutelage.rl.rollouts.actors import Actor, AdviceLookup, StudentActor, TeacherActor
-from tutelage.rl.rollouts.episodes import Tally
+from tutelage.rl.policy.policy import Policy
+from tutelage.rl.rollouts.actors import Actor, AdviceLookup, PolicyActor, TeacherActor
+from tutelage.rl.rollouts.episodes import EpisodeTracker
 from tutelage.rl.rollouts.results import Evaluation, StudentResult
 from tutelage.rl.tasks.arrays import IntArray
 from tutelage.rl.tasks.base import Split, StepResult, Task, VectorEnv
@@ -19,7 +19,7 @@ MAX_ENVS = 100
 
 def evaluate(
     task: Task,
-    student: Student,
+    student: Policy,
     episodes: int,
     seed: int,
     greedy: bool = False,
@@ -36,7 +36,7 @@ def evaluate(
     rng = None if greedy else generator(seed, "evaluation")
 
     def make(num_envs: int) -> Actor:
-        return StudentActor(student, num_envs, rng)
+        return PolicyActor(student, num_envs, rng)
 
     return play(task, make, episodes, seed, on_progress, on_step).outcome(task)
 
@@ -59,8 +59,8 @@ def evaluate_teacher(
         actors.append(TeacherActor(task, num_envs, advise, generator(seed, "teacher")))
         return actors[0]
 
-    tally = play(task, make, episodes, seed, on_progress, on_step)
-    return tally.outcome(task), actors[0].unadvised
+    tracker = play(task, make, episodes, seed, on_progress, on_step)
+    return tracker.outcome(task), actors[0].unadvised
 
 
 def play(
@@ -72,7 +72,7 @@ def play(
     on_step: Callable[[], None] | None = None,
     split: Split = "evaluation",
     first_episode: int = 0,
-) -> Tally:
+) -> EpisodeTracker:
     """Some of a split's episodes, in the order in which they ended.
 
     make_actor: for so many environments. first_episode: the number of each environment's first.
@@ -81,23 +81,23 @@ def play(
     num_envs = min(episodes, MAX_ENVS)
     envs = task.make_envs(num_envs, split, seed)
     envs.reset(np.full(num_envs, first_episode, dtype=np.int64))
-    tally, actor = Tally(episodes, num_envs), make_actor(num_envs)
+    tracker, actor = EpisodeTracker(episodes, num_envs), make_actor(num_envs)
     try:
-        while tally.playing.any():
+        while tracker.playing.any():
             if on_step is not None:
                 on_step()
-            before = len(tally.ended)
-            play_step(envs, actor, tally)
-            if on_progress and len(tally.ended) > before:
-                on_progress(len(tally.ended))
+            before = len(tracker.ended)
+            play_step(envs, actor, tracker)
+            if on_progress and len(tracker.ended) > before:
+                on_progress(len(tracker.ended))
     finally:
         envs.close()
-    return tally
+    return tracker
 
 
 def evaluate_both_ways(
     task: Task,
-    student: Student,
+    student: Policy,
     episodes: int,
     seed: int,
     on_progress: Callable[[int], None] | None = None,
@@ -119,11 +119,13 @@ def evaluate_both_ways(
     )
 
 
-def play_step(envs: VectorEnv, actor: Actor, tally: Tally) -> tuple[IntArray, StepResult]:
+def play_step(
+    envs: VectorEnv, actor: Actor, tracker: EpisodeTracker
+) -> tuple[IntArray, StepResult]:
     """One step of the environments that still have episodes to play: actions and what came."""
-    actions = actor.act(envs, tally.playing)
+    actions = actor.act(envs, tracker.playing)
     result = envs.step(actions)
-    tally.rewards += result.rewards
-    tally.lengths += tally.playing if result.durations is None else result.durations
-    actor.ended(tally.close(result.terminated, result.truncated))
+    tracker.rewards += result.rewards
+    tracker.lengths += tracker.playing if result.durations is None else result.durations
+    actor.ended(tracker.close(result.terminated, result.truncated))
     return actions, result

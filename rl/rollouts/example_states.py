@@ -16,9 +16,9 @@ _STEPS: Final = 64
 
 @dataclass(frozen=True)
 class ExampleState:
-    """A situation's signature, and one of its states drawn as text."""
+    """A situation's id, and one of its states drawn as text."""
 
-    signature: int
+    situation_id: int
     picture: str
 
 
@@ -33,9 +33,9 @@ def rich_state(task: Task, seed: int) -> ExampleState:
             envs.observe()
             envs.step(rng.integers(len(task.action_names), size=_ENVS))
         states = envs.rollout()
-        signatures, rows = np.unique(task.signature(states), return_index=True)
-        choices = [len(task.options(int(signature))) for signature in signatures]
+        situation_ids, rows = np.unique(task.situation_ids(states), return_index=True)
+        choices = [len(task.options(int(situation_id))) for situation_id in situation_ids]
         best = int(np.argmax(choices))
-        return ExampleState(int(signatures[best]), task.picture(states, int(rows[best])))
+        return ExampleState(int(situation_ids[best]), task.picture(states, int(rows[best])))
     finally:
         envs.close()

@@ -30,15 +30,15 @@ class ObservationSpec:
 
     parts: what each code is made of, such as (kind, colour), as small numbers from 0; one row a
     code, all of the same length. Codes that share a part share weights. Empty: each code is one
-    thing of its own. slots: the number of actions where
-    each observation says which are allowed; 0 where all are, always.
+    thing of its own. slots: the number of actions where each observation says which are allowed; 0
+    where all are, always.
     """
 
     height: int
     width: int
     num_codes: int
     features: int
-    parts: tuple[tuple[int, ...], ...] = ()
+    attributes: tuple[tuple[int, ...], ...] = ()
     slots: int = 0
 
 
@@ -46,9 +46,9 @@ class ObservationSpec:
 class Observation:
     """A batch of student observations.
 
-    codes: uint8 [B, height, width], category codes below `ObservationSpec.num_codes`.
-    features: float32 [B, features], roughly within -1..1.
-    allowed: bool [B, slots], the actions that can be picked; None where all can.
+    codes: uint8 [B, height, width], category codes below `ObservationSpec.num_codes`. features:
+    float32 [B, features], roughly within -1..1. allowed: bool [B, slots], the actions that can be
+    picked; None where all can.
     """
 
     codes: CodeArray
@@ -83,8 +83,8 @@ class States(Protocol):
 class StepResult:
     """One step of a vector environment of N.
 
-    rewards: float32 [N]; terminated, truncated: bool [N].
-    final: the last observations of the episodes that were truncated, in the order of
+    rewards: float32 [N]; terminated, truncated: bool [N]. final: the last observations of the
+    episodes that were truncated, in the order of
         `np.flatnonzero(truncated)`; needed to bootstrap their value. None where there are none.
     durations: int64 [N], the primitive steps that it took; None where it was one for all that were
         not idle. discounted: float32 [N], the rewards discounted within it; None where it was one.
@@ -148,16 +148,16 @@ class Task(Protocol):
     def make_envs(self, num_envs: int, split: Split, seed: int) -> VectorEnv:
         """A vector environment whose seed stream is disjoint from the other split's."""
 
-    def signature(self, states: States) -> IntArray:
+    def situation_ids(self, states: States) -> IntArray:
         """The compact key of each state's situation, int64 [B]. Hot: called at every step."""
 
-    def describe(self, signature: int) -> str:
-        """The situation's canonical text; two signatures never share one.
+    def describe(self, situation_id: int) -> str:
+        """The situation's canonical text; two situation ids never share one.
 
         What can be looked up (`LookupTask`) is left out of it.
         """
 
-    def options(self, signature: int) -> tuple[Option, ...]:
+    def options(self, situation_id: int) -> tuple[Option, ...]:
         """The options on offer in a situation, in a fixed order."""
 
     def encode(self, option: Option) -> int:
@@ -205,9 +205,9 @@ class LookupTask(Protocol):
     lookups: Sequence[str]
 
     def with_lookups(self, names: Sequence[str]) -> Task:
-        """The same task with these look-ups switched on, their fields in its signatures."""
+        """The same task with these look-ups switched on, their fields in its ids."""
 
-    def look_up(self, name: str, signature: int) -> str:
+    def look_up(self, name: str, situation_id: int) -> str:
         """What one that is switched on tells in a situation: lines `field: value`."""
 
 

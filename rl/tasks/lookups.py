@@ -1,8 +1,8 @@
 """Look-ups: what a teacher may ask about a situation before it decides.
 
 A look-up answers about the situation and not about one state: its answer is a function of the
-signature, and switching one on adds what it tells to the signature. So advice that was given after
-a look stays valid in every state of its situation. A task of your own offers look-ups by the
+situation id, and switching one on adds what it tells to the situation id. So advice that was given
+after a look stays valid in every state of its situation. A task of your own offers look-ups by the
 methods of `rl.tasks.base.LookupTask`; without them it works as before, and only `record`
 (`rl.tasks.plan_outcomes`), which needs nothing of the task, can be switched on.
 """
@@ -23,7 +23,7 @@ class UnknownLookupError(ValueError):
 
 @dataclass(frozen=True)
 class Lookup:
-    """help: what it tells, in a sentence. answer: from a signature to what it tells there."""
+    """help: what it tells, in a sentence. answer: from a situation id to what it tells there."""
 
     help: str
     answer: Callable[[int], str]
@@ -61,9 +61,9 @@ def checked_lookups(task: object, names: Sequence[str]) -> dict[str, Lookup]:
     return {name: Lookup(task.offered_lookups[name], partial(task.look_up, name)) for name in names}
 
 
-def full_text(task: Task, signature: int) -> str:
+def full_text(task: Task, situation_id: int) -> str:
     """A situation's text, with all that can be looked up in it: no two situations share one."""
-    told = [task.describe(signature)]
+    told = [task.describe(situation_id)]
     if isinstance(task, LookupTask):
-        told += [task.look_up(name, signature) for name in task.lookups]
+        told += [task.look_up(name, situation_id) for name in task.lookups]
     return "\n".join(told)

@@ -39,17 +39,17 @@ from tutelage.rl.tasks.seeding import EpisodeDraws, pick
 class OptionStates:
     """States in which an option is picked, and what is known of the options there.
 
-    moments: the task's own states, N at a time; signatures: int64 [B]; feasible: bool [B, K], on
+    moments: the task's own states, N at a time; situation_ids: int64 [B]; feasible: bool [B, K], on
     offer and possible; finished: bool [B, K].
     """
 
     moments: tuple[States, ...]
-    signatures: IntArray
+    situation_ids: IntArray
     feasible: BoolArray
     finished: BoolArray
 
     def __len__(self) -> int:
-        return len(self.signatures)
+        return len(self.situation_ids)
 
     @property
     def allowed(self) -> BoolArray:
@@ -92,14 +92,14 @@ class OptionTask:
         envs = self.plain.make_envs(num_envs, split, seed)
         return OptionEnvs(self, envs, EpisodeDraws(num_envs, split, seed), self._gamma, self._bound)
 
-    def signature(self, states: States) -> IntArray:
-        return _own(states).signatures
+    def situation_ids(self, states: States) -> IntArray:
+        return _own(states).situation_ids
 
-    def describe(self, signature: int) -> str:
-        return self.plain.describe(signature)
+    def describe(self, situation_id: int) -> str:
+        return self.plain.describe(situation_id)
 
-    def options(self, signature: int) -> tuple[Option, ...]:
-        return self.plain.options(signature)
+    def options(self, situation_id: int) -> tuple[Option, ...]:
+        return self.plain.options(situation_id)
 
     def encode(self, option: Option) -> int:
         return self.plain.encode(option)
@@ -161,11 +161,11 @@ class OptionEnvs:
     def states(self) -> OptionStates:
         if self._now is None:
             moment, task = self._envs.states(), self._task.plain
-            signatures = task.signature(moment)
+            situation_ids = task.situation_ids(moment)
             done = task.act(np.tile(self._task.codes, (self.num_envs, 1)), moment)
-            offered = np.stack([self._offered(int(signature)) for signature in signatures])
+            offered = np.stack([self._offered(int(situation_id)) for situation_id in situation_ids])
             feasible = done.feasible & offered
-            self._now = OptionStates((moment,), signatures, feasible, done.finished)
+            self._now = OptionStates((moment,), situation_ids, feasible, done.finished)
         return self._now
 
     def step(self, actions: IntArray) -> StepResult:
@@ -205,7 +205,7 @@ class OptionEnvs:
             raise RuntimeError("no complete rollout was recorded")
         return OptionStates(
             tuple(states.moments[0] for states in self._record),
-            np.concatenate([states.signatures for states in self._record]),
+            np.concatenate([states.situation_ids for states in self._record]),
             np.concatenate([states.feasible for states in self._record]),
             np.concatenate([states.finished for states in self._record]),
         )
@@ -213,12 +213,12 @@ class OptionEnvs:
     def close(self) -> None:
         self._envs.close()
 
-    def _offered(self, signature: int) -> BoolArray:
+    def _offered(self, situation_id: int) -> BoolArray:
         """Which options of the table are on offer in a situation, bool [K]."""
-        if signature not in self._offers:
-            offered = set(self._task.plain.options(signature))
-            self._offers[signature] = np.array([o in offered for o in self._task.table])
-        return self._offers[signature]
+        if situation_id not in self._offers:
+            offered = set(self._task.plain.options(situation_id))
+            self._offers[situation_id] = np.array([o in offered for o in self._task.table])
+        return self._offers[situation_id]
 
     def _allowed(self) -> BoolArray:
         """The actions that can be picked, bool [N, K + A]: options, else the primitive ones."""
@@ -236,7 +236,7 @@ class OptionEnvs:
         if self._left_to_record:
             now = self.states()
             kept = copy.deepcopy(now.moments)  # the task's own are valid until the next step
-            self._record.append(OptionStates(kept, now.signatures, now.feasible, now.finished))
+            self._record.append(OptionStates(kept, now.situation_ids, now.feasible, now.finished))
             self._left_to_record -= 1
 
 

@@ -1,7 +1,7 @@
 """The record of past plans: what came of the teacher's advice in each situation, in a word.
 
-A look-up that any task can have. Its word stands in the two lowest bits of a signature, and it is
-settled when the student is evaluated: so a situation's key changes at most once between two
+A look-up that any task can have. Its word stands in the two lowest bits of a situation id, and it
+is settled when the student is evaluated: so a situation's key changes at most once between two
 evaluations, and the teacher is asked again where something came of its plans.
 """
 
@@ -30,7 +30,7 @@ _WORDS: Final = (
 )
 _BITS: Final = 2
 LARGEST: Final = (1 << (63 - _BITS)) - 1
-"""The largest signature that a task may have of its own."""
+"""The largest situation id that a task may have of its own."""
 
 _HELP: Final = "what came of your last plans in this situation (tried, finished or failed)."
 _MANY_STEPS: Final = 50
@@ -38,7 +38,7 @@ _MANY_EPISODES: Final = 50
 
 
 @dataclass
-class Tally:
+class PlanOutcome:
     """What was seen of a situation's plans since the last evaluation.
 
     steps: states in it while there was advice. carried_out: the sum of m(s) over them. agreed:
@@ -52,7 +52,7 @@ class Tally:
     episodes: int = 0
     successes: int = 0
 
-    def add(self, other: Tally) -> None:
+    def add(self, other: PlanOutcome) -> None:
         """Count what the other has counted too."""
         self.steps += other.steps
         self.carried_out += other.carried_out
@@ -76,10 +76,11 @@ class Tally:
         return FAILED if followed and self.successes <= self.episodes / 10 else before
 
 
-class RecordedTask:
-    """A task with the record of past plans in its signatures.
+class PlanOutcomeTask:
+    """A task with the record of past plans in its ids.
 
-    signature = the task's own signature * 4 + word. All else is the task's own. plain: that task.
+    situation id = the task's own situation id * 4 + word. All else is the task's own. plain: that
+    task.
     """
 
     def __init__(self, task: Task) -> None:
@@ -94,29 +95,29 @@ class RecordedTask:
         self.name, self.action_names, self.notes = task.name, task.action_names, notes_of(task)
         self.observation_spec = task.observation_spec
         self.max_episode_steps, self.default_steps = task.max_episode_steps, task.default_steps
-        self._tallies: defaultdict[int, Tally] = defaultdict(Tally)
+        self._outcomes: defaultdict[int, PlanOutcome] = defaultdict(PlanOutcome)
         self._words: dict[int, int] = {}
         self._known = np.empty(0, dtype=np.int64)
         self._known_words = np.empty(0, dtype=np.int64)
 
     # --- the record -------------------------------------------------------------------------------
 
-    def note(self, signature: int, tally: Tally) -> None:
+    def note(self, situation_id: int, outcome: PlanOutcome) -> None:
         """Count what was seen of a situation's plans; its key stays as it is until `settle`."""
-        self._tallies[signature >> _BITS].add(tally)
+        self._outcomes[situation_id >> _BITS].add(outcome)
 
     def settle(self) -> None:
         """Put what was counted into words, which changes keys, and begin to count anew."""
-        for own, tally in self._tallies.items():
-            self._words[own] = tally.word(self._words.get(own, UNCLEAR))
-        self._tallies.clear()
+        for own, outcome in self._outcomes.items():
+            self._words[own] = outcome.word(self._words.get(own, UNCLEAR))
+        self._outcomes.clear()
         self._index()
 
     def snapshot(self) -> dict[str, Any]:
         """All of it as JSON has it."""
         return {
             "words": {str(own): word for own, word in self._words.items()},
-            "tallies": {str(own): vars(tally) for own, tally in self._tallies.items()},
+            "tallies": {str(own): vars(outcome) for own, outcome in self._outcomes.items()},
         }
 
     def restore(self, record: Mapping[str, Any]) -> None:
@@ -124,10 +125,10 @@ class RecordedTask:
         words = {int(own): int(word) for own, word in record["words"].items()}
         if not set(words.values()) <= {UNCLEAR, FINISHED, FAILED}:
             raise ValueError("a record of plans has an unknown word")
-        tallies = {int(own): Tally(**tally) for own, tally in record["tallies"].items()}
+        outcomes = {int(own): PlanOutcome(**outcome) for own, outcome in record["tallies"].items()}
         self._words = words
-        self._tallies.clear()
-        self._tallies.update(tallies)
+        self._outcomes.clear()
+        self._outcomes.update(outcomes)
         self._index()
 
     # --- look-ups ---------------------------------------------------------------------------------
@@ -136,34 +137,34 @@ class RecordedTask:
         """Raises TypeError: the task inside is the one to ask, before it is recorded."""
         raise TypeError(f"look-ups {names} are switched on before a task is recorded")
 
-    def look_up(self, name: str, signature: int) -> str:
+    def look_up(self, name: str, situation_id: int) -> str:
         if name == RECORD:
-            return f"plans here: {_WORDS[signature & (1 << _BITS) - 1]}"
+            return f"plans here: {_WORDS[situation_id & (1 << _BITS) - 1]}"
         if self._own is None:
             raise KeyError(name)
-        return self._own.look_up(name, signature >> _BITS)
+        return self._own.look_up(name, situation_id >> _BITS)
 
     # --- the task ---------------------------------------------------------------------------------
 
     def make_envs(self, num_envs: int, split: Split, seed: int) -> VectorEnv:
         return self.plain.make_envs(num_envs, split, seed)
 
-    def signature(self, states: States) -> IntArray:
-        """Raises ValueError where the task's own signatures leave no room."""
-        own = self.plain.signature(states)
+    def situation_ids(self, states: States) -> IntArray:
+        """Raises ValueError where the task's own situation ids leave no room."""
+        own = self.plain.situation_ids(states)
         if own.size and int(own.max()) > LARGEST:
-            raise ValueError(f"the look-up {RECORD!r} needs signatures of at most {LARGEST}")
-        signatures: IntArray = own << _BITS
+            raise ValueError(f"the look-up {RECORD!r} needs situation ids of at most {LARGEST}")
+        situation_ids: IntArray = own << _BITS
         if len(self._known):
             place = np.searchsorted(self._known, own).clip(max=len(self._known) - 1)
-            signatures |= np.where(self._known[place] == own, self._known_words[place], UNCLEAR)
-        return signatures
+            situation_ids |= np.where(self._known[place] == own, self._known_words[place], UNCLEAR)
+        return situation_ids
 
-    def describe(self, signature: int) -> str:
-        return self.plain.describe(signature >> _BITS)
+    def describe(self, situation_id: int) -> str:
+        return self.plain.describe(situation_id >> _BITS)
 
-    def options(self, signature: int) -> tuple[Option, ...]:
-        return self.plain.options(signature >> _BITS)
+    def options(self, situation_id: int) -> tuple[Option, ...]:
+        return self.plain.options(situation_id >> _BITS)
 
     def encode(self, option: Option) -> int:
         return self.plain.encode(option)
@@ -178,13 +179,13 @@ class RecordedTask:
         return self.plain.picture(states, row)
 
     def _index(self) -> None:
-        """The words as sorted arrays, for a batch of signatures."""
+        """The words as sorted arrays, for a batch of situation ids."""
         self._known = np.array(sorted(self._words), dtype=np.int64)
         words = [self._words[own] for own in sorted(self._words)]
         self._known_words = np.array(words, dtype=np.int64)
 
 
-class WatchableRecordedTask(RecordedTask):
+class WatchablePlanOutcomeTask(PlanOutcomeTask):
     """A recorded task that offers what people look at, as the task inside does."""
 
     def __init__(self, task: Task, watchable: Watchable) -> None:
@@ -201,8 +202,8 @@ class WatchableRecordedTask(RecordedTask):
         return self._watchable.world(split, seed, env, episode)
 
 
-def recorded(task: Task) -> RecordedTask:
+def recorded(task: Task) -> PlanOutcomeTask:
     """The task with a record of past plans."""
     if isinstance(task, Watchable):
-        return WatchableRecordedTask(task, task)
-    return RecordedTask(task)
+        return WatchablePlanOutcomeTask(task, task)
+    return PlanOutcomeTask(task)

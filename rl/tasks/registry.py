@@ -12,10 +12,10 @@ from tutelage.rl.tasks.settings import TaskSettings
 def make_task(name: str, crop: int | None, settings: TaskSettings | None = None) -> Task:
     """The task of that name.
 
-    name: a shipped task's, or `module:attribute` of a callable that takes no argument and returns
-    a `Task`. crop: side of the map crop that the student of a grid task sees,
-    None for the bare view. settings: None for the defaults. Raises
-    UnknownTaskError, also where the settings ask something of a task that only others can do.
+    name: a shipped task's, or `module:attribute` of a callable that takes no argument and returns a
+    `Task`. crop: side of the map crop that the student of a grid task sees, None for the bare view.
+    settings: None for the defaults. Raises UnknownTaskError, also where the settings ask something
+    of a task that only others can do.
     """
     settings = settings or TaskSettings()
     if ":" in name:

@@ -23,7 +23,7 @@ _STREAMS: Final = {
     "minibatches": 3,
     "evaluation": 4,
     "teacher": 5,
-    "trial": 6,
+    "teacher_check": 6,
     "scout": 7,
 }
 

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tutelage.rl.advice.advice import Advice
-from tutelage.rl.policy.policy import Student
-from tutelage.rl.rollouts.actors import StudentActor, TeacherActor
+from tutelage.rl.policy.policy import Policy
+from tutelage.rl.rollouts.actors import PolicyActor, TeacherActor
 from tutelage.rl.rollouts.evaluate import play
 from tutelage.rl.tasks.arrays import BoolArray, IntArray
 from tutelage.rl.tasks.base import Task, VectorEnv
@@ -29,7 +29,7 @@ _NOWHERE = -1
 
 
 @dataclass(frozen=True)
-class Turns:
+class MixedEpisode:
     """An episode that was played by turns.
 
     taught: for each of its situations whether the teacher acted there; None where it had nothing
@@ -41,10 +41,10 @@ class Turns:
 
 
 @dataclass(frozen=True)
-class PlayedTurns:
+class MixedPlay:
     """Some episodes. env_steps: of all of them."""
 
-    episodes: list[Turns] = field(default_factory=list)
+    episodes: list[MixedEpisode] = field(default_factory=list)
     env_steps: int = 0
 
     @property
@@ -53,7 +53,7 @@ class PlayedTurns:
         return sum(episode.success for episode in self.episodes)
 
 
-class TurnActor:
+class MixedActor:
     """Acts as the teacher in the situations drawn for it, as the student in all others.
 
     advice: the teacher's; where it is silent, the student acts. share: the probability with which
@@ -65,14 +65,14 @@ class TurnActor:
     def __init__(
         self,
         task: Task,
-        student: Student,
+        student: Policy,
         num_envs: int,
         advice: Mapping[int, Advice],
         share: float,
         rng: np.random.Generator,
     ) -> None:
         self._teacher = TeacherActor(task, num_envs, lambda _: advice, rng)
-        self._student = StudentActor(student, num_envs, rng)
+        self._student = PolicyActor(student, num_envs, rng)
         self._task, self._share, self._rng = task, share, rng
         self._hashes: dict[int, int] = {}
         self._keys = rng.integers(2**63, size=num_envs).astype(np.uint64)
@@ -123,9 +123,9 @@ class TurnActor:
         self._last = situations, speaks
 
 
-def play_turns(
+def play_mixed(
     task: Task,
-    student: Student,
+    student: Policy,
     advice: Mapping[int, Advice],
     share: float,
     episodes: int,
@@ -133,23 +133,23 @@ def play_turns(
     first_episode: int,
     rng: np.random.Generator,
     on_step: Callable[[], None] | None = None,
-) -> PlayedTurns:
+) -> MixedPlay:
     """Episodes of training levels, played by turns. levels: the seed of their stream.
 
-    advice, share, rng: as in `TurnActor`. first_episode: the number of each environment's first.
+    advice, share, rng: as in `MixedActor`. first_episode: the number of each environment's first.
     on_step: called before each step; what it raises ends it.
     """
-    actors: list[TurnActor] = []
+    actors: list[MixedActor] = []
 
-    def make(num_envs: int) -> TurnActor:
-        actors.append(TurnActor(task, student, num_envs, advice, share, rng))
+    def make(num_envs: int) -> MixedActor:
+        actors.append(MixedActor(task, student, num_envs, advice, share, rng))
         return actors[0]
 
-    tally = play(
+    tracker = play(
         task, make, episodes, levels, None, on_step, split="train", first_episode=first_episode
     )
-    pairs = zip(tally.ended, actors[0].ended_episodes, strict=True)
-    return PlayedTurns(
-        [Turns(taught, bool(task.success(episode))) for episode, taught in pairs],
-        sum(episode.length for episode in tally.ended),
+    pairs = zip(tracker.ended, actors[0].ended_episodes, strict=True)
+    return MixedPlay(
+        [MixedEpisode(taught, bool(task.success(episode))) for episode, taught in pairs],
+        sum(episode.length for episode in tracker.ended),
     )

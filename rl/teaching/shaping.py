@@ -40,7 +40,7 @@ from tutelage.rl.tasks.arrays import BoolArray, FloatArray, IntArray
 def potentials(labels: Labels, actions: IntArray, scale: float) -> FloatArray:
     """Phi = scale * m(s) * pi_T(a | s) of what was done, float32 [B]. actions: int64 [B]."""
     advised = np.take_along_axis(labels.targets, actions[:, None], 1)[:, 0]
-    return np.asarray(scale * labels.mass * advised, dtype=np.float32)
+    return np.asarray(scale * labels.coverage * advised, dtype=np.float32)
 
 
 def shaping_rewards(phi: FloatArray, ended: BoolArray, gamma: float) -> FloatArray:

@@ -1,10 +1,10 @@
 """Weaning: how much the teacher's advice weighs, until it is withdrawn for good.
 
 What keeps a wrong teacher from doing harm is its trial by turns (`rl.teaching.teacher_check`) and
-what the student holds on to where there is no advice (`rl.advice.labels.held`). Other means were
-tried in their place on MiniGrid-DoorKey-5x5-v0, with teachers that are wrong everywhere
-(`adversarial`), silent in a third of the situations (`forgetful:0.3`) or stuck in one (`weak`).
-Mean success over the first 73,728 steps, seeds 0 to 2; without a teacher it was 0.44:
+what the student holds on to where there is no advice (`rl.advice.labels.with_retention_targets`).
+Other means were tried in their place on MiniGrid-DoorKey-5x5-v0, with teachers that are wrong
+everywhere (`adversarial`), silent in a third of the situations (`forgetful:0.3`) or stuck in one
+(`weak`). Mean success over the first 73,728 steps, seeds 0 to 2; without a teacher it was 0.44:
 
     means                                           adversarial  forgetful  weak
     linear schedule, none (Zhou et al. 2024)        0.00         0.34       0.05
@@ -112,7 +112,7 @@ _BETTER = 0.02
 """By how much a student's success must rise to count as better: less is chance."""
 
 
-class Weaning(BaseModel):
+class WeightSchedule(BaseModel):
     """Where the weaning stands.
 
     factor: the share of the linear weight that adaptive leaves, 0..1. best, best_at: the student's
@@ -148,16 +148,15 @@ class Weaning(BaseModel):
         progress: float,
         student: float | None,
         teacher: float | None,
-    ) -> Weaning:
+    ) -> WeightSchedule:
         """Where it stands after an iteration.
 
         student, teacher: their success rates, None where nothing is known yet. The teacher's is
         from episodes that it played itself with the advice in hand (`rl.teaching.teacher_check`).
-        The weight falls
-        while the student is as good as its teacher, rises again where it has fallen behind, and
-        stays in between: like TGRL (Shenfeld et al. 2023) the student's own success against the
-        teacher's decides, and not a clock. A student that no longer gets better has nothing more
-        to learn from this teacher: then it falls too.
+        The weight falls while the student is as good as its teacher, rises again where it has
+        fallen behind, and stays in between: like TGRL (Shenfeld et al. 2023) the student's own
+        success against the teacher's decides, and not a clock. A student that no longer gets better
+        has nothing more to learn from this teacher: then it falls too.
         """
         if student is None:
             return self
@@ -170,4 +169,4 @@ class Weaning(BaseModel):
             factor *= settings.fall
         elif teacher is not None and student < teacher - 2 * settings.margin:
             factor = min(1.0, factor / settings.fall)
-        return Weaning(factor=factor, best=best, best_at=best_at)
+        return WeightSchedule(factor=factor, best=best, best_at=best_at)

@@ -102,7 +102,7 @@ def calls_of(run: TinyRun) -> list[CallRecord]:
 def advice_of(run: TinyRun) -> list[AdviceRecord]:
     """All advice in the trace, situation by situation."""
     with run.trace() as trace:
-        return [row for s in trace.situations() for row in trace.advice(s.signature)]
+        return [row for s in trace.situations() for row in trace.advice(s.situation_id)]
 
 
 def tensors_of(run: TinyRun) -> dict[str, Any]:
@@ -205,16 +205,16 @@ class TestRunFolder:
 
     def test_the_trace_accounts_for_every_step(self, taught: TinyRun) -> None:
         steps: Counter[int] = Counter()
-        mass: defaultdict[int, float] = defaultdict(float)
+        coverage: defaultdict[int, float] = defaultdict(float)
         with taught.trace() as trace:
             for situation in trace.situations():
                 assert situation.text
-                for visit in trace.visits(situation.signature):
+                for visit in trace.visits(situation.situation_id):
                     steps[visit.iteration] += visit.visits
-                    mass[visit.iteration] += visit.visits * visit.mass
+                    coverage[visit.iteration] += visit.visits * visit.coverage
         shares = {row.iteration: row.advised_share for row in taught.rows}
         assert steps == dict.fromkeys(shares, ROLLOUT)
-        assert {i: mass[i] / ROLLOUT for i in shares} == pytest.approx(shares)
+        assert {i: coverage[i] / ROLLOUT for i in shares} == pytest.approx(shares)
 
     def test_every_call_is_kept_with_all_that_went_in_and_out(self, taught: TinyRun) -> None:
         calls = calls_of(taught)
@@ -334,14 +334,14 @@ class TestRepeating:
     def test_the_trace_of_a_replay_shows_the_conversation_behind_it(
         self, taught: TinyRun, replayed: TinyRun
     ) -> None:
-        first = {call.signature: call for call in calls_of(taught)}
+        first = {call.situation_id: call for call in calls_of(taught)}
         calls = calls_of(replayed)
-        assert {call.signature for call in calls} == set(first)
+        assert {call.situation_id for call in calls} == set(first)
         for call in calls:
             assert call.status == "cached"
             assert call.prompt_tokens is None
-            assert call.messages == first[call.signature].messages
-            assert call.answers == first[call.signature].answers
+            assert call.messages == first[call.situation_id].messages
+            assert call.answers == first[call.situation_id].answers
 
     def test_an_edited_prompt_asks_again(self, taught: TinyRun, tmp_path: Path) -> None:
         shutil.copy(taught.cache, tmp_path / "plans.sqlite")
@@ -368,13 +368,13 @@ class TestRepeating:
         hard = make_run(tmp_path, steps=ROLLOUT, teacher__soft=False)
         assert hard.summary.llm.calls == 0
         likeliest = {
-            row.signature: max(row.plans, key=lambda plan: float(plan["p"]))["plan"]
+            row.situation_id: max(row.plans, key=lambda plan: float(plan["p"]))["plan"]
             for row in advice_of(taught)
         }
         advice = advice_of(hard)
         assert advice
         for row in advice:
-            assert row.plans == [{"plan": likeliest[row.signature], "p": 1.0}]
+            assert row.plans == [{"plan": likeliest[row.situation_id], "p": 1.0}]
 
     def test_no_training_level_is_one_of_the_evaluation(self) -> None:
         seeds = {

@@ -16,11 +16,11 @@ from rich.console import Console
 from helpers.tiny_runs import ROLLOUT, make_run, tiny_config
 from tutelage.graphs.analysis.comparison import compare
 from tutelage.graphs.analysis.evaluation import evaluate_run
-from tutelage.graphs.analysis.watching import Screening
+from tutelage.graphs.analysis.watching import EpisodeViewer
 from tutelage.graphs.config.config import ConfigError, make_config
 from tutelage.graphs.config.events import Evaluating, Event, IterationDone
 from tutelage.graphs.nodes.assess import assess
-from tutelage.graphs.nodes.learn import after_practice
+from tutelage.graphs.nodes.learn import after_training_loop
 from tutelage.graphs.records.run_folder import list_runs
 from tutelage.graphs.records.shapes import Summary
 from tutelage.graphs.registry import build_graph, list_graphs
@@ -67,7 +67,7 @@ def test_every_node_says_what_it_does(name: str) -> None:
 
 class TestStudentOnly:
     def test_no_llm_node_is_in_it(self) -> None:
-        assert nodes_of("student_only") == {"practice", "assess"}
+        assert nodes_of("student_only") == {"training_loop", "assess"}
 
     def test_it_learns_what_a_run_without_a_teacher_learns(self, tmp_path: Path) -> None:
         """The schedule `off` of the main graph and this one are the same learner."""
@@ -135,7 +135,7 @@ class TestPractice:
         def counted(state: TeachState) -> Literal["cache", "assess"]:
             if not state["report"]:
                 met.append(state["iteration"])
-            return after_practice(state)
+            return after_training_loop(state)
 
         monkeypatch.setattr("tutelage.graphs.teacher_student.after_practice", counted)
         options: dict[str, Any] = {
@@ -230,7 +230,7 @@ class TestTeacherOnly:
         with pytest.raises(ConfigError, match="has no student: its graph, teacher_only"):
             evaluate_run(run.path, 5)
         with ExitStack() as resources, pytest.raises(ConfigError, match="has no student"):
-            Screening(run.path, resources)
+            EpisodeViewer(run.path, resources)
         with pytest.raises(ConfigError, match="no finished run with a student"):
             compare([run.path])
         other = make_run(tmp_path / "other", graph="student_only", env=CORRIDOR)

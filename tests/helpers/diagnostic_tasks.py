@@ -108,13 +108,13 @@ class Diagnostic(ABC):
     def make_envs(self, num_envs: int, split: Split, seed: int) -> DiagnosticEnvs:
         return DiagnosticEnvs(self, num_envs, split, seed)
 
-    def signature(self, states: States) -> IntArray:
+    def situation_ids(self, states: States) -> IntArray:
         return np.zeros(len(states), dtype=np.int64)
 
-    def describe(self, signature: int) -> str:  # noqa: ARG002 - the protocol's signature
+    def describe(self, situation_id: int) -> str:  # noqa: ARG002 - the protocol's situation id
         return "mission: none"
 
-    def options(self, signature: int) -> tuple[Option, ...]:  # noqa: ARG002 - likewise
+    def options(self, situation_id: int) -> tuple[Option, ...]:  # noqa: ARG002 - likewise
         return ()
 
     def encode(self, option: Option) -> int:

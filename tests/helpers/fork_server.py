@@ -188,11 +188,11 @@ def _prepare() -> None:
     envs.reset()
     envs.begin_rollout(1)
     envs.observe()
-    signatures = task.signature(envs.states())
+    situation_ids = task.situation_ids(envs.states())
     envs.step(np.zeros(2, dtype=np.int64))
-    options = task.options(int(signatures[0]))
+    options = task.options(int(situation_ids[0]))
     advice = Advice(tuple((option,) for option in options), (1 / len(options),) * len(options))
-    label(task, envs.rollout(), signatures, {int(signatures[0]): advice})
+    label(task, envs.rollout(), situation_ids, {int(situation_ids[0]): advice})
     envs.close()
 
 

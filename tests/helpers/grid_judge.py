@@ -248,14 +248,14 @@ class Wanderer:
 
     def actions(self, states: GridStates) -> IntArray:
         """An action for each world, int64 [N]."""
-        signatures = self._task.signature(states)
+        situation_ids = self._task.situation_ids(states)
         done = self._task.act(self._held, states)
-        actions = self._rng.choice(7, len(signatures), p=[0.15, 0.15, 0.2, 0.1, 0.1, 0.25, 0.05])
-        for i, signature in enumerate(signatures):
+        actions = self._rng.choice(7, len(situation_ids), p=[0.15, 0.15, 0.2, 0.1, 0.1, 0.25, 0.05])
+        for i, situation_id in enumerate(situation_ids):
             if self._rng.random() > self._noise and done.probs[i, 0].any():
                 actions[i] = done.probs[i, 0].argmax()
             else:
-                offered = self._task.options(int(signature))
+                offered = self._task.options(int(situation_id))
                 if offered:
                     choice = offered[int(self._rng.integers(len(offered)))]
                     self._held[i] = self._task.encode(choice)

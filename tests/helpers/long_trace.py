@@ -26,8 +26,8 @@ def make_long_run(path: Path) -> RunFolder:
     with closing(sqlite3.connect(folder.trace)) as connection, connection:
         connection.execute("PRAGMA synchronous = OFF")
         connection.executemany(
-            "INSERT INTO calls (iteration, env_steps, signature, provider, model, attempt, status,"
-            " error, messages, tools, settings, answers, prompt_tokens, completion_tokens,"
+            "INSERT INTO calls (iteration, env_steps, situation_id, provider, model, attempt,"
+            " status, error, messages, tools, settings, answers, prompt_tokens, completion_tokens,"
             " started_at, latency_s, node) VALUES (?, ?, ?, 'openai:m', 'm', 1, ?, ?, ?, '[]',"
             " '{}', '[]', ?, ?, ?, ?, ?)",
             (

@@ -40,5 +40,5 @@ def loss_batch(
         batch["allowed"] = allowed
     if advised:
         batch["targets"] = normal(rows, actions).masked_fill(~allowed, FORBIDDEN).softmax(dim=1)
-        batch["mass"] = torch.rand(rows, generator=random).round(decimals=1)
+        batch["coverage"] = torch.rand(rows, generator=random).round(decimals=1)
     return batch

@@ -23,13 +23,13 @@ class Door:
 
     name = "Door"
 
-    def describe(self, signature: int) -> str:
+    def describe(self, situation_id: int) -> str:
         return (
             f"mission: open the door\ncarrying: nothing\n"
-            f"seen: red key; red door (locked)\nunexplored: yes\nnumber: {signature}"
+            f"seen: red key; red door (locked)\nunexplored: yes\nnumber: {situation_id}"
         )
 
-    def options(self, signature: int) -> tuple[Option, ...]:  # noqa: ARG002  # the protocol's
+    def options(self, situation_id: int) -> tuple[Option, ...]:  # noqa: ARG002  # the protocol's
         return (Option("explore"), Option("pick_up", "red key"), Option("open", "red door"))
 
 

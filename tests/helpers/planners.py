@@ -32,14 +32,14 @@ class Doors:
 
     name = "Doors"
 
-    def describe(self, signature: int) -> str:
+    def describe(self, situation_id: int) -> str:
         return (
-            f"mission: open the door {signature}\ncarrying: nothing\n"
+            f"mission: open the door {situation_id}\ncarrying: nothing\n"
             "seen: red key; red door (locked)\nunexplored: yes"
         )
 
-    def options(self, signature: int) -> tuple[Option, ...]:
-        return () if signature == 99 else OFFERED
+    def options(self, situation_id: int) -> tuple[Option, ...]:
+        return () if situation_id == 99 else OFFERED
 
 
 TASK = Doors()
@@ -64,4 +64,4 @@ def cache(tmp_path: Path) -> Iterator[PlanCache]:
 
 def run_once(chosen: Teacher, situations: list[int], iteration: int = 0) -> dict[int, Any]:
     chosen.submit(situations, iteration)
-    return {answer.signature: answer for answer in chosen.harvest(wait_for_all=True)}
+    return {answer.situation_id: answer for answer in chosen.harvest(wait_for_all=True)}

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from tutelage.rl.advice.labels import Labels
-from tutelage.rl.policy.policy import Student, make_student
+from tutelage.rl.policy.policy import Policy, make_policy
 from tutelage.rl.policy.settings import StudentSettings
 from tutelage.rl.ppo.gae import advantages_of
 from tutelage.rl.ppo.settings import PPOSettings
@@ -30,16 +30,16 @@ STUDENTS = {
 }
 
 
-def student_with(kind: str = "dense", seed: int = 0) -> Student:
+def student_with(kind: str = "dense", seed: int = 0) -> Policy:
     """A student whose policy is far from uniform."""
     spec, settings = STUDENTS[kind]
-    student = make_student("made up", spec, NUM_ACTIONS, settings, "cpu", seed)
+    student = make_policy("made up", spec, NUM_ACTIONS, settings, "cpu", seed)
     with torch.no_grad():
         student.network.policy_head.weight *= 100
     return student
 
 
-def rollout_for(student: Student, seed: int = 0, drift: float = 0.4) -> Rollout:
+def rollout_for(student: Policy, seed: int = 0, drift: float = 0.4) -> Rollout:
     """Random steps of an older policy, whose log-probabilities are off by about `drift`."""
     rng = np.random.default_rng(seed)
     spec, shape = student.spec, (NUM_STEPS, NUM_ENVS)
@@ -52,7 +52,7 @@ def rollout_for(student: Student, seed: int = 0, drift: float = 0.4) -> Rollout:
     rollout.final_values[:] = rng.normal(size=shape) * rollout.truncated
     rollout.last_values[:] = rng.normal(size=NUM_ENVS)
     for t in range(NUM_STEPS):
-        logits, _ = student.judge(Observation(rollout.codes[t], rollout.features[t]))
+        logits, _ = student.policy_and_value(Observation(rollout.codes[t], rollout.features[t]))
         log_pi = torch.log_softmax(torch.from_numpy(logits), dim=1).numpy()
         rollout.log_probs[t] = log_pi[np.arange(NUM_ENVS), rollout.actions[t]]
     rollout.log_probs += drift * rng.normal(size=shape).astype(np.float32)
@@ -63,10 +63,10 @@ def labels_for(rows: int, seed: int = 0, unadvised: float = 0.4) -> Labels:
     """Soft targets with masses between 0 and 1, and rows without advice among them."""
     rng = np.random.default_rng(seed + 1000)
     targets = rng.dirichlet(np.ones(NUM_ACTIONS), rows).astype(np.float32)
-    mass = rng.random(rows).astype(np.float32)
-    mass[rng.random(rows) < unadvised] = 0.0
-    targets[mass == 0.0] = 0.0
-    return Labels(targets, mass)
+    coverage = rng.random(rows).astype(np.float32)
+    coverage[rng.random(rows) < unadvised] = 0.0
+    targets[coverage == 0.0] = 0.0
+    return Labels(targets, coverage)
 
 
 @dataclass
@@ -78,7 +78,7 @@ class Expected:
 
 
 def by_the_formulas(
-    student: Student, rollout: Rollout, labels: Labels | None, weight: float, settings: PPOSettings
+    student: Policy, rollout: Rollout, labels: Labels | None, weight: float, settings: PPOSettings
 ) -> Expected:
     """Schulman et al. 2017 eq. 7 and 9 with the advice term: in float64, row by row."""
     network = copy.deepcopy(student.network).double()
@@ -131,7 +131,7 @@ def _advice_term(labels: Labels | None, row: int, log_pi: torch.Tensor) -> torch
     """m(s) times the cross-entropy of student and teacher."""
     if labels is None:
         return torch.zeros((), dtype=torch.float64)
-    return -float(labels.mass[row]) * (torch.from_numpy(labels.targets[row]).double() @ log_pi)
+    return -float(labels.coverage[row]) * (torch.from_numpy(labels.targets[row]).double() @ log_pi)
 
 
 def _flat(array: Any) -> Any:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from helpers.toy_task import EXIT, LEFT, MAX_STEPS, PULL, RIGHT, Corridor, first_state
-from tutelage.rl.policy.policy import Student, make_student
+from tutelage.rl.policy.policy import Policy, make_policy
 from tutelage.rl.policy.settings import StudentSettings
 from tutelage.rl.tasks.arrays import FloatArray
 from tutelage.rl.tasks.base import Split
@@ -16,9 +16,9 @@ from tutelage.rl.tasks.seeding import episode_seed
 TASK = Corridor()
 
 
-def lively_student(seed: int = 0, scale: float = 60.0) -> Student:
+def lively_student(seed: int = 0, scale: float = 60.0) -> Policy:
     """A student with a policy far from uniform, so that a wrong probability shows."""
-    student = make_student(
+    student = make_policy(
         TASK.name, TASK.observation_spec, 3, StudentSettings(hidden=16), "cpu", seed
     )
     with torch.no_grad():
@@ -61,7 +61,7 @@ class SlowEpisode:
         return reward, terminated, not terminated and self.steps == MAX_STEPS
 
     @property
-    def signature(self) -> int:
+    def situation_ids(self) -> int:
         return int(self.down) + 2 * int(self.position == self.lever)
 
     @property
@@ -73,7 +73,7 @@ class SlowEpisode:
         return SlowEpisode(self.run_seed, self.split, self.env, self.number + 1)
 
 
-def judged(student: Student, features: list[float]) -> tuple[FloatArray, float]:
+def judged(student: Policy, features: list[float]) -> tuple[FloatArray, float]:
     """log pi float32 [A] and the value of one observation."""
     row = torch.tensor([features], dtype=torch.float32)
     with torch.no_grad():

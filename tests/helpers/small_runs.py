@@ -73,9 +73,9 @@ def outcome(folder: Path, trace: bool = True) -> dict[str, Any]:
 def _recorded(run: RunFolder) -> dict[int, Any]:
     with TraceReader(run.trace) as reader:
         return {
-            each.signature: (
-                reader.visits(each.signature),
-                [row.plans for row in reader.advice(each.signature)],
+            each.situation_id: (
+                reader.visits(each.situation_id),
+                [row.plans for row in reader.advice(each.situation_id)],
             )
             for each in reader.situations()
         }
@@ -85,8 +85,8 @@ def assert_tidy(folder: Path) -> None:
     """Nothing is left of what was cut short."""
     left = [path.name for path in (folder / "run").rglob("*")]
     assert not [name for name in left if name.endswith(".tmp") or ".damaged-" in name]
-    boundaries = [name for name in left if name.isdecimal()]
-    assert len(boundaries) == 2
+    checkpoints = [name for name in left if name.isdecimal()]
+    assert len(checkpoints) == 2
     assert left.count("record.json") == left.count("tensors.safetensors") == 2
 
 

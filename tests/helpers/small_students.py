@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tutelage.rl.policy.policy import Student, make_student
+from tutelage.rl.policy.policy import Policy, make_policy
 from tutelage.rl.policy.settings import StudentSettings
 from tutelage.rl.tasks.base import Observation, ObservationSpec
 
@@ -21,10 +21,10 @@ KINDS: dict[str, tuple[ObservationSpec, StudentSettings]] = {
 }
 
 
-def student_of(kind: str, seed: int = 0, num_actions: int = 3) -> Student:
+def student_of(kind: str, seed: int = 0, num_actions: int = 3) -> Policy:
     """A new student of one of the kinds."""
     spec, network = KINDS[kind]
-    return make_student("a task", spec, num_actions, network, "cpu", seed)
+    return make_policy("a task", spec, num_actions, network, "cpu", seed)
 
 
 def observations_for(spec: ObservationSpec, rows: int = 20) -> Observation:

@@ -44,7 +44,7 @@ WANDER: Final = Option("wander")
 OPTIONS: Final = (WALK_TO_LEVER, PULL_IT, WALK_TO_EXIT, WANDER)
 
 LEVER_DOWN, AT_LEVER = 1, 2
-"""Bits of a signature."""
+"""Bits of a situation id."""
 
 
 def first_state(seed: int) -> tuple[int, int]:
@@ -151,29 +151,29 @@ class Corridor:
     def make_envs(self, num_envs: int, split: Split, seed: int) -> CorridorEnvs:
         return CorridorEnvs(num_envs, split, seed)
 
-    def signature(self, states: States) -> IntArray:
+    def situation_ids(self, states: States) -> IntArray:
         own = _own(states)
         here = own.positions == own.levers
         keys: IntArray = own.down * LEVER_DOWN + here * AT_LEVER
         return keys
 
-    def describe(self, signature: int) -> str:
-        lever, way = ("down", "open") if signature & LEVER_DOWN else ("up", "shut")
+    def describe(self, situation_id: int) -> str:
+        lever, way = ("down", "open") if situation_id & LEVER_DOWN else ("up", "shut")
         return "\n".join(
             (
                 "mission: pull the lever, then walk to the exit",
                 "carrying: nothing",
                 f"seen: lever ({lever}); exit ({way})",
                 "unexplored: no",
-                f"place: {'at the lever' if signature & AT_LEVER else 'in the corridor'}",
+                f"place: {'at the lever' if situation_id & AT_LEVER else 'in the corridor'}",
             )
         )
 
-    def options(self, signature: int) -> tuple[Option, ...]:
+    def options(self, situation_id: int) -> tuple[Option, ...]:
         """The sensible one first: the offline teacher takes it where it knows no better."""
-        if signature & LEVER_DOWN:
+        if situation_id & LEVER_DOWN:
             return WALK_TO_EXIT, WALK_TO_LEVER, WANDER
-        if signature & AT_LEVER:
+        if situation_id & AT_LEVER:
             return PULL_IT, WALK_TO_EXIT, WANDER
         return WALK_TO_LEVER, PULL_IT, WALK_TO_EXIT, WANDER
 

@@ -18,7 +18,7 @@ CALL = CallRecord(
     iteration=1,
     env_steps=2048,
     node="planner",
-    signature=2**63 - 1,
+    situation_id=2**63 - 1,
     provider="openai",
     model="small-model",
     attempt=1,
@@ -36,6 +36,6 @@ CALL = CallRecord(
 )
 
 
-def visit(iteration: int, signature: int, visits: int = 1, **more: Any) -> VisitRecord:
-    values = {"mass": 1.0, "agreement": None, "episodes": 0, "successes": 0} | more
-    return VisitRecord(iteration, signature, visits, **values)
+def visit(iteration: int, situation_id: int, visits: int = 1, **more: Any) -> VisitRecord:
+    values = {"coverage": 1.0, "agreement": None, "episodes": 0, "successes": 0} | more
+    return VisitRecord(iteration, situation_id, visits, **values)

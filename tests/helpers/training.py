@@ -5,7 +5,7 @@ from __future__ import annotations
 from helpers.toy_task import PULL_IT, WALK_TO_EXIT, WALK_TO_LEVER, Corridor
 from tutelage.rl.advice.advice import Advice
 from tutelage.rl.advice.labels import label
-from tutelage.rl.policy.policy import make_student
+from tutelage.rl.policy.policy import make_policy
 from tutelage.rl.policy.settings import StudentSettings
 from tutelage.rl.ppo.ppo import PPO
 from tutelage.rl.ppo.settings import PPOSettings
@@ -14,8 +14,8 @@ from tutelage.rl.rollouts.evaluate import evaluate
 from tutelage.rl.tasks.seeding import generator
 
 GOOD_ADVICE = {
-    signature: Advice(((option,),), (1.0,))
-    for signature, option in enumerate((WALK_TO_LEVER, WALK_TO_EXIT, PULL_IT, WALK_TO_EXIT))
+    situation_id: Advice(((option,),), (1.0,))
+    for situation_id, option in enumerate((WALK_TO_LEVER, WALK_TO_EXIT, PULL_IT, WALK_TO_EXIT))
 }
 
 
@@ -40,7 +40,7 @@ class Training:
             gamma=0.99,
             gae_lambda=self.GAE_LAMBDA,
         )
-        self.student = make_student(
+        self.student = make_policy(
             self.task.name,
             self.task.observation_spec,
             len(self.task.action_names),
@@ -58,7 +58,7 @@ class Training:
         labels = None
         if self._taught:
             states = self._collector.states()
-            labels = label(self.task, states, rollout.signatures.reshape(-1), GOOD_ADVICE)
+            labels = label(self.task, states, rollout.situation_ids.reshape(-1), GOOD_ADVICE)
         self._ppo.update(rollout, labels, 1.0, 0.0)
 
     def steps_to_95(self, most: int) -> int | None:

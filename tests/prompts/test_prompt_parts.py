@@ -90,11 +90,11 @@ def test_a_task_of_ones_own_may_have_notes_or_none() -> None:
     class Noted:
         name, notes = "Noted", "The lever squeaks.\n\n```situation\nmission: lies"
 
-        def describe(self, signature: int) -> str:
-            return task.describe(signature)
+        def describe(self, situation_id: int) -> str:
+            return task.describe(situation_id)
 
-        def options(self, signature: int) -> tuple[Option, ...]:
-            return task.options(signature)
+        def options(self, situation_id: int) -> tuple[Option, ...]:
+            return task.options(situation_id)
 
     silent, told = (
         str(Verbaliser(one, PromptLibrary(), 5).question(0).messages[0].content)

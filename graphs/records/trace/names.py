@@ -30,7 +30,7 @@ def read_id(text: str) -> tuple[int | None, int | None]:
     if _SITUATION_ID.fullmatch(text):
         return int(text), None
     raise TraceError(
-        f"{text!r} is no id; allowed: a situation's number or signature, as in `trace list RUN`, "
+        f"{text!r} is no id; allowed: a situation's number or id, as in `trace list RUN`, "
         "or c and a call's number, as in `trace list RUN calls`"
     )
 

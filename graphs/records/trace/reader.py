@@ -63,37 +63,37 @@ class TraceReader:
             return self._summaries(query, values)
 
     def situation(self, key: int) -> SituationSummary:
-        """One situation by its number, else by its signature. Raises TraceError for another."""
-        found = self._query("SELECT signature FROM situations WHERE number = :key", {"key": key})
+        """One situation by its number, else by its id. Raises TraceError for another."""
+        found = self._query("SELECT situation_id FROM situations WHERE number = :key", {"key": key})
         return self.situation_of(found[0][0] if found else key)
 
-    def situation_of(self, signature: int) -> SituationSummary:
-        """One situation by its signature. Raises TraceError where there is none."""
-        query, values = search_situations(Wanted(), "id", False, signature)
+    def situation_of(self, situation_id: int) -> SituationSummary:
+        """One situation by its id. Raises TraceError where there is none."""
+        query, values = search_situations(Wanted(), "id", False, situation_id)
         with self._snapshot():
             found = self._summaries(query, values)
             if not found:
                 there = self._numbers("situations")
-                raise TraceError(f"no situation {signature} in {self.path}; allowed: {there}")
+                raise TraceError(f"no situation {situation_id} in {self.path}; allowed: {there}")
         return found[0]
 
-    def advice(self, signature: int) -> list[AdviceRecord]:
+    def advice(self, situation_id: int) -> list[AdviceRecord]:
         """What was settled on for a situation, in order."""
-        return self._records(AdviceRecord, "id", signature=signature)
+        return self._records(AdviceRecord, "id", situation_id=situation_id)
 
-    def visits(self, signature: int) -> list[VisitRecord]:
+    def visits(self, situation_id: int) -> list[VisitRecord]:
         """How often a situation was visited, by iteration."""
-        return self._records(VisitRecord, "iteration", signature=signature)
+        return self._records(VisitRecord, "iteration", situation_id=situation_id)
 
-    def examples(self, signature: int) -> list[ExampleRecord]:
+    def examples(self, situation_id: int) -> list[ExampleRecord]:
         """The drawn states of a situation, in order."""
-        return self._records(ExampleRecord, "id", signature=signature)
+        return self._records(ExampleRecord, "id", situation_id=situation_id)
 
     # ------------------------------------------------------------------ calls and events
 
-    def calls(self, signature: int | None = None) -> list[CallRecord]:
+    def calls(self, situation_id: int | None = None) -> list[CallRecord]:
         """The requests about one situation, or all of them, in order; cached ones too."""
-        return self._records(CallRecord, "id", signature=signature)
+        return self._records(CallRecord, "id", situation_id=situation_id)
 
     def each_call(self) -> Iterator[CallRecord]:
         """All requests in order, one at a time: together they may not fit into memory."""
@@ -123,9 +123,9 @@ class TraceReader:
         return int(last)
 
     def names(self) -> dict[int, tuple[int, str]]:
-        """The number and the text of each situation, by its signature."""
-        rows = self._query("SELECT signature, number, text FROM situations")
-        return {signature: (number, text) for signature, number, text in rows}
+        """The number and the text of each situation, by its id."""
+        rows = self._query("SELECT situation_id, number, text FROM situations")
+        return {situation_id: (number, text) for situation_id, number, text in rows}
 
     def find_calls(
         self,
@@ -168,16 +168,16 @@ class TraceReader:
         )
         return [seconds for (seconds,) in rows]
 
-    def events(self, signature: int | None = None) -> list[EventRecord]:
+    def events(self, situation_id: int | None = None) -> list[EventRecord]:
         """All events, or those of one situation, in order."""
-        return self._records(EventRecord, "id", signature=signature)
+        return self._records(EventRecord, "id", situation_id=situation_id)
 
     # ------------------------------------------------------------------ over time
 
     def iterations(self, after: int = -1) -> list[IterationTotals]:
         """What all situations come to, for each iteration after that one."""
         rows = self._query(
-            "SELECT iteration, SUM(visits), SUM(visits * mass) / SUM(visits),"
+            "SELECT iteration, SUM(visits), SUM(visits * coverage) / SUM(visits),"
             " SUM(visits * agreement) / SUM(CASE WHEN agreement IS NOT NULL THEN visits END)"
             " FROM visits WHERE iteration > :after GROUP BY iteration ORDER BY iteration",
             {"after": after},
@@ -221,14 +221,14 @@ class TraceReader:
         return [
             SituationSummary(
                 number=row[0],
-                signature=row[1],
+                situation_id=row[1],
                 text=row[2],
                 calls=row[3],
                 failures=row[4],
                 sources=sources.get(row[1], {}),
                 plans=plans.get(row[1]),
                 visits=row[5],
-                mass=row[6],
+                coverage=row[6],
                 agreement=row[7],
                 episodes=row[8],
                 successes=row[9],
@@ -239,14 +239,14 @@ class TraceReader:
     def _sources(self, only: int | None) -> dict[int, dict[str, int]]:
         sources: dict[int, dict[str, int]] = {}
         rows = self._query(_SOURCES, {"only": only})
-        for signature, source, count in rows:
-            sources.setdefault(signature, {})[source] = count
+        for situation_id, source, count in rows:
+            sources.setdefault(situation_id, {})[source] = count
         return sources
 
     def _last_plans(self, only: int | None) -> dict[int, PlanRows]:
         rows = self._query(_LAST_PLANS, {"only": only})
         with explained(self.path):
-            return {signature: json.loads(plans) for signature, plans in rows}
+            return {situation_id: json.loads(plans) for situation_id, plans in rows}
 
     def _numbers(self, what: str) -> str:
         """Which numbers there are, for people."""
@@ -271,11 +271,11 @@ class TraceReader:
 
 
 _SOURCES: Final = """
-    SELECT signature, source, COUNT(*) FROM advice
-    WHERE :only IS NULL OR signature = :only GROUP BY signature, source ORDER BY 1, 2
+    SELECT situation_id, source, COUNT(*) FROM advice
+    WHERE :only IS NULL OR situation_id = :only GROUP BY situation_id, source ORDER BY 1, 2
 """
 _LAST_PLANS: Final = """
-    SELECT signature, plans FROM advice WHERE id IN (
-        SELECT MAX(id) FROM advice WHERE :only IS NULL OR signature = :only GROUP BY signature
+    SELECT situation_id, plans FROM advice WHERE id IN (
+        SELECT MAX(id) FROM advice WHERE :only IS NULL OR situation_id = :only GROUP BY situation_id
     )
 """

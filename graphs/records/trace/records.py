@@ -15,7 +15,7 @@ PlanRows = list[dict[str, Any]]
 """A distribution over plans, as `rl.advice.advice.Advice.to_json` gives it."""
 
 
-ADVICE_DOUBTED: Final = "advice_doubted"
+ADVICE_REJECTED: Final = "advice_doubted"
 """The kind of the event that advice on a situation was found to do harm
 (`rl.teaching.teacher_check`)."""
 
@@ -30,7 +30,7 @@ class AdviceRecord:
 
     iteration: int
     env_steps: int
-    signature: int
+    situation_id: int
     source: str
     plans: PlanRows
     cache_key: str | None = None
@@ -41,14 +41,15 @@ class AdviceRecord:
 class VisitRecord:
     """How often one iteration's rollout was in a situation, and what came of it.
 
-    mass: the mean m(s) over the visits. agreement: of student and teacher; None where unadvised.
-    episodes, successes: finished episodes that passed through, and those of them that succeeded.
+    coverage: the mean m(s) over the visits. agreement: of student and teacher; None where
+    unadvised. episodes, successes: finished episodes that passed through, and those of them that
+    succeeded.
     """
 
     iteration: int
-    signature: int
+    situation_id: int
     visits: int
-    mass: float
+    coverage: float
     agreement: float | None
     episodes: int
     successes: int
@@ -59,12 +60,11 @@ class ExampleRecord:
     """One state of a situation, drawn as text. env: the environment's number in the batch.
 
     inks: the colours of the picture's map (`rl.tasks.watching.Drawing`); None where the task names
-    none.
-    decision: `rl.advice.decisions.Decision.to_json`; None in a trace of an older program.
+    none. decision: `rl.advice.decisions.Decision.to_json`; None in a trace of an older program.
     """
 
     iteration: int
-    signature: int
+    situation_id: int
     env: int
     picture: str
     inks: str | None = None
@@ -76,8 +76,8 @@ class ExampleRecord:
 class EventRecord:
     """Something that happened once: a failure, a spent budget, the teacher's removal.
 
-    signature: the situation that somebody was asked about in vain, or that was settled otherwise
-    (`STOOD_IN`, `NOBODY`), or whose advice is not followed (`ADVICE_DOUBTED`); None for others.
+    situation_id: the situation that somebody was asked about in vain, or that was settled otherwise
+    (`STOOD_IN`, `NOBODY`), or whose advice is not followed (`ADVICE_REJECTED`); None for others.
     """
 
     iteration: int
@@ -85,7 +85,7 @@ class EventRecord:
     node: str
     kind: str
     message: str
-    signature: int | None = None
+    situation_id: int | None = None
     id: int | None = None
 
 
@@ -93,22 +93,21 @@ class EventRecord:
 class SituationSummary:
     """A situation with everything the run did about it.
 
-    number: from 1, in the order in which the run met them; it stays while the run goes on.
-    calls: requests that the run made, those in the plan cache not among them. failures: the calls
-    that were not answered. sources: how often advice came from where.
-    plans: the latest advice. mass, agreement: means over all visits (over all advised visits);
-    None where there are none.
+    number: from 1, in the order in which the run met them; it stays while the run goes on. calls:
+    requests that the run made, those in the plan cache not among them. failures: the calls that
+    were not answered. sources: how often advice came from where. plans: the latest advice.
+    coverage, agreement: means over all visits (over all advised visits); None where there are none.
     """
 
     number: int
-    signature: int
+    situation_id: int
     text: str
     calls: int
     failures: int
     sources: Mapping[str, int]
     plans: PlanRows | None
     visits: int
-    mass: float | None
+    coverage: float | None
     agreement: float | None
     episodes: int
     successes: int
@@ -134,11 +133,11 @@ class CallCount:
 
 @dataclass(frozen=True)
 class IterationTotals:
-    """An iteration over all its situations. mass, agreement: as in `SituationSummary`."""
+    """An iteration over all its situations. coverage, agreement: as in `SituationSummary`."""
 
     iteration: int
     visits: int
-    mass: float
+    coverage: float
     agreement: float | None
 
 
@@ -154,7 +153,8 @@ _JSON_TYPES: Final = ("Json", "PlanRows")
 def to_rows(kind: type[Record], records: Iterable[Record]) -> list[tuple[Any, ...]]:
     """The records as rows of their fields but the id, texts redacted. NumPy scalars are fine.
 
-    Raises ValueError for a signature out of range, TypeError for what is not of its field's type.
+    Raises ValueError for a situation id out of range, TypeError for what is not of its field's
+    type.
     """
     converters = _converters()
     columns = [
@@ -166,8 +166,8 @@ def to_rows(kind: type[Record], records: Iterable[Record]) -> list[tuple[Any, ..
 
 
 def _kind(name: str, annotation: str) -> str:
-    """Which converter a field takes: signatures have one of their own."""
-    return annotation.replace("int", "signature") if name == "signature" else annotation
+    """Which converter a field takes: situation ids have one of their own."""
+    return annotation.replace("int", "situation_id") if name == "situation_id" else annotation
 
 
 def from_row(kind: type[Record], row: Iterable[Any]) -> Record:
@@ -177,12 +177,12 @@ def from_row(kind: type[Record], row: Iterable[Any]) -> Record:
     return kind(*values)
 
 
-def to_signature(value: int) -> int:
-    """The signature as a plain int. Raises ValueError where it is not in 0..2**63 - 1."""
-    signature = operator.index(value)
-    if not 0 <= signature < 2**63:
-        raise ValueError(f"signature {signature} is not in 0..2**63 - 1")
-    return signature
+def to_situation_id(value: int) -> int:
+    """The situation id as a plain int. Raises ValueError where it is not in 0..2**63 - 1."""
+    situation_id = operator.index(value)
+    if not 0 <= situation_id < 2**63:
+        raise ValueError(f"situation id {situation_id} is not in 0..2**63 - 1")
+    return situation_id
 
 
 def _converters() -> dict[str, _Convert]:
@@ -193,8 +193,8 @@ def _converters() -> dict[str, _Convert]:
         return lambda value: None if value is None else convert(value)
 
     return {
-        "signature": to_signature,
-        "signature | None": or_none(to_signature),
+        "situation_id": to_situation_id,
+        "situation id | None": or_none(to_situation_id),
         "int": operator.index,
         "int | None": or_none(operator.index),
         "float": float,

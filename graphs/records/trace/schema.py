@@ -13,12 +13,12 @@ from tutelage.agents.common.files import is_damage, sqlite_reason
 
 MIGRATIONS: Final[tuple[str, ...]] = (
     """
-    CREATE TABLE situations (signature INTEGER PRIMARY KEY, text TEXT NOT NULL);
+    CREATE TABLE situations (situation_id INTEGER PRIMARY KEY, text TEXT NOT NULL);
     CREATE TABLE calls (
         id INTEGER PRIMARY KEY,
         iteration INTEGER NOT NULL,
         env_steps INTEGER NOT NULL,
-        signature INTEGER NOT NULL,
+        situation_id INTEGER NOT NULL,
         provider TEXT NOT NULL,
         model TEXT NOT NULL,
         attempt INTEGER NOT NULL,
@@ -33,35 +33,35 @@ MIGRATIONS: Final[tuple[str, ...]] = (
         started_at REAL NOT NULL,
         latency_s REAL NOT NULL
     );
-    CREATE INDEX calls_by_signature ON calls (signature);
+    CREATE INDEX calls_by_situation ON calls (situation_id);
     CREATE TABLE advice (
         id INTEGER PRIMARY KEY,
         iteration INTEGER NOT NULL,
         env_steps INTEGER NOT NULL,
-        signature INTEGER NOT NULL,
+        situation_id INTEGER NOT NULL,
         source TEXT NOT NULL,
         plans TEXT NOT NULL
     );
-    CREATE INDEX advice_by_signature ON advice (signature);
+    CREATE INDEX advice_by_situation ON advice (situation_id);
     CREATE TABLE visits (
         iteration INTEGER NOT NULL,
-        signature INTEGER NOT NULL,
+        situation_id INTEGER NOT NULL,
         visits INTEGER NOT NULL,
-        mass REAL NOT NULL,
+        coverage REAL NOT NULL,
         agreement REAL,
         episodes INTEGER NOT NULL,
         successes INTEGER NOT NULL,
-        PRIMARY KEY (iteration, signature)
+        PRIMARY KEY (iteration, situation_id)
     ) WITHOUT ROWID;
-    CREATE INDEX visits_by_signature ON visits (signature);
+    CREATE INDEX visits_by_situation ON visits (situation_id);
     CREATE TABLE examples (
         id INTEGER PRIMARY KEY,
         iteration INTEGER NOT NULL,
-        signature INTEGER NOT NULL,
+        situation_id INTEGER NOT NULL,
         env INTEGER NOT NULL,
         picture TEXT NOT NULL
     );
-    CREATE INDEX examples_by_signature ON examples (signature);
+    CREATE INDEX examples_by_situation ON examples (situation_id);
     CREATE TABLE events (
         id INTEGER PRIMARY KEY,
         iteration INTEGER NOT NULL,
@@ -71,38 +71,33 @@ MIGRATIONS: Final[tuple[str, ...]] = (
         message TEXT NOT NULL
     );
     """,
-    """
-    ALTER TABLE calls ADD COLUMN cost_usd REAL;
-    ALTER TABLE advice ADD COLUMN cache_key TEXT;
+    """ ALTER TABLE calls ADD COLUMN cost_usd REAL; ALTER TABLE advice ADD COLUMN cache_key TEXT;
     """,
-    """
-    ALTER TABLE examples ADD COLUMN inks TEXT;
-    ALTER TABLE examples ADD COLUMN decision TEXT NOT NULL DEFAULT 'null';
-    """,
+    """ ALTER TABLE examples ADD COLUMN inks TEXT; ALTER TABLE examples ADD COLUMN decision TEXT NOT
+    NULL DEFAULT 'null'; """,
     # A number that a situation keeps while the run goes on; which node a call or a failure belongs
     # to; what was read out of each answer. Lists are read from the index alone: the rows of calls
     # hold whole conversations.
-    """
-    ALTER TABLE situations ADD COLUMN number INTEGER;
-    UPDATE situations SET number = ranked.number FROM (
-        SELECT s.signature, ROW_NUMBER() OVER (ORDER BY v.first, s.signature) AS number
+    """ ALTER TABLE situations ADD COLUMN number INTEGER; UPDATE situations SET number =
+    ranked.number FROM (
+        SELECT s.situation_id, ROW_NUMBER() OVER (ORDER BY v.first, s.situation_id) AS number
         FROM situations s LEFT JOIN (
-            SELECT signature, MIN(iteration) AS first FROM visits GROUP BY signature
-        ) v USING (signature)
-    ) AS ranked WHERE ranked.signature = situations.signature;
+            SELECT situation_id, MIN(iteration) AS first FROM visits GROUP BY situation_id
+        ) v USING (situation_id)
+    ) AS ranked WHERE ranked.situation_id = situations.situation_id;
     CREATE UNIQUE INDEX situations_by_number ON situations (number);
     ALTER TABLE calls ADD COLUMN node TEXT NOT NULL DEFAULT 'planner';
     UPDATE calls SET node = 'cache' WHERE status = 'cached';
     ALTER TABLE calls ADD COLUMN plans TEXT NOT NULL DEFAULT '[]';
-    DROP INDEX calls_by_signature;
+    DROP INDEX calls_by_situation;
     CREATE INDEX calls_listed ON calls (
-        signature, iteration, env_steps, node, status, attempt, provider, model,
+        situation_id, iteration, env_steps, node, status, attempt, provider, model,
         prompt_tokens, completion_tokens, started_at, latency_s, cost_usd, error
     );
-    ALTER TABLE events ADD COLUMN signature INTEGER;
-    UPDATE events SET signature = CAST(substr(message, 11) AS INTEGER)
+    ALTER TABLE events ADD COLUMN situation_id INTEGER;
+    UPDATE events SET situation_id = CAST(substr(message, 11) AS INTEGER)
         WHERE message GLOB 'situation [0-9]*';
-    CREATE INDEX events_by_signature ON events (signature);
+    CREATE INDEX events_by_situation ON events (situation_id);
     """,
 )
 """Script i brings a file from version i to i + 1. Append to it; never edit what was released."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from tutelage.agents.client.call_record import CACHED, OK
-from tutelage.graphs.records.trace.records import ADVICE_DOUBTED
+from tutelage.graphs.records.trace.records import ADVICE_REJECTED
 from tutelage.graphs.records.trace.schema import TraceError
 
 FAILED: Final = "failed"
@@ -96,7 +96,7 @@ class CallRow(NamedTuple):
     node: str
     status: str
     number: int | None
-    signature: int
+    situation_id: int
     text: str | None
     provider: str | None
     model: str | None
@@ -110,14 +110,14 @@ class CallRow(NamedTuple):
 
 
 _CALLS: Final = """
-    SELECT 'call' AS kind, id, iteration, env_steps, node, status, signature, provider, model,
+    SELECT 'call' AS kind, id, iteration, env_steps, node, status, situation_id, provider, model,
         attempt, prompt_tokens, completion_tokens, started_at, latency_s, cost_usd, error
     FROM calls INDEXED BY calls_listed
 """
 _GIVEN_UP: Final = f"""
-    SELECT 'given up', id, iteration, env_steps, node, kind, signature, NULL, NULL,
-        NULL, NULL, NULL, NULL, NULL, NULL, IIF(kind = '{ADVICE_DOUBTED}', message, NULL)
-    FROM events WHERE signature IS NOT NULL
+    SELECT 'given up', id, iteration, env_steps, node, kind, situation_id, NULL, NULL,
+        NULL, NULL, NULL, NULL, NULL, NULL, IIF(kind = '{ADVICE_REJECTED}', message, NULL)
+    FROM events WHERE situation_id IS NOT NULL
 """
 _CALL_ORDERS: Final[Mapping[str, tuple[str, bool]]] = {
     "id": ("iteration, kind, id", False),
@@ -135,7 +135,7 @@ _SITUATION_ORDERS: Final[Mapping[str, tuple[str, bool]]] = {
     "id": ("number", False),
     "calls": ("calls", True),
     "failed": ("failures", True),
-    "m": ("mass", True),
+    "m": ("coverage", True),
     "agree": ("agreement", True),
     "success": ("1.0 * successes / NULLIF(episodes, 0)", True),
 }
@@ -155,24 +155,24 @@ def search_calls(
     if failures_only:
         terms.append(f"status NOT IN ('{OK}', '{CACHED}')")
     if texts:
-        terms.append(f"signature IN (SELECT signature FROM situations WHERE {_all(texts)})")
+        terms.append(f"situation_id IN (SELECT situation_id FROM situations WHERE {_all(texts)})")
     query = f"""
-        SELECT kind, id, iteration, env_steps, node, status, number, signature, text, provider,
+        SELECT kind, id, iteration, env_steps, node, status, number, situation_id, text, provider,
             model, attempt, prompt_tokens, completion_tokens, started_at, latency_s, cost_usd, error
         FROM (SELECT * FROM ({source}) WHERE {_all(terms)})
-        LEFT JOIN situations USING (signature)
+        LEFT JOIN situations USING (situation_id)
         ORDER BY {_order(sort, _CALL_ORDERS, reverse)}, iteration, kind, id
     """
     return query, values | more
 
 
 def search_situations(
-    wanted: Wanted, sort: str, reverse: bool, signature: int | None = None
+    wanted: Wanted, sort: str, reverse: bool, situation_id: int | None = None
 ) -> tuple[str, dict[str, Any]]:
     """The query that finds situations and what was done about them, with its values.
 
-    Its columns: number, signature, text, calls, failures, visits, mass, agreement, episodes,
-    successes. All are about the wanted calls and iterations alone. signature: only this one.
+    Its columns: number, situation id, text, calls, failures, visits, coverage, agreement, episodes,
+    successes. All are about the wanted calls and iterations alone. situation_id: only this one.
     Raises TraceError for an unknown `sort`.
     """
     calls, values = wanted.of_calls()
@@ -181,34 +181,34 @@ def search_situations(
     terms, more = wanted.of_texts()
     values |= more
     if wanted.asks_about_calls:
-        terms.append("signature IN (SELECT signature FROM calls WHERE " + _all(calls) + ")")
+        terms.append("situation_id IN (SELECT situation_id FROM calls WHERE " + _all(calls) + ")")
     elif wanted.iteration != EVERYTHING:
         terms.append("(visits > 0 OR calls > 0)")
-    if signature is not None:
-        values["signature"] = signature
-        terms.append("signature = :signature")
-        calls.append("signature = :signature")
-        visits.append("signature = :signature")
+    if situation_id is not None:
+        values["situation_id"] = situation_id
+        terms.append("situation id = :situation id")
+        calls.append("situation id = :situation id")
+        visits.append("situation id = :situation id")
     query = f"""
-        SELECT number, signature, text, calls, failures, visits, mass, agreement, episodes,
+        SELECT number, situation_id, text, calls, failures, visits, coverage, agreement, episodes,
             successes
         FROM (
-            SELECT s.number, s.signature, s.text, IFNULL(c.calls, 0) AS calls,
-                IFNULL(c.failures, 0) AS failures, IFNULL(v.visits, 0) AS visits, v.mass,
+            SELECT s.number, s.situation_id, s.text, IFNULL(c.calls, 0) AS calls,
+                IFNULL(c.failures, 0) AS failures, IFNULL(v.visits, 0) AS visits, v.coverage,
                 v.agreement, IFNULL(v.episodes, 0) AS episodes,
                 IFNULL(v.successes, 0) AS successes
             FROM situations s
             LEFT JOIN (
-                SELECT signature, COUNT(*) AS calls, SUM(status != '{OK}') AS failures
-                FROM calls WHERE status != '{CACHED}' AND {_all(calls)} GROUP BY signature
-            ) c USING (signature)
+                SELECT situation_id, COUNT(*) AS calls, SUM(status != '{OK}') AS failures
+                FROM calls WHERE status != '{CACHED}' AND {_all(calls)} GROUP BY situation_id
+            ) c USING (situation_id)
             LEFT JOIN (
-                SELECT signature, SUM(visits) AS visits, SUM(episodes) AS episodes,
-                    SUM(successes) AS successes, SUM(visits * mass) / SUM(visits) AS mass,
+                SELECT situation_id, SUM(visits) AS visits, SUM(episodes) AS episodes,
+                    SUM(successes) AS successes, SUM(visits * coverage) / SUM(visits) AS coverage,
                     SUM(visits * agreement)
                         / SUM(CASE WHEN agreement IS NOT NULL THEN visits END) AS agreement
-                FROM visits WHERE {_all(visits)} GROUP BY signature
-            ) v USING (signature)
+                FROM visits WHERE {_all(visits)} GROUP BY situation_id
+            ) v USING (situation_id)
         )
         WHERE {_all(terms)}
         ORDER BY {_order(sort, _SITUATION_ORDERS, reverse)}, number

@@ -25,7 +25,7 @@ from tutelage.graphs.records.trace.records import (
     Record,
     VisitRecord,
     to_rows,
-    to_signature,
+    to_situation_id,
 )
 from tutelage.graphs.records.trace.schema import (
     TraceError,
@@ -41,7 +41,7 @@ class TraceWriter:
     """Writes a trace. Nothing is kept until `commit`, which ends an iteration's transaction.
 
     Every text is redacted on the way in. Each method raises TraceError where SQLite fails,
-    TraceDamagedError where that is for good, and ValueError for a signature that is not in
+    TraceDamagedError where that is for good, and ValueError for a situation id that is not in
     0..2**63 - 1. Not for two threads at once.
     """
 
@@ -52,18 +52,20 @@ class TraceWriter:
             self._connection = open_for_writing(path)
             self._note_what_is_there()
 
-    def lacks(self, signature: int) -> bool:
+    def lacks(self, situation_id: int) -> bool:
         """Whether the situation is not there yet. Ask before rendering its text."""
-        return signature not in self._situations
+        return situation_id not in self._situations
 
     def situations(self, texts: Mapping[int, str]) -> None:
-        """Add situations by signature, numbered in this order; those already there stay."""
+        """Add situations by situation id, numbered in this order; those already there stay."""
         if not texts:
             return
         clean = text_cleaner()
-        rows = [(to_signature(signature), clean(text)) for signature, text in texts.items()]
+        rows = [
+            (to_situation_id(situation_id), clean(text)) for situation_id, text in texts.items()
+        ]
         self._insert(
-            "INSERT OR IGNORE INTO situations (signature, text, number) VALUES"
+            "INSERT OR IGNORE INTO situations (situation_id, text, number) VALUES"
             " (?, ?, (SELECT IFNULL(MAX(number), 0) + 1 FROM situations))",
             rows,
         )
@@ -78,23 +80,23 @@ class TraceWriter:
         self._add(AdviceRecord, records)
 
     def visits(self, records: Iterable[VisitRecord]) -> None:
-        """Add an iteration's situations: at most one record for each (iteration, signature)."""
+        """Add an iteration's situations: at most one record for each (iteration, situation id)."""
         self._add(VisitRecord, records)
 
     def events(self, records: Iterable[EventRecord]) -> None:
         """Add things that happened."""
         self._add(EventRecord, records)
 
-    def wants_example(self, signature: int) -> bool:
+    def wants_example(self, situation_id: int) -> bool:
         """Whether another drawn state of the situation would be kept. Ask before drawing one."""
-        return self._examples[signature] < MAX_EXAMPLES
+        return self._examples[situation_id] < MAX_EXAMPLES
 
     def examples(self, records: Iterable[ExampleRecord]) -> None:
         """Add drawn states, the first `MAX_EXAMPLES` of each situation; the others are dropped."""
         kept = []
         for record in records:
-            if self.wants_example(record.signature):
-                self._examples[record.signature] += 1
+            if self.wants_example(record.situation_id):
+                self._examples[record.situation_id] += 1
                 kept.append(record)
         self._add(ExampleRecord, kept)
 
@@ -118,9 +120,9 @@ class TraceWriter:
                         f"DELETE FROM {table} WHERE iteration > ?", (last_iteration,)
                     )
                 self._connection.execute(
-                    "DELETE FROM situations WHERE signature NOT IN ("
-                    " SELECT signature FROM calls UNION SELECT signature FROM advice UNION"
-                    " SELECT signature FROM visits UNION SELECT signature FROM examples)"
+                    "DELETE FROM situations WHERE situation_id NOT IN ("
+                    " SELECT situation_id FROM calls UNION SELECT situation_id FROM advice UNION"
+                    " SELECT situation_id FROM visits UNION SELECT situation_id FROM examples)"
                 )
             self._note_what_is_there()
 
@@ -167,7 +169,7 @@ class TraceWriter:
 
     def _note_what_is_there(self) -> None:
         """Situations and numbers of examples, which are asked for at every iteration."""
-        counted = self._connection.execute("SELECT signature, COUNT(*) FROM examples GROUP BY 1")
+        counted = self._connection.execute("SELECT situation_id, COUNT(*) FROM examples GROUP BY 1")
         self._examples = Counter[int](dict(counted))
-        there = self._connection.execute("SELECT signature FROM situations")
-        self._situations = {signature for (signature,) in there}
+        there = self._connection.execute("SELECT situation_id FROM situations")
+        self._situations = {situation_id for (situation_id,) in there}

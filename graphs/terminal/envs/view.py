@@ -24,7 +24,7 @@ def show(name: str, seed: int, as_json: bool) -> None:
     envs = task.make_envs(1, "train", seed)
     envs.reset()
     states = envs.states()
-    signature = int(task.signature(states)[0])
+    situation_id = int(task.situation_ids(states)[0])
     engine = settings_of(task, TaskSettings()).engine
     facts = {
         "name": task.name,
@@ -33,8 +33,8 @@ def show(name: str, seed: int, as_json: bool) -> None:
         "observation": asdict(task.observation_spec),
         "max_episode_steps": task.max_episode_steps,
         "default_steps": task.default_steps,
-        "situation": task.describe(signature),
-        "options": [str(option) for option in task.options(signature)],
+        "situation": task.describe(situation_id),
+        "options": [str(option) for option in task.options(situation_id)],
         "picture": task.picture(states, 0),
     }
     envs.close()
@@ -55,4 +55,4 @@ def show(name: str, seed: int, as_json: bool) -> None:
         out.print(safe(f"engine: {_ENGINES[engine]}"))
     out.print(Panel(safe(str(facts["situation"])), title="a first situation", expand=False))
     out.print(Panel(safe(str(facts["picture"])), title="as the agent knows it", expand=False))
-    out.print(safe("options on offer: " + ", ".join(map(str, task.options(signature)))))
+    out.print(safe("options on offer: " + ", ".join(map(str, task.options(situation_id)))))

@@ -105,13 +105,13 @@ def render(config: RunConfig, as_json: bool) -> None:
     task = task_of(config)
     envs = task.make_envs(1, "train", config.seed)
     envs.reset()
-    signature = int(task.signature(envs.states())[0])
+    situation_id = int(task.situation_ids(envs.states())[0])
     envs.close()
     teacher = config.teacher
     verbaliser = Verbaliser(
         task, find_library(config.prompts), teacher.max_options, thinking=teacher.thinking
     )
-    question = verbaliser.question(signature)
+    question = verbaliser.question(situation_id)
     messages = [{"role": m.type, "content": str(m.content)} for m in question.messages]
     if as_json:
         print_json({"messages": messages, "tools": question.tools.schemas})

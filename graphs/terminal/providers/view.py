@@ -92,11 +92,11 @@ def show_check(config: RunConfig, as_json: bool) -> bool:
         console().print(safe(f"{provider.name} · {task.name} · one situation", "bold"))
     if provider.person is not None:
         provider.person.attach(TerminalPerson(lambda _event: None))
-        provider.person.illustrate({task.describe(example.signature): example.picture})
-        result = check(task, example.signature, library, provider, settings)
+        provider.person.illustrate({task.describe(example.situation_id): example.picture})
+        result = check(task, example.situation_id, library, provider, settings)
     else:
         with console(stderr=True).status("asking"):
-            result = check(task, example.signature, library, provider, settings)
+            result = check(task, example.situation_id, library, provider, settings)
     if as_json:
         print_json(_redacted(result.to_json()))
     else:

@@ -66,7 +66,7 @@ def _bars(example: Example, now: Leanings) -> RenderableType:
         return Text("an older program kept no more of it", "dim")
     leaning = now or decision.student
     title = "student now" if now else "student then"
-    teacher = said.probs if said is not None and said.mass > 0 else None
+    teacher = said.probs if said is not None and said.coverage > 0 else None
     bars = ActionBars(decision.actions, teacher, leaning, student_title=title)
     if leaning is None:
         note = "this student remembers: one state alone does not tell what it would do"
@@ -86,15 +86,17 @@ def _verdict(
         what = "no plan can be carried out here" if example.said else "no advice: reward alone"
         return Text(what, "dim italic")
     advice = max(range(len(actions)), key=teacher.__getitem__)
-    mass = f"   m(s) {100 * example.said.mass:.0f} %" if example.said else ""
+    coverage = f"   m(s) {100 * example.said.coverage:.0f} %" if example.said else ""
     if advice == leaning:
-        return Text.assemble(("✓ both: ", "#5fd75f"), safe(actions[advice], "bold"), (mass, "dim"))
+        return Text.assemble(
+            ("✓ both: ", "#5fd75f"), safe(actions[advice], "bold"), (coverage, "dim")
+        )
     return Text.assemble(
         ("✗ ", "#ff5f5f"),
         safe(actions[advice], f"bold {TEACHER}"),
         (" against ", "dim"),
         safe(actions[leaning], f"bold {STUDENT}"),
-        (mass, "dim"),
+        (coverage, "dim"),
     )
 
 

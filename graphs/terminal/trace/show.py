@@ -172,7 +172,7 @@ def outcome(visits: Sequence[Mapping[str, Any]]) -> Group:
         table.add_row(
             span_line(part[0]["iteration"], part[-1]["iteration"]),
             f"{sum(visit['visits'] for visit in part):,}",
-            percent(_mean(part, "mass")),
+            percent(_mean(part, "coverage")),
             percent(agreements[-1]),
             f"{episodes:,}",
             percent(successes[-1]),

@@ -125,7 +125,7 @@ def _situation_cells(row: dict[str, Any]) -> dict[str, Text]:
         "calls": Text(f"{row['calls']:,}"),
         "failed": Text(f"{row['failures']:,}", style="red" if row["failures"] else ""),
         "visits": Text(f"{row['visits']:,}"),
-        "m": Text(percent(row["mass"])),
+        "m": Text(percent(row["coverage"])),
         "agree": Text(percent(row["agreement"])),
         "success": Text(percent(row["successes"] / row["episodes"] if row["episodes"] else None)),
     }

@@ -56,7 +56,7 @@ def write_films(files: Sequence[Path], frames: Iterator[Frame], fps: float) -> I
 
 def _actions_of(frames: Sequence[Frame]) -> list[int]:
     """The actions that the film has a bar for, the same in every frame."""
-    taught = [f.said.probs for f in frames if f.said is not None and f.said.mass > 0]
+    taught = [f.said.probs for f in frames if f.said is not None and f.said.coverage > 0]
     given = [*taught, *(frame.student for frame in frames)]
     return actions_to_show(len(frames[0].actions), given, {frame.action for frame in frames})
 
@@ -115,7 +115,7 @@ def _captions(frame: Frame) -> list[str]:
 
 def _draw_bars(draw: Any, font: Any, frame: Frame, shown: Sequence[int], top: int) -> None:
     said = frame.said
-    teacher = said.probs if said is not None and said.mass > 0 else None
+    teacher = said.probs if said is not None and said.coverage > 0 else None
     draw.text((130, top - _LINE), "teacher", _TEACHER, font)
     draw.text((420, top - _LINE), "student", _STUDENT, font)
     for row, i in enumerate(shown):

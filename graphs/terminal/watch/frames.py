@@ -27,7 +27,7 @@ def frame_view(frame: Frame, color: bool = True) -> RenderableType:
     else:
         maps.add_row(safe(frame.picture))
     said = frame.said
-    teacher = said.probs if said is not None and said.mass > 0 else None
+    teacher = said.probs if said is not None and said.coverage > 0 else None
     bars = ActionBars(frame.actions, teacher, frame.student, frame.action)
     plans: RenderableType = Text("no advice on this situation in the run's trace", "dim italic")
     if frame.plans:

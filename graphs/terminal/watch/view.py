@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.text import Text
 
-from tutelage.graphs.analysis.watching import Screening
+from tutelage.graphs.analysis.watching import EpisodeViewer
 from tutelage.graphs.terminal.common.text import console, safe
 from tutelage.graphs.terminal.watch.frames import frame_view
 
@@ -30,11 +30,11 @@ def watch(
             from tutelage.graphs.terminal.watch.films import check_films, write_films
 
             check_films(films)
-            screening = Screening(run, resources, seed, provider, argmax, images=True)
+            screening = EpisodeViewer(run, resources, seed, provider, argmax, images=True)
             for line in write_films(films, screening.frames(episode), fps or 4.0):
                 console(stderr=as_json).print(safe(line), soft_wrap=True)
             return
-        screening = Screening(run, resources, seed, provider, argmax)
+        screening = EpisodeViewer(run, resources, seed, provider, argmax)
         frames = screening.frames(episode)
         if as_json:
             for frame in frames:

@@ -310,7 +310,7 @@ def test_a_cached_answer_is_found_again_whatever_the_way_it_came(tmp_path: Path)
             provider = make_chat_model("openai:test-model", server.base_url, chosen)
             teacher = Teacher(Door(), PromptLibrary(None), provider, chosen, cache)
             found = teacher.lookup([1])
-            assert teacher.submit({1} - {answer.signature for answer in found}, 0) == expected
+            assert teacher.submit({1} - {answer.situation_id for answer in found}, 0) == expected
             teacher.harvest(wait_for_all=True)
             cache.close()
     (answer,) = found

@@ -16,7 +16,7 @@ from tutelage.agents.common.settings import TeacherSettings
 from tutelage.agents.exam.exam import FILE, Item, ask, carried_out, items
 from tutelage.agents.planner.planner import Planner
 from tutelage.agents.providers.make import make_chat_model
-from tutelage.agents.providers.offline_rules import Situation, candidates
+from tutelage.agents.providers.offline_rules import SituationFields, candidates
 from tutelage.graphs.analysis.exams import ALL, contenders, examine, scores, selected
 from tutelage.graphs.config.config import ConfigError, make_config
 from tutelage.prompts.library import SHIPPED, PromptLibrary
@@ -61,13 +61,13 @@ def test_there_are_enough_and_none_twice() -> None:
 def test_each_text_is_what_the_task_writes_and_each_plan_is_on_offer(name: str) -> None:
     task = grid(name)
     for item in of_task(name):
-        signature = task.read(item.text)
-        assert task.describe(signature) == item.text
-        offered = set(task.options(signature))
+        situation_id = task.read(item.text)
+        assert task.describe(situation_id) == item.text
+        offered = set(task.options(situation_id))
         for sensible in item.sensible:
             assert set(sensible) <= offered
             # Nothing in it is passed over, so it is the shortest form of itself.
-            assert carried_out(sensible, Situation.parse(item.text)) == sensible
+            assert carried_out(sensible, SituationFields.parse(item.text)) == sensible
 
 
 @pytest.mark.parametrize("name", TASKS)
@@ -83,36 +83,36 @@ def test_real_episodes_pass_through_them_and_their_first_steps_can_be_done(name:
     held: list[tuple[int, Option]] = [(-1, Option("explore"))] * num_envs
     for _ in range(120):
         states = envs.states()
-        signatures = task.signature(states).tolist()
+        situation_ids = task.situation_ids(states).tolist()
         options = np.full((num_envs, 4), PADDING, dtype=np.int64)
-        for row, signature in enumerate(signatures):
-            firsts = list(dict.fromkeys(p[0] for p in known[signature].sensible))
+        for row, situation_id in enumerate(situation_ids):
+            firsts = list(dict.fromkeys(p[0] for p in known[situation_id].sensible))
             options[row, : len(firsts)] = [task.encode(first) for first in firsts]
-            if held[row][0] != signature or rng.random() < 0.03:
-                held[row] = (signature, _some_option(task, signature, rng))
+            if held[row][0] != situation_id or rng.random() < 0.03:
+                held[row] = (situation_id, _some_option(task, situation_id, rng))
             options[row, 3] = task.encode(held[row][1])
         carried = task.act(options, states)
         can = carried.feasible & ~carried.finished
-        for row, signature in enumerate(signatures):
-            met[signature] += 1
-            for column, sensible in enumerate(known[signature].sensible):
-                done[signature, sensible] += bool(can[row, column])
+        for row, situation_id in enumerate(situation_ids):
+            met[situation_id] += 1
+            for column, sensible in enumerate(known[situation_id].sensible):
+                done[situation_id, sensible] += bool(can[row, column])
         probs = carried.probs[:, 3]
         drawn = np.where(probs.any(axis=1), probs.argmax(axis=1), rng.integers(3, size=num_envs))
         stray = rng.choice(5, num_envs, p=[0.2, 0.2, 0.2, 0.2, 0.2])
         envs.step(np.where(rng.random(num_envs) < 0.15, stray, drawn).astype(np.int64))
     envs.close()
     assert len(met) >= 0.5 * len(known)
-    for (signature, sensible), times in done.items():
+    for (situation_id, sensible), times in done.items():
         # A thing may lie in the way for a while; where the way hangs on what cannot be told,
         # as behind a door that was shut again, several plans are sensible.
-        if met[signature] >= 20 and len(known[signature].sensible) == 1:
-            assert times >= 0.7 * met[signature], (task.describe(signature), sensible)
+        if met[situation_id] >= 20 and len(known[situation_id].sensible) == 1:
+            assert times >= 0.7 * met[situation_id], (task.describe(situation_id), sensible)
 
 
-def _some_option(task: GridTask, signature: int, rng: np.random.Generator) -> Option:
+def _some_option(task: GridTask, situation_id: int, rng: np.random.Generator) -> Option:
     """An option that leads somewhere; opening is rare where it would end the episode."""
-    offered = task.options(signature)
+    offered = task.options(situation_id)
     weights = np.array([0.3 if option.name == "open" else 1.0 for option in offered])
     return offered[int(rng.choice(len(offered), p=weights / weights.sum()))]
 
@@ -153,12 +153,12 @@ BOTH = "mission: open the door\ncarrying: {}\nseen: {}; blue door (locked)\nunex
 def test_only_what_can_be_done_counts(
     carrying: str, seen: str, given: list[str], kept: list[str]
 ) -> None:
-    situation = Situation.parse(BOTH.format(carrying, seen, "yes"))
+    situation = SituationFields.parse(BOTH.format(carrying, seen, "yes"))
     assert carried_out(plan(*given), situation) == plan(*kept)
 
 
 def test_exploring_is_nothing_where_nothing_is_left() -> None:
-    situation = Situation.parse(BOTH.format("nothing", "blue key", "no"))
+    situation = SituationFields.parse(BOTH.format("nothing", "blue key", "no"))
     steps = plan("explore()", "pick_up(blue key)")
     assert carried_out(steps, situation) == steps[1:]
 
@@ -190,7 +190,7 @@ def test_the_blunders_of_the_offline_teacher_are_marked_as_such() -> None:
     wrong = 0
     for item in items():
         task = grid(item.task)
-        found = candidates(Situation.parse(item.text), task.options(task.read(item.text)), 5)
+        found = candidates(SituationFields.parse(item.text), task.options(task.read(item.text)), 5)
         assert item.accepts(found[0].plan)
         worst = [candidate.plan for candidate in found if candidate.score <= -4.0]
         wrong += sum(not item.accepts(blunder) for blunder in worst)

@@ -148,9 +148,9 @@ def test_without_probabilities_samples_are_counted_and_that_is_remembered(
 
 def test_more_options_than_letters_are_counted_in_samples() -> None:
     class Many(Door):
-        def options(self, signature: int) -> tuple[Option, ...]:
+        def options(self, situation_id: int) -> tuple[Option, ...]:
             more = tuple(Option("go_to", f"place {i}") for i in range(len(LETTERS)))
-            return super().options(signature) + more
+            return super().options(situation_id) + more
 
     chosen = TeacherSettings(samples=2, uncertainty="logprobs")
     with OpenAIServer(weighs({"A": 1.0})) as server:

@@ -18,7 +18,7 @@ from tutelage.agents.providers.make import make_chat_model
 from tutelage.agents.store.plan_cache import PlanCache
 from tutelage.agents.teacher.teacher import Teacher
 from tutelage.graphs.runtime.errors import one_line
-from tutelage.graphs.runtime.run_spec import Parts
+from tutelage.graphs.runtime.run_spec import RunSpec
 from tutelage.prompts.library import PromptLibrary
 from tutelage.rl.tasks.lookups import UnknownLookupError
 from tutelage.rl.tasks.options import Option
@@ -31,7 +31,7 @@ ALL = ("weather", "time")
 
 
 class House:
-    """Situations with two look-ups; only the first four bits of a signature are in the text."""
+    """Situations with two look-ups; only the first four bits of a situation id are in the text."""
 
     name = "House"
     offered_lookups: Mapping[str, str] = {
@@ -45,16 +45,16 @@ class House:
     def with_lookups(self, names: Sequence[str]) -> Any:
         return House(names)
 
-    def look_up(self, name: str, signature: int) -> str:
-        return f"{name}: {'sunny' if name == 'weather' else 'noon'} {signature >> 4}"
+    def look_up(self, name: str, situation_id: int) -> str:
+        return f"{name}: {'sunny' if name == 'weather' else 'noon'} {situation_id >> 4}"
 
-    def describe(self, signature: int) -> str:
+    def describe(self, situation_id: int) -> str:
         return (
             "mission: open the door\ncarrying: nothing\n"
-            f"seen: red key; red door (locked)\nunexplored: yes\nnumber: {signature & 15}"
+            f"seen: red key; red door (locked)\nunexplored: yes\nnumber: {situation_id & 15}"
         )
 
-    def options(self, signature: int) -> tuple[Option, ...]:  # noqa: ARG002  # the protocol's
+    def options(self, situation_id: int) -> tuple[Option, ...]:  # noqa: ARG002  # the protocol's
         return (Option("explore"), Option("pick_up", "red key"), Option("open", "red door"))
 
 
@@ -185,9 +185,11 @@ def test_the_script_looks_everything_up_and_reconsiders_plans_that_failed() -> N
     class Failing(House):
         word = "nothing clear so far"
 
-        def look_up(self, name: str, signature: int) -> str:
+        def look_up(self, name: str, situation_id: int) -> str:
             return (
-                f"plans here: {self.word}" if name == "time" else super().look_up(name, signature)
+                f"plans here: {self.word}"
+                if name == "time"
+                else super().look_up(name, situation_id)
             )
 
     chosen, task = settings(temperature=0.0, samples=1), Failing()
@@ -265,7 +267,7 @@ def test_a_look_up_that_is_not_on_offer_is_refused_in_one_line(tmp_path: Path) -
         Planner(House(()), PromptLibrary(None), provider, chosen)
     config = tiny_config(tmp_path, teacher__lookups=["objects", "weather"])
     with pytest.raises(UnknownLookupError) as caught:
-        Parts(config)
+        RunSpec(config)
     assert one_line(caught.value) == (
         "task SimpleDoorKey offers no look-up 'weather'; allowed: objects, inventory, record"
     )
@@ -278,8 +280,8 @@ def texts_by_iteration(run: TinyRun) -> dict[int, set[int]]:
     with run.trace() as trace:
         found: dict[int, set[int]] = {}
         for situation in trace.situations():
-            for visit in trace.visits(situation.signature):
-                found.setdefault(visit.iteration, set()).add(situation.signature)
+            for visit in trace.visits(situation.situation_id):
+                found.setdefault(visit.iteration, set()).add(situation.situation_id)
     return found
 
 

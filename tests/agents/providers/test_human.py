@@ -147,7 +147,7 @@ def test_a_person_teaches_beside_the_live_view(run: Terminal, tmp_path: Path) ->
     assert (summary.llm.failures, summary.llm.cost_usd) == (0, 0.0)
     assert summary.llm.situations == len(given)
     with TraceReader(folder.trace) as trace:
-        plans = {s.signature: s.plans for s in trace.situations()}
+        plans = {s.situation_id: s.plans for s in trace.situations()}
     assert plans[0] == [{"plan": [["walk_to", "lever"], ["pull", None]], "p": 1.0}]
     assert plans[2] == [{"plan": [["pull", None]], "p": 1.0}]
 

@@ -26,7 +26,7 @@ from tutelage.agents.providers.imperfect import (
 from tutelage.agents.providers.imperfect_rules import SILENCE
 from tutelage.agents.providers.make import ProviderError, make_chat_model
 from tutelage.agents.providers.offline import OfflineTeacher
-from tutelage.agents.providers.offline_rules import Situation, is_possible
+from tutelage.agents.providers.offline_rules import SituationFields, is_possible
 from tutelage.agents.store.plan_cache import cache_key
 from tutelage.graphs.runtime.run_spec import _never_slow
 from tutelage.prompts.library import PromptLibrary
@@ -97,7 +97,7 @@ def test_a_wrong_answer_is_on_offer_and_possible_and_no_step_of_the_best_plan(
         if plan not in (best, SILENCE):
             (step,) = plan
             assert step in offered
-            assert is_possible(step, Situation.parse(text))
+            assert is_possible(step, SituationFields.parse(text))
             assert step not in best or step == Option("explore")
             assert step != best[0]
     if wrong != best:
@@ -116,18 +116,18 @@ def test_in_real_states_what_the_adversary_says_can_mostly_be_carried_out(name: 
     for _ in range(100):
         states = envs.states()
         options = np.full((num_envs, 2), PADDING, dtype=np.int64)
-        signatures = task.signature(states).tolist()
-        for row, signature in enumerate(signatures):
-            offered = task.options(signature)
-            if held[row][0] != signature or rng.random() < 0.05:
-                held[row] = (signature, offered[rng.integers(len(offered))])
-            plan = answer(model, task.describe(signature), offered)
+        situation_ids = task.situation_ids(states).tolist()
+        for row, situation_id in enumerate(situation_ids):
+            offered = task.options(situation_id)
+            if held[row][0] != situation_id or rng.random() < 0.05:
+                held[row] = (situation_id, offered[rng.integers(len(offered))])
+            plan = answer(model, task.describe(situation_id), offered)
             options[row, 0] = task.encode(held[row][1])
             options[row, 1] = PADDING if plan == SILENCE else task.encode(plan[0])
         done = task.act(options, states)
-        for row, signature in enumerate(signatures):
+        for row, situation_id in enumerate(situation_ids):
             if options[row, 1] != PADDING:
-                met[signature].append(bool(done.feasible[row, 1]))
+                met[situation_id].append(bool(done.feasible[row, 1]))
         probs = done.probs[:, 0]
         stray = ~probs.any(axis=1) | (rng.random(num_envs) < 0.1)
         envs.step(np.where(stray, rng.integers(3, size=num_envs), probs.argmax(axis=1)))
@@ -243,8 +243,8 @@ def test_what_was_forgotten_is_an_unusable_answer_after_being_sent_back_once() -
     task = grid("SimpleDoorKey")
     chosen = TeacherSettings(samples=4)
     planner = Planner(task, PromptLibrary(), make_chat_model("forgetful:1", None, chosen), chosen)
-    signature = task.read(items()[0].text)
-    given = planner.ask(signature)
+    situation_id = task.read(items()[0].text)
+    given = planner.ask(situation_id)
     assert (given.failure, given.advice) == ("unusable_answer", None)
     assert [call.status for call in given.calls] == ["unusable_answer"] * 2
     assert "no_idea" in (given.calls[0].error or "")
@@ -256,5 +256,5 @@ def test_in_a_run_it_is_noted_and_not_asked_about_at_every_iteration(tmp_path: P
         calls = trace.calls()
     assert {call.status for call in calls} == {"unusable_answer"}
     # Once, and sent back once: a situation that failed rests for ten iterations.
-    assert len(calls) == 2 * len({call.signature for call in calls})
+    assert len(calls) == 2 * len({call.situation_id for call in calls})
     assert done.rows[-1].advised_share == 0.0

@@ -20,7 +20,7 @@ from helpers.offline_situations import (
 from tutelage.agents.planner.option_tools import OptionTools
 from tutelage.agents.planner.verbaliser import plain
 from tutelage.agents.providers.offline import MODEL_NAME, OfflineTeacher
-from tutelage.agents.providers.offline_rules import BEST, Situation, candidates, draw
+from tutelage.agents.providers.offline_rules import BEST, SituationFields, candidates, draw
 from tutelage.rl.tasks.options import Option, Plan
 
 
@@ -198,7 +198,7 @@ def test_draws_follow_softmax_of_the_scores(
     case: tuple[str, str, tuple[str, ...], bool], temperature: float
 ) -> None:
     offered = offered_in(*case[1:]) or (Option("wait"),)
-    found = candidates(Situation.parse(text_of(*case)), offered, 5)
+    found = candidates(SituationFields.parse(text_of(*case)), offered, 5)
     assert found[0].score == BEST == max(candidate.score for candidate in found)
     assert len({candidate.plan for candidate in found}) == len(found)
     weights = [math.exp(candidate.score / temperature) for candidate in found]

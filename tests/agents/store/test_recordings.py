@@ -94,7 +94,7 @@ class TestTheSameRun:
         with run.trace() as trace:
             first = trace.situations()[0]
             assert first.sources == {"replay": 1}
-            (call,) = trace.calls(first.signature)
+            (call,) = trace.calls(first.situation_id)
             assert (call.status, call.provider) == ("cached", "openai:test-model")
         # A recording of a replay is the recording once more.
         again = tmp_path / "again.jsonl"
@@ -185,7 +185,7 @@ class TestByHand:
         assert "has no answer for: mission: pull the lever" in " ".join(told)
         assert all("place: at the lever" in line for line in told), told
         with run.trace() as trace:
-            plans = {s.signature: s.plans for s in trace.situations()}
+            plans = {s.situation_id: s.plans for s in trace.situations()}
         assert plans[0] == [{"plan": [["walk_to", "lever"], ["pull", None]], "p": 1.0}]
         assert plans[1] == [{"plan": [["walk_to", "exit"]], "p": 0.75}]
         assert plans[3] is None
@@ -197,7 +197,7 @@ class TestByHand:
         run, told = replay(tmp_path, by_hand(tmp_path / "mine.jsonl", AT_LEVER))
         covered = {0: False, 2: True}
         with run.trace() as trace:
-            met = {s.signature: s for s in trace.situations()}
+            met = {s.situation_id: s for s in trace.situations()}
             failed = [event.kind for event in trace.events()]
         assert {s: met[s].plans is not None for s in covered} == covered
         gaps = [line for line in told if "has no answer for" in line]
@@ -208,7 +208,7 @@ class TestByHand:
         file = by_hand(tmp_path / "mine.jsonl", AT_LEVER)
         run, told = replay(tmp_path, file, teacher__fallback="offline")
         with run.trace() as trace:
-            sources = {s.signature: dict(s.sources) for s in trace.situations()}
+            sources = {s.situation_id: dict(s.sources) for s in trace.situations()}
         assert sources[0] == {"fallback:offline": 1}
         assert sources[2] == {"replay": 1}
         assert run.summary.llm.fallbacks == len(told)

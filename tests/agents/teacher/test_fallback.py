@@ -52,15 +52,15 @@ def settled(asking: Teacher, situations: list[int], iteration: int = 1) -> dict[
     answers = asking.settle(situations, iteration)
     while asking.standing_in:
         answers += asking.settle([], iteration, wait_for_all=True)
-    return {answer.signature: answer for answer in answers}
+    return {answer.situation_id: answer for answer in answers}
 
 
-def path(asking: Teacher, signature: int = 1) -> list[str]:
+def path(asking: Teacher, situation_id: int = 1) -> list[str]:
     """Who was tried for a situation and what came of each, as the news tell."""
-    (news,) = [n for n in asking.take_news() if n.signature == signature]
+    (news,) = [n for n in asking.take_news() if n.situation_id == situation_id]
     assert news.kind in (STOOD_IN, NOBODY)
     prefix, _, steps = news.message.partition(": ")
-    assert prefix == f"situation {signature}"
+    assert prefix == f"situation {situation_id}"
     return steps.split(" -> ")
 
 

@@ -28,7 +28,7 @@ def test_it_measures_every_part(server: ForkServer, tmp_path: Path) -> None:
         "gymnasium engine, no resets",
         "gymnasium engine, 25-step episodes",
         "engine, remembered map and what is seen",
-        "signatures",
+        "situation_ids",
         "student forward",
         "labels",
         "collecting",

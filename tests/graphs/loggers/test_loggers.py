@@ -35,9 +35,9 @@ def offline(patch: pytest.MonkeyPatch, folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def stopped_once(tmp_path_factory: pytest.TempPathFactory) -> TinyRun:
-    """A run with all loggers that was stopped beyond a boundary, by an error, and went on.
+    """A run with all loggers that was stopped beyond a checkpoint, by an error, and went on.
 
-    The rows after the boundary were told before, and come once more.
+    The rows after the checkpoint were told before, and come once more.
     """
     folder = tmp_path_factory.mktemp("logged")
     with pytest.MonkeyPatch.context() as patch:

@@ -70,7 +70,7 @@ def failures_of(run: TinyRun) -> Counter[str]:
 def sources_of(run: TinyRun) -> dict[int, set[str]]:
     """Where the advice on each situation came from; no entry for one without advice."""
     with run.trace() as trace:
-        return {s.signature: set(s.sources) for s in trace.situations() if s.sources}
+        return {s.situation_id: set(s.sources) for s in trace.situations() if s.sources}
 
 
 def cached_models(run: TinyRun) -> list[tuple[str, str]]:
@@ -182,7 +182,7 @@ class TestDyingServer:
         check_accounts(run)
         answered = [call for call in calls_of(run) if call.status == "ok"]
         assert len(answered) == 2
-        assert set(sources_of(run)) == {call.signature for call in answered}
+        assert set(sources_of(run)) == {call.situation_id for call in answered}
         assert failures_of(run)["provider_down"] > 0
         assert len(server.requests) == run.summary.llm.calls
         if wait:  # else some are asked about in advance, which the first rollout may not come to

@@ -54,8 +54,8 @@ class Told:
 def calls_of(run: TinyRun, befallen: bool) -> list[CallRecord]:
     """The requests about the situations that a fault befalls, or about the others."""
     with run.trace() as trace:
-        texts = {s.signature: s.text for s in trace.situations()}
-        return [c for c in trace.calls() if (BEFALLEN in texts[c.signature]) == befallen]
+        texts = {s.situation_id: s.text for s in trace.situations()}
+        return [c for c in trace.calls() if (BEFALLEN in texts[c.situation_id]) == befallen]
 
 
 def check(run: TinyRun, fault: Fault) -> None:
@@ -66,12 +66,12 @@ def check(run: TinyRun, fault: Fault) -> None:
     assert {call.status for call in calls_of(run, befallen=True)} == set(fault.calls)
     assert {call.status for call in calls_of(run, befallen=False)} == {"ok"}
     with run.trace() as trace:
-        failed = {e.kind for e in trace.events() if e.signature is not None}
-        advised = {s.text: s.mass for s in trace.situations()}
+        failed = {e.kind for e in trace.events() if e.situation_id is not None}
+        advised = {s.text: s.coverage for s in trace.situations()}
     assert failed == ({fault.given_up} - {None})
-    for text, mass in advised.items():
-        assert (mass or 0) > 0 or (BEFALLEN in text and fault.given_up is not None)
-        assert not (mass and BEFALLEN in text and fault.given_up)
+    for text, coverage in advised.items():
+        assert (coverage or 0) > 0 or (BEFALLEN in text and fault.given_up is not None)
+        assert not (coverage and BEFALLEN in text and fault.given_up)
     check_secrets(run)
 
 
@@ -165,4 +165,4 @@ def test_look_ups_for_ever_have_an_end(wait: bool, tmp_path: Path) -> None:
         assert 0 < len(server.requests) <= 12 * run.summary.llm.situations
     assert run.summary.status == "finished"
     with run.trace() as trace:
-        assert {e.kind for e in trace.events() if e.signature is not None} == {"unusable_answer"}
+        assert {e.kind for e in trace.events() if e.situation_id is not None} == {"unusable_answer"}

@@ -45,7 +45,7 @@ def expected(runner: Runner, tmp_path_factory: pytest.TempPathFactory) -> dict[s
 
 @pytest.fixture(scope="module")
 def halted(runner: Runner, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run that stopped after its boundaries 2 and 4."""
+    """A run that stopped after its checkpoints 2 and 4."""
     folder = tmp_path_factory.mktemp("halted")
     stop = Kill(4, "RunFolder.append_metrics:after", number=signal.SIGTERM)
     assert runner.run(folder, kill=stop).code == 143
@@ -71,14 +71,14 @@ def nothing(_value: Any) -> None:
     """No change."""
 
 
-def boundary(folder: Path, iteration: int) -> Path:
+def checkpoint(folder: Path, iteration: int) -> Path:
     return folder / "run" / "checkpoints" / str(iteration)
 
 
 def change_record(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
-    """Change both boundaries' records and make their digests right again."""
+    """Change both checkpoints' records and make their digests right again."""
     for iteration in (2, 4):
-        path = boundary(folder, iteration) / "record.json"
+        path = checkpoint(folder, iteration) / "record.json"
         whole = json.loads(path.read_text())
         change(whole["record"])
         whole["record_sha256"] = digest_of(whole["record"])
@@ -88,9 +88,9 @@ def change_record(folder: Path, change: Callable[[dict[str, Any]], object]) -> N
 
 
 def change_tensors(folder: Path, change: Callable[[Arrays], object]) -> None:
-    """Change both boundaries' tensors and make the digests right again."""
+    """Change both checkpoints' tensors and make the digests right again."""
     for iteration in (2, 4):
-        path = boundary(folder, iteration) / "tensors.safetensors"
+        path = checkpoint(folder, iteration) / "tensors.safetensors"
         arrays = dict(load_file(path))
         change(arrays)
         save_file(arrays, path)
@@ -218,7 +218,7 @@ class TestCode:
             assert_one_line(runner.server.run(["eval", str(folder / "run")]), str(path))
         else:
             for iteration in (2, 4):
-                (boundary(folder, iteration) / "tensors.safetensors").write_bytes(content)
+                (checkpoint(folder, iteration) / "tensors.safetensors").write_bytes(content)
             change_record(folder, nothing)
             assert_begins_anew(runner, folder, expected)
         assert not mark.exists()
@@ -345,7 +345,7 @@ STATES: dict[str, Callable[[dict[str, Any]], object]] = {
     "advice-on-no-option": lambda state: state.update(
         advice={"0": [{"plan": [["fly", "home"]], "p": 1.0}]}
     ),
-    "signatures-of-texts": lambda state: state.update(
+    "situations-of-texts": lambda state: state.update(
         advice={"x": [{"plan": [["pull", None]], "p": 1.0}]}
     ),
 }
@@ -396,7 +396,7 @@ class TestSizes:
         self, runner: Runner, folder: Path, expected: dict[str, Any]
     ) -> None:
         for iteration in (2, 4):
-            os.truncate(boundary(folder, iteration) / "tensors.safetensors", 300 * GIB)
+            os.truncate(checkpoint(folder, iteration) / "tensors.safetensors", 300 * GIB)
         done = runner.go_on(folder, memory=2 * GIB)
         assert (done.code, done.err) == (0, "")
         assert outcome(folder)["student"] == expected["student"]

@@ -71,13 +71,13 @@ MORE = [
     ("os.replace:config.json:before", 1),
     ("os.replace:config.json:after", 1),
     ("RunFolder.append_metrics:before", 1),
-    ("RunFolder.append_metrics:after", 1),  # before there is any boundary
+    ("RunFolder.append_metrics:after", 1),  # before there is any checkpoint
     ("TraceWriter.commit:after", 3),
     ("os.mkdir:before", 4),
     ("os.replace:tensors.safetensors:before", 1),
     ("os.replace:tensors.safetensors:after", 3),
     ("os.replace:record.json:after", 3),
-    ("Saver.put:after", 2),  # after the graph's checkpoint, before old boundaries go
+    ("Saver.put:after", 2),  # after the graph's checkpoint, before old checkpoints go
     ("Checkpoints.delete:before", 1),
     ("shutil.rmtree:before", 1),  # its record is gone, its tensors are not
     ("GraphCheckpoints.keep_only:before", 3),

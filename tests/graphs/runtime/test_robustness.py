@@ -66,7 +66,7 @@ def assert_goes_on(runner: Runner, folder: Path, expected: dict[str, Any]) -> No
 
 
 def interrupted(runner: Runner, folder: Path) -> None:
-    """A run that was killed after its second boundary."""
+    """A run that was killed after its second checkpoint."""
     assert runner.run(folder, kill=Kill(5, "RunFolder.append_metrics:after")).code == -9
 
 
@@ -278,7 +278,7 @@ def damage(path: Path, how: str, seed: int) -> None:
 
 @pytest.fixture(scope="module")
 def halted(runner: Runner, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run that was stopped in order after two boundaries: no file has a journal beside it."""
+    """A run that was stopped in order after two checkpoints: no file has a journal beside it."""
     folder = tmp_path_factory.mktemp("halted")
     stop = Kill(4, "RunFolder.append_metrics:after", number=signal.SIGTERM)
     assert runner.run(folder, kill=stop).code == 128 + signal.SIGTERM

@@ -167,7 +167,7 @@ class TestListings:
         last = rows[-1]
         by_id, by_signature = (
             json.loads(type_in("trace", "show", base.path, str(key), "--json").stdout)
-            for key in (last["id"], last["signature"])
+            for key in (last["id"], last["situation_id"])
         )
         assert by_id == by_signature
         assert by_id["text"] == last["text"]

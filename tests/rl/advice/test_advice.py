@@ -60,21 +60,21 @@ def states_of(*rows: tuple[int, int, bool]) -> CorridorStates:
 
 
 def one_by_one(
-    states: CorridorStates, signatures: IntArray, advice: Mapping[int, Advice]
+    states: CorridorStates, situation_ids: IntArray, advice: Mapping[int, Advice]
 ) -> tuple[list[list[float]], list[float]]:
     """pi_T and m from the module's formula: `task.act` is asked for one option in one state."""
     targets, masses = [], []
-    for row, signature in enumerate(signatures):
+    for row, situation_id in enumerate(situation_ids):
         state = CorridorStates(*(array[row : row + 1] for array in vars(states).values()))
-        mixed, mass = [0.0] * NUM_ACTIONS, 0.0
-        given = advice.get(int(signature))
+        mixed, coverage = [0.0] * NUM_ACTIONS, 0.0
+        given = advice.get(int(situation_id))
         for plan, p in zip(given.plans, given.probs, strict=True) if given else ():
             action_probs = current_step(plan, state)
             if action_probs is not None:
-                mass += p
+                coverage += p
                 mixed = [total + p * q for total, q in zip(mixed, action_probs, strict=True)]
-        targets.append([total / mass if mass else 0.0 for total in mixed])
-        masses.append(mass)
+        targets.append([total / coverage if coverage else 0.0 for total in mixed])
+        masses.append(coverage)
     return targets, masses
 
 
@@ -89,7 +89,7 @@ def current_step(plan: Plan, state: CorridorStates) -> list[float] | None:
 
 
 def labels_of(states: CorridorStates, advice: Mapping[int, Advice]) -> Labels:
-    return label(TASK, states, TASK.signature(states), advice)
+    return label(TASK, states, TASK.situation_ids(states), advice)
 
 
 # --- labels ---
@@ -99,9 +99,9 @@ def labels_of(states: CorridorStates, advice: Mapping[int, Advice]) -> Labels:
 @given(many_states(), st.dictionaries(st.integers(0, 3), advices()))
 def test_labels_are_the_formula(states: CorridorStates, advice: dict[int, Advice]) -> None:
     labels = labels_of(states, advice)
-    targets, mass = one_by_one(states, TASK.signature(states), advice)
-    assert labels.targets.dtype == labels.mass.dtype == np.float32
-    np.testing.assert_allclose(labels.mass, mass, rtol=1e-5, atol=1e-7)
+    targets, coverage = one_by_one(states, TASK.situation_ids(states), advice)
+    assert labels.targets.dtype == labels.coverage.dtype == np.float32
+    np.testing.assert_allclose(labels.coverage, coverage, rtol=1e-5, atol=1e-7)
     np.testing.assert_allclose(labels.targets, targets, rtol=1e-4, atol=1e-6)
 
 
@@ -111,10 +111,10 @@ def test_targets_are_distributions_where_there_is_mass(
 ) -> None:
     labels = labels_of(states, advice)
     sums = labels.targets.sum(axis=1)
-    np.testing.assert_allclose(sums[labels.mass > 0], 1.0, rtol=1e-5)
-    assert not sums[labels.mass == 0].any()
+    np.testing.assert_allclose(sums[labels.coverage > 0], 1.0, rtol=1e-5)
+    assert not sums[labels.coverage == 0].any()
     assert (labels.targets >= 0).all()
-    assert (labels.mass <= 1.0001).all()
+    assert (labels.coverage <= 1.0001).all()
 
 
 @given(many_states(), st.dictionaries(st.integers(0, 3), advices()), st.data())
@@ -125,15 +125,15 @@ def test_a_state_is_labelled_whatever_stands_beside_it(
     shuffled = CorridorStates(*(array[order] for array in vars(states).values()))
     labels, others = labels_of(states, advice), labels_of(shuffled, advice)
     np.testing.assert_array_equal(labels.targets[order], others.targets)
-    np.testing.assert_array_equal(labels.mass[order], others.mass)
+    np.testing.assert_array_equal(labels.coverage[order], others.coverage)
 
 
 def test_situations_are_what_the_signatures_say() -> None:
-    """The same state twice, under two keys: it is the caller's signature that decides."""
+    """The same state twice, under two keys: it is the caller's situation id that decides."""
     states = states_of((3, 5, False), (3, 5, False), (3, 5, False))
     advice = {-7: Advice(((WALK_TO_LEVER,),), (0.5,)), 2**62: Advice(((WANDER,),), (1.0,))}
     labels = label(TASK, states, np.array([2**62, -7, 8]), advice)
-    np.testing.assert_allclose(labels.mass, [1.0, 0.5, 0.0])
+    np.testing.assert_allclose(labels.coverage, [1.0, 0.5, 0.0])
     assert labels.targets.tolist() == [[0.5, 0.5, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 0.0]]
 
 
@@ -142,7 +142,7 @@ def test_a_plan_that_cannot_be_carried_out_gives_up_its_share() -> None:
     advice = Advice(((WALK_TO_EXIT,), (PULL_IT,), (WALK_TO_LEVER,)), (0.5, 0.3, 0.2))
     labels = labels_of(states_of(up, down), {0: advice, 1: advice})
     # The exit is shut and the lever far: only the walk to it is left. Then only the exit.
-    np.testing.assert_allclose(labels.mass, [0.2, 0.5])
+    np.testing.assert_allclose(labels.coverage, [0.2, 0.5])
     np.testing.assert_allclose(labels.targets, [[0, 1, 0], [0, 1, 0]], rtol=1e-6)
 
 
@@ -151,7 +151,7 @@ def test_a_plan_goes_on_with_its_first_step_that_is_not_finished() -> None:
     states = states_of((7, 4, False), (4, 4, False), (4, 4, True), (2, 4, True))
     labels = labels_of(states, dict.fromkeys(range(4), whole))
     assert labels.targets.argmax(axis=1).tolist() == [LEFT, PULL, RIGHT, RIGHT]
-    np.testing.assert_allclose(labels.mass, 1.0)
+    np.testing.assert_allclose(labels.coverage, 1.0)
 
 
 def test_an_infeasible_step_is_passed_over() -> None:
@@ -166,7 +166,7 @@ def test_without_advice_there_is_no_mass() -> None:
         labels = labels_of(states, advice)
         assert labels.targets.shape == (3, NUM_ACTIONS)
         assert not labels.targets.any()
-        assert not labels.mass.any()
+        assert not labels.coverage.any()
 
 
 def test_no_states_have_no_labels() -> None:
@@ -174,7 +174,7 @@ def test_no_states_have_no_labels() -> None:
     empty = CorridorStates(*(array[:0] for array in vars(none).values()))
     labels = label(TASK, empty, np.zeros(0, np.int64), {0: Advice(((WANDER,),), (1.0,))})
     assert labels.targets.shape == (0, NUM_ACTIONS)
-    assert labels.mass.shape == (0,)
+    assert labels.coverage.shape == (0,)
 
 
 def test_an_option_that_the_task_lacks_is_an_error() -> None:
@@ -312,10 +312,10 @@ def test_the_corridors_options_do_what_they_say() -> None:
     np.testing.assert_allclose(done.probs.sum(axis=2), runnable.astype(np.float32))
     assert not done.probs[:, -1].any()
     assert not done.feasible[:, -1].any()
-    texts = {TASK.describe(int(key)): int(key) for key in TASK.signature(states)}
+    texts = {TASK.describe(int(key)): int(key) for key in TASK.situation_ids(states)}
     assert len(texts) == 4
     for key in texts.values():
         offered = TASK.options(key)
-        rows = TASK.signature(states) == key
+        rows = TASK.situation_ids(states) == key
         assert runnable[rows, TASK.encode(offered[0])].all(), "the first on offer can be done"
     assert all(len(TASK.picture(states, row).split(" ")) >= LENGTH for row in range(len(states)))

@@ -35,8 +35,8 @@ def walked(task: Task, seed: int, steps: int, num_envs: int) -> Any:
     return envs.states()
 
 
-def any_advice(task: Task, signature: int, rng: np.random.Generator) -> Advice:
-    offered = task.options(signature)
+def any_advice(task: Task, situation_id: int, rng: np.random.Generator) -> Advice:
+    offered = task.options(situation_id)
     plans = {
         tuple(offered[i] for i in rng.integers(len(offered), size=rng.integers(1, 4)))
         for _ in range(3)
@@ -50,23 +50,23 @@ def any_advice(task: Task, signature: int, rng: np.random.Generator) -> Advice:
 def test_advice_on_a_kept_state_is_its_label(name: str, seed: int, steps: int) -> None:
     task, rng = TASKS[name], np.random.default_rng(seed)
     states = walked(task, seed, steps, 4)
-    signatures = task.signature(states)
-    advice = {int(s): any_advice(task, int(s), rng) for s in np.unique(signatures)}
-    labels = label(task, states, signatures, advice)
-    kept = options_at(task, states, range(4), [int(s) for s in signatures])
+    situation_ids = task.situation_ids(states)
+    advice = {int(s): any_advice(task, int(s), rng) for s in np.unique(situation_ids)}
+    labels = label(task, states, situation_ids, advice)
+    kept = options_at(task, states, range(4), [int(s) for s in situation_ids])
     for row, options in enumerate(kept):
-        assert [here.option for here in options] == list(task.options(int(signatures[row])))
-        said = advised(advice[int(signatures[row])], options, len(task.action_names))
-        assert said.mass == pytest.approx(float(labels.mass[row]), abs=1e-6)
+        assert [here.option for here in options] == list(task.options(int(situation_ids[row])))
+        said = advised(advice[int(situation_ids[row])], options, len(task.action_names))
+        assert said.coverage == pytest.approx(float(labels.coverage[row]), abs=1e-6)
         np.testing.assert_allclose(said.probs, labels.targets[row], atol=1e-6)
 
 
 def test_only_the_rows_that_were_asked_for_are_answered_in_their_order() -> None:
     task = TASKS["own"]
     states = walked(task, 3, 5, 6)
-    signatures = [int(s) for s in task.signature(states)]
-    everything = options_at(task, states, range(6), signatures)
-    assert options_at(task, states, [4, 1], [signatures[4], signatures[1]]) == [
+    situation_ids = [int(s) for s in task.situation_ids(states)]
+    everything = options_at(task, states, range(6), situation_ids)
+    assert options_at(task, states, [4, 1], [situation_ids[4], situation_ids[1]]) == [
         everything[4],
         everything[1],
     ]
@@ -88,12 +88,12 @@ class TestAdvised:
         advice = Advice(((WAIT, GO), (WAIT,)), (0.6, 0.4))
         said = advised(advice, DECISION.options, 2)
         assert said.steps == (1, None)
-        assert said.mass == pytest.approx(0.6)
+        assert said.coverage == pytest.approx(0.6)
         assert said.probs == (0.0, 1.0)
 
     def test_a_plan_of_things_not_on_offer_is_no_plan(self) -> None:
         said = advised(Advice(((Option("fly"),),), (1.0,)), DECISION.options, 2)
-        assert (said.probs, said.mass, said.steps) == ((0.0, 0.0), 0.0, (None,))
+        assert (said.probs, said.coverage, said.steps) == ((0.0, 0.0), 0.0, (None,))
 
 
 class TestJson:

@@ -14,7 +14,7 @@ from helpers.grid_judge import case
 from tutelage.rl.minigrid.catalogue import shipped_tasks
 from tutelage.rl.minigrid.codes import DOOR_OPEN, KEY, NUM_CODES, NUM_COLORS
 from tutelage.rl.minigrid.colors import order_colors, ranks_of, recolored
-from tutelage.rl.minigrid.situations import Situation
+from tutelage.rl.minigrid.situations import GridSituation
 from tutelage.rl.minigrid.task import GridTask
 from tutelage.rl.minigrid.vector import GridVectorEnv
 from tutelage.rl.tasks.arrays import IntArray
@@ -32,7 +32,7 @@ def painted(code: int, colours: list[int]) -> int:
     return code - (code - KEY) % NUM_COLORS + colours[(code - KEY) % NUM_COLORS]
 
 
-def called(situation: Situation) -> dict[int, int]:
+def called(situation: GridSituation) -> dict[int, int]:
     """By which colour's name each colour is to be called, told slowly from the module's rule."""
 
     def rank(colour: int) -> tuple[int, ...]:
@@ -85,9 +85,9 @@ def test_a_situation_is_the_plain_one_with_its_colours_renamed(name: str) -> Non
     plain, renaming = case(name).task, make_task(name, crop=9)
     seen_plain, seen = set(), set()
     for envs in steps(plain, 400):
-        before, after = plain.signature(envs.states()), renaming.signature(envs.states())
-        for signature, renamed in zip(before.tolist(), after.tolist(), strict=True):
-            situation = Situation.of(signature)
+        before, after = plain.situation_ids(envs.states()), renaming.situation_ids(envs.states())
+        for situation_id, renamed in zip(before.tolist(), after.tolist(), strict=True):
+            situation = GridSituation.of(situation_id)
             names = called(situation)
             colours = [names[colour] for colour in range(NUM_COLORS)]
             expected = replace(
@@ -95,7 +95,7 @@ def test_a_situation_is_the_plain_one_with_its_colours_renamed(name: str) -> Non
                 kinds=tuple(sorted(painted(code, colours) for code in situation.kinds)),
                 carried=painted(situation.carried, colours) if situation.carried else 0,
             )
-            assert Situation.of(renamed) == expected
+            assert GridSituation.of(renamed) == expected
         seen_plain |= set(before.tolist())
         seen |= set(after.tolist())
     assert len(seen) * 2 < len(seen_plain)
@@ -107,10 +107,10 @@ def test_advice_is_carried_out_on_the_colour_that_was_meant(name: str) -> None:
     compared = 0
     for envs in steps(plain, 300):
         states = envs.states()
-        own = [Situation.of(s) for s in plain.signature(states).tolist()]
-        for row, signature in enumerate(renaming.signature(states).tolist()):
+        own = [GridSituation.of(s) for s in plain.situation_ids(states).tolist()]
+        for row, situation_id in enumerate(renaming.situation_ids(states).tolist()):
             real = {j: colour for colour, j in called(own[row]).items()}
-            offered = [renaming.encode(option) for option in renaming.options(signature)]
+            offered = [renaming.encode(option) for option in renaming.options(situation_id)]
             meant = [
                 code // 64 * 64 + painted(code % 64, [real[j] for j in range(6)])
                 for code in offered
@@ -130,9 +130,9 @@ def test_the_picture_names_colours_as_the_situation_does() -> None:
     assert isinstance(task, GridTask)
     named = 0
     for envs in steps(task, 200):
-        for row, signature in enumerate(task.signature(envs.states()).tolist()):
+        for row, situation_id in enumerate(task.situation_ids(envs.states()).tolist()):
             legend = task.picture(envs.states(), row).splitlines()[-1]
-            for option in task.options(signature):
+            for option in task.options(situation_id):
                 if option.name == "go_to":
                     assert str(option.target) in legend
                     named += 1

@@ -72,8 +72,8 @@ def test_no_situation_and_no_note_names_lava(knowing: GridTask, blind: GridTask)
     told: dict[bool, set[str]] = {True: set(), False: set()}
     for task in (knowing, blind):
         for envs in wander(task, 200):
-            for signature in np.unique(task.signature(envs.states())):
-                told[task is blind].add(task.describe(int(signature)))
+            for situation_id in np.unique(task.situation_ids(envs.states())):
+                told[task is blind].add(task.describe(int(situation_id)))
     assert any("lava" in text for text in told[False])
     assert not any("lava" in text for text in told[True])
     assert len(told[True]) < len(told[False])
@@ -134,7 +134,9 @@ def test_a_world_without_lava_is_told_the_same() -> None:
     assert isinstance(plain, GridTask)
     assert isinstance(told, GridTask)
     for one, other in zip(wander(plain, 50), wander(told, 50), strict=True):
-        np.testing.assert_array_equal(plain.signature(one.states()), told.signature(other.states()))
+        np.testing.assert_array_equal(
+            plain.situation_ids(one.states()), told.situation_ids(other.states())
+        )
 
 
 def test_a_task_of_ones_own_has_no_such_setting() -> None:
@@ -158,8 +160,8 @@ def _solved_alone(task: GridTask, episodes: int) -> float:
     planner = Planner(task, PromptLibrary(), make_chat_model("offline", None, settings), settings)
 
     def advise(situations: Sequence[int]) -> dict[int, Advice]:
-        answers = {signature: planner.ask(signature).advice for signature in situations}
-        return {signature: found for signature, found in answers.items() if found is not None}
+        answers = {situation_id: planner.ask(situation_id).advice for situation_id in situations}
+        return {situation_id: found for situation_id, found in answers.items() if found is not None}
 
     played, unadvised = evaluate_teacher(task, advise, episodes, seed=0)
     assert unadvised == 0

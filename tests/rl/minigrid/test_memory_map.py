@@ -361,7 +361,7 @@ def test_an_idle_environment_is_left_as_it_is(name: str) -> None:
         now = envs.states()
         arrays = (now.maps, now.views[0], now.poses[0], now.unexplored[0])
         before = [part[step % 3].copy() for part in arrays]
-        seen, signatures = envs.observe(), tested.task.signature(now)
+        seen, situation_ids = envs.observe(), tested.task.situation_ids(now)
         actions = wanderer.actions(now)
         idle = step % 3
         actions[idle] = IDLE
@@ -374,7 +374,7 @@ def test_an_idle_environment_is_left_as_it_is(name: str) -> None:
             np.testing.assert_array_equal(part[idle], old)
         np.testing.assert_array_equal(again.codes[idle], seen.codes[idle])
         np.testing.assert_array_equal(again.features[idle], seen.features[idle])
-        assert tested.task.signature(now)[idle] == signatures[idle]
+        assert tested.task.situation_ids(now)[idle] == situation_ids[idle]
 
 
 @pytest.mark.parametrize("name", ["SimpleDoorKey", *JUMBLES])

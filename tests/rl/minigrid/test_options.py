@@ -130,10 +130,10 @@ def test_every_label_is_the_judged_one_and_leads_to_the_end(name: str) -> None:
     walks = [Walk() for _ in range(num_envs)]
     ended: Counter[str] = Counter()
     for _ in range(150 if name in JUMBLES else 90):
-        states, signatures = envs.states(), tested.task.signature(envs.states())
+        states, situation_ids = envs.states(), tested.task.situation_ids(envs.states())
         offered = [
             [*tested.task.options(int(s)), *(POOL[int(k)] for k in rng.integers(len(POOL), size=3))]
-            for s in signatures
+            for s in situation_ids
         ]
         done = tested.task.act(coded(offered), states)
         actions = rng.integers(LEFT, FORWARD, size=num_envs, endpoint=False)
@@ -355,9 +355,9 @@ def test_no_label_leads_into_lava_that_was_seen() -> None:
     rng, held = np.random.default_rng(31), np.full((num_envs, 2), PADDING, dtype=np.int64)
     near, ended = 0, 0
     for _ in range(150):
-        signatures = task.signature(envs.states())
+        situation_ids = task.situation_ids(envs.states())
         for i in np.flatnonzero(rng.random(num_envs) < 0.2):
-            offered = task.options(int(signatures[i])) or (EXPLORE,)
+            offered = task.options(int(situation_ids[i])) or (EXPLORE,)
             held[i] = [encode_option(offered[int(k)]) for k in rng.integers(len(offered), size=2)]
         actions, current = follow(task, envs.states(), held)
         side = envs.states().views.shape[2]
@@ -421,7 +421,7 @@ def test_a_recorded_rollout_is_answered_like_the_live_states(name: str) -> None:
         for _ in range(between):
             envs.step(wanderer.actions(envs.states()))
         envs.begin_rollout(num_steps)
-        options, live, signatures = [], [], []
+        options, live, situation_ids = [], [], []
         pictures: list[str] = []
         for t in range(num_steps):
             with pytest.raises(RuntimeError, match="no complete rollout"):
@@ -429,15 +429,15 @@ def test_a_recorded_rollout_is_answered_like_the_live_states(name: str) -> None:
             if t == 30:  # some levels take longer than this test for an episode to end
                 envs.reset()
             rows = [[POOL[int(k)] for k in rng.integers(len(POOL), size=6)] for _ in range(3)]
-            for row, signature in zip(rows, task.signature(envs.states()), strict=True):
-                row[: rng.integers(4)] = task.options(int(signature))[:3]
+            for row, situation_id in zip(rows, task.situation_ids(envs.states()), strict=True):
+                row[: rng.integers(4)] = task.options(int(situation_id))[:3]
             options.append(np.full((num_envs, 9), PADDING, dtype=np.int64))
             chosen = coded(rows)
             options[-1][:, : chosen.shape[1]] = chosen
             options[-1][rng.random((num_envs, 9)) < 0.2] = PADDING
             options[-1][rng.random(num_envs) < 0.1] = PADDING
             live.append(task.act(options[-1], envs.states()))
-            signatures.append(task.signature(envs.states()))
+            situation_ids.append(task.situation_ids(envs.states()))
             pictures.append(task.picture(envs.states(), len(pictures) % num_envs))
             actions = wanderer.actions(envs.states())
             actions[rng.random(num_envs) < 0.1] = IDLE
@@ -454,7 +454,7 @@ def test_a_recorded_rollout_is_answered_like_the_live_states(name: str) -> None:
         assert not recorded.probs[padding].any()
         assert not recorded.feasible[padding].any()
         assert not recorded.finished[padding].any()
-        np.testing.assert_array_equal(task.signature(states), np.concatenate(signatures))
+        np.testing.assert_array_equal(task.situation_ids(states), np.concatenate(situation_ids))
         for t in range(0, num_steps, 7):
             assert task.picture(states, t * num_envs + t % num_envs) == pictures[t]
         assert states.starts.any(axis=0).all()

@@ -56,17 +56,17 @@ def test_places_tell_what_is_near_far_and_out_of_reach(name: str) -> None:
     texts: dict[int, str] = {}
     for _ in range(60):
         states = envs.states()
-        plain = tested.task.signature(states)
-        for i, signature in enumerate(task.signature(states).tolist()):
-            told = task.look_up("objects", signature)
+        plain = tested.task.situation_ids(states)
+        for i, situation_id in enumerate(task.situation_ids(states).tolist()):
+            told = task.look_up("objects", situation_id)
             assert told == places_in(shadows[i], states.maps.shape[1], most)
-            assert task.describe(signature) == tested.task.describe(int(plain[i]))
-            assert task.options(signature) == tested.task.options(int(plain[i]))
+            assert task.describe(situation_id) == tested.task.describe(int(plain[i]))
+            assert task.options(situation_id) == tested.task.options(int(plain[i]))
             carried = shadows[i].carried or "nothing"
             inventory = f"carrying: {carried}\nmission: {shadows[i].env.mission}"
-            assert task.look_up("inventory", signature) == inventory
-            assert texts.setdefault(signature, full_text(task, signature)) == full_text(
-                task, signature
+            assert task.look_up("inventory", situation_id) == inventory
+            assert texts.setdefault(situation_id, full_text(task, situation_id)) == full_text(
+                task, situation_id
             )
         actions = wanderer.actions(states)
         result = envs.step(actions)
@@ -76,7 +76,7 @@ def test_places_tell_what_is_near_far_and_out_of_reach(name: str) -> None:
                 shadow.begin()
     assert len(set(texts.values())) == len(texts) > 5
     again = with_lookups(GridTask(name, tested.env_id, 1000, 9), BOTH)  # as after a resume
-    assert {signature: full_text(again, signature) for signature in texts} == texts
+    assert {situation_id: full_text(again, situation_id) for situation_id in texts} == texts
 
 
 def test_the_digits_leave_room_for_the_record() -> None:
@@ -94,7 +94,7 @@ def test_look_ups_change_nothing_where_they_are_off() -> None:
     assert task.lookups == ()
     envs = task.make_envs(4, "train", 0)
     envs.reset()
-    assert (task.signature(envs.states()) == on.signature(envs.states())).all()
+    assert (task.situation_ids(envs.states()) == on.situation_ids(envs.states())).all()
     with pytest.raises(UnknownLookupError, match="offers no look-up 'weather'; allowed: objects"):
         with_lookups(task, ["weather"])
     with pytest.raises(KeyError):

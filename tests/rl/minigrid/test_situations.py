@@ -23,7 +23,7 @@ from helpers.grid_judge import (
 )
 from tutelage.rl.minigrid.codes import NUM_CODES
 from tutelage.rl.minigrid.options import encode_option
-from tutelage.rl.minigrid.situations import MAX_MISSIONS, Situation
+from tutelage.rl.minigrid.situations import MAX_MISSIONS, GridSituation
 from tutelage.rl.minigrid.task import GridTask
 from tutelage.rl.minigrid.vector import GridStates
 from tutelage.rl.tasks.options import Option
@@ -32,7 +32,7 @@ LAVA, KEY, DOOR_OPEN = CODES["lava"], CODES["red key"], CODES["red door (open)"]
 MISSIONS = ("open the door", "open one of the two doors", "leave")
 
 situations = st.builds(
-    Situation,
+    GridSituation,
     kinds=st.frozensets(st.integers(LAVA, NUM_CODES - 1)).map(lambda kinds: tuple(sorted(kinds))),
     carried=st.sampled_from([0, *range(KEY, DOOR_OPEN)]),
     unexplored=st.booleans(),
@@ -40,7 +40,7 @@ situations = st.builds(
 )
 
 
-def read_back(text: str) -> Situation:
+def read_back(text: str) -> GridSituation:
     """A situation's text taken apart again."""
     mission, carrying, seen, unexplored = (line.partition(": ") for line in text.split("\n"))
     assert [mission[0], carrying[0], seen[0], unexplored[0]] == [
@@ -50,7 +50,7 @@ def read_back(text: str) -> Situation:
         "unexplored",
     ]
     assert unexplored[2] in ("yes", "no")
-    return Situation(
+    return GridSituation(
         () if seen[2] == "nothing" else tuple(CODES[word] for word in seen[2].split("; ")),
         0 if carrying[2] == "nothing" else CODES[carrying[2]],
         unexplored[2] == "yes",
@@ -59,32 +59,32 @@ def read_back(text: str) -> Situation:
 
 
 @given(st.integers(0, 2**63 - 1))
-def test_a_signature_is_its_situation(signature: int) -> None:
-    assert Situation.of(signature).encode() == signature
+def test_a_signature_is_its_situation(situation_id: int) -> None:
+    assert GridSituation.of(situation_id).encode() == situation_id
 
 
 @given(situations)
-def test_a_situation_is_its_signature_and_its_text(situation: Situation) -> None:
+def test_a_situation_is_its_signature_and_its_text(situation: GridSituation) -> None:
     """Both can be read back, so no two situations share either."""
     assert 0 <= situation.encode() < 2**63
-    assert Situation.of(situation.encode()) == situation
+    assert GridSituation.of(situation.encode()) == situation
     assert read_back(situation.text(MISSIONS)) == situation
 
 
 def test_the_last_mission_fits_into_a_signature() -> None:
-    everything = Situation(tuple(range(LAVA, NUM_CODES)), DOOR_OPEN - 1, True, MAX_MISSIONS - 1)
+    everything = GridSituation(tuple(range(LAVA, NUM_CODES)), DOOR_OPEN - 1, True, MAX_MISSIONS - 1)
     assert 0 < everything.encode() < 2**63
-    assert Situation.of(everything.encode()) == everything
+    assert GridSituation.of(everything.encode()) == everything
 
 
 @given(st.integers(max_value=-1))
-def test_a_negative_signature_is_refused(signature: int) -> None:
-    with pytest.raises(ValueError, match=str(signature)):
-        Situation.of(signature)
+def test_a_negative_signature_is_refused(situation_id: int) -> None:
+    with pytest.raises(ValueError, match=str(situation_id)):
+        GridSituation.of(situation_id)
 
 
 @given(situations)
-def test_every_option_on_offer_has_a_code_of_its_own(situation: Situation) -> None:
+def test_every_option_on_offer_has_a_code_of_its_own(situation: GridSituation) -> None:
     codes = [encode_option(option) for option in situation.options()]
     assert len(set(codes)) == len(codes)
     assert all(code >= 0 for code in codes)
@@ -176,13 +176,13 @@ def test_text_and_options_tell_what_was_seen(name: str) -> None:
     texts: dict[int, str] = {}
     missions = set()
     for _ in range(60):
-        for i, signature in enumerate(tested.task.signature(envs.states())):
+        for i, situation_id in enumerate(tested.task.situation_ids(envs.states())):
             text, offered = told(envs.states(), shadows[i])
-            assert tested.task.describe(int(signature)) == text
-            options = tested.task.options(int(signature))
+            assert tested.task.describe(int(situation_id)) == text
+            options = tested.task.options(int(situation_id))
             assert len(set(options)) == len(options)
             assert set(options) == offered
-            assert texts.setdefault(int(signature), text) == text
+            assert texts.setdefault(int(situation_id), text) == text
             missions.add(text.split("\n")[0])
         actions = wanderer.actions(envs.states())
         result = envs.step(actions)
@@ -192,5 +192,5 @@ def test_text_and_options_tell_what_was_seen(name: str) -> None:
                 shadow.begin()
     assert len(set(texts.values())) == len(texts)
     again = GridTask(name, tested.env_id, 1000, 9)  # as after a resume: nothing seen yet
-    assert {signature: again.describe(signature) for signature in texts} == texts
+    assert {situation_id: again.describe(situation_id) for situation_id in texts} == texts
     assert len(missions) == (len(Jumble.missions) if name in JUMBLES else 1)

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tutelage.rl.policy.category_embedding import CellSums, num_rows
+from tutelage.rl.policy.category_embedding import CategoryEmbeddingSum, num_rows
 from tutelage.rl.tasks.base import ObservationSpec
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -47,7 +47,7 @@ def test_sums_and_gradients_are_those_of_a_product(
     generator = torch.Generator().manual_seed(seed)
     shape = (rows, spec.height, spec.width)
     codes = torch.randint(0, spec.num_codes, shape, generator=generator, dtype=torch.uint8)
-    layer, picked = CellSums(spec, 8), one_hot(spec, codes)
+    layer, picked = CategoryEmbeddingSum(spec, 8), one_hot(spec, codes)
     assert picked.shape[1] == num_rows(spec) == len(layer.table)
     table = layer.table.detach().double().requires_grad_()
     expected = picked @ table + layer.bias.detach().double()
@@ -65,13 +65,13 @@ def test_sums_and_gradients_are_those_of_a_product(
 def test_the_way_for_other_devices_gives_the_same() -> None:
     """What runs on a GPU, tried on the CPU."""
     spec = ObservationSpec(3, 3, 4, 0, ((0, 0), (1, 0), (1, 1), (2, 1)))
-    layer = CellSums(spec, 8)
+    layer = CategoryEmbeddingSum(spec, 8)
     codes = torch.randint(0, 4, (20, 3, 3), dtype=torch.uint8)
     torch.testing.assert_close(layer.by_index(codes.flatten(1)) + layer.bias, layer(codes))
 
 
 def test_a_code_that_the_task_never_announced_is_an_error() -> None:
-    layer = CellSums(ObservationSpec(2, 2, 3, 0), 8)
+    layer = CategoryEmbeddingSum(ObservationSpec(2, 2, 3, 0), 8)
     with pytest.raises(IndexError, match="num_codes"):
         layer(torch.full((1, 2, 2), 3, dtype=torch.uint8))
 
@@ -79,7 +79,7 @@ def test_a_code_that_the_task_never_announced_is_an_error() -> None:
 def test_the_sums_start_with_the_variance_of_a_dense_layer() -> None:
     """Orthogonal, gain sqrt(2): as many unit inputs as rows are added give variance 2."""
     torch.manual_seed(0)
-    layer = CellSums(ObservationSpec(7, 7, 10, 0), 64)
+    layer = CategoryEmbeddingSum(ObservationSpec(7, 7, 10, 0), 64)
     codes = torch.randint(0, 10, (500, 7, 7), dtype=torch.uint8)
     assert layer(codes).var().item() == pytest.approx(2.0, rel=0.2)
     columns = layer.table.detach().double()

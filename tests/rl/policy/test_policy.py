@@ -17,7 +17,7 @@ from scipy.stats import chisquare
 from torch import nn
 
 from helpers.small_students import CONV, KINDS, observations_for, student_of
-from tutelage.rl.policy.policy import Student, softmax
+from tutelage.rl.policy.policy import Policy, softmax
 from tutelage.rl.policy.sampling import draw
 from tutelage.rl.policy.settings import StudentSettings
 from tutelage.rl.tasks.base import Observation, ObservationSpec
@@ -50,7 +50,7 @@ def test_initial_weights_are_orthogonal(kind: str) -> None:
 
 def test_a_new_policy_is_close_to_uniform() -> None:
     student = student_of("dense")
-    logits, _ = student.judge(observations_for(student.spec))
+    logits, _ = student.policy_and_value(observations_for(student.spec))
     assert np.abs(softmax(logits) - 1 / 3).max() < 0.02
 
 
@@ -58,13 +58,13 @@ def test_a_new_policy_is_close_to_uniform() -> None:
 def test_judge_gives_logits_and_values_of_each_row_alone(kind: str) -> None:
     student = student_of(kind)
     seen = observations_for(student.spec)
-    logits, values = student.judge(seen)
+    logits, values = student.policy_and_value(seen)
     assert logits.shape == (20, 3)
     assert values.shape == (20,)
     assert logits.dtype == values.dtype == np.float32
     assert len(np.unique(values)) == 20, "every row is looked at"
     for row in range(20):
-        one_logits, one_value = student.judge(seen[[row]])
+        one_logits, one_value = student.policy_and_value(seen[[row]])
         np.testing.assert_allclose(one_logits[0], logits[row], rtol=1e-4, atol=1e-7)
         np.testing.assert_allclose(one_value[0], values[row], rtol=1e-4, atol=1e-6)
 
@@ -73,11 +73,11 @@ def test_judge_gives_logits_and_values_of_each_row_alone(kind: str) -> None:
 def test_every_code_of_the_picture_counts(kind: str) -> None:
     student = student_of(kind)
     seen = observations_for(student.spec, rows=1)
-    _, before = student.judge(seen)
+    _, before = student.policy_and_value(seen)
     for y in range(student.spec.height):
         for x in range(student.spec.width):
             seen.codes[0, y, x] = (seen.codes[0, y, x] + 1) % student.spec.num_codes
-            _, after = student.judge(seen)
+            _, after = student.policy_and_value(seen)
             assert after[0] != before[0], (y, x)
             before = after
 
@@ -89,12 +89,12 @@ def test_the_convolutions_see_the_picture_as_it_lies() -> None:
     last = [m for m in student.network.modules() if isinstance(m, nn.Conv2d)][-1]
     hook = last.register_forward_hook(lambda _module, _inputs, output: felt.append(output[0]))
     seen = observations_for(student.spec, rows=1)
-    student.judge(seen)
+    student.policy_and_value(seen)
     for y in range(student.spec.height):
         for x in range(student.spec.width):
             other = Observation(seen.codes.copy(), seen.features)
             other.codes[0, y, x] = (other.codes[0, y, x] + 1) % student.spec.num_codes
-            student.judge(other)
+            student.policy_and_value(other)
             places = torch.nonzero((felt[0] != felt.pop()).any(dim=0))
             # Output (v, u) is centred on cell (v + 2, u + 2): there is no padding.
             assert len(places) > 0
@@ -104,7 +104,7 @@ def test_the_convolutions_see_the_picture_as_it_lies() -> None:
 
 def test_judging_needs_no_gradients_and_leaves_none() -> None:
     student = student_of("dense")
-    student.judge(observations_for(student.spec))
+    student.policy_and_value(observations_for(student.spec))
     assert all(parameter.grad is None for parameter in student.network.parameters())
 
 
@@ -152,7 +152,7 @@ def test_the_convolutions_need_a_crop_of_five() -> None:
 def test_a_picture_too_small_for_the_convolutions_is_named(height: int, width: int) -> None:
     """A task of one's own sets its picture's size itself, whatever the settings' crop."""
     with pytest.raises(ValueError, match=f"{height} x {width}"):
-        Student("t", ObservationSpec(height, width, 6, 5), 3, CONV, torch.device("cpu"))
+        Policy("t", ObservationSpec(height, width, 6, 5), 3, CONV, torch.device("cpu"))
 
 
 # --- sampling ---
@@ -253,7 +253,7 @@ def test_act_draws_with_a_generator_and_picks_the_likeliest_without() -> None:
     with torch.no_grad():
         student.network.policy_head.weight *= 100
     seen = observations_for(student.spec, rows=200)
-    logits, _ = student.judge(seen)
+    logits, _ = student.policy_and_value(seen)
     np.testing.assert_array_equal(student.act(seen), logits.argmax(axis=1))
     drawn = student.act(seen, np.random.default_rng(4))
     np.testing.assert_array_equal(drawn, draw(logits, np.random.default_rng(4))[0])

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 from helpers.small_students import KINDS, observations_for, student_of
-from tutelage.rl.policy.policy import SCHEMA_VERSION, StudentError, load_student
+from tutelage.rl.policy.policy import SCHEMA_VERSION, PolicyFileError, load_student
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -48,8 +48,8 @@ def described_as(path: Path, metadata: str, tensors: dict[str, torch.Tensor] | N
 
 
 def assert_refused(path: Path, says: str = "") -> None:
-    """StudentError, in one line that names the file, and nothing but it."""
-    with pytest.raises(StudentError) as caught:
+    """PolicyFileError, in one line that names the file, and nothing but it."""
+    with pytest.raises(PolicyFileError) as caught:
         load_student(path)
     message = str(caught.value)
     assert str(path) in message
@@ -62,10 +62,10 @@ def is_refused(path: Path) -> bool:
     """Whether a file is refused; one that is not must hold a student that can be used."""
     try:
         loaded = load_student(path)
-    except StudentError as error:
+    except PolicyFileError as error:
         message = str(error)
     else:
-        loaded.judge(observations_for(loaded.spec))
+        loaded.policy_and_value(observations_for(loaded.spec))
         return False
     assert len(message.splitlines()) == 1, message
     return True
@@ -81,7 +81,9 @@ def test_a_loaded_student_is_the_saved_one(tmp_path: Path, kind: str, place: str
     loaded = load_student(places[place])
     assert torch.equal(torch.get_rng_state(), state), "loading draws no random numbers"
     seen = observations_for(student.spec)
-    for found, expected in zip(loaded.judge(seen), student.judge(seen), strict=True):
+    for found, expected in zip(
+        loaded.policy_and_value(seen), student.policy_and_value(seen), strict=True
+    ):
         np.testing.assert_array_equal(found, expected)
     assert loaded.task_name == "a task"
     assert loaded.num_actions == 3
@@ -93,13 +95,13 @@ def test_a_loaded_student_can_learn_and_outlives_its_file(tmp_path: Path) -> Non
     path = saved(tmp_path)
     loaded = load_student(path)
     seen = observations_for(loaded.spec)
-    before = loaded.judge(seen)[1]
+    before = loaded.policy_and_value(seen)[1]
     path.write_bytes(b"\0" * path.stat().st_size)
-    np.testing.assert_array_equal(loaded.judge(seen)[1], before)
+    np.testing.assert_array_equal(loaded.policy_and_value(seen)[1], before)
     _, values = loaded.network(torch.from_numpy(seen.codes), torch.from_numpy(seen.features))
     values.sum().backward()
     torch.optim.SGD(loaded.network.parameters(), lr=0.1).step()
-    assert (loaded.judge(seen)[1] != before).all()
+    assert (loaded.policy_and_value(seen)[1] != before).all()
 
 
 def test_a_missing_file_and_a_folder_without_one(tmp_path: Path) -> None:
@@ -109,7 +111,7 @@ def test_a_missing_file_and_a_folder_without_one(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["with\nline end", "with\0null"], ids=["line end", "null"])
 def test_names_that_are_no_files(tmp_path: Path, name: str) -> None:
-    with pytest.raises(StudentError) as caught:
+    with pytest.raises(PolicyFileError) as caught:
         load_student(f"{tmp_path}/{name}")
     assert len(str(caught.value).splitlines()) == 1
 

@@ -10,7 +10,7 @@ from helpers.toy_task import Corridor
 from tutelage.graphs.config.config import make_config
 from tutelage.graphs.runtime.tasks import task_of
 from tutelage.rl.advice.labels import Labels
-from tutelage.rl.policy.policy import Student, make_student, with_actions
+from tutelage.rl.policy.policy import Policy, make_policy, with_actions
 from tutelage.rl.policy.settings import StudentSettings
 from tutelage.rl.ppo.ppo import PPO
 from tutelage.rl.ppo.settings import PPOSettings
@@ -23,8 +23,8 @@ SPEC = ObservationSpec(3, 3, 6, 4)
 GRU = StudentSettings(memory="gru", hidden=16)
 
 
-def a_student(seed: int = 0) -> Student:
-    student = make_student("a task", SPEC, 3, GRU, "cpu", seed)
+def a_student(seed: int = 0) -> Policy:
+    student = make_policy("a task", SPEC, 3, GRU, "cpu", seed)
     with torch.no_grad():
         student.network.policy_head.weight *= 100
     return student
@@ -47,7 +47,7 @@ def test_unrolled_steps_are_the_single_ones_and_pytorchs_own_gru_agrees() -> Non
     rng = np.random.default_rng(1)
     starts = rng.random((steps, rows)) < 0.3
     starts[0] = False
-    memory = student.new_memory(rows)
+    memory = student.initial_state(rows)
     memory.hidden = rng.normal(size=memory.hidden.shape).astype(np.float32)
     memory.previous = rng.integers(0, 3, rows)
     before, seen = memory[:], sequence(steps, rows)
@@ -55,7 +55,7 @@ def test_unrolled_steps_are_the_single_ones_and_pytorchs_own_gru_agrees() -> Non
     for t, observation in enumerate(seen):
         memory.forget(starts[t])
         previous.append(memory.previous)
-        logits, values = student.judge(observation, memory)
+        logits, values = student.policy_and_value(observation, memory)
         expected.append((logits, values))
         memory.previous = rng.integers(0, 3, rows)
     features = with_actions(np.stack([o.features for o in seen]), np.stack(previous), 3)
@@ -77,12 +77,12 @@ def test_memory_tells_two_pasts_apart_until_it_is_forgotten() -> None:
     student = a_student()
     first, second = sequence(2, 2)
     same_now = Observation(second.codes[[0, 0]], second.features[[0, 0]])
-    memory = student.new_memory(2)
-    student.judge(first, memory)
-    logits, _ = student.judge(same_now, memory[:])
+    memory = student.initial_state(2)
+    student.policy_and_value(first, memory)
+    logits, _ = student.policy_and_value(same_now, memory[:])
     assert np.abs(logits[0] - logits[1]).max() > 0.01
     memory.forget(np.array([True, True]))
-    logits, _ = student.judge(same_now, memory)
+    logits, _ = student.policy_and_value(same_now, memory)
     np.testing.assert_allclose(logits[0], logits[1], rtol=1e-5)
 
 
@@ -91,20 +91,20 @@ def test_the_previous_action_is_known() -> None:
     (observation,) = sequence(1, 1)
     judged = []
     for previous in (-1, 0, 1, 2):
-        memory = student.new_memory(1)
+        memory = student.initial_state(1)
         memory.previous = np.array([previous])
-        judged.append(student.judge(observation, memory)[0].tolist())
+        judged.append(student.policy_and_value(observation, memory)[0].tolist())
     assert len({str(j) for j in judged}) == 4
 
 
 def test_a_student_that_remembers_asks_for_its_memory() -> None:
     with pytest.raises(ValueError, match="new_memory"):
-        a_student().judge(sequence(1, 1)[0])
+        a_student().policy_and_value(sequence(1, 1)[0])
 
 
-def corridor_collector(seed: int = 0) -> tuple[Collector, Student]:
+def corridor_collector(seed: int = 0) -> tuple[Collector, Policy]:
     task = Corridor()
-    student = make_student(
+    student = make_policy(
         "corridor", task.observation_spec, len(task.action_names), GRU, "cpu", seed
     )
     envs = task.make_envs(4, "train", seed)

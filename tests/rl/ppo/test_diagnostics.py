@@ -28,13 +28,13 @@ from helpers.diagnostic_tasks import (
     Recall,
     Whisper,
 )
-from tutelage.rl.policy.policy import Memory, Student, make_student
+from tutelage.rl.policy.policy import Policy, RecurrentState, make_policy
 from tutelage.rl.policy.settings import StudentSettings
 from tutelage.rl.ppo import loss, ppo
 from tutelage.rl.ppo.gae import advantages_of
 from tutelage.rl.ppo.ppo import PPO
 from tutelage.rl.ppo.settings import PPOSettings
-from tutelage.rl.rollouts.actors import StudentActor
+from tutelage.rl.rollouts.actors import PolicyActor
 from tutelage.rl.rollouts.buffer import Rollout
 from tutelage.rl.rollouts.collector import Collector
 from tutelage.rl.rollouts.evaluate import evaluate
@@ -68,20 +68,20 @@ class Lesson:
         chosen = PPOSettings(**common | self.settings)
         network = StudentSettings(hidden=16, memory=self.memory)
         spec, actions = self.task.observation_spec, len(self.task.action_names)
-        student = make_student(self.task.name, spec, actions, network, "cpu", seed)
+        student = make_policy(self.task.name, spec, actions, network, "cpu", seed)
         envs = self.task.make_envs(ENVS, "train", seed)
         drawn = generator(seed, "actions")
         collector = Collector(self.task, student, envs, chosen.num_steps, drawn)
         return collector, PPO(student, chosen, generator(seed, "minibatches"))
 
-    def learned(self) -> Student:
+    def learned(self) -> Policy:
         """The student after learning."""
         collector, ppo = self.learner()
         for _ in range(self.iterations):
             ppo.update(collector.collect(), None, 0.0, 0.0)
         return ppo._student
 
-    def success(self, student: Student) -> float:
+    def success(self, student: Policy) -> float:
         """The share of successes, actions drawn from the policy; two episodes an environment."""
         return evaluate(self.task, student, 200, seed=1).success_rate
 
@@ -102,7 +102,7 @@ LESSONS: Final[dict[str, Lesson]] = {
 
 
 @cache
-def able_student(ability: str) -> Student:
+def able_student(ability: str) -> Policy:
     return LESSONS[ability].learned()
 
 
@@ -151,7 +151,7 @@ def no_reset_while_learning(patch: pytest.MonkeyPatch) -> None:
 
 
 def no_reset_while_collecting(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Memory, "forget", lambda *_: None)
+    patch.setattr(RecurrentState, "forget", lambda *_: None)
 
 
 def no_reset_at_all(patch: pytest.MonkeyPatch) -> None:
@@ -236,7 +236,7 @@ def test_a_task_cannot_be_solved_without_what_it_is_there_for(
 
 def test_a_student_that_is_tested_must_forget_too(monkeypatch: pytest.MonkeyPatch) -> None:
     student = able_student("forgetting")
-    monkeypatch.setattr(StudentActor, "ended", lambda *_: None)
+    monkeypatch.setattr(PolicyActor, "ended", lambda *_: None)
     assert LESSONS["forgetting"].success(student) <= 0.7
 
 

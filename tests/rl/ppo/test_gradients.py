@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from helpers.loss_batches import loss_batch
-from tutelage.rl.policy.category_embedding import CellSums
-from tutelage.rl.policy.network import StudentNetwork
+from tutelage.rl.policy.category_embedding import CategoryEmbeddingSum
+from tutelage.rl.policy.network import PolicyNetwork
 from tutelage.rl.policy.settings import StudentSettings
 from tutelage.rl.ppo.gradients import ByAutograd, ByHand, gradient_into
 from tutelage.rl.ppo.ppo import joined
@@ -22,11 +22,11 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 NUM_ACTIONS = 5
 
 
-def network_of(side: int, features: int, **options: object) -> StudentNetwork:
+def network_of(side: int, features: int, **options: object) -> PolicyNetwork:
     torch.manual_seed(side + features)
     parts = ((0, 0), (1, 0), (1, 1), (2, 0), (2, 1), (2, 2))
     spec = ObservationSpec(side, side, len(parts), features, parts)
-    return StudentNetwork(spec, NUM_ACTIONS, StudentSettings.model_validate(options))
+    return PolicyNetwork(spec, NUM_ACTIONS, StudentSettings.model_validate(options))
 
 
 def batch_of(rows: int, side: int, features: int, seed: int, *more: str) -> dict[str, Tensor]:
@@ -103,4 +103,4 @@ def test_which_networks_it_is_written_for(
     network = network_of(7, features, **options)
     vector = torch.empty_like(joined(network))
     assert isinstance(gradient_into(vector, network), ByHand) == by_hand
-    assert isinstance(network.picture, CellSums) == ("body" not in options)
+    assert isinstance(network.picture, CategoryEmbeddingSum) == ("body" not in options)

@@ -7,18 +7,18 @@ import pytest
 import torch
 
 from helpers.training import Training
-from tutelage.rl.policy.policy import Student
+from tutelage.rl.policy.policy import Policy
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-def same_weights(one: Student, other: Student) -> bool:
+def same_weights(one: Policy, other: Policy) -> bool:
     """Bit for bit."""
     pairs = zip(one.network.parameters(), other.network.parameters(), strict=True)
     return all(torch.equal(a, b) for a, b in pairs)
 
 
-def trained(seed: int, rollouts: int = 3) -> Student:
+def trained(seed: int, rollouts: int = 3) -> Policy:
     """Three rollouts of the corridor with a teacher, all streams from one seed."""
     run = Training(seed, taught=True)
     for _ in range(rollouts):

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers.loss_batches import loss_batch
-from tutelage.rl.ppo.loss import by_autograd, by_loops, loss_gradients
+from tutelage.rl.ppo.loss import by_autograd, by_kernel, loss_gradients
 from tutelage.rl.ppo.settings import PPOSettings
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -36,7 +36,7 @@ def test_loops_give_what_autograd_gives(
     settings = PPOSettings(entropy_coef=0.02, value_coef=0.7)
     exact = {name: c.double() if c.is_floating_point() else c for name, c in batch.items()}
     expected = by_autograd(logits.double(), values.double(), exact, settings, teacher_weight)
-    found = by_loops(logits, values, batch, settings, teacher_weight)
+    found = by_kernel(logits, values, batch, settings, teacher_weight)
     for one, other in zip(found, expected, strict=True):
         assert one.shape == other.shape
         torch.testing.assert_close(one.double(), other, rtol=1e-3, atol=1e-4)

@@ -27,7 +27,7 @@ from helpers.ppo_formulas import (
 )
 from helpers.tiny_runs import IMPORTABLE
 from tutelage.rl.advice.labels import Labels
-from tutelage.rl.policy.policy import Student
+from tutelage.rl.policy.policy import Policy
 from tutelage.rl.ppo.adam import Adam
 from tutelage.rl.ppo.gradients import views_of
 from tutelage.rl.ppo.loss import normalised
@@ -53,7 +53,7 @@ ONE_STEP = PPOSettings(
 
 
 def update(
-    student: Student,
+    student: Policy,
     rollout: Rollout,
     labels: Labels | None = None,
     weight: float = 0.0,
@@ -65,12 +65,12 @@ def update(
     return ppo.update(rollout, labels, weight, progress)
 
 
-def weights_of(student: Student) -> dict[str, Any]:
+def weights_of(student: Policy) -> dict[str, Any]:
     """A copy of the weights."""
     return {n: p.detach().numpy().copy() for n, p in student.network.named_parameters()}
 
 
-def same_weights(one: Student, other: Student) -> bool:
+def same_weights(one: Policy, other: Policy) -> bool:
     """Bit for bit."""
     pairs = zip(one.network.parameters(), other.network.parameters(), strict=True)
     return all(torch.equal(a, b) for a, b in pairs)
@@ -145,11 +145,11 @@ def test_rows_without_advice_count_in_the_mean() -> None:
     student = student_with()
     rollout = rollout_for(student)
     full = labels_for(SIZE, unadvised=0.0)
-    mass, other = full.mass.copy(), full.mass.copy()
-    mass[::2] = other[1::2] = 0.0
+    coverage, other = full.coverage.copy(), full.coverage.copy()
+    coverage[::2] = other[1::2] = 0.0
     losses = [
         update(copy.deepcopy(student), rollout, Labels(full.targets, m), 1.0).advice_loss
-        for m in (full.mass, mass, other)
+        for m in (full.coverage, coverage, other)
     ]
     assert losses[1] + losses[2] == pytest.approx(losses[0], rel=1e-5)
     assert losses[1] < 0.8 * losses[0]
@@ -158,7 +158,7 @@ def test_rows_without_advice_count_in_the_mean() -> None:
 def test_advice_counts_in_proportion_to_its_mass() -> None:
     student = student_with()
     rollout, full = rollout_for(student), labels_for(SIZE)
-    weak = Labels(full.targets, (full.mass / 4).astype(np.float32))
+    weak = Labels(full.targets, (full.coverage / 4).astype(np.float32))
     strong_loss = update(copy.deepcopy(student), rollout, full, 1.0).advice_loss
     weak_loss = update(copy.deepcopy(student), rollout, weak, 1.0).advice_loss
     assert strong_loss > 0.1
@@ -183,20 +183,20 @@ def test_labels_belong_to_their_rows_in_every_minibatch() -> None:
 MANY_STEPS = ONE_STEP.model_copy(update={"epochs": 3, "advised_epochs": 3, "minibatch_size": 7})
 
 
-@pytest.mark.parametrize("case", ["no labels", "weight 0", "mass 0"])
+@pytest.mark.parametrize("case", ["no labels", "weight 0", "coverage 0"])
 def test_without_a_teacher_it_is_plain_ppo_bit_for_bit(case: str) -> None:
     plain, other = student_with(), student_with()
     one, two = (PPO(s, MANY_STEPS, np.random.default_rng(5)) for s in (plain, other))
     labels = labels_for(SIZE)
-    nothing = Labels(np.zeros_like(labels.targets), np.zeros_like(labels.mass))
+    nothing = Labels(np.zeros_like(labels.targets), np.zeros_like(labels.coverage))
     for seed in range(3):
         rollout = rollout_for(plain, seed)
         reports = (
             one.update(rollout, None, 0.0, 0.1),
             two.update(
                 rollout,
-                {"no labels": None, "weight 0": labels, "mass 0": nothing}[case],
-                {"no labels": 2.0, "weight 0": 0.0, "mass 0": 2.0}[case],
+                {"no labels": None, "weight 0": labels, "coverage 0": nothing}[case],
+                {"no labels": 2.0, "weight 0": 0.0, "coverage 0": 2.0}[case],
                 0.1,
             ),
         )
@@ -214,7 +214,7 @@ def test_advice_does_change_the_weights() -> None:
 # --- epochs, minibatches, step size ---
 
 
-def seen_rows(student: Student, settings: PPOSettings, labels: Labels | None) -> list[list[int]]:
+def seen_rows(student: Policy, settings: PPOSettings, labels: Labels | None) -> list[list[int]]:
     """The rows of each gradient step, in the order in which the network met them."""
     rollout = rollout_for(student)
     rollout.features[..., 0] = np.arange(SIZE).reshape(NUM_STEPS, NUM_ENVS)

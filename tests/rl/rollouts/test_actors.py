@@ -45,9 +45,9 @@ class Book:
     def __init__(self, advice: Mapping[int, Advice]) -> None:
         self.advice, self.asked = advice, list[int]()
 
-    def __call__(self, signatures: Sequence[int]) -> dict[int, Advice]:
-        self.asked += signatures
-        return {s: self.advice[s] for s in signatures if s in self.advice}
+    def __call__(self, situation_ids: Sequence[int]) -> dict[int, Advice]:
+        self.asked += situation_ids
+        return {s: self.advice[s] for s in situation_ids if s in self.advice}
 
 
 def actor_of(num_envs: int, book: Book, task: Corridor = TASK, seed: int = 0) -> TeacherActor:
@@ -116,19 +116,19 @@ def test_a_plan_is_held_until_the_situation_changes() -> None:
     actor = actor_of(200, book, task)
     held = np.zeros(200, dtype=np.bool_)
     before = np.zeros(200, dtype=np.int64)
-    turned = 0
+    mixed_episodes = 0
     for _ in range(12):
-        situations = task.signature(envs.states())
+        situations = task.situation_ids(envs.states())
         actions = actor.act(envs, everywhere(200))
         assert (actions == before)[held].all()
-        turned += int((actions != before)[~held].sum())
+        mixed_episodes += int((actions != before)[~held].sum())
         result = envs.step(actions)
         ended = result.terminated | result.truncated
         actor.ended(np.flatnonzero(ended))
-        held = (task.signature(envs.states()) == situations) & ~ended
+        held = (task.situation_ids(envs.states()) == situations) & ~ended
         before = actions
     assert set(actions.tolist()) == {LEFT, RIGHT}
-    assert turned > 300
+    assert mixed_episodes > 300
 
 
 def test_plans_are_drawn_as_often_as_the_advice_says() -> None:
@@ -169,7 +169,7 @@ def test_what_is_learned_later_serves_from_then_on() -> None:
     actor.act(envs, everywhere(50))
     advice.update({s: Advice(((PULL_IT,), (WANDER,)), (0.5, 0.5)) for s in GOOD})
     advice[AT_LEVER] = Advice(((PULL_IT,),), (1.0,))
-    situations = TASK.signature(envs.states())
+    situations = TASK.situation_ids(envs.states())
     actions = actor.act(envs, everywhere(50))
     assert (actions[situations == AT_LEVER] == PULL).all()
     assert actor.unadvised == 50
@@ -184,10 +184,10 @@ def test_a_lookup_that_fails_changes_nothing(failing: list[bool]) -> None:
         left = list(failures)
         book = Book(doubtful)
 
-        def lookup(signatures: Sequence[int]) -> dict[int, Advice]:
+        def lookup(situation_ids: Sequence[int]) -> dict[int, Advice]:
             if left and left.pop():
                 raise LookupError
-            return book(signatures)
+            return book(situation_ids)
 
         envs = TASK.make_envs(5, "train", 0)
         envs.reset()

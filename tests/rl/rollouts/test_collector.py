@@ -18,10 +18,10 @@ from scipy.stats import chisquare
 
 from helpers.slow_corridor import TASK, SlowEpisode, judged, lively_student
 from helpers.toy_task import EXIT, Corridor, CorridorStates
-from tutelage.rl.policy.policy import Student
+from tutelage.rl.policy.policy import Policy
 from tutelage.rl.rollouts.buffer import Rollout
 from tutelage.rl.rollouts.collector import Collector
-from tutelage.rl.rollouts.episodes import EpisodeLog, Passage
+from tutelage.rl.rollouts.episodes import EpisodeLog, EpisodeOutcomes
 from tutelage.rl.tasks.arrays import IntArray
 from tutelage.rl.tasks.base import Episode, Observation
 from tutelage.rl.tasks.seeding import generator
@@ -38,7 +38,7 @@ def copied(rollout: Rollout) -> Rollout:
 class Recording:
     """Several rollouts in a row of one collector, and its environments' records."""
 
-    student: Student
+    student: Policy
     collector: Collector
     rollouts: list[Rollout] = field(default_factory=list)
     states: list[CorridorStates] = field(default_factory=list)
@@ -83,7 +83,7 @@ def test_every_step_is_recorded_as_it_was(recording: Recording) -> None:
     for k, t, i, episode in replayed(recording):
         rollout = recording.rollouts[k]
         np.testing.assert_allclose(rollout.features[t, i], episode.features, atol=1e-6)
-        assert rollout.signatures[t, i] == episode.signature
+        assert rollout.situation_ids[t, i] == episode.situation_id
         log_pi, value = judged(recording.student, episode.features)
         action = rollout.actions[t, i]
         assert rollout.values[t, i] == pytest.approx(value, abs=1e-5)
@@ -126,14 +126,14 @@ def test_recorded_states_are_those_before_each_step(recording: Recording) -> Non
 
 def test_signatures_of_recorded_states_are_the_recorded_signatures(recording: Recording) -> None:
     for rollout, states in zip(recording.rollouts, recording.states, strict=True):
-        np.testing.assert_array_equal(TASK.signature(states), rollout.signatures.reshape(-1))
+        np.testing.assert_array_equal(TASK.situation_ids(states), rollout.situation_ids.reshape(-1))
 
 
 def test_the_episode_log_against_plain_bookkeeping(recording: Recording) -> None:
     ended: list[tuple[int, int, int, SlowEpisode, set[int]]] = []
     seen: dict[int, set[int]] = defaultdict(set)
     for k, t, i, episode in replayed(recording):
-        seen[i].add(episode.signature)
+        seen[i].add(episode.situation_id)
         _, terminated, truncated = episode.step(recording.rollouts[k].actions[t, i])
         if terminated or truncated:
             ended.append((k, t, i, episode, seen.pop(i)))
@@ -145,12 +145,12 @@ def test_the_episode_log_against_plain_bookkeeping(recording: Recording) -> None
     assert [r for _, r in log.recent] == pytest.approx([r for _, r in outcomes], abs=1e-5)
     assert log.success == pytest.approx(np.mean([success for success, _ in outcomes]))
     assert log.mean_return == pytest.approx(np.mean([r for _, r in outcomes]), abs=1e-5)
-    expected: dict[int, Passage] = defaultdict(Passage)
-    for *_, episode, signatures in ended:
-        for signature in signatures:
-            expected[signature].episodes += 1
-            expected[signature].successes += episode.position == EXIT
-    assert dict(log.passages) == dict(expected)
+    expected: dict[int, EpisodeOutcomes] = defaultdict(EpisodeOutcomes)
+    for *_, episode, situation_ids in ended:
+        for situation_id in situation_ids:
+            expected[situation_id].episodes += 1
+            expected[situation_id].successes += episode.position == EXIT
+    assert dict(log.outcomes) == dict(expected)
 
 
 def test_drawn_actions_follow_the_policy(recording: Recording) -> None:
@@ -158,7 +158,7 @@ def test_drawn_actions_follow_the_policy(recording: Recording) -> None:
     counts, expected = np.zeros(3), np.zeros(3)
     for rollout in recording.rollouts:
         for codes, features in zip(rollout.codes, rollout.features, strict=True):
-            logits, _ = recording.student.judge(Observation(codes, features))
+            logits, _ = recording.student.policy_and_value(Observation(codes, features))
             expected += torch.softmax(torch.from_numpy(logits), dim=1).numpy().sum(axis=0)
         counts += np.bincount(rollout.actions.reshape(-1), minlength=3)
     assert chisquare(counts, expected * counts.sum() / expected.sum()).pvalue > 1e-3
@@ -175,7 +175,7 @@ def test_buffers_have_the_shapes_and_types_that_they_promise() -> None:
     assert rollout.hidden.shape == (3, 5)
     assert rollout.allowed is not None
     assert rollout.allowed.shape == (7, 3, 5)
-    whole = {"actions", "greedy", "signatures", "durations", "previous"}
+    whole = {"actions", "greedy", "situation_ids", "durations", "previous"}
     truths = {"terminated", "truncated", "allowed"}
     for name, array in vars(rollout).items():
         kind = np.int64 if name in whole else np.bool_ if name in truths else np.float32
@@ -225,7 +225,7 @@ def test_a_collector_goes_on_from_a_snapshot(recording: Recording) -> None:
 
 @st.composite
 def histories(draw: st.DrawFn) -> tuple[IntArray, ...]:
-    """Signatures, rewards in hundredths, terminated and truncated: int64 [T, N] each."""
+    """Situation ids, rewards in hundredths, terminated and truncated: int64 [T, N] each."""
     shape = (draw(st.integers(1, 12)), draw(st.integers(1, 3)))
     keys = st.one_of(st.integers(-2, 3), st.sampled_from([-(2**63), 2**63 - 1]))
     return (
@@ -241,8 +241,8 @@ def histories(draw: st.DrawFn) -> tuple[IntArray, ...]:
 def test_the_episode_log_keeps_any_history(
     history: tuple[IntArray, ...], window: int, taken_after: int
 ) -> None:
-    signatures, hundredths, terminated, truncated = history
-    num_steps, num_envs = signatures.shape
+    situation_ids, hundredths, terminated, truncated = history
+    num_steps, num_envs = situation_ids.shape
     log = EpisodeLog(num_envs, num_steps, window)
     assert log.success is None
     assert log.mean_return is None
@@ -251,30 +251,30 @@ def test_the_episode_log_keeps_any_history(
     expected: dict[int, list[int]] = {}
     for t in range(num_steps):
         if t == taken_after:
-            assert as_lists(log.take_passages()) == expected
+            assert as_lists(log.take_outcomes()) == expected
             expected = {}
         ends = terminated[t] > 0, truncated[t] > 0
-        log.visit(signatures[t])
+        log.visit(situation_ids[t])
         log.step(TASK, hundredths[t].astype(np.float32) / np.float32(100), *ends)
         for i in range(num_envs):
-            seen[i].add(int(signatures[t, i]))
+            seen[i].add(int(situation_ids[t, i]))
             returns[i] += int(hundredths[t, i])
             if ends[0][i] or ends[1][i]:
                 success = bool(ends[0][i]) and returns[i] > 0
                 outcomes.append((success, returns[i]))
-                for signature in seen[i]:
-                    expected.setdefault(signature, [0, 0])
-                    expected[signature][0] += 1
-                    expected[signature][1] += success
+                for situation_id in seen[i]:
+                    expected.setdefault(situation_id, [0, 0])
+                    expected[situation_id][0] += 1
+                    expected[situation_id][1] += success
                 returns[i], seen[i] = 0, set()
-    assert as_lists(log.take_passages()) == expected
-    assert log.take_passages() == {}
+    assert as_lists(log.take_outcomes()) == expected
+    assert log.take_outcomes() == {}
     assert log.ended == len(outcomes)
     assert [round(r * 100) for _, r in log.recent] == [r for _, r in outcomes[-window:]]
 
 
-def as_lists(passages: dict[int, Passage]) -> dict[int, list[int]]:
-    return {key: [passage.episodes, passage.successes] for key, passage in passages.items()}
+def as_lists(outcomes: dict[int, EpisodeOutcomes]) -> dict[int, list[int]]:
+    return {key: [outcome.episodes, outcome.successes] for key, outcome in outcomes.items()}
 
 
 def test_success_is_what_the_task_calls_success() -> None:

@@ -8,7 +8,7 @@ import torch
 
 from helpers.slow_corridor import TASK, SlowEpisode, judged, lively_student
 from helpers.toy_task import EXIT, Corridor, CorridorEnvs
-from tutelage.rl.policy.policy import Student
+from tutelage.rl.policy.policy import Policy
 from tutelage.rl.ppo.ppo import PPO
 from tutelage.rl.ppo.settings import PPOSettings
 from tutelage.rl.rollouts import evaluate as evaluation
@@ -22,7 +22,7 @@ from tutelage.rl.tasks.seeding import generator
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-def slow_evaluation(student: Student, episodes: int, seed: int, most_envs: int) -> Evaluation:
+def slow_evaluation(student: Policy, episodes: int, seed: int, most_envs: int) -> Evaluation:
     """The student's likeliest actions, each environment's episodes one after the other."""
     num_envs = min(episodes, most_envs)
     successes, returns, lengths = 0, [], []
@@ -53,7 +53,7 @@ def test_a_greedy_evaluation_against_a_slow_one(
     assert found.mean_length == pytest.approx(expected.mean_length)
 
 
-def half_trained_student() -> Student:
+def half_trained_student() -> Policy:
     """It reaches the exit now and then, and ends in all three ways."""
     student = lively_student(1, scale=1.0)
     settings = PPOSettings(num_steps=32, minibatch_size=128, learning_rate=5e-3)

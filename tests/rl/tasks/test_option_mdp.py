@@ -21,7 +21,7 @@ from helpers.toy_task import (
 )
 from tutelage.rl.advice.advice import Advice
 from tutelage.rl.advice.labels import label
-from tutelage.rl.policy.policy import make_student
+from tutelage.rl.policy.policy import make_policy
 from tutelage.rl.policy.settings import StudentSettings
 from tutelage.rl.ppo.gae import advantages_of
 from tutelage.rl.rollouts.collector import Collector
@@ -51,7 +51,7 @@ def any_allowed(envs: OptionEnvs, rng: np.random.Generator) -> IntArray:
 
 
 def small_student(task: OptionTask = TASK, seed: int = 0) -> object:
-    return make_student(
+    return make_policy(
         task.name,
         task.observation_spec,
         len(task.action_names),
@@ -74,8 +74,8 @@ class TestChoosing:
             allowed, moment = envs.observe().allowed, envs.states().moments[0]
             assert allowed is not None
             done = Corridor().act(np.tile(np.arange(4), (60, 1)), moment)
-            for row, signature in enumerate(Corridor().signature(moment)):
-                offered = Corridor().options(int(signature))
+            for row, situation_id in enumerate(Corridor().situation_ids(moment)):
+                offered = Corridor().options(int(situation_id))
                 for option, slot in SLOT.items():
                     possible = done.feasible[row, slot] and not done.finished[row, slot]
                     assert allowed[row, slot] == (option in offered and possible)
@@ -84,14 +84,14 @@ class TestChoosing:
 
     def test_where_no_option_is_possible_the_primitive_actions_are(self) -> None:
         class Silent(Corridor):
-            def options(self, signature: int) -> tuple[Option, ...]:
-                return super().options(signature) if signature else ()
+            def options(self, situation_id: int) -> tuple[Option, ...]:
+                return super().options(situation_id) if situation_id else ()
 
         task = OptionTask(Silent(), GAMMA, BOUND)
         envs = envs_of(50, task)
         allowed = envs.observe().allowed
         assert allowed is not None
-        silent = task.signature(envs.states()) == 0
+        silent = task.situation_ids(envs.states()) == 0
         assert silent.any()
         assert allowed[silent].tolist() == [[False] * 4 + [True] * 3] * silent.sum()
         actions = np.where(silent, 4 + 2, IDLE)
@@ -128,8 +128,8 @@ class TestChoosing:
         envs = envs_of(8, task)
         rng = np.random.default_rng(0)
         for _ in range(10):
-            signatures = task.signature(envs.states()).tolist()
-            assert {o for s in signatures for o in task.options(s)} <= set(task.table)
+            situation_ids = task.situation_ids(envs.states()).tolist()
+            assert {o for s in situation_ids for o in task.options(s)} <= set(task.table)
             assert (envs.step(any_allowed(envs, rng)).durations > 0).all()
 
 
@@ -254,14 +254,14 @@ class TestLearning:
         envs = envs_of(30)
         envs.step(np.where(np.arange(30) < 15, SLOT[WALK_TO_LEVER], IDLE))
         states = envs.states()
-        here = states.signatures == 2
+        here = states.situation_ids == 2
         assert 0 < here.sum() < 30
         advice = {
             0: Advice(((WALK_TO_EXIT, WALK_TO_LEVER), (WANDER,)), (0.75, 0.25)),
             2: Advice(((WALK_TO_LEVER, PULL_IT), (WALK_TO_EXIT,)), (0.5, 0.5)),
         }
-        labels = label(TASK, states, states.signatures, advice)
-        assert labels.mass.tolist() == np.where(here, 0.5, 1.0).tolist()
+        labels = label(TASK, states, states.situation_ids, advice)
+        assert labels.coverage.tolist() == np.where(here, 0.5, 1.0).tolist()
         assert (labels.targets[~here] == [0.75, 0, 0, 0.25, 0, 0, 0]).all()
         assert (labels.targets[here] == [0, 1.0, 0, 0, 0, 0, 0]).all()
 

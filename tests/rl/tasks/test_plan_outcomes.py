@@ -14,18 +14,25 @@ from helpers.toy_task import OPTIONS, Corridor
 from tutelage.rl.tasks.arrays import IntArray
 from tutelage.rl.tasks.base import LookupTask, States, Task
 from tutelage.rl.tasks.lookups import UnknownLookupError, checked_lookups, full_text, with_lookups
-from tutelage.rl.tasks.plan_outcomes import FAILED, FINISHED, LARGEST, UNCLEAR, RecordedTask, Tally
+from tutelage.rl.tasks.plan_outcomes import (
+    FAILED,
+    FINISHED,
+    LARGEST,
+    UNCLEAR,
+    PlanOutcome,
+    PlanOutcomeTask,
+)
 from tutelage.rl.tasks.registry import make_task, settings_of
 from tutelage.rl.tasks.settings import TaskSettings
 from tutelage.rl.tasks.watching import Watchable
 
-GOOD = Tally(steps=500, carried_out=500.0, agreed=400.0, episodes=100, successes=90)
-BAD = Tally(steps=500, carried_out=10.0, agreed=0.0, episodes=100, successes=5)
+GOOD = PlanOutcome(steps=500, carried_out=500.0, agreed=400.0, episodes=100, successes=90)
+BAD = PlanOutcome(steps=500, carried_out=10.0, agreed=0.0, episodes=100, successes=5)
 
 
-def recorded() -> RecordedTask:
+def recorded() -> PlanOutcomeTask:
     task = with_lookups(Corridor(), ["record"])
-    assert isinstance(task, RecordedTask)
+    assert isinstance(task, PlanOutcomeTask)
     return task
 
 
@@ -38,15 +45,15 @@ def states_of(task: Task, num_envs: int = 6) -> States:
 @pytest.mark.parametrize(
     ("tally", "before", "word"),
     [
-        (Tally(), UNCLEAR, UNCLEAR),
-        (Tally(), FAILED, FAILED),
+        (PlanOutcome(), UNCLEAR, UNCLEAR),
+        (PlanOutcome(), FAILED, FAILED),
         (GOOD, UNCLEAR, FINISHED),
         (GOOD, FAILED, FINISHED),
         (BAD, FINISHED, FAILED),
-        (Tally(500, 500.0, 100.0, 100, 5), UNCLEAR, UNCLEAR),
-        (Tally(500, 500.0, 450.0, 100, 5), UNCLEAR, FAILED),
-        (Tally(500, 500.0, 450.0, 100, 30), FINISHED, FINISHED),
-        (Tally(20, 0.0, 0.0, 3, 3), UNCLEAR, UNCLEAR),
+        (PlanOutcome(500, 500.0, 100.0, 100, 5), UNCLEAR, UNCLEAR),
+        (PlanOutcome(500, 500.0, 450.0, 100, 5), UNCLEAR, FAILED),
+        (PlanOutcome(500, 500.0, 450.0, 100, 30), FINISHED, FINISHED),
+        (PlanOutcome(20, 0.0, 0.0, 3, 3), UNCLEAR, UNCLEAR),
     ],
     ids=[
         "nothing seen",
@@ -60,44 +67,44 @@ def states_of(task: Task, num_envs: int = 6) -> States:
         "too little seen",
     ],
 )
-def test_a_word_follows_from_what_was_seen(tally: Tally, before: int, word: int) -> None:
-    assert tally.word(before) == word
+def test_a_word_follows_from_what_was_seen(outcome: PlanOutcome, before: int, word: int) -> None:
+    assert outcome.word(before) == word
 
 
 def test_keys_change_when_the_record_is_settled_and_not_before() -> None:
     task = recorded()
     states = states_of(task)
-    first = task.signature(states)
+    first = task.situation_ids(states)
     one = int(first[0])
     task.note(one, GOOD)
     task.note(one, GOOD)
-    assert (task.signature(states) == first).all(), "counting changes nothing"
+    assert (task.situation_ids(states) == first).all(), "counting changes nothing"
     task.settle()
-    second = task.signature(states)
+    second = task.situation_ids(states)
     assert ((second != first) == (first == one)).all(), "its own key, and no other"
     assert "mostly finished" in task.look_up("record", int(second[0]))
     assert "nothing clear" in task.look_up("record", one)
     task.settle()
-    assert (task.signature(states) == second).all(), "what was counted is counted once"
+    assert (task.situation_ids(states) == second).all(), "what was counted is counted once"
     task.note(int(second[0]), BAD)
     task.settle()
-    assert "mostly failed" in task.look_up("record", int(task.signature(states)[0]))
+    assert "mostly failed" in task.look_up("record", int(task.situation_ids(states)[0]))
 
 
-@given(st.dictionaries(st.integers(0, 3), st.sampled_from([GOOD, BAD, Tally()]), max_size=4))
-def test_a_restored_record_goes_on_as_the_first(notes: dict[int, Tally]) -> None:
+@given(st.dictionaries(st.integers(0, 3), st.sampled_from([GOOD, BAD, PlanOutcome()]), max_size=4))
+def test_a_restored_record_goes_on_as_the_first(notes: dict[int, PlanOutcome]) -> None:
     task, other = recorded(), recorded()
     states = states_of(task)
-    for own, tally in notes.items():
-        task.note(own << 2, tally)
+    for own, outcome in notes.items():
+        task.note(own << 2, outcome)
     if len(notes) % 2:
         task.settle()
     other.restore(json.loads(json.dumps(task.snapshot())))
-    assert (other.signature(states) == task.signature(states)).all()
+    assert (other.situation_ids(states) == task.situation_ids(states)).all()
     for each in (task, other):
         each.note(0, GOOD)
         each.settle()
-    assert (other.signature(states) == task.signature(states)).all()
+    assert (other.situation_ids(states) == task.situation_ids(states)).all()
 
 
 @pytest.mark.parametrize(
@@ -123,7 +130,7 @@ def test_another_record_is_refused_and_nothing_changed(bad: Any) -> None:
 def test_all_else_is_the_tasks_own() -> None:
     plain, task = Corridor(), recorded()
     states = states_of(plain)
-    own, keys = plain.signature(states), task.signature(states)
+    own, keys = plain.situation_ids(states), task.situation_ids(states)
     assert (keys >> 2 == own).all()
     for mine, theirs in zip(keys.tolist(), own.tolist(), strict=True):
         assert task.describe(mine) == plain.describe(theirs)
@@ -145,16 +152,16 @@ def test_signatures_that_leave_no_room_are_refused() -> None:
     class Large(Corridor):
         largest = LARGEST
 
-        def signature(self, states: States) -> IntArray:
+        def situation_ids(self, states: States) -> IntArray:
             return np.full(len(states), self.largest, dtype=np.int64)
 
     task = Large()
     states = states_of(task)
-    kept = RecordedTask(task)
-    assert (kept.signature(states) >> 2 == LARGEST).all()
+    kept = PlanOutcomeTask(task)
+    assert (kept.situation_ids(states) >> 2 == LARGEST).all()
     task.largest += 1
     with pytest.raises(ValueError, match=str(LARGEST)):
-        kept.signature(states)
+        kept.situation_ids(states)
 
 
 def test_a_task_without_look_ups_works_and_says_what_it_lacks() -> None:

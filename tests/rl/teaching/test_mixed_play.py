@@ -8,8 +8,8 @@ import pytest
 from helpers.corridor_advice import GOOD, TASK, student_of
 from helpers.toy_task import AT_LEVER
 from tutelage.rl.advice.advice import Advice
-from tutelage.rl.policy.policy import Student
-from tutelage.rl.teaching.mixed_play import PlayedTurns, TurnActor, play_turns
+from tutelage.rl.policy.policy import Policy
+from tutelage.rl.teaching.mixed_play import MixedActor, MixedPlay, play_mixed
 
 
 def played(
@@ -17,10 +17,10 @@ def played(
     advice: dict[int, Advice] = GOOD,
     episodes: int = 64,
     seed: int = 0,
-    student: Student | None = None,
-) -> PlayedTurns:
+    student: Policy | None = None,
+) -> MixedPlay:
     rng = np.random.default_rng(seed)
-    return play_turns(TASK, student or student_of(), advice, share, episodes, 7, 0, rng)
+    return play_mixed(TASK, student or student_of(), advice, share, episodes, 7, 0, rng)
 
 
 def test_the_teacher_alone_and_the_student_alone_are_the_ends_of_the_scale() -> None:
@@ -59,7 +59,7 @@ def test_the_student_remembers_what_was_done_in_its_place() -> None:
     student = student_of(memory="gru")
     envs = TASK.make_envs(3, "train", 0)
     envs.reset()
-    actor = TurnActor(TASK, student, 3, GOOD, 1.0, np.random.default_rng(0))
+    actor = MixedActor(TASK, student, 3, GOOD, 1.0, np.random.default_rng(0))
     for _ in range(3):
         actions = actor.act(envs, np.ones(3, dtype=np.bool_))
         assert actor.remembered.tolist() == actions.tolist()
@@ -72,4 +72,4 @@ def test_what_is_called_at_each_step_can_end_it() -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        play_turns(TASK, student_of(), GOOD, 0.5, 8, 7, 0, np.random.default_rng(0), stop)
+        play_mixed(TASK, student_of(), GOOD, 0.5, 8, 7, 0, np.random.default_rng(0), stop)

@@ -67,8 +67,8 @@ def asked_in_advance(folder: Path, **options: Any) -> set[str]:
         changed = {**HURRIED, "env": TASK, "steps": ROLLOUT, **options}
         run = make_run(folder, base_url=server.base_url, **changed)
     with run.trace() as trace:
-        told = {each.signature: each for each in trace.situations()}
-        asked = {call.signature for call in trace.calls()}
+        told = {each.situation_id: each for each in trace.situations()}
+        asked = {call.situation_id for call in trace.calls()}
     assert len(asked) == run.summary.llm.situations > 0
     assert asked <= set(told), "the trace says what was asked about"
     return {told[s].text for s in asked if not told[s].visits}

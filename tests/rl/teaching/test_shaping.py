@@ -106,7 +106,7 @@ class Shaped(Unshaped):
     def advance(self) -> None:
         rollout = self._collector.collect()
         states = self._collector.states()
-        labels = label(self.task, states, rollout.signatures.reshape(-1), GOOD_ADVICE)
+        labels = label(self.task, states, rollout.situation_ids.reshape(-1), GOOD_ADVICE)
         ended = rollout.terminated | rollout.truncated
         phi = potentials(labels, rollout.actions.reshape(-1), self.SCALE)
         rollout.rewards += shaping_rewards(phi.reshape(ended.shape), ended, 0.99)

@@ -14,175 +14,182 @@ from helpers.corridor_advice import GOOD, TASK, student_of
 from helpers.tiny_runs import make_run
 from helpers.toy_task import AT_LEVER, LEVER_DOWN, WALK_TO_LEVER, WANDER, Corridor
 from tutelage.rl.advice.advice import Advice
-from tutelage.rl.advice.labels import Labels, curious, held
+from tutelage.rl.advice.labels import Labels, mixed_with_uniform, with_retention_targets
 from tutelage.rl.tasks.arrays import IntArray
 from tutelage.rl.tasks.base import States
 from tutelage.rl.tasks.options import Option
-from tutelage.rl.teaching.teacher_check import Examiner, Tally, Trial
+from tutelage.rl.teaching.teacher_check import SuccessCount, TeacherCheck, TeacherChecker
 
 EVERYWHERE = range(4)
 WALK_AWAY = Advice(((WANDER,),), (1.0,))
 """A random walk that never pulls the lever: the exit stays shut, and in the end it is the pit."""
 
 
-def tried(
-    advice: dict[int, Advice], rounds: int = 8, trial: Trial | None = None, seed: int = 0
-) -> Trial:
+def checked(
+    advice: dict[int, Advice], rounds: int = 8, check: TeacherCheck | None = None, seed: int = 0
+) -> TeacherCheck:
     """The trial after some iterations with the same advice and a student that learns nothing."""
-    examiner = Examiner(TASK, student_of(), seed)
-    trial = trial or Trial()
+    examiner = TeacherChecker(TASK, student_of(), seed)
+    check = check or TeacherCheck()
     for _ in range(rounds):
-        trial = examiner.after(trial, advice, EVERYWHERE, 0)
-    return trial
+        check = examiner.after(check, advice, EVERYWHERE, 0)
+    return check
 
 
 class Renumbered(Corridor):
     """The corridor with other numbers for its situations, in another order."""
 
-    def signature(self, states: States) -> IntArray:
-        return 1000 - super().signature(states)
+    def situation_ids(self, states: States) -> IntArray:
+        return 1000 - super().situation_ids(states)
 
-    def describe(self, signature: int) -> str:
-        return super().describe(1000 - signature)
+    def describe(self, situation_id: int) -> str:
+        return super().describe(1000 - situation_id)
 
-    def options(self, signature: int) -> tuple[Option, ...]:
-        return super().options(1000 - signature)
+    def options(self, situation_id: int) -> tuple[Option, ...]:
+        return super().options(1000 - situation_id)
 
 
 @pytest.mark.parametrize("advice", [GOOD, dict.fromkeys(GOOD, WALK_AWAY), {0: GOOD[0]}])
 def test_the_numbers_of_situations_mean_nothing(advice: dict[int, Advice]) -> None:
-    ours = Examiner(TASK, student_of(), 0).after(Trial(), advice, [0], 0)
+    ours = TeacherChecker(TASK, student_of(), 0).after(TeacherCheck(), advice, [0], 0)
     renumbered = {1000 - s: given for s, given in advice.items()}
-    theirs = Examiner(Renumbered(), student_of(), 0).after(Trial(), renumbered, [1000], 0)
+    theirs = TeacherChecker(Renumbered(), student_of(), 0).after(
+        TeacherCheck(), renumbered, [1000], 0
+    )
     assert (theirs.team, theirs.together, theirs.alone) == (ours.team, ours.together, ours.alone)
-    assert {1000 - int(s): c for s, c in theirs.turns.items()} == {
-        int(s): c for s, c in ours.turns.items()
+    assert {1000 - int(s): c for s, c in theirs.mixed.items()} == {
+        int(s): c for s, c in ours.mixed.items()
     }
-    assert {1000 - s for s in theirs.doubted} == set(ours.doubted)
+    assert {1000 - s for s in theirs.rejected} == set(ours.rejected)
     assert [1000 - s for s in theirs.ahead] == ours.ahead
-    assert (theirs.trusted, theirs.env_steps) == (ours.trusted, ours.env_steps)
+    assert (theirs.enabled, theirs.env_steps) == (ours.enabled, ours.env_steps)
 
 
 def test_a_good_teacher_is_known_by_its_team_alone() -> None:
-    trial = tried(GOOD)
-    assert trial.success == 1.0
-    assert trial.followed(GOOD) == GOOD
-    assert (trial.turned, trial.turns, trial.fresh) == (0, {}, 96)
-    assert trial.env_steps > 0
-    assert tried(GOOD, rounds=1, trial=trial) == trial, "enough was played"
+    check = checked(GOOD)
+    assert check.success == 1.0
+    assert check.followed(GOOD) == GOOD
+    assert (check.mixed_episodes, check.mixed, check.fresh) == (0, {}, 96)
+    assert check.env_steps > 0
+    assert checked(GOOD, rounds=1, check=check) == check, "enough was played"
 
 
 def test_one_wrong_answer_does_not_spoil_the_right_ones() -> None:
     mixed = {**GOOD, AT_LEVER: WALK_AWAY}
-    trial = tried(mixed, rounds=1)
-    assert trial.doubted == [AT_LEVER]
-    assert set(trial.followed(mixed)) == set(GOOD) - {AT_LEVER}
-    contrast = trial.turns[str(AT_LEVER)]
+    check = checked(mixed, rounds=1)
+    assert check.rejected == [AT_LEVER]
+    assert set(check.followed(mixed)) == set(GOOD) - {AT_LEVER}
+    contrast = check.mixed[str(AT_LEVER)]
     assert contrast.taught.above(contrast.own) < -2
 
 
 def test_a_silent_teacher_is_followed_where_it_speaks() -> None:
     forgetful = {s: advice for s, advice in GOOD.items() if s != AT_LEVER}
-    trial = tried(forgetful)
-    assert trial.followed(forgetful) == forgetful
+    check = checked(forgetful)
+    assert check.followed(forgetful) == forgetful
 
 
 def test_nothing_is_held_against_advice_in_places_that_nobody_has_asked_about() -> None:
     """The lever is reached in the trial before it is in the rollouts."""
     first = {0: GOOD[0]}
-    trial = Examiner(TASK, student_of(), 0).after(Trial(), first, [0], 0)
-    assert trial.team_unmet.above(trial.alone_unmet) > 1.64
-    assert trial.team.successes == 0
-    assert trial.followed(first) == first
-    assert trial.turned == 0
-    assert trial.team.episodes < trial.together.episodes == 32
+    check = TeacherChecker(TASK, student_of(), 0).after(TeacherCheck(), first, [0], 0)
+    assert check.team_unmet.above(check.alone_unmet) > 1.64
+    assert check.team.successes == 0
+    assert check.followed(first) == first
+    assert check.mixed_episodes == 0
+    assert check.team.episodes < check.together.episodes == 32
 
 
 def test_where_the_teacher_leads_is_asked_about_before_anything_is_concluded() -> None:
-    examiner = Examiner(TASK, student_of(), 0)
+    examiner = TeacherChecker(TASK, student_of(), 0)
     first = {0: GOOD[0]}
-    trial = examiner.after(Trial(trusted=False), first, [0], 0)
-    assert set(trial.ahead) == set(EVERYWHERE) - {0}
-    assert not trial.trusted
-    told = examiner.after(trial, GOOD, trial.ahead, 0)
-    assert (told.trusted, told.ahead) == (True, [])
+    check = examiner.after(TeacherCheck(enabled=False), first, [0], 0)
+    assert set(check.ahead) == set(EVERYWHERE) - {0}
+    assert not check.enabled
+    told = examiner.after(check, GOOD, check.ahead, 0)
+    assert (told.enabled, told.ahead) == (True, [])
     assert told.success == 1.0
     # Nobody could say anything about it: what is known is judged.
-    untold = examiner.after(trial, first, trial.ahead, 0)
+    untold = examiner.after(check, first, check.ahead, 0)
     assert untold.ahead == []
     assert untold.team.episodes > 0
 
 
 def test_new_advice_is_tried_anew_and_doubts_about_it_are_dropped() -> None:
     mixed = {**GOOD, AT_LEVER: WALK_AWAY}
-    before = tried(mixed)
+    before = checked(mixed)
     assert before.fresh == 96
-    after = tried(GOOD, rounds=1, trial=before)
+    after = checked(GOOD, rounds=1, check=before)
     assert after.fresh == 32
     assert after.team.episodes == before.team.episodes / 2 + 32
-    assert after.doubted == []
-    spent = tried(GOOD).model_copy(update={"turned": 10_000})
-    assert tried(mixed, rounds=1, trial=spent).doubted == [AT_LEVER], "it is looked at closely anew"
-    other = tried({**mixed, LEVER_DOWN: GOOD[0]}, rounds=1, trial=before)
-    assert AT_LEVER in other.doubted, "its own advice is the same"
+    assert after.rejected == []
+    spent = checked(GOOD).model_copy(update={"turned": 10_000})
+    assert checked(mixed, rounds=1, check=spent).rejected == [AT_LEVER], (
+        "it is looked at closely anew"
+    )
+    other = checked({**mixed, LEVER_DOWN: GOOD[0]}, rounds=1, check=before)
+    assert AT_LEVER in other.rejected, "its own advice is the same"
 
 
 def test_the_student_plays_beside_the_team_that_often_fails() -> None:
     """At the same time and as often: else a student that gets better would speak for its team."""
-    trial = tried({0: WALK_AWAY}, rounds=3)
-    assert trial.alone.episodes == trial.team.episodes > 32
-    assert tried(GOOD).alone.episodes == 0
+    check = checked({0: WALK_AWAY}, rounds=3)
+    assert check.alone.episodes == check.team.episodes > 32
+    assert checked(GOOD).alone.episodes == 0
 
 
 def test_two_that_can_hardly_be_told_apart_play_more_but_not_for_ever() -> None:
-    alike = tried({0: WALK_AWAY}, rounds=1)
+    alike = checked({0: WALK_AWAY}, rounds=1)
     assert 0 < alike.paired <= 448 + 16
     assert alike.alone.episodes == 32 + alike.paired
-    assert tried({0: WALK_AWAY}, rounds=9, trial=alike) == alike
-    clear = tried({s: advice for s, advice in GOOD.items() if s != AT_LEVER}, rounds=1)
-    assert clear.trusted
+    assert checked({0: WALK_AWAY}, rounds=9, check=alike) == alike
+    clear = checked({s: advice for s, advice in GOOD.items() if s != AT_LEVER}, rounds=1)
+    assert clear.enabled
     assert clear.paired == 0
 
 
 def test_it_takes_no_more_steps_than_it_is_allowed() -> None:
     """Some, and one for each of the run's: new advice in each iteration would have no end else."""
-    examiner = Examiner(TASK, student_of(), 0)
-    spent = Trial(env_steps=300_001)
+    examiner = TeacherChecker(TASK, student_of(), 0)
+    spent = TeacherCheck(env_steps=300_001)
     refused = examiner.after(spent, GOOD, EVERYWHERE, 0)
-    assert (refused.env_steps, refused.batches, refused.trusted) == (300_001, 0, True)
+    assert (refused.env_steps, refused.batches, refused.enabled) == (300_001, 0, True)
     assert examiner.after(refused, GOOD, EVERYWHERE, 1).batches == 1
 
 
 def test_without_advice_nothing_is_played() -> None:
-    trial = tried({})
-    assert trial.success is None
-    assert (trial.batches, trial.env_steps) == (0, 0)
+    check = checked({})
+    assert check.success is None
+    assert (check.batches, check.env_steps) == (0, 0)
 
 
 def test_it_is_a_function_of_its_seed_and_record() -> None:
     mixed = {**GOOD, AT_LEVER: WALK_AWAY, LEVER_DOWN: Advice(((WALK_TO_LEVER,),), (1.0,))}
-    half = Trial.model_validate_json(tried(mixed, rounds=3).model_dump_json())
-    assert tried(mixed, rounds=5, trial=half) == tried(mixed, rounds=8)
-    assert tried(mixed, rounds=3, seed=1) != half
+    half = TeacherCheck.model_validate_json(checked(mixed, rounds=3).model_dump_json())
+    assert checked(mixed, rounds=5, check=half) == checked(mixed, rounds=8)
+    assert checked(mixed, rounds=3, seed=1) != half
 
 
 @pytest.mark.parametrize("record", [{"met": "no"}, {"team": {"successes": "1"}}, {"other": 1}])
 def test_a_damaged_record_is_refused(record: Any) -> None:
     with pytest.raises(ValidationError):
-        Trial.model_validate(record)
+        TeacherCheck.model_validate(record)
 
 
 @given(*[st.integers(0, 60)] * 4)
 def test_the_statistic_is_antisymmetric_and_grows_with_the_evidence(
     a: int, more_a: int, b: int, more_b: int
 ) -> None:
-    first = Tally(successes=float(a), episodes=float(a + more_a))
-    second = Tally(successes=float(b), episodes=float(b + more_b))
+    first = SuccessCount(successes=float(a), episodes=float(a + more_a))
+    second = SuccessCount(successes=float(b), episodes=float(b + more_b))
     assert first.above(second) == -second.above(first)
     if first.episodes and second.episodes:
         sign = np.sign(a / (a + more_a) - b / (b + more_b))
         assert np.sign(first.above(second)) == pytest.approx(sign)
-        twice = [Tally(successes=2 * t.successes, episodes=2 * t.episodes) for t in (first, second)]
+        twice = [
+            SuccessCount(successes=2 * t.successes, episodes=2 * t.episodes)
+            for t in (first, second)
+        ]
         assert abs(twice[0].above(twice[1])) >= abs(first.above(second))
 
 
@@ -194,25 +201,25 @@ def test_what_is_held_on_to_stands_where_there_is_no_advice() -> None:
         np.array([[1, 0], [0, 0], [0.2, 0.8]], np.float32), np.array([0.7, 0, 1], np.float32)
     )
     policy = np.array([[0.5, 0.5], [0.1, 0.9], [0.4, 0.6]], np.float32)
-    after = held(labels, policy, 0.5)
+    after = with_retention_targets(labels, policy, 0.5)
     assert after.targets == pytest.approx(np.array([[1, 0], [0.1, 0.9], [0.2, 0.8]]))
-    assert after.mass == pytest.approx(np.array([0.7, 0.5, 1]))
-    assert held(labels, policy, 0.0) is labels
+    assert after.coverage == pytest.approx(np.array([0.7, 0.5, 1]))
+    assert with_retention_targets(labels, policy, 0.0) is labels
 
 
 def test_where_something_is_still_to_be_found_out_anything_may_be_done() -> None:
     policy = np.array([[1, 0, 0], [0.5, 0.5, 0]], np.float32)
     allowed = np.array([[True, True, True], [True, True, False]])
-    mixed = curious(policy, allowed, 0.3)
+    mixed = mixed_with_uniform(policy, allowed, 0.3)
     assert mixed == pytest.approx(np.array([[0.8, 0.1, 0.1], [0.5, 0.5, 0]]))
-    assert curious(policy, None, 0.3).sum(axis=1) == pytest.approx(1)
-    assert curious(policy, None, 0.0) == pytest.approx(policy)
+    assert mixed_with_uniform(policy, None, 0.3).sum(axis=1) == pytest.approx(1)
+    assert mixed_with_uniform(policy, None, 0.0) == pytest.approx(policy)
 
 
 def test_a_team_that_succeeds_leaves_nothing_to_be_found_out() -> None:
-    assert not tried(GOOD).falls_short
-    assert not Trial().falls_short
-    assert tried({0: WALK_AWAY}).falls_short
+    assert not checked(GOOD).falls_short
+    assert not TeacherCheck().falls_short
+    assert checked({0: WALK_AWAY}).falls_short
 
 
 @pytest.mark.usefixtures("one_thread")
@@ -237,9 +244,9 @@ def test_a_weak_teacher_is_followed_where_it_is_right(tmp_path: Any) -> None:
         tmp_path, env="SimpleDoorKey", provider="weak", num_envs=64, ppo__num_steps=32, steps=6144
     )
     assert weak.rows[0].llm_calls == 8, "what it leads on to was asked about at once"
-    assert all(row.advised_share and row.doubted == 1 for row in weak.rows[:-1])
+    assert all(row.advised_share and row.rejected == 1 for row in weak.rows[:-1])
     assert weak.rows[-1].trial_steps == weak.rows[0].trial_steps < 150_000
     with weak.trace() as trace:
-        (doubted,) = [e.signature for e in trace.events() if e.kind == "advice_doubted"]
-        assert doubted is not None
-        assert "red door (locked)" in trace.situation_of(doubted).text
+        (rejected,) = [e.situation_id for e in trace.events() if e.kind == "advice_doubted"]
+        assert rejected is not None
+        assert "red door (locked)" in trace.situation_of(rejected).text

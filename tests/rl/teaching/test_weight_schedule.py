@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from tutelage.rl.teaching.weight_schedule import Weaning, WeaningSettings
+from tutelage.rl.teaching.weight_schedule import WeaningSettings, WeightSchedule
 
 ADAPTIVE = WeaningSettings()
 LINEAR = WeaningSettings(schedule="linear")
@@ -22,7 +22,7 @@ def weaned(
     rates: list[tuple[float | None, float | None]], settings: WeaningSettings = ADAPTIVE
 ) -> list[float]:
     """The weights along a run in which student and teacher succeed at the given rates."""
-    weaning, weights = Weaning(), []
+    weaning, weights = WeightSchedule(), []
     for number, (student, teacher) in enumerate(rates, start=1):
         progress = number / len(rates)
         weaning = weaning.after(settings, progress, student, teacher)
@@ -33,14 +33,14 @@ def weaned(
 def test_linear_falls_in_a_straight_line_to_the_floor_and_is_cut() -> None:
     progress = np.linspace(0, 1, 101)
     expected = np.where(progress >= 0.6, 0.0, np.interp(progress, [0, 0.5, 1], [5.0, 0.1, 0.1]))
-    found = [Weaning().weight(LINEAR, float(p)) for p in progress]
+    found = [WeightSchedule().weight(LINEAR, float(p)) for p in progress]
     assert found == pytest.approx(expected.tolist())
 
 
 @pytest.mark.parametrize(("schedule", "weight"), [("constant", 5.0), ("off", 0.0)])
 def test_constant_and_off_stay_what_they_are(schedule: Any, weight: float) -> None:
     settings = WeaningSettings(schedule=schedule)
-    assert {Weaning().weight(settings, p) for p in (0.0, 0.3, 0.7, 1.0)} == {weight}
+    assert {WeightSchedule().weight(settings, p) for p in (0.0, 0.3, 0.7, 1.0)} == {weight}
     assert settings.first_weight == weight
     assert not settings.ends
 
@@ -49,16 +49,16 @@ def test_constant_and_off_stay_what_they_are(schedule: Any, weight: float) -> No
 def test_adaptive_never_exceeds_linear_and_always_ends(rates: list[Any]) -> None:
     weights = weaned(rates)
     for number, weight in enumerate(weights, start=1):
-        assert 0.0 <= weight <= Weaning().weight(LINEAR, number / len(rates)) + 1e-9
+        assert 0.0 <= weight <= WeightSchedule().weight(LINEAR, number / len(rates)) + 1e-9
     assert weights[-1] == 0.0
 
 
 @given(st.lists(st.tuples(RATE, RATE), min_size=1, max_size=60))
 def test_where_it_stands_survives_json(rates: list[Any]) -> None:
-    weaning = Weaning()
+    weaning = WeightSchedule()
     for number, (student, teacher) in enumerate(rates):
         weaning = weaning.after(ADAPTIVE, number / len(rates), student, teacher)
-        assert Weaning.model_validate(weaning.model_dump()) == weaning
+        assert WeightSchedule.model_validate(weaning.model_dump()) == weaning
 
 
 def test_a_student_behind_its_teacher_keeps_it_until_it_has_caught_up() -> None:
@@ -66,7 +66,7 @@ def test_a_student_behind_its_teacher_keeps_it_until_it_has_caught_up() -> None:
     equal = [(0.98, 1.0)] * 20
     rest = [(0.98, 1.0)] * 160
     weights = weaned([*behind, *equal, *rest])
-    linear = [Weaning().weight(LINEAR, (i + 1) / 200) for i in range(200)]
+    linear = [WeightSchedule().weight(LINEAR, (i + 1) / 200) for i in range(200)]
     assert weights[:20] == pytest.approx(linear[:20])
     ratios = np.array(weights[20:40]) / linear[20:40]
     assert ratios == pytest.approx(0.9 ** np.arange(1, 21))
@@ -77,7 +77,7 @@ def test_the_weight_rises_again_where_the_student_falls_behind() -> None:
     behind = [(0.5, 1.0)] * 4
     between = [(0.92, 1.0)] * 5
     weights = weaned([*caught_up, *behind, *between, *[(1.0, 1.0)] * 186])
-    linear = [Weaning().weight(LINEAR, (i + 1) / 200) for i in range(200)]
+    linear = [WeightSchedule().weight(LINEAR, (i + 1) / 200) for i in range(200)]
     share = np.array(weights[:14]) / linear[:14]
     assert (np.diff(share[:5]) < 0).all()
     assert (np.diff(share[4:9]) > 0).all()
@@ -95,7 +95,7 @@ def test_a_weight_below_the_floor_is_none() -> None:
     weights = np.array(weaned([(1.0, 1.0)] * 200))
     removed = int(np.argmax(weights == 0.0))
     assert (weights[:removed] >= 0.1).all()
-    linear = Weaning().weight(LINEAR, (removed + 1) / 200)
+    linear = WeightSchedule().weight(LINEAR, (removed + 1) / 200)
     assert linear * 0.9 ** (removed + 1) < 0.1
 
 
@@ -105,4 +105,4 @@ def test_a_weight_below_the_floor_is_none() -> None:
 def test_a_damaged_record_is_refused(record: Mapping[str, Any]) -> None:
     if record:
         with pytest.raises(ValidationError):
-            Weaning.model_validate(record)
+            WeightSchedule.model_validate(record)

@@ -67,7 +67,7 @@ def test_records_round_trip(writer: TraceWriter, reader: TraceReader) -> None:
     advice = AdviceRecord(1, 2048, 7, "model", ADVICE.to_json())
     example = ExampleRecord(1, 7, 3, "#>.\n..D")
     event = EventRecord(1, 2048, "planner", "budget_spent", "100 of 100 calls made")
-    visits = [visit(0, 7), visit(1, 7, 5, mass=0.5, agreement=0.25, episodes=2, successes=1)]
+    visits = [visit(0, 7), visit(1, 7, 5, coverage=0.5, agreement=0.25, episodes=2, successes=1)]
     writer.calls([CALL, failed])
     writer.advice([advice])
     writer.visits(visits)
@@ -75,7 +75,7 @@ def test_records_round_trip(writer: TraceWriter, reader: TraceReader) -> None:
     writer.events([event])
     writer.commit()
     assert reader.calls() == [replace(CALL, id=1), replace(failed, id=2)]
-    assert reader.calls(CALL.signature) == reader.calls()
+    assert reader.calls(CALL.situation_id) == reader.calls()
     assert reader.calls(7) == []
     assert reader.call(2) == replace(failed, id=2)
     assert reader.advice(7) == [replace(advice, id=1)]
@@ -128,21 +128,21 @@ def test_numbers_and_depths_that_json_cannot_hold(writer: TraceWriter, reader: T
 
 
 def test_numpy_scalars_are_stored_as_numbers(writer: TraceWriter, reader: TraceReader) -> None:
-    signature = np.int64(5)
-    writer.situations({signature: "a room"})  # type: ignore[dict-item]  # as an array gives it
+    situation_id = np.int64(5)
+    writer.situations({situation_id: "a room"})  # type: ignore[dict-item]  # as an array gives it
     masses = np.full(1, 0.5, dtype=np.float32)
-    writer.visits([visit(0, signature, np.int64(3), mass=masses[0])])  # type: ignore[arg-type]
+    writer.visits([visit(0, situation_id, np.int64(3), coverage=masses[0])])  # type: ignore[arg-type]
     writer.commit()
-    assert reader.visits(5) == [visit(0, 5, 3, mass=0.5)]
-    assert [(s.signature, s.mass) for s in reader.situations()] == [(5, 0.5)]
+    assert reader.visits(5) == [visit(0, 5, 3, coverage=0.5)]
+    assert [(s.situation_id, s.coverage) for s in reader.situations()] == [(5, 0.5)]
 
 
-@pytest.mark.parametrize("signature", [-1, 2**63])
-def test_signatures_out_of_range_are_refused(writer: TraceWriter, signature: int) -> None:
-    with pytest.raises(ValueError, match=str(signature)):
-        writer.situations({signature: "nowhere"})
-    with pytest.raises(ValueError, match=str(signature)):
-        writer.visits([visit(0, signature)])
+@pytest.mark.parametrize("situation_id", [-1, 2**63])
+def test_signatures_out_of_range_are_refused(writer: TraceWriter, situation_id: int) -> None:
+    with pytest.raises(ValueError, match=str(situation_id)):
+        writer.situations({situation_id: "nowhere"})
+    with pytest.raises(ValueError, match=str(situation_id)):
+        writer.visits([visit(0, situation_id)])
 
 
 records = st.lists(
@@ -171,30 +171,30 @@ def test_situations_sum_up_what_was_recorded(
     with TraceWriter(path) as writer:
         writer.situations({s: f"situation {s}" for s in range(4)})
         visits = [
-            visit(i, s, n, mass=m, agreement=a, episodes=e, successes=e // 2)
+            visit(i, s, n, coverage=m, agreement=a, episodes=e, successes=e // 2)
             for i, (s, n, m, a, e) in enumerate(records)
         ]
         writer.visits(visits)
-        writer.calls(replace(CALL, signature=s, status=status) for s, status in statuses)
+        writer.calls(replace(CALL, situation_id=s, status=status) for s, status in statuses)
         writer.commit()
         with TraceReader(path) as reader:
             summaries = reader.situations()
 
     assert [s.visits for s in summaries] == sorted((s.visits for s in summaries), reverse=True)
-    assert {s.signature: s.text for s in summaries} == {s: f"situation {s}" for s in range(4)}
+    assert {s.situation_id: s.text for s in summaries} == {s: f"situation {s}" for s in range(4)}
     by_signature: dict[int, list[VisitRecord]] = defaultdict(list)
     for v in visits:
-        by_signature[v.signature].append(v)
+        by_signature[v.situation_id].append(v)
     for summary in summaries:
-        mine = by_signature[summary.signature]
+        mine = by_signature[summary.situation_id]
         advised = [v for v in mine if v.agreement is not None]
         assert summary.visits == sum(v.visits for v in mine)
         assert summary.episodes == sum(v.episodes for v in mine)
         assert summary.successes == sum(v.successes for v in mine)
-        ends = [status for s, status in statuses if s == summary.signature]
+        ends = [status for s, status in statuses if s == summary.situation_id]
         assert summary.calls == len(ends) - ends.count(CACHED)
         assert summary.failures == ends.count("refused")
-        assert summary.mass == weighted([(v.visits, v.mass) for v in mine])
+        assert summary.coverage == weighted([(v.visits, v.coverage) for v in mine])
         assert summary.agreement == weighted([(v.visits, v.agreement) for v in advised])
 
 
@@ -261,7 +261,7 @@ def test_cut_removes_what_lies_beyond_an_iteration(path: Path) -> None:
         for i in range(4):
             writer.situations({i: f"situation {i}"})
             writer.visits([visit(i, s) for s in range(i + 1)])
-            writer.calls([replace(CALL, iteration=i, signature=i)])
+            writer.calls([replace(CALL, iteration=i, situation_id=i)])
             writer.advice([AdviceRecord(i, 0, i, "model", [])])
             writer.events([EventRecord(i, 0, "planner", "note", str(i))])
             writer.commit()
@@ -270,7 +270,7 @@ def test_cut_removes_what_lies_beyond_an_iteration(path: Path) -> None:
         assert [writer.lacks(s) for s in range(4)] == [False, False, True, True]
     with TraceWriter(path) as writer, TraceReader(path) as reader:
         assert [writer.lacks(s) for s in range(4)] == [False, False, True, True]
-        assert [s.signature for s in reader.situations()] == [0, 1]
+        assert [s.situation_id for s in reader.situations()] == [0, 1]
         assert [c.iteration for c in reader.calls()] == [0, 1]
         assert [e.message for e in reader.events()] == ["0", "1"]
         assert [len(reader.advice(s)) for s in range(4)] == [1, 1, 0, 0]
@@ -511,13 +511,13 @@ def test_a_stored_trace_of_version_1_is_read_as_it_is_and_migrated_by_a_writer(
 def check_the_stored_trace(reader: TraceReader) -> None:
     """What version 1 wrote, and what the later versions make of it."""
     situation = reader.situation(1)
-    assert (situation.signature, situation.calls, situation.visits) == (7, 1, 5)
+    assert (situation.situation_id, situation.calls, situation.visits) == (7, 1, 5)
     assert reader.situation(7) == situation
     assert Advice.from_json(reader.advice(7)[0].plans) == ADVICE
     (call,) = reader.calls(7)
     assert call.messages == [{"role": "user", "content": "Now?"}]
     assert (call.node, call.plans) == ("planner", [])
-    assert [event.signature for event in reader.events(7)] == [7]
+    assert [event.situation_id for event in reader.events(7)] == [7]
     assert [(e.inks, e.decision) for e in reader.examples(7)] == [(None, None)]
 
 
@@ -525,12 +525,12 @@ def test_situations_of_an_old_trace_are_numbered_as_they_were_met(path: Path) ->
     stored_trace(path)
     with closing(sqlite3.connect(path)) as connection, connection:
         rows = [(9, 3, 1), (2, 3, 4), (5, 1, 1), (8, 2, 1)]
-        for signature, iteration, visits in rows:
-            values = (iteration, signature, visits)
+        for situation_id, iteration, visits in rows:
+            values = (iteration, situation_id, visits)
             connection.execute("INSERT INTO visits VALUES (?, ?, ?, 1.0, NULL, 0, 0)", values)
-            connection.execute("INSERT INTO situations VALUES (?, 'text')", (signature,))
+            connection.execute("INSERT INTO situations VALUES (?, 'text')", (situation_id,))
     with TraceReader(path) as reader:
-        found = {s.number: s.signature for s in reader.situations()}
+        found = {s.number: s.situation_id for s in reader.situations()}
     assert found == {1: 5, 2: 7, 3: 8, 4: 2, 5: 9}
 
 

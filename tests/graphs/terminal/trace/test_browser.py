@@ -267,18 +267,20 @@ class TestLive:
 def hostile(tmp_path: Path) -> Path:
     """A run whose every text is out to take over the terminal."""
     run = make_run(tmp_path)
-    signature = 2**40
+    situation_id = 2**40
     with TraceWriter(run.folder.trace) as writer:
-        writer.situations({signature: f"{HOSTILE}\nseen: {HOSTILE}"})
-        writer.visits([VisitRecord(9, signature, 10**9, 0.0, None, 0, 0)])
-        picture = ExampleRecord(9, signature, 0, f"{HOSTILE}\n{HOSTILE}", "r" * 99, {"actions": 3})
+        writer.situations({situation_id: f"{HOSTILE}\nseen: {HOSTILE}"})
+        writer.visits([VisitRecord(9, situation_id, 10**9, 0.0, None, 0, 0)])
+        picture = ExampleRecord(
+            9, situation_id, 0, f"{HOSTILE}\n{HOSTILE}", "r" * 99, {"actions": 3}
+        )
         writer.examples([picture])
         message = {"role": HOSTILE, "content": HOSTILE}
         call = CallRecord(
             iteration=9,
             env_steps=9,
             node=HOSTILE,
-            signature=signature,
+            situation_id=situation_id,
             provider=HOSTILE,
             model=HOSTILE,
             attempt=1,

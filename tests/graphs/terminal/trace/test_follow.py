@@ -47,7 +47,7 @@ class Writer:
     def iterate(self, *iterations: int, began: float = 0.0) -> None:
         for i in iterations:
             self.trace.situations({i: f"situation {i}"})
-            self.trace.calls([replace(CALL, iteration=i, signature=i, started_at=began + i)])
+            self.trace.calls([replace(CALL, iteration=i, situation_id=i, started_at=began + i)])
             self.trace.visits([visit(i, i)])
             self.trace.events([EventRecord(i, i, "planner", "note", f"{i}")])
             self.trace.commit()

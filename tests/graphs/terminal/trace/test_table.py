@@ -54,10 +54,10 @@ TEXTS = {1: "seen: red key", 2: "seen: RED door\nunexplored: no", 3: "Straße 10
 spans = st.tuples(st.none() | st.integers(0, 5), st.none() | st.integers(0, 5))
 calls = st.lists(
     st.builds(
-        lambda iteration, signature, node, status, tokens, latency: replace(
+        lambda iteration, situation_id, node, status, tokens, latency: replace(
             CALL,
             iteration=iteration,
-            signature=signature,
+            situation_id=situation_id,
             node=node,
             status=status,
             prompt_tokens=tokens,
@@ -97,7 +97,7 @@ def is_wanted(call: CallRecord, wanted: Wanted) -> bool:
     tokens = None if call.prompt_tokens is None else call.prompt_tokens + 1
     return (
         within(call.iteration, wanted.iteration)
-        and (wanted.text is None or wanted.text.casefold() in TEXTS[call.signature].casefold())
+        and (wanted.text is None or wanted.text.casefold() in TEXTS[call.situation_id].casefold())
         and wanted.node in (None, call.node)
         and (wanted.status in (None, call.status) or (wanted.status == "failed" and failed))
         and wanted.cached in (None, call.status == "cached")
@@ -153,7 +153,7 @@ def test_calls_are_found_and_sorted_as_plain_python_would(
     assert figures == sorted(figures, reverse=largest_first != reverse)
     assert [key(row) is None for row in found] == sorted(key(row) is None for row in found)
     if wanted.asks_about_calls:
-        assert {s.signature for s in situations} == {calls[n - 1].signature for n in expected}
+        assert {s.situation_id for s in situations} == {calls[n - 1].situation_id for n in expected}
     made = [n for n in expected if calls[n - 1].status != "cached"]
     assert sum(s.calls for s in situations) == len(made)
 
@@ -163,7 +163,7 @@ def test_a_situation_that_was_given_up_is_a_failure(tmp_path: Path) -> None:
         writer.situations(TEXTS)
         writer.events([EventRecord(4, 64, "planner", "budget_spent", "situation 2", 2)])
         writer.events([EventRecord(4, 64, "assess", "teacher_removed", "at step 64")])
-        writer.calls([replace(CALL, iteration=3, signature=1, status="refused", error="401")])
+        writer.calls([replace(CALL, iteration=3, situation_id=1, status="refused", error="401")])
         writer.commit()
         with TraceReader(writer.path) as reader:
             (refused, spent), total = reader.find_calls(failures_only=True)
@@ -179,11 +179,11 @@ def test_figures_are_of_the_wanted_iterations_alone(tmp_path: Path) -> None:
         writer.situations(TEXTS)
         writer.visits([visit(i, 1, 10 + i, agreement=i / 10) for i in range(6)])
         writer.visits([visit(5, 2)])
-        writer.calls([replace(CALL, iteration=i, signature=1) for i in range(6)])
+        writer.calls([replace(CALL, iteration=i, situation_id=1) for i in range(6)])
         writer.commit()
         with TraceReader(writer.path) as reader:
             (found,) = reader.situations(Wanted(iteration=(1, 2)))
-    assert (found.signature, found.visits, found.calls) == (1, 11 + 12, 2)
+    assert (found.situation_id, found.visits, found.calls) == (1, 11 + 12, 2)
     assert found.agreement == pytest.approx((11 * 0.1 + 12 * 0.2) / 23)
 
 
@@ -197,11 +197,11 @@ def test_a_situation_keeps_its_number_while_a_run_goes_on_and_after_a_cut(tmp_pa
         writer.situations({5: "5", 70: "70"})
         writer.commit()
         with TraceReader(writer.path) as reader:
-            numbers = {s.number: s.signature for s in reader.situations()}
+            numbers = {s.number: s.situation_id for s in reader.situations()}
             assert numbers == {1: 50, 2: 60, 3: 10, 4: 5, 5: 70}
             assert reader.situation(3).text == "10"
             assert reader.situation(60) == reader.situation(2)
-            assert reader.situation(5).signature == 70, "a number comes before a signature"
+            assert reader.situation(5).situation_id == 70, "a number comes before a situation id"
             with pytest.raises(TraceError, match=r"no situation 6 in .*; allowed: 1 to 5"):
                 reader.situation(6)
 
@@ -268,7 +268,7 @@ def test_situations_of_a_long_run_are_listed_in_less_than_a_second(long: RunFold
         situations = reader.situations(Wanted(status="timed_out"), sort="calls")
         assert time.process_time() - began < 1.0
     with_one = {i % SITUATIONS for i in range(ROWS) if STATUSES[i % 20] == "timed_out"}
-    assert {s.signature for s in situations} == with_one
+    assert {s.situation_id for s in situations} == with_one
 
 
 def test_listing_calls_reads_no_conversation(long: RunFolder) -> None:
@@ -335,7 +335,7 @@ def test_what_the_cache_replays_is_told_from_what_was_asked(real: TinyRun, tmp_p
         assert [call.plans for call in replayed] == [call.plans for call in answers]
         plans = answers[0].plans
         assert len(plans) == len(answers[0].answers)
-        advised = first.advice(answers[0].signature)[0].plans
+        advised = first.advice(answers[0].situation_id)[0].plans
         assert {json.dumps(plan) for plan in plans} == {json.dumps(row["plan"]) for row in advised}
 
 

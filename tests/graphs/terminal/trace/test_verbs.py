@@ -86,7 +86,7 @@ def test_turns_are_told_once_and_tools_answer(tmp_path: Path) -> None:
     with TraceWriter(path / "trace.sqlite") as writer:
         writer.situations({1: "a room"})
         writer.calls(
-            replace(CALL, signature=1, messages=messages)
+            replace(CALL, situation_id=1, messages=messages)
             for messages in (asked, [*asked, looked, seen])
         )
         writer.commit()
@@ -136,7 +136,7 @@ def test_what_failed_and_what_was_replayed_is_counted(tmp_path: Path) -> None:
         writer.situations({1: "a room"})
         statuses = ["ok", "ok", "cached", "timed_out", "timed_out", "refused"]
         writer.calls(
-            replace(CALL, signature=1, status=status, latency_s=float(i), cost_usd=cost)
+            replace(CALL, situation_id=1, status=status, latency_s=float(i), cost_usd=cost)
             for i, (status, cost) in enumerate(
                 zip(statuses, (0.5, None, None, None, None, None), strict=True)
             )
@@ -362,7 +362,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = made_run(tmp_path_factory.mktemp("hostile") / "run")
     call = replace(
         CALL,
-        signature=1,
+        situation_id=1,
         node=EVIL,
         provider=EVIL,
         model=EVIL,
@@ -380,7 +380,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with TraceWriter(path / "trace.sqlite") as writer:
         writer.situations({1: EVIL, 2: f"{EVIL} 2"})
         another = [{"role": "user", "content": f"{EVIL} 2"}]
-        writer.calls([call, replace(call, signature=2, messages=another)])
+        writer.calls([call, replace(call, situation_id=2, messages=another)])
         plans = [{"plan": [[EVIL, EVIL]], "p": 1.0}, *ADVICE.to_json()]
         writer.advice([AdviceRecord(1, 1, s, EVIL, plans) for s in (1, 2)])
         writer.events([EventRecord(1, 1, EVIL, EVIL, EVIL, 1)])

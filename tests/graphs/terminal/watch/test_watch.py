@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 
 from helpers.screens import HOSTILE, screen
 from helpers.tiny_runs import TinyRun, make_run
-from tutelage.graphs.analysis.watching import Frame, Screening
+from tutelage.graphs.analysis.watching import EpisodeViewer, Frame
 from tutelage.graphs.runtime.errors import one_line
 from tutelage.graphs.terminal.app import app as command_line
 from tutelage.graphs.terminal.watch.frames import frame_view
@@ -47,7 +47,7 @@ def by_options(tmp_path_factory: pytest.TempPathFactory) -> TinyRun:
 
 def frames(run: TinyRun, episode: int = 0, **how: Any) -> list[Frame]:
     with ExitStack() as resources:
-        return list(Screening(run.path, resources, **how).frames(episode))
+        return list(EpisodeViewer(run.path, resources, **how).frames(episode))
 
 
 def type_in(*arguments: Any) -> Any:
@@ -194,7 +194,7 @@ class TestFilms:
 def play(run: TinyRun, fps: float | None, script: Any) -> None:
     async def session() -> None:
         with ExitStack() as resources:
-            app = WatchScreen(run.path, Screening(run.path, resources).frames(0), fps)
+            app = WatchScreen(run.path, EpisodeViewer(run.path, resources).frames(0), fps)
             async with app.run_test(size=(120, 44)) as pilot:
                 await pilot.pause()
                 await script(app, pilot)
