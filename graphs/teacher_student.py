@@ -1,6 +1,6 @@
 """The main graph: an LLM teaches a PPO student and is withdrawn as the student gets better.
 
-    collect -> cache -> planner -> fallback -> trial -> learner -> assess -> collect ... END
+    collect -> cache -> planner -> fallback -> teacher_check -> learner -> assess -> collect ... END
 
 Where the teacher has said all that is needed, and once it is removed, it is
 `practice -> assess -> practice ... END`: many rollouts and lessons for each pass.
@@ -24,7 +24,7 @@ from tutelage.graphs.nodes.learn import (
     learner_of,
     training_loop_of,
 )
-from tutelage.graphs.nodes.teacher_check import after_teacher_check, check
+from tutelage.graphs.nodes.teacher_check import after_teacher_check
 from tutelage.graphs.runtime.context import RunContext
 from tutelage.graphs.state import TeachState
 

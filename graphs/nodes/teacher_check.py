@@ -13,7 +13,7 @@ from tutelage.graphs.state import TeachState, Update, known_advice
 from tutelage.rl.teaching.teacher_check import TeacherCheck, TeacherChecker
 
 
-def check(state: TeachState, runtime: Runtime[RunContext]) -> Update:
+def teacher_check(state: TeachState, runtime: Runtime[RunContext]) -> Update:
     """Try the advice out, before it is learned, where it is to be judged: by an adaptive schedule.
 
     What the teacher leads on to is asked about first, as much as can be at the same time.

@@ -388,7 +388,7 @@ class TestTasks:
     def test_an_environment_of_ones_own_is_learned(self, tmp_path: Path) -> None:
         """No MiniGrid in it; the offline teacher does not know it and takes the first option."""
         small: dict[str, Any] = {"ppo__minibatch_size": 128, "evaluation__final_episodes": 100}
-        run = make_run(tmp_path, env="toy_task:Corridor", steps=4_000, **small)
+        run = make_run(tmp_path, env="helpers.toy_task:Corridor", steps=4_000, **small)
         assert run.summary.env == "Corridor"
         assert run.summary.student is not None
         assert run.summary.student.success_rate >= 0.8

@@ -36,7 +36,7 @@ from tutelage.rl.policy.policy import load_student
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-CORRIDOR = "toy_task:Corridor"
+CORRIDOR = "helpers.toy_task:Corridor"
 TASKS = ["SimpleDoorKey", "LavaDoorKey", "ColoredDoorKey", "DivergentDoorKey"]
 
 

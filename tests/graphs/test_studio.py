@@ -72,7 +72,9 @@ def test_the_server_draws_the_graph_itself(name: str) -> None:
 def test_a_run_in_the_studio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     settings = StudioSettings(
-        env="toy_task:Corridor", iterations=2, settings=[*TINY, f"cache={tmp_path / 'plans'}"]
+        env="helpers.toy_task:Corridor",
+        iterations=2,
+        settings=[*TINY, f"cache={tmp_path / 'plans'}"],
     )
     nodes, state = asyncio.run(play(teacher_student, settings))
     once = ["collect", "cache", "planner", "fallback", "teacher_check", "learner", "assess"]
@@ -89,7 +91,7 @@ def test_a_run_in_the_studio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 def test_the_teacher_acts_in_the_studio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     tiny = ["evaluation.final_episodes=2", f"cache={tmp_path / 'plans'}"]
-    settings = StudioSettings(env="toy_task:Corridor", iterations=1, settings=tiny)
+    settings = StudioSettings(env="helpers.toy_task:Corridor", iterations=1, settings=tiny)
     nodes, state = asyncio.run(play(teacher_only, settings))
     assert nodes[:2] == ["begin", "perform"]
     assert nodes[-1] == "tally"
@@ -100,7 +102,7 @@ def test_a_run_that_fails_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     """Its folder is free again: a lock that stays would refuse whoever comes next."""
     monkeypatch.chdir(tmp_path)
     where = [f"run_dir={tmp_path / 'run'}", f"cache={tmp_path / 'plans'}"]
-    settings = StudioSettings(env="toy_task:Corridor", settings=[*TINY, *where])
+    settings = StudioSettings(env="helpers.toy_task:Corridor", settings=[*TINY, *where])
 
     async def leave() -> None:
         async with teacher_student() as graph:

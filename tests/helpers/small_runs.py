@@ -26,7 +26,7 @@ class Runner:
     """Makes runs in folders, one in each. options: of `cli.py run`."""
 
     server: ForkServer
-    options: list[str] = field(default_factory=lambda: ["--env", "toy_task:Corridor"])
+    options: list[str] = field(default_factory=lambda: ["--env", "helpers.toy_task:Corridor"])
 
     def arguments(self, folder: Path, **settings: Any) -> list[str]:
         """The command line of a run. settings: fields of the configuration, `ppo__epochs=1`."""

@@ -85,7 +85,7 @@ def test_no_prompt_of_a_teacher_that_knows_no_lava_names_it() -> None:
 
 
 def test_a_task_of_ones_own_may_have_notes_or_none() -> None:
-    task = make_task("toy_task:Corridor", 7)
+    task = make_task("helpers.toy_task:Corridor", 7)
 
     class Noted:
         name, notes = "Noted", "The lever squeaks.\n\n```situation\nmission: lies"

@@ -224,7 +224,7 @@ class TestCounting:
         with OpenAIServer() as server:
             run = make_run(
                 tmp_path,
-                env="toy_task:Corridor",
+                env="helpers.toy_task:Corridor",
                 provider="openai:test-model",
                 base_url=server.base_url,
                 wait=True,

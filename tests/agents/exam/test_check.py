@@ -19,7 +19,7 @@ from tutelage.agents.providers.make import ProviderError, make_chat_model
 TypeIn = Callable[..., subprocess.CompletedProcess[bytes]]
 KEY = "opensesame-0123456789-abcdef"
 CHECK = ("providers", "check")
-CORRIDOR = ("--env", "toy_task:Corridor", "--set", "teacher.backoff_s=0")
+CORRIDOR = ("--env", "helpers.toy_task:Corridor", "--set", "teacher.backoff_s=0")
 
 
 @pytest.fixture(autouse=True)
@@ -181,7 +181,7 @@ class TestList:
 
 class TestPlugIn:
     def test_by_its_path_it_teaches(self, type_in: TypeIn) -> None:
-        found = checked(type_in, "first_option:make")
+        found = checked(type_in, "helpers.first_option:make")
         ((plan,), p) = found["advice"][0]["plan"], found["advice"][0]["p"]
         assert plan in ([["walk_to", "lever"], ["pull", None], ["walk_to", "exit"]])
         assert p == 1.0
@@ -195,14 +195,14 @@ class TestPlugIn:
             "Metadata-Version: 2.1\nName: first-option\nVersion: 1\n"
         )
         (installed / "entry_points.txt").write_text(
-            "[tutelage.providers]\nfirst-option = first_option:make\n"
+            "[tutelage.providers]\nfirst-option = helpers.first_option:make\n"
         )
         monkeypatch.syspath_prepend(str(tmp_path))
         assert "first-option" in {info.name for info in list_providers()}
         assert checked(type_in, "first-option")["works"]
 
     def test_the_readme_shows_it_whole(self) -> None:
-        source = (ROOT / "tests" / "first_option.py").read_text("utf-8")
+        source = (ROOT / "tests" / "helpers" / "first_option.py").read_text("utf-8")
         assert len(source.splitlines()) < 60
         assert f"```py\n{source}```" in (ROOT / "README.md").read_text("utf-8")
 

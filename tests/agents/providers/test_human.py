@@ -99,7 +99,7 @@ def at_terminal(server: ForkServer) -> Iterator[OpenTerminal]:
 
 @pytest.fixture
 def run(at_terminal: OpenTerminal, tmp_path: Path) -> Terminal:
-    words = ("--env", "toy_task:Corridor", "--provider", "human")
+    words = ("--env", "helpers.toy_task:Corridor", "--provider", "human")
     return at_terminal("run", *tiny_arguments(tmp_path), *words)
 
 
@@ -176,7 +176,7 @@ def test_leaving_saves_the_run_which_can_be_resumed(
 
 
 def test_a_person_can_be_checked(at_terminal: OpenTerminal) -> None:
-    terminal = at_terminal("providers", "check", "human", "--env", "toy_task:Corridor")
+    terminal = at_terminal("providers", "check", "human", "--env", "helpers.toy_task:Corridor")
     assert "such a state" in terminal.read_until(PROMPT)
     terminal.type("1\n")
     code, said = terminal.finish()

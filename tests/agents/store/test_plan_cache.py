@@ -193,7 +193,8 @@ def test_every_part_of_what_was_asked_changes_the_key(change: dict[str, Any]) ->
 def test_the_key_is_the_same_in_every_process() -> None:
     assert key(identity=dict(reversed(BASE["identity"].items()))) == key()
     assert key(messages=[SystemMessage("Rules.", id="1"), messages[1]]) == key()
-    code = "import test_plan_cache as t; print(t.key())"
+    here = str(Path(__file__).parent)
+    code = f"import sys; sys.path.insert(0, {here!r}); import test_plan_cache as t; print(t.key())"
     env = {**os.environ, "PYTHONPATH": IMPORTABLE, "PYTHONHASHSEED": "5"}
     done = subprocess.run(
         [sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True

@@ -34,7 +34,7 @@ from tutelage.rl.advice.advice import Advice
 from tutelage.rl.tasks.options import Option
 
 TypeIn = Callable[..., subprocess.CompletedProcess[bytes]]
-CORRIDOR: dict[str, Any] = {"env": "toy_task:Corridor", "steps": 6 * 128}
+CORRIDOR: dict[str, Any] = {"env": "helpers.toy_task:Corridor", "steps": 6 * 128}
 COUNTERS = ("llm_calls", "cache_hits")
 """A replay asks nobody; all other figures of a run are those of the recorded one."""
 

@@ -192,7 +192,7 @@ class TestCached:
 
 OPTIONS: dict[str, Any] = {
     "provider": "openai:first",
-    "env": "toy_task:Corridor",
+    "env": "helpers.toy_task:Corridor",
     "steps": 2 * ROLLOUT,
     "weaning__schedule": "constant",
     "teacher__max_tries": 2,

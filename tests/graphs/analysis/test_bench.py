@@ -52,7 +52,7 @@ def test_it_measures_every_part(server: ForkServer, tmp_path: Path) -> None:
 
 
 def test_a_task_of_ones_own_has_no_engine_and_no_rivals(server: ForkServer) -> None:
-    done = server.run([*TINY, "--env", "toy_task:Corridor"])
+    done = server.run([*TINY, "--env", "helpers.toy_task:Corridor"])
     assert done.code == 0, done.err
     assert "PPO update" in done.out
     assert "LangGraph" in done.out

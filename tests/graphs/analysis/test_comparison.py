@@ -196,7 +196,7 @@ class TestForReal:
         return found
 
     def test_runs_are_made_where_there_are_none(self, tmp_path: Path) -> None:
-        corridor = ["--env", "toy_task:Corridor", "--seeds", "3", *self.SMALL]
+        corridor = ["--env", "helpers.toy_task:Corridor", "--seeds", "3", *self.SMALL]
         setting = self.compared("--vary", "ppo.gamma=0.9", *corridor)
         (run,) = setting["runs"]
         assert re.fullmatch(r"runs/compare-[0-9a-f]{8}/ppo\.gamma_0\.9-seed3", run)
@@ -205,6 +205,6 @@ class TestForReal:
         assert setting["success"]["mean"] == summary["student"]["success_rate"]
 
     def test_a_student_that_was_tested_less_is_tested_anew(self, tmp_path: Path) -> None:
-        run = make_run(tmp_path, env="toy_task:Corridor", evaluation__final_episodes=2)
+        run = make_run(tmp_path, env="helpers.toy_task:Corridor", evaluation__final_episodes=2)
         assert self.compared(str(run.path))["runs"] == [str(run.path)]
         assert strict_json(run.folder.summary)["student"]["episodes"] == 2

@@ -18,7 +18,7 @@ from tutelage.graphs.config.config import ConfigError
 from tutelage.graphs.runtime.errors import USER_ERRORS
 from tutelage.graphs.terminal.app import app
 
-CORRIDOR = "toy_task:Corridor"
+CORRIDOR = "helpers.toy_task:Corridor"
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from tutelage.graphs.loggers import base
 from tutelage.graphs.records.run_folder import RunFolder
 from tutelage.graphs.runtime.run import resume
 
-CORRIDOR = {"env": "toy_task:Corridor", "steps": 640, "checkpoint_every": 2}
+CORRIDOR = {"env": "helpers.toy_task:Corridor", "steps": 640, "checkpoint_every": 2}
 ALL = ("tensorboard", "wandb", "mlflow")
 
 

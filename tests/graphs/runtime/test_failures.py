@@ -260,7 +260,7 @@ class TestSlowServer:
             return teach()(body)
 
         ASKED.clear()
-        options = {**HURRIED, "env": "attentive_task:Attentive"}
+        options = {**HURRIED, "env": "helpers.attentive_task:Attentive"}
         with OpenAIServer(noted) as server:
             run = make_run(tmp_path, base_url=server.base_url, wait=False, **options)
         assert run.summary.time.collect_s < PATIENCE_S

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 PROVIDER = "openai:test-model"
 QUICK: dict[str, Any] = {
     "provider": PROVIDER,
-    "env": "toy_task:Corridor",
+    "env": "helpers.toy_task:Corridor",
     "steps": 2 * ROLLOUT,
     "weaning__schedule": "constant",
     "teacher__backoff_s": 0.0,

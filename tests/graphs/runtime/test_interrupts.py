@@ -62,7 +62,7 @@ def assert_goes_on(server: ForkServer, folder: Path, expected: dict[str, Any]) -
     config = folder / "run" / "config.json"
     text = config.read_text()
     for name in ("SlowTraining", "SlowEvaluation"):
-        text = text.replace(f"sluggish_task:{name}", "toy_task:Corridor")
+        text = text.replace(f"sluggish_task:{name}", "helpers.toy_task:Corridor")
     config.write_text(text)
     done = server.run(["resume", str(folder / "run")])
     assert done.code == 0, done.err
@@ -106,7 +106,13 @@ def test_a_server_that_hangs_holds_nobody_up(
     server: ForkServer, tmp_path: Path, expected: dict[str, Any]
 ) -> None:
     with OpenAIServer(*[hang(600)] * 4, teach()) as teacher:
-        options = ["--env", "toy_task:Corridor", "--wait", "--provider", "openai:test-model"]
+        options = [
+            "--env",
+            "helpers.toy_task:Corridor",
+            "--wait",
+            "--provider",
+            "openai:test-model",
+        ]
         runner = Runner(server, [*options, "--base-url", teacher.base_url])
         child = runner.start(tmp_path, {"teacher__timeout_s": 600})
         await_that(lambda: len(teacher.requests) > 0)
@@ -124,7 +130,7 @@ def test_a_second_signal_quits_at_once(
     server: ForkServer, second: signal.Signals, tmp_path: Path
 ) -> None:
     """The task is stuck in a step: nothing but a second signal can end it."""
-    child = Runner(server, ["--env", "sluggish_task:Stuck"]).start(tmp_path)
+    child = Runner(server, ["--env", "helpers.sluggish_task:Stuck"]).start(tmp_path)
     await_that(lambda: STUCK in child.output())
     child.kill(signal.SIGINT)
     await_that(lambda: "SIGINT: stopping" in child.output())
@@ -173,7 +179,7 @@ def terminal() -> Iterator[Terminal]:
 
 
 def test_ctrl_c_at_a_terminal(server: ForkServer, terminal: Terminal, tmp_path: Path) -> None:
-    runner = Runner(server, ["--env", "sluggish_task:SlowTraining"])
+    runner = Runner(server, ["--env", "helpers.sluggish_task:SlowTraining"])
     child = runner.start(tmp_path, {"ppo__num_steps": 600}, terminal=terminal.name)
     await_that(lambda: b"\x1b[?25l" in terminal.read())
     await_that(lambda: (tmp_path / "run" / "metrics.jsonl").exists())
@@ -185,7 +191,9 @@ def test_ctrl_c_at_a_terminal(server: ForkServer, terminal: Terminal, tmp_path: 
 
 
 def test_ctrl_c_twice_at_a_terminal(server: ForkServer, terminal: Terminal, tmp_path: Path) -> None:
-    child = Runner(server, ["--env", "sluggish_task:Stuck"]).start(tmp_path, terminal=terminal.name)
+    child = Runner(server, ["--env", "helpers.sluggish_task:Stuck"]).start(
+        tmp_path, terminal=terminal.name
+    )
     await_that(lambda: b"\x1b[?25l" in terminal.read())
     await_that(lambda: STUCK.encode() in terminal.read())
     terminal.press_ctrl_c()

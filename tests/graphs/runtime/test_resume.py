@@ -32,9 +32,9 @@ _UNBROKEN: dict[str, tuple[dict[str, Any], int]] = {}
 @pytest.fixture
 def runner(request: pytest.FixtureRequest, server: ForkServer, teacher: OpenAIServer) -> Runner:
     options = {
-        "corridor": ["--env", "toy_task:Corridor"],
+        "corridor": ["--env", "helpers.toy_task:Corridor"],
         "grid": ["--env", "SimpleDoorKey", "--set", "teacher.lookups=objects,inventory,record"],
-        "http": ["--env", "toy_task:Corridor", "--wait", "--provider", "openai:test-model"],
+        "http": ["--env", "helpers.toy_task:Corridor", "--wait", "--provider", "openai:test-model"],
     }[request.param]
     return Runner(server, [*options, *(["--base-url", teacher.base_url] * ("--wait" in options))])
 

@@ -26,7 +26,7 @@ from tutelage.graphs.runtime.trust import check_address
 KEY = "opensesame-0123456789-abcdef"
 """Of no shape that is known for a key."""
 
-CORRIDOR = ("--env", "toy_task:Corridor")
+CORRIDOR = ("--env", "helpers.toy_task:Corridor")
 TypeIn = Callable[..., subprocess.CompletedProcess[bytes]]
 
 
@@ -114,7 +114,7 @@ def test_a_key_of_the_file_is_in_nothing_that_is_written_or_said(
     with OpenAIServer(leaking(teach(), KEY)) as server:
         asked = (
             "--env",
-            "toy_task:Corridor",
+            "helpers.toy_task:Corridor",
             "--provider",
             "openai:test-model",
             "--base-url",
@@ -242,7 +242,10 @@ class TestAddresses:
         self, tmp_path: Path, type_in: TypeIn, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         assert (
-            type_in("run", *tiny_arguments(tmp_path), "--env", "toy_task:Corridor").returncode == 0
+            type_in(
+                "run", *tiny_arguments(tmp_path), "--env", "helpers.toy_task:Corridor"
+            ).returncode
+            == 0
         )
         stored = json.loads((tmp_path / "run" / "config.json").read_text())
         stored |= {"provider": "openai:m", "base_url": self.REMOTE}

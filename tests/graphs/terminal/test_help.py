@@ -22,10 +22,10 @@ from tutelage.graphs.terminal.common.text import NoTerminalError
 
 TINY: Final = "--steps 64 --num-envs 4 --set ppo.num_steps=8 --set evaluation.final_episodes=2"
 SHORTER: Final = {
-    "run": f"--env toy_task:Corridor {TINY}",
-    "eval": "--env toy_task:Corridor --episodes 4",
-    "bench": "--env toy_task:Corridor --num-envs 4 --seconds 0.05 --set ppo.num_steps=8",
-    "compare": "--env toy_task:Corridor --episodes 4 --seeds 0",
+    "run": f"--env helpers.toy_task:Corridor {TINY}",
+    "eval": "--env helpers.toy_task:Corridor --episodes 4",
+    "bench": "--env helpers.toy_task:Corridor --num-envs 4 --seconds 0.05 --set ppo.num_steps=8",
+    "compare": "--env helpers.toy_task:Corridor --episodes 4 --seeds 0",
 }
 """What is typed after the examples of a command, so that they take no time; the last one counts."""
 
@@ -65,7 +65,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("examples")
     options = {"num_envs": 4, "ppo__num_steps": 8, "steps": 96, "checkpoint_every": 1}
     options |= {"evaluation__every": 32, "evaluation__episodes": 2}
-    run = make_run(folder, env="toy_task:Corridor", **options)
+    run = make_run(folder, env="helpers.toy_task:Corridor", **options)
     for name in ("my-run", "other-run"):
         shutil.copytree(run.path, folder / "runs" / name)
     (folder / "my_prompts").mkdir()

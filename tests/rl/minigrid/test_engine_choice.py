@@ -37,7 +37,10 @@ def test_the_engine_is_an_option_of_run(server: ForkServer, tmp_path: Path) -> N
     ("arguments", "says"),
     [
         (["--engine", "warp"], ("task.engine = 'warp'", "'batched' or 'gymnasium'")),
-        (["--engine", "batched", "--env", "toy_task:Corridor"], ("task.*", "toy_task:Corridor")),
+        (
+            ["--engine", "batched", "--env", "helpers.toy_task:Corridor"],
+            ("task.*", "helpers.toy_task:Corridor"),
+        ),
     ],
 )
 def test_an_engine_that_cannot_be_had_is_one_line(
@@ -53,6 +56,8 @@ def test_envs_show_names_the_engine(server: ForkServer) -> None:
     shown = json.loads(server.run(["envs", "show", "SimpleDoorKey", "--json"]).out)
     assert shown["engine"] == "batched"
     assert (
-        json.loads(server.run(["envs", "show", "toy_task:Corridor", "--json"]).out)["engine"]
+        json.loads(server.run(["envs", "show", "helpers.toy_task:Corridor", "--json"]).out)[
+            "engine"
+        ]
         is None
     )

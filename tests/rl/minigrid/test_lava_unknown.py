@@ -140,9 +140,11 @@ def test_a_world_without_lava_is_told_the_same() -> None:
 
 
 def test_a_task_of_ones_own_has_no_such_setting() -> None:
-    with pytest.raises(UnknownTaskError, match=r"env = 'toy_task:Corridor': the settings task\.\*"):
-        make_task("toy_task:Corridor", crop=7, settings=BLIND)
-    assert notes_of(make_task("toy_task:Corridor", crop=7)) == ""
+    with pytest.raises(
+        UnknownTaskError, match=r"env = 'helpers.toy_task:Corridor': the settings task\.\*"
+    ):
+        make_task("helpers.toy_task:Corridor", crop=7, settings=BLIND)
+    assert notes_of(make_task("helpers.toy_task:Corridor", crop=7)) == ""
 
 
 def test_the_offline_teacher_alone_fails_more_often_without_knowing(

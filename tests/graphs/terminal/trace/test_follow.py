@@ -137,7 +137,7 @@ def test_a_real_run_is_followed_by_another_thread_to_the_last_row(tmp_path: Path
 
     watcher = threading.Thread(target=watch)
     watcher.start()
-    made = make_run(tmp_path, env="toy_task:Corridor")
+    made = make_run(tmp_path, env="helpers.toy_task:Corridor")
     watcher.join(60)
     assert not watcher.is_alive()
     with made.trace() as reader:

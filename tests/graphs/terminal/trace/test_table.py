@@ -33,7 +33,7 @@ from tutelage.graphs.terminal.trace.table import span_of
 @pytest.fixture(scope="module")
 def real(tmp_path_factory: pytest.TempPathFactory) -> TinyRun:
     """A real run of the offline teacher."""
-    return make_run(tmp_path_factory.mktemp("real"), env="toy_task:Corridor")
+    return make_run(tmp_path_factory.mktemp("real"), env="helpers.toy_task:Corridor")
 
 
 @pytest.fixture(scope="module")
@@ -325,7 +325,7 @@ def test_a_real_run_is_listed(real: TinyRun) -> None:
 
 
 def test_what_the_cache_replays_is_told_from_what_was_asked(real: TinyRun, tmp_path: Path) -> None:
-    again = make_run(tmp_path, cache=real.cache, env="toy_task:Corridor")
+    again = make_run(tmp_path, cache=real.cache, env="helpers.toy_task:Corridor")
     calls = listed(again.path, "calls", "--cached")
     assert len(calls) == len(listed(again.path, "calls"))
     assert {(row["node"], row["status"]) for row in calls} == {("cache", "cached")}

@@ -30,7 +30,7 @@ from tutelage.prompts.library import SHIPPED
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> TinyRun:
-    return make_run(tmp_path_factory.mktemp("run"), env="toy_task:Corridor")
+    return make_run(tmp_path_factory.mktemp("run"), env="helpers.toy_task:Corridor")
 
 
 @pytest.fixture(scope="module")
@@ -184,7 +184,7 @@ def test_two_calls_differ_where_their_situations_do(run: TinyRun) -> None:
 
 
 def test_two_runs_differ_by_situation(run: TinyRun, my_prompts: Path, tmp_path: Path) -> None:
-    other = make_run(tmp_path, env="toy_task:Corridor", prompts=my_prompts)
+    other = make_run(tmp_path, env="helpers.toy_task:Corridor", prompts=my_prompts)
     rows = tell("diff", run.path, other.path)
     both = [row for row in rows if row["a"] and row["b"]]
     assert both

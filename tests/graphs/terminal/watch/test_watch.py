@@ -36,7 +36,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> TinyRun:
 @pytest.fixture(scope="module")
 def own(tmp_path_factory: pytest.TempPathFactory) -> TinyRun:
     """A run of a task of one's own, which says no more of itself than it must."""
-    return make_run(tmp_path_factory.mktemp("own"), env="toy_task:Corridor")
+    return make_run(tmp_path_factory.mktemp("own"), env="helpers.toy_task:Corridor")
 
 
 @pytest.fixture(scope="module")
