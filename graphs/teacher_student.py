@@ -46,7 +46,7 @@ def taught(
         cache,
         planner,
         fallback,
-        check,
+        teacher_check,
         learner_of(update_rule),
         training_loop_of(update_rule),
     )

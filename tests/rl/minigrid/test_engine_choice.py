@@ -14,6 +14,8 @@ from tutelage.graphs.runtime.run import stored_config
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
+TOY = "helpers.toy_task:Corridor"
+
 
 def test_a_run_learns_the_same_by_either_engine(tmp_path: Path) -> None:
     runs = {}
