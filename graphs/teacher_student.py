@@ -24,7 +24,7 @@ from tutelage.graphs.nodes.learn import (
     learner_of,
     training_loop_of,
 )
-from tutelage.graphs.nodes.teacher_check import after_teacher_check
+from tutelage.graphs.nodes.teacher_check import after_teacher_check, teacher_check
 from tutelage.graphs.runtime.context import RunContext
 from tutelage.graphs.state import TeachState
 

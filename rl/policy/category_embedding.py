@@ -43,7 +43,7 @@ class CategoryEmbeddingSum(nn.Module):
         rows = starts + np.arange(cells)[:, None] * sizes
         self._attributes: Tensor
         self._rows: Tensor
-        self.register_buffer("_parts", torch.from_numpy(attributes), persistent=False)
+        self.register_buffer("_attributes", torch.from_numpy(attributes), persistent=False)
         self.register_buffer("_rows", torch.from_numpy(rows), persistent=False)
         self.table = nn.Parameter(torch.empty(num_rows(spec), width))
         self.bias = nn.Parameter(torch.zeros(width))

@@ -184,12 +184,12 @@ class _StoredSpec(BaseModel):
     attributes: tuple[tuple[Annotated[int, Field(ge=0, le=255)], ...], ...] = Field(max_length=256)
 
     @model_validator(mode="after")
-    def _parts_fit_the_codes(self) -> Self:
+    def _attributes_fit_the_codes(self) -> Self:
         lengths = {len(row) for row in self.attributes}
         if self.attributes and (
             len(self.attributes) != self.num_codes or len(lengths) > 1 or 0 in lengths
         ):
-            raise ValueError("parts must have a row a code, all as long")
+            raise ValueError("attributes must have a row a code, all as long")
         return self
 
 

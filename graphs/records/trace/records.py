@@ -194,7 +194,7 @@ def _converters() -> dict[str, _Convert]:
 
     return {
         "situation_id": to_situation_id,
-        "situation id | None": or_none(to_situation_id),
+        "situation_id | None": or_none(to_situation_id),
         "int": operator.index,
         "int | None": or_none(operator.index),
         "float": float,

@@ -186,9 +186,9 @@ def search_situations(
         terms.append("(visits > 0 OR calls > 0)")
     if situation_id is not None:
         values["situation_id"] = situation_id
-        terms.append("situation id = :situation id")
-        calls.append("situation id = :situation id")
-        visits.append("situation id = :situation id")
+        terms.append("situation_id = :situation_id")
+        calls.append("situation_id = :situation_id")
+        visits.append("situation_id = :situation_id")
     query = f"""
         SELECT number, situation_id, text, calls, failures, visits, coverage, agreement, episodes,
             successes

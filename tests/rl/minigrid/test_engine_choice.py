@@ -40,8 +40,8 @@ def test_the_engine_is_an_option_of_run(server: ForkServer, tmp_path: Path) -> N
     [
         (["--engine", "warp"], ("task.engine = 'warp'", "'batched' or 'gymnasium'")),
         (
-            ["--engine", "batched", "--env", "helpers.toy_task:Corridor"],
-            ("task.*", "helpers.toy_task:Corridor"),
+            ["--engine", "batched", "--env", TOY],
+            ("task.*", TOY),
         ),
     ],
 )
@@ -57,9 +57,4 @@ def test_envs_show_names_the_engine(server: ForkServer) -> None:
     assert "engine: batched" in server.run(["envs", "show", "SimpleDoorKey"]).out
     shown = json.loads(server.run(["envs", "show", "SimpleDoorKey", "--json"]).out)
     assert shown["engine"] == "batched"
-    assert (
-        json.loads(server.run(["envs", "show", "helpers.toy_task:Corridor", "--json"]).out)[
-            "engine"
-        ]
-        is None
-    )
+    assert json.loads(server.run(["envs", "show", TOY, "--json"]).out)["engine"] is None

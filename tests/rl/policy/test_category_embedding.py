@@ -27,7 +27,7 @@ def specs(draw: st.DrawFn) -> ObservationSpec:
 
 def one_hot(spec: ObservationSpec, codes: torch.Tensor) -> torch.Tensor:
     """float64 [B, rows]: ones at the rows that a picture adds up, counted the slow way."""
-    parts = spec.parts or tuple((code,) for code in range(spec.num_codes))
+    parts = spec.attributes or tuple((code,) for code in range(spec.num_codes))
     sizes = [max(column) + 1 for column in zip(*parts, strict=True)]
     cells = spec.height * spec.width
     picked = torch.zeros(len(codes), cells * sum(sizes), dtype=torch.float64)

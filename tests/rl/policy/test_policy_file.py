@@ -178,7 +178,7 @@ def test_another_schema_version_is_named(tmp_path: Path, step: int, age: str) ->
     assert_refused(path, f"schema_version {SCHEMA_VERSION + step} is {age} than {SCHEMA_VERSION}")
 
 
-SPEC = {"height": 3, "width": 4, "num_codes": 6, "features": 5, "parts": []}
+SPEC = {"height": 3, "width": 4, "num_codes": 6, "features": 5, "attributes": []}
 NO_FIELD: Any = ...
 
 
@@ -212,11 +212,11 @@ BROKEN: dict[str, dict[str, Any]] = {
     "nothing to see": spec_with(height=0, width=0, features=0),
     "no codes": spec_with(num_codes=0),
     "too many codes": spec_with(num_codes=257),
-    "parts of other codes": spec_with(parts=[[0, 1]]),
-    "parts of unequal length": spec_with(parts=[[0], [0], [0], [0], [0], [0, 1]]),
-    "no parts in the parts": spec_with(parts=[[]] * 6),
-    "an absurd part": spec_with(parts=[[0], [0], [0], [0], [0], [10**9]]),
-    "a negative part": spec_with(parts=[[0], [0], [0], [0], [0], [-1]]),
+    "parts of other codes": spec_with(attributes=[[0, 1]]),
+    "parts of unequal length": spec_with(attributes=[[0], [0], [0], [0], [0], [0, 1]]),
+    "no parts in the parts": spec_with(attributes=[[]] * 6),
+    "an absurd part": spec_with(attributes=[[0], [0], [0], [0], [0], [10**9]]),
+    "a negative part": spec_with(attributes=[[0], [0], [0], [0], [0], [-1]]),
     "no settings": {"settings": NO_FIELD},
     "settings are a text": {"settings": "x\ny"},
     "settings are a number": {"settings": 3},
