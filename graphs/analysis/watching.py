@@ -18,11 +18,13 @@ from tutelage.rl.advice.advice import Advice
 from tutelage.rl.advice.decisions import Advised, advised, options_at
 from tutelage.rl.policy.policy import softmax
 from tutelage.rl.rollouts.actors import AdviceLookup
+from tutelage.rl.rollouts.episodes import EpisodeTracker
 from tutelage.rl.tasks.arrays import ImageArray
 from tutelage.rl.tasks.base import Episode, States, Task, VectorEnv, encode_plans
-from tutelage.rl.tasks.option_mdp import OptionEnvs, OptionTask
+from tutelage.rl.tasks.option_mdp import OptionEnvs
 from tutelage.rl.tasks.seeding import generator
 from tutelage.rl.tasks.watching import Drawing, Watchable, World
+from tutelage.rl.tasks.wrappers import find_ability
 
 TILE = 32
 """Pixels of a cell's side in an image."""
@@ -94,8 +96,7 @@ class EpisodeViewer:
     ) -> None:
         config = config_of(path, seed=seed)
         self._student, self._task = student_of(path, config)
-        # What there is to look at is the task's own, also where the student picks options.
-        self._plain = self._task.plain if isinstance(self._task, OptionTask) else self._task
+        self._watchable = find_ability(self._task, Watchable)
         self._seed, self._argmax, self._images = config.seed, argmax, images
         self._advise = _adviser(path, config, self._task, provider, resources)
 
@@ -104,8 +105,8 @@ class EpisodeViewer:
         envs = self._task.make_envs(1, "evaluation", self._seed)
         world = None
         try:
-            if isinstance(self._plain, Watchable):
-                world = self._plain.world("evaluation", self._seed, 0, episode)
+            if self._watchable is not None:
+                world = self._watchable.world("evaluation", self._seed, 0, episode)
             envs.reset(np.array([episode], dtype=np.int64))
             yield from self._play(envs, world, episode)
         finally:
@@ -116,23 +117,22 @@ class EpisodeViewer:
     def _play(self, envs: VectorEnv, world: World | None, episode: int) -> Iterator[Frame]:
         rng = generator(self._seed, "evaluation", episode)
         memory = self._student.initial_state(1)
-        total, step = 0.0, 0
+        tracker = EpisodeTracker(1)
         while True:
             logits, _ = self._student.policy_and_value(envs.observe(), memory)
             probs = softmax(logits)[0]
             action = int(probs.argmax() if self._argmax else _drawn(probs, rng))
-            frame = self._frame(envs.states(), world, (episode, step, total), probs, action)
+            place = (episode, int(tracker.lengths[0]), float(tracker.returns[0]))
+            frame = self._frame(envs.states(), world, place, probs, action)
             yield frame
             memory.previous = np.array([action], dtype=np.int64)
             result = envs.step(memory.previous)
             if world is not None:
                 for primitive in _primitive(envs, action):
                     world.step(primitive)
-            total += float(result.rewards[0])
-            step += 1 if result.durations is None else int(result.durations[0])
-            if result.terminated[0] or result.truncated[0]:
-                ended = Episode(total, step, bool(result.terminated[0]), bool(result.truncated[0]))
-                yield self._last(frame, world, ended)
+            ended = tracker.step(result)
+            if ended:
+                yield self._last(frame, world, ended[0])
                 return
 
     def _frame(
@@ -143,8 +143,7 @@ class EpisodeViewer:
         student: Any,
         action: int,
     ) -> Frame:
-        task, plain = self._task, self._plain
-        seen = task.plain_states(states) if isinstance(task, OptionTask) else states
+        task, watchable = self._task, self._watchable
         situation_id = int(task.situation_ids(states)[0])
         advice = self._advise([situation_id]).get(situation_id)
         said = None
@@ -153,13 +152,13 @@ class EpisodeViewer:
             said = advised(advice, options, len(task.action_names))
         images = None
         if world is not None and self._images:
-            images = (world.truth_image(TILE), world.remembered_image(seen, 0, TILE))
+            images = (world.truth_image(TILE), world.remembered_image(states, 0, TILE))
         return Frame(
             *place,
             situation=task.describe(situation_id),
-            aliases=plain.aliases(seen, 0) if isinstance(plain, Watchable) else {},
+            aliases={} if watchable is None else watchable.aliases(states, 0),
             picture=task.picture(states, 0),
-            memory=None if world is None else world.remembered(seen, 0),
+            memory=None if world is None else world.remembered(states, 0),
             truth=None if world is None else world.truth(),
             images=images,
             actions=tuple(task.action_names),

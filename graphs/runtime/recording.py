@@ -27,6 +27,7 @@ from tutelage.rl.tasks.base import Observation, States
 from tutelage.rl.tasks.lookups import full_text
 from tutelage.rl.tasks.plan_outcomes import PlanOutcome, PlanOutcomeTask
 from tutelage.rl.tasks.watching import Watchable
+from tutelage.rl.tasks.wrappers import find_ability
 
 
 def trace_texts(context: RunContext, situation_ids: Sequence[int]) -> None:
@@ -80,11 +81,11 @@ def _node(answer: PlannerAnswer) -> str:
 
 @dataclass(frozen=True)
 class Visits:
-    """What a rollout was in each of its S situations, and what became of the episodes there.
+    """The visits of a rollout to each of its S situations, and the outcomes of episodes there.
 
     situations: int64 [S], ascending. Of the visits: visits, int64 [S], how many; coverage, advised,
     agreements: float64 [S], the sum of m(s), how many had advice, and in how many of these the
-    student did as advised. passages: of the episodes that ended.
+    student did as advised. outcomes: of the episodes that ended, by situation id.
     """
 
     situations: IntArray
@@ -114,7 +115,7 @@ class Visits:
 
 
 def count_visits(context: RunContext, labels: Labels | None) -> Visits:
-    """Count the last rollout's steps by their situations; the passages are taken from the log."""
+    """Count the last rollout's steps by their situations, and take its episodes from the log."""
     rollout = context.collector.rollout
     situation_ids = rollout.situation_ids.reshape(-1)
     situations = np.unique(situation_ids)
@@ -165,13 +166,14 @@ def trace_examples(context: RunContext, state: TeachState, visits: Visits) -> No
     rows = [int(np.flatnonzero(met == situation_id)[0]) for situation_id in situation_ids]
     decisions = _decisions(context, states, rows, situation_ids, rollout)
     num_envs = rollout.actions.shape[1]
+    watchable = find_ability(task, Watchable)
     context.trace.examples(
         ExampleRecord(
             state["iteration"],
             situation_id,
             row % num_envs,
             task.picture(states, row),
-            task.inks(states, row) if isinstance(task, Watchable) else None,
+            None if watchable is None else watchable.inks(states, row),
             decision.to_json(),
         )
         for row, situation_id, decision in zip(rows, situation_ids, decisions, strict=True)

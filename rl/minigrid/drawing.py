@@ -20,7 +20,7 @@ from tutelage.rl.minigrid.codes import (
     name_of,
 )
 from tutelage.rl.minigrid.colors import order_colors, ranks_of, recolored
-from tutelage.rl.minigrid.memory_map import carried_in, write_view
+from tutelage.rl.minigrid.memory_map import carried_in
 from tutelage.rl.minigrid.vector import GridStates
 from tutelage.rl.tasks.arrays import CodeArray, IntArray
 from tutelage.rl.tasks.watching import Drawing
@@ -70,19 +70,14 @@ class RememberedState:
 
 
 def recall(states: GridStates, row: int) -> RememberedState:
-    """The memory in one recorded state, rebuilt from the record."""
-    step, env = divmod(row, states.starts.shape[1])
-    cells = states.maps[env].copy()
-    for t in range(step + 1):
-        if states.starts[t, env]:
-            cells[:] = UNKNOWN
-        x, y, heading = (int(v) for v in states.poses[t, env])
-        write_view(cells, x, y, heading, states.views[t, env])
-    return RememberedState(cells, x, y, heading, int(carried_in(states.views[step, env])))
+    """What the agent of one row knows."""
+    x, y, heading = (int(number) for number in states.poses[row])
+    carried = int(carried_in(states.views[row]))
+    return RememberedState(states.maps[row].copy(), x, y, heading, carried)
 
 
 def draw(states: GridStates, row: int, renamed: bool) -> str:
-    """The map of one recorded state, cropped to what is known, with a legend of what is in it.
+    """The map of one state, cropped to what is known, with a legend of what is in it.
 
     `?` unknown, `.` floor, `#` wall, `~` lava, `G` goal, `k` key, `o` ball, `b` box, `/` open,
     `+` closed and `L` locked door, `> v < ^` the agent. renamed: name colours as the situation

@@ -181,12 +181,12 @@ def _tell_sides(
     """How far the known cells reach to each side, and whether the outermost close it off."""
     most_x, most_y, least_x, least_y = known
     far = (most_x - pose[0], most_y - pose[1], pose[0] - least_x, pose[1] - least_y)
-    for mixed_episodes in range(NUM_HEADINGS):
-        side = (pose[2] + mixed_episodes) % NUM_HEADINGS
+    for turns in range(NUM_HEADINGS):
+        side = (pose[2] + turns) % NUM_HEADINGS
         x, y = (most_x, 0, least_x, 0)[side], (0, most_y, 0, least_y)[side]
         closed = True
         for along in range(cells.shape[0]):
             code = cells[along, x] if side % 2 == 0 else cells[y, along]
             closed &= not is_transparent(code)
-        features[2 * mixed_episodes] = far[side] / (cells.shape[0] // 2)
-        features[2 * mixed_episodes + 1] = closed
+        features[2 * turns] = far[side] / (cells.shape[0] // 2)
+        features[2 * turns + 1] = closed

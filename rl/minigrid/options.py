@@ -32,7 +32,6 @@ from tutelage.rl.minigrid.codes import (
     NUM_COLORS,
     PICKUP,
     TOGGLE,
-    UNKNOWN,
     name_of,
 )
 from tutelage.rl.minigrid.colors import order_colors, recolored
@@ -42,7 +41,6 @@ from tutelage.rl.minigrid.memory_map import (
     is_inside,
     is_walkable,
     turn,
-    write_view,
 )
 from tutelage.rl.tasks.arrays import BoolArray, CodeArray, IntArray
 from tutelage.rl.tasks.options import Option
@@ -312,58 +310,50 @@ def _meant(option: int, order: IntArray) -> int:
 
 
 @njit(cache=True)
-def replay_options(
+def act_by_options(
     maps: CodeArray,
     views: CodeArray,
     poses: IntArray,
-    starts: BoolArray,
     options: IntArray,
     renamed: bool,
     probs: np.ndarray,
     feasible: BoolArray,
     finished: BoolArray,
 ) -> None:
-    """Rebuild the maps of a recorded rollout step by step and answer the options in each state.
+    """What options do in each of B states; fills probs, feasible and finished.
 
-    maps: uint8 [N, M, M] as they were at the first step; views: uint8 [T, N, v, v];
-    poses: int64 [T, N, 3]; starts: bool [T, N], where an episode begins with that state.
-    options: int64 [T, N, K], their colours as the situation calls them where `renamed` (see
-    `rl.minigrid.colors`); probs: float32 [T, N, K, A]; feasible, finished: bool [T, N, K].
+    maps: uint8 [B, M, M]; views: uint8 [B, v, v]; poses: int64 [B, 3]. options: int64 [B, K], their
+    colours as the situation calls them where `renamed` (see `rl.minigrid.colors`), negative ones
+    padding; probs: float32 [B, K, A], all 0 on entry; feasible, finished: bool [B, K].
     """
-    num_steps, num_envs, num_options = options.shape
-    size, side = maps.shape[1], views.shape[2]
+    num_states, num_options = options.shape
+    size, side = maps.shape[1], views.shape[1]
     first = np.full(size * size * 4, -1, dtype=np.int64)
     queue = np.empty(size * size * 4, dtype=np.int64)
     seen = np.empty((side, side), dtype=np.bool_)
     actions = np.empty(num_options, dtype=np.int64)
     meant = np.empty(num_options, dtype=np.int64)
-    for i in range(num_envs):
-        cells = maps[i].copy()
-        for t in range(num_steps):
-            if starts[t, i]:
-                cells[:] = UNKNOWN
-            pose, view = poses[t, i], views[t, i]
-            write_view(cells, pose[0], pose[1], pose[2], view)
-            if (options[t, i] < 0).all():
-                feasible[t, i], finished[t, i] = False, False
-                continue
-            carried = carried_in(view)
-            order = order_colors(cells, carried, renamed)
-            for k in range(num_options):
-                meant[k] = _meant(options[t, i, k], order)
-            flood_options(
-                cells,
-                pose,
-                carried,
-                side,
-                meant,
-                actions,
-                feasible[t, i],
-                finished[t, i],
-                first,
-                queue,
-                seen,
-            )
-            for k in range(num_options):
-                if actions[k] >= 0:
-                    probs[t, i, k, actions[k]] = 1.0
+    for i in range(num_states):
+        if (options[i] < 0).all():
+            feasible[i], finished[i] = False, False
+            continue
+        carried = carried_in(views[i])
+        order = order_colors(maps[i], carried, renamed)
+        for k in range(num_options):
+            meant[k] = _meant(options[i, k], order)
+        flood_options(
+            maps[i],
+            poses[i],
+            carried,
+            side,
+            meant,
+            actions,
+            feasible[i],
+            finished[i],
+            first,
+            queue,
+            seen,
+        )
+        for k in range(num_options):
+            if actions[k] >= 0:
+                probs[i, k, actions[k]] = 1.0

@@ -13,11 +13,11 @@ from typing import Final
 import numpy as np
 from numba import njit
 
-from tutelage.rl.minigrid.codes import DIRECTION_DX, DIRECTION_DY, GOAL, NUM_CODES, UNKNOWN, name_of
+from tutelage.rl.minigrid.codes import DIRECTION_DX, DIRECTION_DY, GOAL, NUM_CODES, name_of
 from tutelage.rl.minigrid.colors import order_colors, ranks_of, recolored
-from tutelage.rl.minigrid.memory_map import carried_in, is_inside, is_walkable, write_view
+from tutelage.rl.minigrid.memory_map import carried_in, is_inside, is_walkable
 from tutelage.rl.minigrid.situations import MISSION_SHIFT
-from tutelage.rl.tasks.arrays import BoolArray, CodeArray, IntArray
+from tutelage.rl.tasks.arrays import CodeArray, IntArray
 from tutelage.rl.tasks.plan_outcomes import LARGEST
 
 OUT_OF_REACH, FAR, NEAR = range(3)
@@ -58,37 +58,30 @@ def place_objects(
     maps: CodeArray,
     views: CodeArray,
     poses: IntArray,
-    starts: BoolArray,
     renamed: bool,
     most: int,
     numbers: IntArray,
 ) -> None:
-    """The digits for a recorded rollout, into int64 [T, N]; arrays as in `replay_options`.
+    """The digits of B states as one number each, into int64 [B].
 
-    renamed: see `rl.minigrid.colors`. most: how many kinds get a digit.
+    maps: uint8 [B, M, M]; views: uint8 [B, v, v]; poses: int64 [B, 3]. renamed: see
+    `rl.minigrid.colors`. most: how many kinds get a digit.
     """
-    num_steps, num_envs = starts.shape
     size = maps.shape[1]
     steps = np.empty((size, size), dtype=np.int64)
     queue = np.empty((size * size, 2), dtype=np.int64)
     places = np.empty(NUM_CODES, dtype=np.int64)
-    for i in range(num_envs):
-        cells = maps[i].copy()
-        for t in range(num_steps):
-            if starts[t, i]:
-                cells[:] = UNKNOWN
-            x, y, heading = poses[t, i]
-            write_view(cells, x, y, heading, views[t, i])
-            _flood(cells, x, y, steps, queue)
-            ranks = ranks_of(order_colors(cells, carried_in(views[t, i]), renamed))
-            _find_places(cells, steps, ranks, places)
-            number, digit, told = 0, 1, 0
-            for code in range(GOAL, NUM_CODES):
-                if places[code] != _UNSEEN and told < most:
-                    number += places[code] * digit
-                    digit *= 3
-                    told += 1
-            numbers[t, i] = number
+    for i in range(len(maps)):
+        _flood(maps[i], poses[i, 0], poses[i, 1], steps, queue)
+        ranks = ranks_of(order_colors(maps[i], carried_in(views[i]), renamed))
+        _find_places(maps[i], steps, ranks, places)
+        number, digit, told = 0, 1, 0
+        for code in range(GOAL, NUM_CODES):
+            if places[code] != _UNSEEN and told < most:
+                number += places[code] * digit
+                digit *= 3
+                told += 1
+        numbers[i] = number
 
 
 @njit(cache=True)

@@ -27,12 +27,11 @@ from tutelage.rl.minigrid.codes import (
     LAVA,
     NUM_CODES,
     NUM_COLORS,
-    UNKNOWN,
     door_state,
     name_of,
 )
 from tutelage.rl.minigrid.colors import order_colors, ranks_of, recolored
-from tutelage.rl.minigrid.memory_map import carried_in, write_view
+from tutelage.rl.minigrid.memory_map import carried_in
 from tutelage.rl.tasks.arrays import BoolArray, CodeArray, IntArray
 from tutelage.rl.tasks.options import Option
 
@@ -47,36 +46,28 @@ MAX_MISSIONS: Final = 1 << (63 - MISSION_SHIFT)
 def encode_situations(
     maps: CodeArray,
     views: CodeArray,
-    poses: IntArray,
-    starts: BoolArray,
     unexplored: BoolArray,
     missions: IntArray,
     renamed: bool,
     situation_ids: IntArray,
 ) -> None:
-    """The situation ids of a recorded rollout, into int64 [T, N]; arrays as in `replay_options`.
+    """The situation ids of B states, into int64 [B].
 
-    unexplored: bool [T, N]; missions: int64 [T, N]. renamed: see `rl.minigrid.colors`.
+    maps: uint8 [B, M, M]; views: uint8 [B, v, v]; unexplored: bool [B]; missions: int64 [B].
+    renamed: see `rl.minigrid.colors`.
     """
-    num_steps, num_envs = starts.shape
-    for i in range(num_envs):
-        cells = maps[i].copy()
-        for t in range(num_steps):
-            if starts[t, i]:
-                cells[:] = UNKNOWN
-            pose = poses[t, i]
-            write_view(cells, pose[0], pose[1], pose[2], views[t, i])
-            carried = carried_in(views[t, i])
-            ranks = ranks_of(order_colors(cells, carried, renamed))
-            key = np.int64(0)
-            for code in cells.flat:
-                if code >= LAVA:
-                    key |= np.int64(1) << np.int64(recolored(code, ranks) - LAVA)
-            if carried:
-                key |= np.int64(recolored(carried, ranks) - KEY + 1) << _CARRIED_SHIFT
-            if unexplored[t, i]:
-                key |= np.int64(1) << _UNEXPLORED_SHIFT
-            situation_ids[t, i] = key | (missions[t, i] << MISSION_SHIFT)
+    for i in range(len(maps)):
+        carried = carried_in(views[i])
+        ranks = ranks_of(order_colors(maps[i], carried, renamed))
+        key = np.int64(0)
+        for code in maps[i].flat:
+            if code >= LAVA:
+                key |= np.int64(1) << np.int64(recolored(code, ranks) - LAVA)
+        if carried:
+            key |= np.int64(recolored(carried, ranks) - KEY + 1) << _CARRIED_SHIFT
+        if unexplored[i]:
+            key |= np.int64(1) << _UNEXPLORED_SHIFT
+        situation_ids[i] = key | (missions[i] << MISSION_SHIFT)
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from tutelage.rl.minigrid.engine.simulator import BatchedSimulator
 from tutelage.rl.minigrid.levels import register_levels
 from tutelage.rl.minigrid.memory_map import without_lava
 from tutelage.rl.minigrid.observation import NUM_FEATURES
-from tutelage.rl.minigrid.options import encode_option, every_option, replay_options
+from tutelage.rl.minigrid.options import act_by_options, encode_option, every_option
 from tutelage.rl.minigrid.places import PlaceField, place_objects
 from tutelage.rl.minigrid.render import GridWorld
 from tutelage.rl.minigrid.simulator import GymnasiumSimulator, Simulator, make_minigrid, missions_of
@@ -108,20 +108,13 @@ class GridTask:
 
     def situation_ids(self, states: States) -> IntArray:
         grid = self._taught(states)
-        situation_ids = np.empty(grid.starts.shape, dtype=np.int64)
+        situation_ids = np.empty(len(grid), dtype=np.int64)
         encode_situations(
-            grid.maps,
-            grid.views,
-            grid.poses,
-            grid.starts,
-            grid.unexplored,
-            grid.missions,
-            self._renamed,
-            situation_ids,
+            grid.maps, grid.views, grid.unexplored, grid.missions, self._renamed, situation_ids
         )
         if OBJECTS in self.lookups:
             situation_ids = self._places.join(situation_ids, self._place_numbers(grid))
-        return situation_ids.reshape(-1)
+        return situation_ids
 
     def describe(self, situation_id: int) -> str:
         return self._situation(situation_id).text(self._missions)
@@ -155,27 +148,20 @@ class GridTask:
 
     def act(self, options: IntArray, states: States) -> OptionActions:
         grid = self._taught(states)
-        shape = (*grid.starts.shape, options.shape[1])
-        probs = np.zeros((*shape, _NUM_ACTIONS), dtype=np.float32)
-        feasible, finished = np.zeros(shape, dtype=np.bool_), np.zeros(shape, dtype=np.bool_)
-        coded = np.ascontiguousarray(options).reshape(shape)
-        replay_options(
+        probs = np.zeros((*options.shape, _NUM_ACTIONS), dtype=np.float32)
+        feasible = np.zeros(options.shape, dtype=np.bool_)
+        finished = np.zeros(options.shape, dtype=np.bool_)
+        act_by_options(
             grid.maps,
             grid.views,
             grid.poses,
-            grid.starts,
-            coded,
+            np.ascontiguousarray(options),
             self._renamed,
             probs,
             feasible,
             finished,
         )
-        rows = len(grid)
-        return OptionActions(
-            probs.reshape(rows, shape[2], _NUM_ACTIONS),
-            feasible.reshape(rows, shape[2]),
-            finished.reshape(rows, shape[2]),
-        )
+        return OptionActions(probs, feasible, finished)
 
     def success(self, episode: Episode) -> bool:
         return episode.terminated and episode.return_ > 0.0
@@ -208,20 +194,12 @@ class GridTask:
         return GridSituation.of(base)
 
     def _place_numbers(self, grid: GridStates) -> IntArray:
-        numbers = np.empty(grid.starts.shape, dtype=np.int64)
-        place_objects(
-            grid.maps,
-            grid.views,
-            grid.poses,
-            grid.starts,
-            self._renamed,
-            self._places.most,
-            numbers,
-        )
+        numbers = np.empty(len(grid), dtype=np.int64)
+        place_objects(grid.maps, grid.views, grid.poses, self._renamed, self._places.most, numbers)
         return numbers
 
 
 def _grid_states(states: States) -> GridStates:
     if not isinstance(states, GridStates):
-        raise TypeError(f"a grid task takes the states that it recorded, not {type(states)}")
+        raise TypeError(f"a grid task takes its own states, not {type(states)}")
     return states

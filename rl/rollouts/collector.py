@@ -1,6 +1,6 @@
-"""Collecting: the student acts alone for T steps in N environments, and all is kept for learning.
+"""Collecting: the student acts alone for T steps in N environments, and every step is kept.
 
-Nothing here asks a teacher; the record is labelled later, when the loss is computed.
+Nothing here asks a teacher: the states are labelled later, when the loss is computed.
 """
 
 from __future__ import annotations
@@ -48,24 +48,27 @@ class Collector:
         self._memory = student.initial_state(envs.num_envs)
         self.log = EpisodeLog(envs.num_envs, task.max_episode_steps)
         self._replay = EpisodeReplay(envs.num_envs, task.max_episode_steps, len(task.action_names))
+        self._states: States | None = None
         envs.reset()
 
     def collect(self, on_step: Callable[[IntArray], None] | None = None) -> Rollout:
         """Fill the buffers with the next T steps of every environment.
 
-        on_step: called before each of them with the situations' ids, int64 [N]; what it
-        raises ends the rollout there, which is lost.
+        on_step: called before each of them with the situation ids, int64 [N]; what it raises ends
+        the rollout, which is lost.
         """
         rollout = self.rollout
         num_steps = len(rollout.actions)
-        self._envs.begin_rollout(num_steps)
+        states: list[States] = []
         rollout.final_values[:] = 0.0
         rollout.hidden[:] = self._memory.hidden
         for t in range(num_steps):
-            rollout.situation_ids[t] = self._task.situation_ids(self._envs.states())
+            states.append(self._envs.states()[:])
+            rollout.situation_ids[t] = self._task.situation_ids(states[t])
             if on_step is not None:
                 on_step(rollout.situation_ids[t])
             self._act(t)
+        self._states = states[0].concat(states)
         rollout.last_values[:] = self._student.policy_and_value(
             self._envs.observe(), self._memory[:]
         )[1]
@@ -103,8 +106,13 @@ class Collector:
         return found[:]
 
     def states(self) -> States:
-        """The recorded states of the last rollout, row t * N + i."""
-        return self._envs.rollout()
+        """The states of the last rollout: row t * N + i is environment i before step t.
+
+        Raises RuntimeError before the first rollout.
+        """
+        if self._states is None:
+            raise RuntimeError("nothing was collected yet")
+        return self._states
 
     def _act(self, t: int) -> None:
         rollout, envs = self.rollout, self._envs
@@ -130,7 +138,5 @@ class Collector:
         self._memory.forget(result.terminated | result.truncated)
         if rollout.durations is not None and result.durations is not None:
             rollout.durations[t] = result.durations
-        self.log.step(
-            self._task, result.rewards, result.terminated, result.truncated, result.durations
-        )
+        self.log.step(self._task, result)
         self._replay.step(actions, result.terminated | result.truncated)

@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from tutelage.rl.tasks.base import Task
+from tutelage.rl.tasks.base import States, Task
 from tutelage.rl.tasks.seeding import generator
 
 _ENVS: Final = 8
@@ -28,11 +28,11 @@ def rich_state(task: Task, seed: int) -> ExampleState:
     envs = task.make_envs(_ENVS, "train", seed)
     try:
         envs.reset()
-        envs.begin_rollout(_STEPS)
+        met: list[States] = []
         for _ in range(_STEPS):
-            envs.observe()
+            met.append(envs.states()[:])
             envs.step(rng.integers(len(task.action_names), size=_ENVS))
-        states = envs.rollout()
+        states = met[0].concat(met)
         situation_ids, rows = np.unique(task.situation_ids(states), return_index=True)
         choices = [len(task.options(int(situation_id))) for situation_id in situation_ids]
         best = int(np.argmax(choices))

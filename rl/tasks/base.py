@@ -9,17 +9,59 @@ your own environment can implement it too.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, Protocol, runtime_checkable
+from dataclasses import dataclass, fields
+from typing import Any, Literal, Protocol, Self
 
+import numpy as np
+
+from tutelage.rl.errors import UserError
 from tutelage.rl.tasks.arrays import BoolArray, CodeArray, FloatArray, IntArray
 from tutelage.rl.tasks.options import Option, OptionActions, Plan
 
 Split = Literal["train", "evaluation"]
 
+Rows = slice | IntArray | BoolArray
+"""Which rows of a batch: a slice, row numbers int64 [n], or a mask bool [B]."""
+
 
 IDLE = -1
 """The action that leaves an environment of a vector as it is: it is not stepped."""
+
+
+class Batch:
+    """Base of dataclasses that hold a batch of B: each field an array [B, ...] or such a batch.
+
+    A field may be None where the batch lacks it.
+    """
+
+    def __len__(self) -> int:
+        return next(len(part) for part in self._parts().values() if part is not None)
+
+    def __getitem__(self, rows: Rows) -> Self:
+        """A copy of some of the rows, which stays as it is when this batch changes."""
+        return type(self)(**{name: _copy(part, rows) for name, part in self._parts().items()})
+
+    @classmethod
+    def concat(cls, batches: Sequence[Self]) -> Self:
+        """The rows of one batch or more, in their order."""
+        parts = [batch._parts() for batch in batches]
+        return cls(**{name: _concat([part[name] for part in parts]) for name in parts[0]})
+
+    def _parts(self) -> dict[str, Any]:
+        return {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
+
+
+def _copy(part: Any, rows: Rows) -> Any:
+    # A slice of an array is a view of it; rows by number or mask are copied already.
+    if isinstance(rows, slice) and isinstance(part, np.ndarray):
+        return part[rows].copy()
+    return None if part is None else part[rows]
+
+
+def _concat(parts: Sequence[Any]) -> Any:
+    if isinstance(parts[0], np.ndarray):
+        return np.concatenate(parts)
+    return None if parts[0] is None else parts[0].concat(parts)
 
 
 @dataclass(frozen=True)
@@ -28,10 +70,10 @@ class ObservationSpec:
 
     Either part may be empty (`height == 0` or `features == 0`).
 
-    parts: what each code is made of, such as (kind, colour), as small numbers from 0; one row a
-    code, all of the same length. Codes that share a part share weights. Empty: each code is one
-    thing of its own. slots: the number of actions where each observation says which are allowed; 0
-    where all are, always.
+    attributes: what each code is made of, such as (kind, colour), as small numbers from 0; one row
+    for each code, all of the same length. Codes that share an attribute share weights. Empty: each
+    code has weights of its own. slots: the number of actions where each observation says which are
+    allowed; 0 where all are, always.
     """
 
     height: int
@@ -43,7 +85,7 @@ class ObservationSpec:
 
 
 @dataclass
-class Observation:
+class Observation(Batch):
     """A batch of student observations.
 
     codes: uint8 [B, height, width], category codes below `ObservationSpec.num_codes`. features:
@@ -54,13 +96,6 @@ class Observation:
     codes: CodeArray
     features: FloatArray
     allowed: BoolArray | None = None
-
-    def __len__(self) -> int:
-        return len(self.features)
-
-    def __getitem__(self, rows: Any) -> Observation:
-        allowed = None if self.allowed is None else self.allowed[rows]
-        return Observation(self.codes[rows], self.features[rows], allowed)
 
 
 @dataclass(frozen=True)
@@ -74,9 +109,16 @@ class Episode:
 
 
 class States(Protocol):
-    """A batch of states, as the task records them. Opaque to everything but the task."""
+    """A batch of states. What is in it only the task knows; a dataclass on `Batch` will do."""
 
     def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: Rows, /) -> Self:
+        """A copy of some of the rows, safe to keep."""
+
+    @classmethod
+    def concat(cls, batches: Sequence[Self], /) -> Self:
+        """The rows of one batch or more, in their order."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +159,7 @@ class VectorEnv(Protocol):
         """What the student sees now: a fresh batch of N, safe to keep."""
 
     def states(self) -> States:
-        """The N current states. Valid until the next `step` or `reset`."""
+        """The N current states. Valid until the next `step` or `reset`; `states()[:]` is kept."""
 
     def step(self, actions: IntArray) -> StepResult:
         """Do one primitive action in each environment, or none where it is IDLE.
@@ -125,17 +167,10 @@ class VectorEnv(Protocol):
         actions: int64 [N]. An idle environment has reward 0 and does not end.
         """
 
-    def begin_rollout(self, num_steps: int) -> None:
-        """Record, from now on, the states of the next `num_steps` steps (before each step)."""
-
-    def rollout(self) -> States:
-        """The recorded states, time-major: row t * N + i is environment i before step t."""
-
     def close(self) -> None:
         """Release what the environments hold."""
 
 
-@runtime_checkable
 class Task(Protocol):
     """An environment and what a teacher needs to talk about it."""
 
@@ -173,7 +208,6 @@ class Task(Protocol):
         """One state drawn as text, for people and traces."""
 
 
-@runtime_checkable
 class Noted(Protocol):
     """What a task may have besides: rules of its own that its teacher is to know."""
 
@@ -182,11 +216,11 @@ class Noted(Protocol):
 
 
 def notes_of(task: object) -> str:
-    """The task's own rules, empty where it has none."""
-    return task.notes if isinstance(task, Noted) else ""
+    """The task's own rules (`Noted`), empty where it has none."""
+    notes: str = getattr(task, "notes", "")
+    return notes
 
 
-@runtime_checkable
 class ListsOptions(Protocol):
     """What a task has besides where a student is to pick its options (`rl.tasks.option_mdp`)."""
 
@@ -194,7 +228,6 @@ class ListsOptions(Protocol):
         """Every option that may ever be on offer, in a fixed order."""
 
 
-@runtime_checkable
 class LookupTask(Protocol):
     """What a task may add to `Task` so that its situations can be looked into (`rl.tasks.lookups`).
 
@@ -216,5 +249,5 @@ def encode_plans(task: Task, plans: Sequence[Plan]) -> list[list[int]]:
     return [[task.encode(option) for option in plan] for plan in plans]
 
 
-class UnknownTaskError(ValueError):
-    """No task of that name; the message lists what is allowed."""
+class UnknownTaskError(UserError):
+    """No task of that name, or one that cannot be made; the message says what is allowed."""

@@ -3,7 +3,7 @@
 A look-up answers about the situation and not about one state: its answer is a function of the
 situation id, and switching one on adds what it tells to the situation id. So advice that was given
 after a look stays valid in every state of its situation. A task of your own offers look-ups by the
-methods of `rl.tasks.base.LookupTask`; without them it works as before, and only `record`
+methods of `rl.tasks.base.LookupTask`; without them it works as well, and only `record`
 (`rl.tasks.plan_outcomes`), which needs nothing of the task, can be switched on.
 """
 
@@ -13,11 +13,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from tutelage.rl.errors import UserError
 from tutelage.rl.tasks.base import LookupTask, Task
-from tutelage.rl.tasks.plan_outcomes import RECORD, recorded
+from tutelage.rl.tasks.plan_outcomes import RECORD, PlanOutcomeTask
+from tutelage.rl.tasks.wrappers import find_ability
 
 
-class UnknownLookupError(ValueError):
+class UnknownLookupError(UserError):
     """A look-up that a task does not offer; the message is one line and lists what it does."""
 
 
@@ -34,7 +36,8 @@ def with_lookups(task: Task, names: Sequence[str]) -> Task:
 
     Raises UnknownLookupError for a name that it does not offer.
     """
-    offered = task.offered_lookups if isinstance(task, LookupTask) else {}
+    offering = find_ability(task, LookupTask)
+    offered = {} if offering is None else offering.offered_lookups
     unknown = [name for name in names if name not in offered and name != RECORD]
     if unknown:
         raise UnknownLookupError(
@@ -42,9 +45,9 @@ def with_lookups(task: Task, names: Sequence[str]) -> Task:
             f"{', '.join([*offered, RECORD])}"
         )
     own = [name for name in names if name != RECORD]
-    if own and isinstance(task, LookupTask):
-        task = task.with_lookups(own)
-    return recorded(task) if RECORD in names else task
+    if own and offering is not None:
+        task = offering.with_lookups(own)
+    return PlanOutcomeTask(task) if RECORD in names else task
 
 
 def checked_lookups(task: object, names: Sequence[str]) -> dict[str, Lookup]:
@@ -54,16 +57,21 @@ def checked_lookups(task: object, names: Sequence[str]) -> dict[str, Lookup]:
     """
     if not names:
         return {}
-    if not isinstance(task, LookupTask) or not set(names) <= set(task.lookups):
+    offering = find_ability(task, LookupTask)
+    if offering is None or not set(names) <= set(offering.lookups):
         raise UnknownLookupError(
             f"look-ups {', '.join(names)} are not switched on in this task; see rl/tasks/lookups.py"
         )
-    return {name: Lookup(task.offered_lookups[name], partial(task.look_up, name)) for name in names}
+    return {
+        name: Lookup(offering.offered_lookups[name], partial(offering.look_up, name))
+        for name in names
+    }
 
 
 def full_text(task: Task, situation_id: int) -> str:
     """A situation's text, with all that can be looked up in it: no two situations share one."""
-    told = [task.describe(situation_id)]
-    if isinstance(task, LookupTask):
-        told += [task.look_up(name, situation_id) for name in task.lookups]
-    return "\n".join(told)
+    texts = [task.describe(situation_id)]
+    offering = find_ability(task, LookupTask)
+    if offering is not None:
+        texts += [offering.look_up(name, situation_id) for name in offering.lookups]
+    return "\n".join(texts)

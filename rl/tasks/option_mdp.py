@@ -12,16 +12,16 @@ out; the primitive actions only where no option is, so that there is always some
 
 from __future__ import annotations
 
-import copy
-from dataclasses import dataclass
-from typing import Any, Final
+from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 
+from tutelage.rl.errors import UserError
 from tutelage.rl.tasks.arrays import BoolArray, IntArray
 from tutelage.rl.tasks.base import (
     IDLE,
-    Episode,
+    Batch,
     ListsOptions,
     Observation,
     Split,
@@ -29,27 +29,24 @@ from tutelage.rl.tasks.base import (
     StepResult,
     Task,
     VectorEnv,
-    notes_of,
 )
-from tutelage.rl.tasks.options import PADDING, Option, OptionActions
+from tutelage.rl.tasks.options import PADDING, OptionActions
 from tutelage.rl.tasks.seeding import EpisodeDraws, pick
+from tutelage.rl.tasks.wrappers import TaskWrapper, find_ability
 
 
 @dataclass(frozen=True)
-class OptionStates:
-    """States in which an option is picked, and what is known of the options there.
+class OptionStates(Batch):
+    """States in which an option is picked, and what the options can do there.
 
-    moments: the task's own states, N at a time; situation_ids: int64 [B]; feasible: bool [B, K], on
-    offer and possible; finished: bool [B, K].
+    inner: the states of the task inside; situation_ids: int64 [B]; feasible: bool [B, K], on offer
+    and possible; finished: bool [B, K].
     """
 
-    moments: tuple[States, ...]
+    inner: States
     situation_ids: IntArray
     feasible: BoolArray
     finished: BoolArray
-
-    def __len__(self) -> int:
-        return len(self.situation_ids)
 
     @property
     def allowed(self) -> BoolArray:
@@ -57,11 +54,11 @@ class OptionStates:
         return self.feasible & ~self.finished
 
 
-class NoOptionsError(ValueError):
+class NoOptionsError(UserError):
     """The task does not list its options; the message is one line."""
 
 
-class OptionTask:
+class OptionTask(TaskWrapper):
     """A task as it looks to a student that picks options.
 
     gamma: the discount of a primitive step; max_option_steps: where an option is cut off. Raises
@@ -69,40 +66,30 @@ class OptionTask:
     """
 
     def __init__(self, task: Task, gamma: float, max_option_steps: int) -> None:
-        if not isinstance(task, ListsOptions):
+        super().__init__(task)
+        listing = find_ability(task, ListsOptions)
+        if listing is None:
             raise NoOptionsError(
                 f"env = {task.name!r}: the student is to pick options, and the task does not list "
                 f"them; needed: a method all_options (rl/tasks/base.py)"
             )
-        self.plain, self._gamma, self._bound = task, gamma, max_option_steps
-        table = task.all_options()
-        self.table: Final = tuple(table)
-        self.codes = np.array([task.encode(option) for option in table], dtype=np.int64)
+        self._gamma, self._bound = gamma, max_option_steps
+        self.table: Final = tuple(listing.all_options())
+        self.codes = np.array([task.encode(option) for option in self.table], dtype=np.int64)
         self._slots = np.full(self.codes.max() + 1, PADDING, dtype=np.int64)
-        self._slots[self.codes] = np.arange(len(table))
-        self.name, self.max_episode_steps = task.name, task.max_episode_steps
-        self.default_steps, self.notes = task.default_steps, notes_of(task)
-        self.action_names = tuple(str(option) for option in table) + task.action_names
-        seen = task.observation_spec
-        self.observation_spec = type(seen)(
-            seen.height, seen.width, seen.num_codes, seen.features, slots=len(self.action_names)
-        )
+        self._slots[self.codes] = np.arange(len(self.table))
+        self.action_names = tuple(str(option) for option in self.table) + task.action_names
+        self.observation_spec = replace(task.observation_spec, slots=len(self.action_names))
 
     def make_envs(self, num_envs: int, split: Split, seed: int) -> OptionEnvs:
-        envs = self.plain.make_envs(num_envs, split, seed)
+        envs = self.task.make_envs(num_envs, split, seed)
         return OptionEnvs(self, envs, EpisodeDraws(num_envs, split, seed), self._gamma, self._bound)
+
+    def inner_states(self, states: States) -> States:
+        return _own(states).inner
 
     def situation_ids(self, states: States) -> IntArray:
         return _own(states).situation_ids
-
-    def describe(self, situation_id: int) -> str:
-        return self.plain.describe(situation_id)
-
-    def options(self, situation_id: int) -> tuple[Option, ...]:
-        return self.plain.options(situation_id)
-
-    def encode(self, option: Option) -> int:
-        return self.plain.encode(option)
 
     def act(self, options: IntArray, states: States) -> OptionActions:
         """An option's action is itself: advice on options is advice on the student's actions."""
@@ -114,19 +101,6 @@ class OptionTask:
         probs = np.zeros((*options.shape, len(self.action_names)), dtype=np.float32)
         np.put_along_axis(probs, known[:, :, None], (feasible & ~finished)[:, :, None], 2)
         return OptionActions(probs, feasible, finished)
-
-    def success(self, episode: Episode) -> bool:
-        return self.plain.success(episode)
-
-    def picture(self, states: States, row: int) -> str:
-        moments = _own(states).moments
-        num_envs = len(moments[0])
-        return self.plain.picture(moments[row // num_envs], row % num_envs)
-
-    def plain_states(self, states: States) -> States:
-        """One moment's states as the task itself knows them. Raises ValueError for several."""
-        (moment,) = _own(states).moments
-        return moment
 
 
 class OptionEnvs:
@@ -146,8 +120,6 @@ class OptionEnvs:
         self.carried_out: list[IntArray] = []
         self._offers: dict[int, BoolArray] = {}
         self._now: OptionStates | None = None
-        self._record: list[OptionStates] = []
-        self._left_to_record = 0
 
     def reset(self, episodes: IntArray | None = None) -> None:
         self._envs.reset(episodes)
@@ -160,25 +132,24 @@ class OptionEnvs:
 
     def states(self) -> OptionStates:
         if self._now is None:
-            moment, task = self._envs.states(), self._task.plain
-            situation_ids = task.situation_ids(moment)
-            done = task.act(np.tile(self._task.codes, (self.num_envs, 1)), moment)
+            inner, task = self._envs.states(), self._task.task
+            situation_ids = task.situation_ids(inner)
+            done = task.act(np.tile(self._task.codes, (self.num_envs, 1)), inner)
             offered = np.stack([self._offered(int(situation_id)) for situation_id in situation_ids])
             feasible = done.feasible & offered
-            self._now = OptionStates((moment,), situation_ids, feasible, done.finished)
+            self._now = OptionStates(inner, situation_ids, feasible, done.finished)
         return self._now
 
     def step(self, actions: IntArray) -> StepResult:
         """Carry out the picked options. Raises ValueError for one that is not allowed."""
         self._check(actions)
-        self._write_record()
         outcome = _Outcome(self.num_envs)
         self.carried_out = []
         num_options = len(self._task.table)
         options = np.where(actions < num_options, self._task.codes[actions % num_options], PADDING)
         running = actions != IDLE
         for step in range(self._bound):
-            done = self._task.plain.act(
+            done = self._task.task.act(
                 np.where(running, options, PADDING)[:, None], self._envs.states()
             )
             if step > 0:
@@ -196,34 +167,20 @@ class OptionEnvs:
         self._now = None
         return outcome.result()
 
-    def begin_rollout(self, num_steps: int) -> None:
-        self._record, self._left_to_record = [], num_steps
-
-    def rollout(self) -> OptionStates:
-        """Raises RuntimeError where the recorded steps have not all been made."""
-        if self._left_to_record or not self._record:
-            raise RuntimeError("no complete rollout was recorded")
-        return OptionStates(
-            tuple(states.moments[0] for states in self._record),
-            np.concatenate([states.situation_ids for states in self._record]),
-            np.concatenate([states.feasible for states in self._record]),
-            np.concatenate([states.finished for states in self._record]),
-        )
-
     def close(self) -> None:
         self._envs.close()
 
     def _offered(self, situation_id: int) -> BoolArray:
         """Which options of the table are on offer in a situation, bool [K]."""
         if situation_id not in self._offers:
-            offered = set(self._task.plain.options(situation_id))
+            offered = set(self._task.task.options(situation_id))
             self._offers[situation_id] = np.array([o in offered for o in self._task.table])
         return self._offers[situation_id]
 
     def _allowed(self) -> BoolArray:
         """The actions that can be picked, bool [N, K + A]: options, else the primitive ones."""
         options = self.states().allowed
-        primitive = np.zeros((self.num_envs, len(self._task.plain.action_names)), dtype=np.bool_)
+        primitive = np.zeros((self.num_envs, len(self._task.task.action_names)), dtype=np.bool_)
         primitive[~options.any(axis=1)] = True
         return np.hstack((options, primitive))
 
@@ -231,13 +188,6 @@ class OptionEnvs:
         rows = np.flatnonzero(actions != IDLE)
         if not self._allowed()[rows, actions[rows]].all():
             raise ValueError("an option was picked that is not on offer or cannot be carried out")
-
-    def _write_record(self) -> None:
-        if self._left_to_record:
-            now = self.states()
-            kept = copy.deepcopy(now.moments)  # the task's own are valid until the next step
-            self._record.append(OptionStates(kept, now.situation_ids, now.feasible, now.finished))
-            self._left_to_record -= 1
 
 
 class _Outcome:
@@ -262,18 +212,12 @@ class _Outcome:
 
     def result(self) -> StepResult:
         """The whole of it as one step."""
-        final = None
-        if self._finals:
-            ordered: list[Any] = [self._finals[env] for env in sorted(self._finals)]
-            final = Observation(
-                np.concatenate([each.codes for each in ordered]),
-                np.concatenate([each.features for each in ordered]),
-            )
+        finals = [self._finals[env] for env in sorted(self._finals)]
         return StepResult(
             self._rewards.astype(np.float32),
             self._terminated,
             self._truncated,
-            final,
+            Observation.concat(finals) if finals else None,
             self._durations,
             self._discounted.astype(np.float32),
         )
@@ -281,5 +225,5 @@ class _Outcome:
 
 def _own(states: States) -> OptionStates:
     if not isinstance(states, OptionStates):
-        raise TypeError(f"options are picked in the states that were recorded, not {type(states)}")
+        raise TypeError(f"options are picked in states of an OptionTask, not in {type(states)}")
     return states

@@ -1,8 +1,8 @@
-"""The record of past plans: what came of the teacher's advice in each situation, in a word.
+"""The record of past plans: how the teacher's plans did in each situation, in a word.
 
 A look-up that any task can have. Its word stands in the two lowest bits of a situation id, and it
-is settled when the student is evaluated: so a situation's key changes at most once between two
-evaluations, and the teacher is asked again where something came of its plans.
+is settled when the student is evaluated: so a situation's id changes at most once between two
+evaluations, and the teacher is asked again where its plans have finished or failed.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import Any, Final
 import numpy as np
 
 from tutelage.rl.tasks.arrays import IntArray
-from tutelage.rl.tasks.base import Episode, LookupTask, Split, States, Task, VectorEnv, notes_of
-from tutelage.rl.tasks.options import Option, OptionActions
-from tutelage.rl.tasks.watching import Watchable, World
+from tutelage.rl.tasks.base import LookupTask, States, Task
+from tutelage.rl.tasks.options import Option
+from tutelage.rl.tasks.wrappers import TaskWrapper, find_ability
 
 RECORD: Final = "record"
 """The look-up's name."""
@@ -39,11 +39,11 @@ _MANY_EPISODES: Final = 50
 
 @dataclass
 class PlanOutcome:
-    """What was seen of a situation's plans since the last evaluation.
+    """How a situation's plans have done since the last evaluation.
 
-    steps: states in it while there was advice. carried_out: the sum of m(s) over them. agreed:
-    those in which the student's likeliest action was the teacher's. episodes, successes: those
-    that came through it and ended.
+    steps: states in it while there was advice. carried_out: the sum of the coverage m(s) over them.
+    agreed: those in which the student's likeliest action was the teacher's. episodes, successes:
+    episodes that ended after visiting it, and those among them that succeeded.
     """
 
     steps: int = 0
@@ -53,7 +53,7 @@ class PlanOutcome:
     successes: int = 0
 
     def add(self, other: PlanOutcome) -> None:
-        """Count what the other has counted too."""
+        """Add another's counts."""
         self.steps += other.steps
         self.carried_out += other.carried_out
         self.agreed += other.agreed
@@ -61,7 +61,7 @@ class PlanOutcome:
         self.successes += other.successes
 
     def word(self, before: int) -> int:
-        """What came of the plans; what was known before, where too little was seen to tell.
+        """The plans' word: UNCLEAR, FINISHED or FAILED; `before` where too little was seen.
 
         Episodes fail early on because the student cannot follow yet. So they tell against the
         plans only where it did as they say.
@@ -76,25 +76,17 @@ class PlanOutcome:
         return FAILED if followed and self.successes <= self.episodes / 10 else before
 
 
-class PlanOutcomeTask:
+class PlanOutcomeTask(TaskWrapper):
     """A task with the record of past plans in its ids.
 
-    situation id = the task's own situation id * 4 + word. All else is the task's own. plain: that
-    task.
+    situation id = the task's own situation id * 4 + word. All else is the task's own.
     """
 
     def __init__(self, task: Task) -> None:
-        self.plain = task
-        own = task if isinstance(task, LookupTask) else None
-        self._own = own
-        self.offered_lookups: Mapping[str, str] = {
-            **(own.offered_lookups if own else {}),
-            RECORD: _HELP,
-        }
-        self.lookups: Sequence[str] = (*(own.lookups if own else ()), RECORD)
-        self.name, self.action_names, self.notes = task.name, task.action_names, notes_of(task)
-        self.observation_spec = task.observation_spec
-        self.max_episode_steps, self.default_steps = task.max_episode_steps, task.default_steps
+        super().__init__(task)
+        self._own = own = find_ability(task, LookupTask)
+        self.offered_lookups = {**(own.offered_lookups if own else {}), RECORD: _HELP}
+        self.lookups = (*(own.lookups if own else ()), RECORD)
         self._outcomes: defaultdict[int, PlanOutcome] = defaultdict(PlanOutcome)
         self._words: dict[int, int] = {}
         self._known = np.empty(0, dtype=np.int64)
@@ -103,11 +95,11 @@ class PlanOutcomeTask:
     # --- the record -------------------------------------------------------------------------------
 
     def note(self, situation_id: int, outcome: PlanOutcome) -> None:
-        """Count what was seen of a situation's plans; its key stays as it is until `settle`."""
+        """Count an outcome of a situation's plans; its id stays as it is until `settle`."""
         self._outcomes[situation_id >> _BITS].add(outcome)
 
     def settle(self) -> None:
-        """Put what was counted into words, which changes keys, and begin to count anew."""
+        """Turn the counts into words, which changes situation ids, and begin to count anew."""
         for own, outcome in self._outcomes.items():
             self._words[own] = outcome.word(self._words.get(own, UNCLEAR))
         self._outcomes.clear()
@@ -134,8 +126,8 @@ class PlanOutcomeTask:
     # --- look-ups ---------------------------------------------------------------------------------
 
     def with_lookups(self, names: Sequence[str]) -> Task:
-        """Raises TypeError: the task inside is the one to ask, before it is recorded."""
-        raise TypeError(f"look-ups {names} are switched on before a task is recorded")
+        """Raises TypeError: they are switched on in the task inside, before its plans are noted."""
+        raise TypeError(f"look-ups {names} are switched on before the record of plans is")
 
     def look_up(self, name: str, situation_id: int) -> str:
         if name == RECORD:
@@ -146,12 +138,9 @@ class PlanOutcomeTask:
 
     # --- the task ---------------------------------------------------------------------------------
 
-    def make_envs(self, num_envs: int, split: Split, seed: int) -> VectorEnv:
-        return self.plain.make_envs(num_envs, split, seed)
-
     def situation_ids(self, states: States) -> IntArray:
         """Raises ValueError where the task's own situation ids leave no room."""
-        own = self.plain.situation_ids(states)
+        own = super().situation_ids(states)
         if own.size and int(own.max()) > LARGEST:
             raise ValueError(f"the look-up {RECORD!r} needs situation ids of at most {LARGEST}")
         situation_ids: IntArray = own << _BITS
@@ -161,49 +150,13 @@ class PlanOutcomeTask:
         return situation_ids
 
     def describe(self, situation_id: int) -> str:
-        return self.plain.describe(situation_id >> _BITS)
+        return super().describe(situation_id >> _BITS)
 
     def options(self, situation_id: int) -> tuple[Option, ...]:
-        return self.plain.options(situation_id >> _BITS)
-
-    def encode(self, option: Option) -> int:
-        return self.plain.encode(option)
-
-    def act(self, options: IntArray, states: States) -> OptionActions:
-        return self.plain.act(options, states)
-
-    def success(self, episode: Episode) -> bool:
-        return self.plain.success(episode)
-
-    def picture(self, states: States, row: int) -> str:
-        return self.plain.picture(states, row)
+        return super().options(situation_id >> _BITS)
 
     def _index(self) -> None:
         """The words as sorted arrays, for a batch of situation ids."""
         self._known = np.array(sorted(self._words), dtype=np.int64)
         words = [self._words[own] for own in sorted(self._words)]
         self._known_words = np.array(words, dtype=np.int64)
-
-
-class WatchablePlanOutcomeTask(PlanOutcomeTask):
-    """A recorded task that offers what people look at, as the task inside does."""
-
-    def __init__(self, task: Task, watchable: Watchable) -> None:
-        super().__init__(task)
-        self._watchable = watchable
-
-    def inks(self, states: States, row: int) -> str:
-        return self._watchable.inks(states, row)
-
-    def aliases(self, states: States, row: int) -> Mapping[str, str]:
-        return self._watchable.aliases(states, row)
-
-    def world(self, split: Split, seed: int, env: int, episode: int) -> World:
-        return self._watchable.world(split, seed, env, episode)
-
-
-def recorded(task: Task) -> PlanOutcomeTask:
-    """The task with a record of past plans."""
-    if isinstance(task, Watchable):
-        return WatchablePlanOutcomeTask(task, task)
-    return PlanOutcomeTask(task)

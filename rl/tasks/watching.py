@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 from tutelage.rl.tasks.arrays import ImageArray
 from tutelage.rl.tasks.base import Split, States
@@ -45,7 +45,6 @@ class World(Protocol):
         """Release what it holds."""
 
 
-@runtime_checkable
 class Watchable(Protocol):
     """What a task may offer besides, for those who look on; `rl.minigrid` does."""
 

@@ -1,4 +1,4 @@
-"""What several tests of turns share."""
+"""What several tests of mixed play share."""
 
 from __future__ import annotations
 

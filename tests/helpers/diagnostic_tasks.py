@@ -7,6 +7,7 @@ solved in a second or two, and what fails points at its cause.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import ClassVar, Final
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from tutelage.rl.tasks.arrays import BoolArray, IntArray
 from tutelage.rl.tasks.base import (
     IDLE,
+    Batch,
     Episode,
     Observation,
     ObservationSpec,
@@ -29,6 +31,13 @@ Hidden = NDArray[np.float64]
 """What an episode is about, a row for each environment: [N, ...], as each task has it."""
 Outcome = tuple[NDArray[np.float64], BoolArray, BoolArray]
 """Rewards [N], terminated [N], truncated [N]."""
+
+
+@dataclass(frozen=True)
+class DiagnosticStates(Batch):
+    """steps: int64 [B]. They are not told apart: nobody teaches here."""
+
+    steps: IntArray
 
 
 class DiagnosticEnvs:
@@ -48,9 +57,8 @@ class DiagnosticEnvs:
     def observe(self) -> Observation:
         return self._task.see(self._hidden, self._steps)
 
-    def states(self) -> States:
-        """They are not told apart: nobody teaches here."""
-        return self._steps.copy()
+    def states(self) -> DiagnosticStates:
+        return DiagnosticStates(self._steps)
 
     def step(self, actions: IntArray) -> StepResult:
         moved = actions != IDLE
@@ -60,12 +68,6 @@ class DiagnosticEnvs:
         final = self.observe()[truncated] if truncated.any() else None
         self._begin(np.flatnonzero(terminated | truncated))
         return StepResult((moved * rewards).astype(np.float32), terminated, truncated, final)
-
-    def begin_rollout(self, num_steps: int) -> None:
-        """Nobody asks for the states."""
-
-    def rollout(self) -> States:
-        raise NotImplementedError("nobody teaches here")
 
     def close(self) -> None:
         """There is nothing to release."""

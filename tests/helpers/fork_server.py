@@ -186,13 +186,13 @@ def _prepare() -> None:
     task = make_task("SimpleDoorKey", 9)
     envs = task.make_envs(2, "train", 0)
     envs.reset()
-    envs.begin_rollout(1)
     envs.observe()
-    situation_ids = task.situation_ids(envs.states())
+    states = envs.states()[:]
+    situation_ids = task.situation_ids(states)
     envs.step(np.zeros(2, dtype=np.int64))
     options = task.options(int(situation_ids[0]))
     advice = Advice(tuple((option,) for option in options), (1 / len(options),) * len(options))
-    label(task, envs.rollout(), situation_ids, {int(situation_ids[0]): advice})
+    label(task, states, situation_ids, {int(situation_ids[0]): advice})
     envs.close()
 
 

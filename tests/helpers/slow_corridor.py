@@ -61,7 +61,7 @@ class SlowEpisode:
         return reward, terminated, not terminated and self.steps == MAX_STEPS
 
     @property
-    def situation_ids(self) -> int:
+    def situation_id(self) -> int:
         return int(self.down) + 2 * int(self.position == self.lever)
 
     @property

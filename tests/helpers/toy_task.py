@@ -17,6 +17,7 @@ import numpy as np
 from tutelage.rl.tasks.arrays import BoolArray, FloatArray, IntArray
 from tutelage.rl.tasks.base import (
     IDLE,
+    Batch,
     Episode,
     Observation,
     ObservationSpec,
@@ -55,15 +56,12 @@ def first_state(seed: int) -> tuple[int, int]:
 
 
 @dataclass(frozen=True)
-class CorridorStates:
+class CorridorStates(Batch):
     """positions, levers: int64 [B]; down: bool [B], whether the lever was pulled."""
 
     positions: IntArray
     levers: IntArray
     down: BoolArray
-
-    def __len__(self) -> int:
-        return len(self.positions)
 
 
 class CorridorEnvs:
@@ -76,8 +74,6 @@ class CorridorEnvs:
         self._positions = np.zeros(num_envs, dtype=np.int64)
         self._levers = np.zeros(num_envs, dtype=np.int64)
         self._down = np.zeros(num_envs, dtype=np.bool_)
-        self._record: list[CorridorStates] = []
-        self._left_to_record = 0
 
     def reset(self, episodes: IntArray | None = None) -> None:
         if episodes is not None:
@@ -94,7 +90,6 @@ class CorridorEnvs:
         """Raises ValueError for an action that is none of the task's, nor IDLE."""
         if not np.isin(actions, (IDLE, LEFT, RIGHT, PULL)).all():
             raise ValueError(f"actions {actions} are not within {IDLE}..{PULL}")
-        self._write_record()
         moved = actions != IDLE
         self._down |= (actions == PULL) & (self._positions == self._levers)
         ahead = self._positions + (actions == RIGHT) - (actions == LEFT)
@@ -109,19 +104,6 @@ class CorridorEnvs:
         self._begin(np.flatnonzero(terminated | truncated))
         return StepResult(rewards.astype(np.float32), terminated, truncated, final)
 
-    def begin_rollout(self, num_steps: int) -> None:
-        self._record, self._left_to_record = [], num_steps
-
-    def rollout(self) -> CorridorStates:
-        """Raises RuntimeError where the recorded steps have not all been made."""
-        if self._left_to_record or not self._record:
-            raise RuntimeError("no complete rollout was recorded")
-        return CorridorStates(
-            np.concatenate([states.positions for states in self._record]),
-            np.concatenate([states.levers for states in self._record]),
-            np.concatenate([states.down for states in self._record]),
-        )
-
     def close(self) -> None:
         """There is nothing to release."""
 
@@ -132,11 +114,6 @@ class CorridorEnvs:
         for i in rows:
             seed = episode_seed(self._seed, self._split, int(i), int(self._episodes[i]))
             self._positions[i], self._levers[i] = first_state(seed)
-
-    def _write_record(self) -> None:
-        if self._left_to_record:
-            self._record.append(self.states())
-            self._left_to_record -= 1
 
 
 class Corridor:
@@ -243,5 +220,5 @@ def _seen_in(states: CorridorStates) -> Observation:
 
 def _own(states: States) -> CorridorStates:
     if not isinstance(states, CorridorStates):
-        raise TypeError(f"a corridor takes the states that it recorded, not {type(states)}")
+        raise TypeError(f"a corridor takes its own states, not {type(states)}")
     return states

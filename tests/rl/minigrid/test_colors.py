@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers.grid_judge import case
-from tutelage.rl.minigrid.catalogue import shipped_tasks
+from tutelage.rl.minigrid import catalogue
 from tutelage.rl.minigrid.codes import DOOR_OPEN, KEY, NUM_CODES, NUM_COLORS
 from tutelage.rl.minigrid.colors import order_colors, ranks_of, recolored
 from tutelage.rl.minigrid.situations import GridSituation
@@ -21,7 +21,7 @@ from tutelage.rl.tasks.arrays import IntArray
 from tutelage.rl.tasks.options import PADDING
 from tutelage.rl.tasks.registry import make_task
 
-RENAMING = [info.name for info in shipped_tasks() if info.renamed]
+RENAMING = [info.name for info in catalogue.SHIPPED if info.renamed]
 COLOURS = st.permutations(list(range(NUM_COLORS)))
 
 

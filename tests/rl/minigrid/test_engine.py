@@ -16,7 +16,7 @@ from minigrid.core.world_object import Ball, Box, Door, Goal, Key, Lava, Wall, W
 from minigrid.minigrid_env import MiniGridEnv
 
 from helpers.grid_judge import CODES, COLORS, JUMBLES, case, word_of
-from tutelage.rl.minigrid.catalogue import shipped_tasks
+from tutelage.rl.minigrid import catalogue
 from tutelage.rl.minigrid.codes import DONE, FORWARD, LEFT, NUM_CODES, cell_codes
 from tutelage.rl.minigrid.engine.families import Family, family_of
 from tutelage.rl.minigrid.engine.simulator import BatchedSimulator
@@ -360,10 +360,10 @@ def test_both_engines_play_the_same_episodes(name: str) -> None:
 
 def test_every_family_that_it_plays_has_tasks_of_that_name() -> None:
     """Dynamic-Obstacles apart: options that plan on what was seen cannot dodge what moves."""
-    shipped = {info.env_id for info in shipped_tasks()}
+    shipped = {info.env_id for info in catalogue.SHIPPED}
     unnamed = {env_id for env_id in EVERY_ID if "Dynamic" not in env_id} - shipped
     assert not unnamed
-    for info in shipped_tasks():
+    for info in catalogue.SHIPPED:
         assert family_of(make_minigrid(info.env_id)) is not None
 
 

@@ -86,8 +86,8 @@ def agree(states: GridStates, row: int, shadow: Shadow) -> None:
         assert word == shadow.true_word(place)
     (place, heading), middle = shadow.pose, len(cells) // 2
     expected = (place.real + middle, place.imag + middle, heading)
-    assert tuple(states.poses[0, row]) == expected
-    carried = int(states.views[0, row, -1, states.views.shape[3] // 2])
+    assert tuple(states.poses[row]) == expected
+    carried = int(states.views[row, -1, states.views.shape[2] // 2])
     assert carried == (CODES[shadow.carried] if shadow.carried else EMPTY)
 
 
@@ -359,7 +359,7 @@ def test_an_idle_environment_is_left_as_it_is(name: str) -> None:
     wanderer = Wanderer(tested.task, 3, 7, noise=0.3)
     for step in range(40):
         now = envs.states()
-        arrays = (now.maps, now.views[0], now.poses[0], now.unexplored[0])
+        arrays = (now.maps, now.views, now.poses, now.unexplored)
         before = [part[step % 3].copy() for part in arrays]
         seen, situation_ids = envs.observe(), tested.task.situation_ids(now)
         actions = wanderer.actions(now)
@@ -369,7 +369,7 @@ def test_an_idle_environment_is_left_as_it_is(name: str) -> None:
         assert result.rewards[idle] == 0
         assert not (result.terminated | result.truncated)[idle]
         now, again = envs.states(), envs.observe()
-        arrays = (now.maps, now.views[0], now.poses[0], now.unexplored[0])
+        arrays = (now.maps, now.views, now.poses, now.unexplored)
         for part, old in zip(arrays, before, strict=True):
             np.testing.assert_array_equal(part[idle], old)
         np.testing.assert_array_equal(again.codes[idle], seen.codes[idle])

@@ -11,6 +11,7 @@ from tutelage.rl.minigrid.codes import FORWARD, LEFT, PICKUP, RIGHT, TOGGLE
 from tutelage.rl.minigrid.task import GridTask
 from tutelage.rl.tasks.registry import make_task
 from tutelage.rl.tasks.watching import Drawing, Watchable
+from tutelage.rl.tasks.wrappers import find_ability
 
 NAMES = ("SimpleDoorKey", "ColoredDoorKey", "LavaDoorKey", "MiniGrid-DoorKey-5x5-v0")
 TASKS = {name: make_task(name, 7) for name in NAMES}
@@ -19,7 +20,7 @@ TASKS = {name: make_task(name, 7) for name in NAMES}
 def grid_task(name: str) -> GridTask:
     task = TASKS[name]
     assert isinstance(task, GridTask)
-    assert isinstance(task, Watchable)
+    assert find_ability(task, Watchable) is task
     return task
 
 

@@ -59,26 +59,26 @@ def read_back(text: str) -> GridSituation:
 
 
 @given(st.integers(0, 2**63 - 1))
-def test_a_signature_is_its_situation(situation_id: int) -> None:
+def test_a_situation_id_is_its_situation(situation_id: int) -> None:
     assert GridSituation.of(situation_id).encode() == situation_id
 
 
 @given(situations)
-def test_a_situation_is_its_signature_and_its_text(situation: GridSituation) -> None:
+def test_a_situation_is_its_situation_id_and_its_text(situation: GridSituation) -> None:
     """Both can be read back, so no two situations share either."""
     assert 0 <= situation.encode() < 2**63
     assert GridSituation.of(situation.encode()) == situation
     assert read_back(situation.text(MISSIONS)) == situation
 
 
-def test_the_last_mission_fits_into_a_signature() -> None:
+def test_the_last_mission_fits_into_a_situation_id() -> None:
     everything = GridSituation(tuple(range(LAVA, NUM_CODES)), DOOR_OPEN - 1, True, MAX_MISSIONS - 1)
     assert 0 < everything.encode() < 2**63
     assert GridSituation.of(everything.encode()) == everything
 
 
 @given(st.integers(max_value=-1))
-def test_a_negative_signature_is_refused(situation_id: int) -> None:
+def test_a_negative_situation_id_is_refused(situation_id: int) -> None:
     with pytest.raises(ValueError, match=str(situation_id)):
         GridSituation.of(situation_id)
 
@@ -140,7 +140,7 @@ def told(states: GridStates, shadow: Shadow) -> tuple[str, set[Option]]:
     side = states.maps.shape[1]
     cells, (place, heading) = shadow.map_codes(side), shadow.pose
     pose = np.array([place.real + side // 2, place.imag + side // 2, heading], dtype=np.int64)
-    known = Known.read(cells, pose, shadow.carried, states.views.shape[3])
+    known = Known.read(cells, pose, shadow.carried, states.views.shape[2])
     left = not known.judge([Option("explore")])[Option("explore")].finished
     seen = sorted({word for word in known.cells.values() if word not in ("floor", "wall")})
     seen.sort(key=CODES.__getitem__)

@@ -69,8 +69,8 @@ def explorer() -> Policy:
         steps, came = np.empty(shape, dtype=np.int64), np.empty(shape, dtype=np.int64)
         actions = np.zeros(LEVELS, dtype=np.int64)
         for i in np.flatnonzero(running):
-            mind = Mind(states.maps[i], states.poses[0, i], steps, came)
-            actions[i] = decide(mind, int(carried_in(states.views[0, i])))
+            mind = Mind(states.maps[i], states.poses[i], steps, came)
+            actions[i] = decide(mind, int(carried_in(states.views[i])))
         return actions
 
     return act

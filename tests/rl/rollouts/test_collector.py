@@ -23,7 +23,7 @@ from tutelage.rl.rollouts.buffer import Rollout
 from tutelage.rl.rollouts.collector import Collector
 from tutelage.rl.rollouts.episodes import EpisodeLog, EpisodeOutcomes
 from tutelage.rl.tasks.arrays import IntArray
-from tutelage.rl.tasks.base import Episode, Observation
+from tutelage.rl.tasks.base import Episode, Observation, StepResult
 from tutelage.rl.tasks.seeding import generator
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -36,7 +36,7 @@ def copied(rollout: Rollout) -> Rollout:
 
 @dataclass
 class Recording:
-    """Several rollouts in a row of one collector, and its environments' records."""
+    """Several rollouts in a row of one collector, and their states."""
 
     student: Policy
     collector: Collector
@@ -124,7 +124,7 @@ def test_recorded_states_are_those_before_each_step(recording: Recording) -> Non
         episode.step(recording.rollouts[k].actions[t, i])
 
 
-def test_signatures_of_recorded_states_are_the_recorded_signatures(recording: Recording) -> None:
+def test_situation_ids_of_recorded_states_are_the_recorded_ones(recording: Recording) -> None:
     for rollout, states in zip(recording.rollouts, recording.states, strict=True):
         np.testing.assert_array_equal(TASK.situation_ids(states), rollout.situation_ids.reshape(-1))
 
@@ -162,6 +162,14 @@ def test_drawn_actions_follow_the_policy(recording: Recording) -> None:
             expected += torch.softmax(torch.from_numpy(logits), dim=1).numpy().sum(axis=0)
         counts += np.bincount(rollout.actions.reshape(-1), minlength=3)
     assert chisquare(counts, expected * counts.sum() / expected.sum()).pvalue > 1e-3
+
+
+def test_there_are_no_states_before_the_first_rollout() -> None:
+    collector = Collector(
+        TASK, lively_student(), TASK.make_envs(2, "train", 0), 3, generator(0, "actions")
+    )
+    with pytest.raises(RuntimeError, match="nothing was collected"):
+        collector.states()
 
 
 def test_buffers_have_the_shapes_and_types_that_they_promise() -> None:
@@ -255,7 +263,8 @@ def test_the_episode_log_keeps_any_history(
             expected = {}
         ends = terminated[t] > 0, truncated[t] > 0
         log.visit(situation_ids[t])
-        log.step(TASK, hundredths[t].astype(np.float32) / np.float32(100), *ends)
+        rewards = hundredths[t].astype(np.float32) / np.float32(100)
+        log.step(TASK, StepResult(rewards, *ends, None))
         for i in range(num_envs):
             seen[i].add(int(situation_ids[t, i]))
             returns[i] += int(hundredths[t, i])
@@ -286,5 +295,5 @@ def test_success_is_what_the_task_calls_success() -> None:
     zeros, no = np.zeros(2, np.float32), np.zeros(2, np.bool_)
     for ended in (no, ~no):
         log.visit(np.array([4, 5]))
-        log.step(Reversed(), zeros, no, ended)
+        log.step(Reversed(), StepResult(zeros, no, ended, None))
     assert [success for success, _ in log.recent] == [True, True]

@@ -71,10 +71,10 @@ class TestChoosing:
         plain.reset()
         rng = np.random.default_rng(0)
         for _ in range(12):
-            allowed, moment = envs.observe().allowed, envs.states().moments[0]
+            allowed, inner = envs.observe().allowed, envs.states().inner
             assert allowed is not None
-            done = Corridor().act(np.tile(np.arange(4), (60, 1)), moment)
-            for row, situation_id in enumerate(Corridor().situation_ids(moment)):
+            done = Corridor().act(np.tile(np.arange(4), (60, 1)), inner)
+            for row, situation_id in enumerate(Corridor().situation_ids(inner)):
                 offered = Corridor().options(int(situation_id))
                 for option, slot in SLOT.items():
                     possible = done.feasible[row, slot] and not done.finished[row, slot]
@@ -160,7 +160,7 @@ class TestRunning:
 
     def test_those_that_wait_are_not_stepped_and_idle_ones_do_nothing(self) -> None:
         envs = envs_of(40)
-        before = envs.states().moments[0].positions.copy()
+        before = envs.states().inner.positions.copy()
         actions = np.full(40, SLOT[WANDER])
         allowed = envs.observe().allowed
         assert allowed is not None
@@ -168,7 +168,7 @@ class TestRunning:
         result = envs.step(actions)
         assert (result.durations[actions == IDLE] == 0).all()
         assert (result.rewards[actions == IDLE] == 0).all()
-        after = envs.states().moments[0].positions
+        after = envs.states().inner.positions
         assert (after == before)[actions == IDLE].all()
         assert set(result.durations[actions != IDLE].tolist()) >= {BOUND}
 

@@ -25,12 +25,13 @@ from tutelage.rl.tasks.plan_outcomes import (
 from tutelage.rl.tasks.registry import make_task, settings_of
 from tutelage.rl.tasks.settings import TaskSettings
 from tutelage.rl.tasks.watching import Watchable
+from tutelage.rl.tasks.wrappers import find_ability, missing_from
 
 GOOD = PlanOutcome(steps=500, carried_out=500.0, agreed=400.0, episodes=100, successes=90)
 BAD = PlanOutcome(steps=500, carried_out=10.0, agreed=0.0, episodes=100, successes=5)
 
 
-def recorded() -> PlanOutcomeTask:
+def with_record() -> PlanOutcomeTask:
     task = with_lookups(Corridor(), ["record"])
     assert isinstance(task, PlanOutcomeTask)
     return task
@@ -43,7 +44,7 @@ def states_of(task: Task, num_envs: int = 6) -> States:
 
 
 @pytest.mark.parametrize(
-    ("tally", "before", "word"),
+    ("outcome", "before", "word"),
     [
         (PlanOutcome(), UNCLEAR, UNCLEAR),
         (PlanOutcome(), FAILED, FAILED),
@@ -72,7 +73,7 @@ def test_a_word_follows_from_what_was_seen(outcome: PlanOutcome, before: int, wo
 
 
 def test_keys_change_when_the_record_is_settled_and_not_before() -> None:
-    task = recorded()
+    task = with_record()
     states = states_of(task)
     first = task.situation_ids(states)
     one = int(first[0])
@@ -93,7 +94,7 @@ def test_keys_change_when_the_record_is_settled_and_not_before() -> None:
 
 @given(st.dictionaries(st.integers(0, 3), st.sampled_from([GOOD, BAD, PlanOutcome()]), max_size=4))
 def test_a_restored_record_goes_on_as_the_first(notes: dict[int, PlanOutcome]) -> None:
-    task, other = recorded(), recorded()
+    task, other = with_record(), with_record()
     states = states_of(task)
     for own, outcome in notes.items():
         task.note(own << 2, outcome)
@@ -119,7 +120,7 @@ def test_a_restored_record_goes_on_as_the_first(notes: dict[int, PlanOutcome]) -
     ],
 )
 def test_another_record_is_refused_and_nothing_changed(bad: Any) -> None:
-    task = recorded()
+    task = with_record()
     task.note(0, GOOD)
     before = task.snapshot()
     with pytest.raises((AttributeError, KeyError, TypeError, ValueError)):
@@ -128,7 +129,7 @@ def test_another_record_is_refused_and_nothing_changed(bad: Any) -> None:
 
 
 def test_all_else_is_the_tasks_own() -> None:
-    plain, task = Corridor(), recorded()
+    plain, task = Corridor(), with_record()
     states = states_of(plain)
     own, keys = plain.situation_ids(states), task.situation_ids(states)
     assert (keys >> 2 == own).all()
@@ -144,11 +145,11 @@ def test_all_else_is_the_tasks_own() -> None:
     assert [task.encode(option) for option in OPTIONS] == [plain.encode(o) for o in OPTIONS]
     assert task.picture(states, 0) == plain.picture(states, 0)
     assert (task.name, task.action_names) == (plain.name, plain.action_names)
-    assert isinstance(task, Task)
-    assert isinstance(task, LookupTask)
+    assert not missing_from(task, Task)
+    assert find_ability(task, LookupTask) is task
 
 
-def test_signatures_that_leave_no_room_are_refused() -> None:
+def test_situation_ids_that_leave_no_room_are_refused() -> None:
     class Large(Corridor):
         largest = LARGEST
 
@@ -174,17 +175,18 @@ def test_a_task_without_look_ups_works_and_says_what_it_lacks() -> None:
     with pytest.raises(UnknownLookupError, match="not switched on"):
         checked_lookups(plain, ["objects"])
     with pytest.raises(KeyError):
-        recorded().look_up("objects", 0)
+        with_record().look_up("objects", 0)
 
 
 def test_what_people_look_at_and_the_engine_are_still_there() -> None:
     settings = TaskSettings(engine="gymnasium")
     plain = make_task("SimpleDoorKey", 7, settings)
     task = with_lookups(plain, ["objects", "record"])
-    assert isinstance(task, Watchable)
-    assert not isinstance(recorded(), Watchable)
+    watchable, plainly = find_ability(task, Watchable), find_ability(plain, Watchable)
+    assert find_ability(with_record(), Watchable) is None
     assert settings_of(task, TaskSettings()).engine == "gymnasium"
     states = states_of(task)
-    assert isinstance(plain, Watchable)
-    assert task.inks(states, 0) == plain.inks(states, 0)
-    assert task.aliases(states, 0) == plain.aliases(states, 0)
+    assert watchable is not None
+    assert plainly is not None
+    assert watchable.inks(states, 0) == plainly.inks(states, 0)
+    assert watchable.aliases(states, 0) == plainly.aliases(states, 0)
