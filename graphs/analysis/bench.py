@@ -20,7 +20,7 @@ from tutelage.graphs.runtime.run import run
 from tutelage.graphs.runtime.tasks import task_of
 from tutelage.rl.advice.advice import Advice
 from tutelage.rl.advice.labels import label
-from tutelage.rl.minigrid.catalogue import shipped_tasks
+from tutelage.rl.minigrid.catalogue import SHIPPED
 from tutelage.rl.minigrid.codes import ACTION_NAMES, TOGGLE
 from tutelage.rl.minigrid.engine.families import family_of
 from tutelage.rl.minigrid.engine.simulator import BatchedSimulator
@@ -134,7 +134,7 @@ def _random_actions(
 def _env_id(config: RunConfig) -> str | None:
     """Gymnasium's id of a shipped task; None for a task of one's own."""
     register_levels()
-    return next((info.env_id for info in shipped_tasks() if info.name == config.env), None)
+    return next((info.env_id for info in SHIPPED if info.name == config.env), None)
 
 
 def _engines(config: RunConfig) -> dict[str, Work]:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+from tutelage.rl.tasks.shipped import ShippedTask
+
+if TYPE_CHECKING:
+    from tutelage.rl.minigrid.task import GridTask
+    from tutelage.rl.tasks.settings import TaskSettings
 
 
 @dataclass(frozen=True)
-class TaskInfo:
-    """A shipped task: its name, Gymnasium's id, what it asks for, and steps enough to learn it."""
+class GridTaskInfo(ShippedTask):
+    """A MiniGrid level. env_id: Gymnasium's id."""
 
-    name: str
     env_id: str
-    summary: str
-    default_steps: int
     renamed: bool = False
     """Whether situations rename colours (`rl.minigrid.colors`)."""
     notes: str = ""
@@ -21,28 +24,35 @@ class TaskInfo:
     lava_notes: str = ""
     """A further paragraph, for a teacher that knows of lava."""
 
-    def told(self, lava_known: bool) -> str:
-        """The paragraphs that the teacher gets, with a blank line between them."""
-        return "\n\n".join(filter(None, (self.notes, self.lava_notes if lava_known else "")))
+    def make(self, crop: int | None, settings: TaskSettings) -> GridTask:
+        from tutelage.rl.minigrid.task import GridTask  # compiles kernels: once a task is wanted
+
+        lava_notes = self.lava_notes if settings.lava_known else ""
+        return GridTask(
+            self.name,
+            self.env_id,
+            self.default_steps,
+            crop,
+            self.renamed,
+            settings.lava_known,
+            "\n\n".join(filter(None, (self.notes, lava_notes))),
+            settings.engine,
+        )
 
 
-_OPEN = "find the key, unlock the door"
+_OPEN: Final = "find the key, unlock the door"
 
-
-_GOAL = "walk to the goal"
-
+_GOAL: Final = "walk to the goal"
 
 _ONE_KEY: Final = (
     "The world is one room with one locked door in its wall and one key, which opens that door. "
     "Opening the door ends the episode in success; nothing behind it matters."
 )
 
-
 _LAVA: Final = (
     "One cell of the room is lava. Stepping on it ends the episode in failure. The options walk "
     "around lava that was seen, so it calls for no step in a plan."
 )
-
 
 _TWO_KEYS: Final = (
     "The world is one room with one locked door in its wall and two keys of different colours. "
@@ -51,7 +61,6 @@ _TWO_KEYS: Final = (
     "the episode in success; nothing behind it matters."
 )
 
-
 _TWO_DOORS: Final = (
     "The world is one large room with two locked doors of the same colour, in opposite walls, and "
     "near its middle one key, which opens both. Opening either door ends the episode in success, "
@@ -59,30 +68,25 @@ _TWO_DOORS: Final = (
     "front of it: there is no time to see all of the room."
 )
 
-
 _BEHIND_A_DOOR: Final = (
     "The world is two rooms with a locked door between them. The agent begins in the room with the "
     "key, which opens the door; the goal lies in the other room. Reaching it ends the episode."
 )
-
 
 _FOUR_ROOMS: Final = (
     "The world is four rooms with gaps in the walls between them and no doors. Reaching the goal "
     "ends the episode."
 )
 
-
 _ROOMS_IN_A_ROW: Final = (
     "The world is a chain of rooms with shut doors between them, none of them locked. The agent "
     "begins in the first room; reaching the goal, in the last one, ends the episode."
 )
 
-
 _LOCKED_ROOM: Final = (
     "The world is two rooms with a locked door between them. The agent begins in the room with the "
     "key, which opens the door. Opening the door ends the episode in success."
 )
-
 
 _LOCKED_BOX: Final = (
     "The world is two rooms with a locked door between them. The agent begins in the room with the "
@@ -91,7 +95,6 @@ _LOCKED_BOX: Final = (
     "box ends the episode in success."
 )
 
-
 _KEY_CORRIDOR: Final = (
     "The world is rooms to the left and right of a corridor, in which the agent begins. The doors "
     "are shut, and one is locked: behind it lies the ball. Its key lies in a room on the left. The "
@@ -99,62 +102,64 @@ _KEY_CORRIDOR: Final = (
     "pick up the ball. Picking up the ball ends the episode in success."
 )
 
-
 _LAVA_STRIP: Final = (
     "The world is one room with a strip of lava across it and one gap in that. Reaching the goal "
     "ends the episode."
 )
-
 
 _LAVA_RIVERS: Final = (
     "The world is one room with rivers of lava across it and one gap in each. Reaching the goal "
     "ends the episode."
 )
 
-
 _WALLS_ACROSS: Final = (
     "The world is one room with walls across it and one opening in each. Reaching the goal ends "
     "the episode."
 )
-
 
 _DEADLY: Final = (
     "Stepping on lava ends the episode in failure. The options walk around lava that was seen, so "
     "it calls for no step in a plan."
 )
 
-
 _BARE_ROOM: Final = "The world is one bare room. Reaching the goal ends the episode."
 
 
-_SHIPPED: Final = (
-    TaskInfo("SimpleDoorKey", "Tutelage/SimpleDoorKey-v0", _OPEN, 150_000, True, _ONE_KEY),
-    TaskInfo(
+def _minigrid(
+    env_id: str, summary: str, default_steps: int, notes: str, lava_notes: str = ""
+) -> GridTaskInfo:
+    """A level of MiniGrid's own, which keeps its id for a name."""
+    return GridTaskInfo(env_id, summary, default_steps, env_id, False, notes, lava_notes)
+
+
+SHIPPED: Final = (
+    GridTaskInfo("SimpleDoorKey", _OPEN, 150_000, "Tutelage/SimpleDoorKey-v0", True, _ONE_KEY),
+    GridTaskInfo(
         "LavaDoorKey",
-        "Tutelage/LavaDoorKey-v0",
         f"{_OPEN}, keep off the lava",
         400_000,
+        "Tutelage/LavaDoorKey-v0",
         renamed=True,
         notes=_ONE_KEY,
         lava_notes=_LAVA,
     ),
-    TaskInfo(
+    GridTaskInfo(
         "ColoredDoorKey",
-        "Tutelage/ColoredDoorKey-v0",
         f"{_OPEN}; one key misfits",
         300_000,
+        "Tutelage/ColoredDoorKey-v0",
         notes=_TWO_KEYS,
     ),
-    TaskInfo(
+    GridTaskInfo(
         "DivergentDoorKey",
-        "Tutelage/DivergentDoorKey-v0",
         f"{_OPEN}, of two",
         900_000,
+        "Tutelage/DivergentDoorKey-v0",
         renamed=True,
         notes=_TWO_DOORS,
     ),
     *(
-        TaskInfo(f"MiniGrid-{level}-v0", f"MiniGrid-{level}-v0", _GOAL, steps, notes=notes)
+        _minigrid(f"MiniGrid-{level}-v0", _GOAL, steps, notes)
         for level, steps, notes in (
             ("Empty-5x5", 50_000, _BARE_ROOM),
             ("Empty-Random-5x5", 50_000, _BARE_ROOM),
@@ -166,13 +171,7 @@ _SHIPPED: Final = (
         )
     ),
     *(
-        TaskInfo(
-            f"MiniGrid-DoorKey-{size}-v0",
-            f"MiniGrid-DoorKey-{size}-v0",
-            f"{_OPEN}, {_GOAL}",
-            steps,
-            notes=_BEHIND_A_DOOR,
-        )
+        _minigrid(f"MiniGrid-DoorKey-{size}-v0", f"{_OPEN}, {_GOAL}", steps, _BEHIND_A_DOOR)
         for size, steps in (
             ("5x5", 100_000),
             ("6x6", 150_000),
@@ -181,30 +180,16 @@ _SHIPPED: Final = (
         )
     ),
     *(
-        TaskInfo(
-            f"MiniGrid-MultiRoom-{size}",
-            f"MiniGrid-MultiRoom-{size}",
-            f"{_GOAL}, through the doors",
-            steps,
-            notes=_ROOMS_IN_A_ROW,
+        _minigrid(
+            f"MiniGrid-MultiRoom-{size}", f"{_GOAL}, through the doors", steps, _ROOMS_IN_A_ROW
         )
         for size, steps in (("N2-S4-v0", 150_000), ("N4-S5-v1", 500_000), ("N6-v0", 1_000_000))
     ),
-    TaskInfo("MiniGrid-Unlock-v0", "MiniGrid-Unlock-v0", _OPEN, 150_000, notes=_LOCKED_ROOM),
-    TaskInfo(
-        "MiniGrid-UnlockPickup-v0",
-        "MiniGrid-UnlockPickup-v0",
-        f"{_OPEN}, pick up the box",
-        500_000,
-        notes=_LOCKED_BOX,
-    ),
+    _minigrid("MiniGrid-Unlock-v0", _OPEN, 150_000, _LOCKED_ROOM),
+    _minigrid("MiniGrid-UnlockPickup-v0", f"{_OPEN}, pick up the box", 500_000, _LOCKED_BOX),
     *(
-        TaskInfo(
-            f"MiniGrid-KeyCorridor{size}-v0",
-            f"MiniGrid-KeyCorridor{size}-v0",
-            f"{_OPEN}, pick up the ball",
-            steps,
-            notes=_KEY_CORRIDOR,
+        _minigrid(
+            f"MiniGrid-KeyCorridor{size}-v0", f"{_OPEN}, pick up the ball", steps, _KEY_CORRIDOR
         )
         for size, steps in (
             ("S3R1", 300_000),
@@ -216,14 +201,7 @@ _SHIPPED: Final = (
         )
     ),
     *(
-        TaskInfo(
-            f"MiniGrid-{level}-v0",
-            f"MiniGrid-{level}-v0",
-            f"{_GOAL}, keep off the lava",
-            steps,
-            notes=notes,
-            lava_notes=_DEADLY,
-        )
+        _minigrid(f"MiniGrid-{level}-v0", f"{_GOAL}, keep off the lava", steps, notes, _DEADLY)
         for level, steps, notes in (
             ("LavaGapS5", 100_000, _LAVA_STRIP),
             ("LavaGapS6", 100_000, _LAVA_STRIP),
@@ -235,12 +213,8 @@ _SHIPPED: Final = (
         )
     ),
     *(
-        TaskInfo(
-            f"MiniGrid-SimpleCrossing{size}-v0",
-            f"MiniGrid-SimpleCrossing{size}-v0",
-            f"{_GOAL}, through the walls",
-            steps,
-            notes=_WALLS_ACROSS,
+        _minigrid(
+            f"MiniGrid-SimpleCrossing{size}-v0", f"{_GOAL}, through the walls", steps, _WALLS_ACROSS
         )
         for size, steps in (
             ("S9N1", 100_000),
@@ -250,8 +224,3 @@ _SHIPPED: Final = (
         )
     ),
 )
-
-
-def shipped_tasks() -> tuple[TaskInfo, ...]:
-    """The tasks that come with Tutelage."""
-    return _SHIPPED

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
-
-from tutelage.rl.minigrid.catalogue import _SHIPPED
 from tutelage.rl.tasks.base import Task, UnknownTaskError
+from tutelage.rl.tasks.dotted_path import load
 from tutelage.rl.tasks.settings import TaskSettings
+from tutelage.rl.tasks.shipped import shipped_tasks
+from tutelage.rl.tasks.wrappers import TaskWrapper, missing_from
 
 
 def make_task(name: str, crop: int | None, settings: TaskSettings | None = None) -> Task:
@@ -25,41 +25,31 @@ def make_task(name: str, crop: int | None, settings: TaskSettings | None = None)
                 "leave them out, what they are about is up to your own code"
             )
         return _task_at(name)
-    info = next((info for info in _SHIPPED if info.name == name), None)
-    if info is None:
-        known = ", ".join(info.name for info in _SHIPPED)
+    shipped = {task.name: task for task in shipped_tasks()}
+    if name not in shipped:
         raise UnknownTaskError(
-            f"unknown environment {name!r}; allowed: {known}, or module:callable for your own"
+            f"unknown environment {name!r}; allowed: {', '.join(shipped)}, "
+            "or module:callable for your own"
         )
-    from tutelage.rl.minigrid.task import GridTask  # compiles kernels: only once a task is wanted
-
-    return GridTask(
-        info.name,
-        info.env_id,
-        info.default_steps,
-        crop,
-        info.renamed,
-        settings.lava_known,
-        info.told(settings.lava_known),
-        settings.engine,
-    )
+    return shipped[name].make(crop, settings)
 
 
 def settings_of(task: Task, settings: TaskSettings) -> TaskSettings:
-    """The settings with what was left open as this task has settled it, to make it so again."""
-    played = getattr(task, "plain", task)  # under a task of options lies the one that is played
+    """The settings with the engine that the task took, so that it is made the same again."""
+    played = task.unwrapped if isinstance(task, TaskWrapper) else task
     engine = getattr(played, "engine", settings.engine)
     return settings.model_copy(update={"engine": engine})
 
 
 def _task_at(path: str) -> Task:
-    module_name, _, attribute = path.partition(":")
     try:
-        made = getattr(importlib.import_module(module_name), attribute)()
+        made: Task = load(path)()
     except (ImportError, AttributeError, TypeError, ValueError) as error:
         raise UnknownTaskError(f"environment {path!r} cannot be made: {error}") from error
-    if not isinstance(made, Task):
+    missing = missing_from(made, Task)
+    if missing:
         raise UnknownTaskError(
-            f"environment {path!r} is no Task: see rl/tasks/base.py for the protocol"
+            f"environment {path!r} is no Task, it lacks {', '.join(missing)}: "
+            "see rl/tasks/base.py for the protocol"
         )
     return made

@@ -19,7 +19,7 @@ from tutelage.agents.providers.offline_rules import Situation
 from tutelage.agents.store.plan_cache import PlanCache
 from tutelage.agents.teacher.teacher import Teacher
 from tutelage.prompts.library import SHIPPED, PromptLibrary
-from tutelage.rl.minigrid.catalogue import shipped_tasks
+from tutelage.rl.minigrid.catalogue import SHIPPED
 from tutelage.rl.minigrid.task import GridTask
 from tutelage.rl.tasks.base import Task
 from tutelage.rl.tasks.options import Option
@@ -65,9 +65,9 @@ def own_library(folder: Path, **texts: str) -> PromptLibrary:
     return library
 
 
-@pytest.mark.parametrize("info", shipped_tasks(), ids=lambda info: info.name)
+@pytest.mark.parametrize("info", SHIPPED, ids=lambda info: info.name)
 def test_a_tasks_notes_are_in_its_prompt_and_in_no_others(info: object) -> None:
-    names = {shipped.name: shipped for shipped in shipped_tasks()}
+    names = {shipped.name: shipped for shipped in SHIPPED}
     name = info.name  # type: ignore[attr-defined]
     text = first_message(grid(name), PromptLibrary())
     assert names[name].notes

@@ -18,7 +18,7 @@ def graphs(incomplete: str) -> list[str]:
 
 def envs(incomplete: str) -> list[str]:
     """Names of the tasks that come along."""
-    from tutelage.rl.minigrid.catalogue import shipped_tasks
+    from tutelage.rl.tasks.shipped import shipped_tasks
 
     return _beginning(incomplete, (info.name for info in shipped_tasks()))
 

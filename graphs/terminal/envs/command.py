@@ -21,7 +21,7 @@ def envs_list(as_json: Json = False) -> None:
     from dataclasses import asdict
 
     from tutelage.graphs.terminal.common import tables, text
-    from tutelage.rl.minigrid.catalogue import shipped_tasks
+    from tutelage.rl.tasks.shipped import shipped_tasks
 
     rows = [asdict(info) for info in shipped_tasks()]
     columns = {"name": "name", "what to do": "summary", "steps": "default_steps"}

@@ -184,7 +184,7 @@ class TestTypedSecrets:
             raise RuntimeError(f"cannot go on with {KEY}")
 
         load_keys()
-        monkeypatch.setattr("tutelage.rl.minigrid.catalogue.shipped_tasks", broken)
+        monkeypatch.setattr("tutelage.rl.tasks.shipped.shipped_tasks", broken)
         done = type_in("envs", "list")
         assert done.returncode == 1
         assert b"RuntimeError: cannot go on with [redacted]" in done.stderr

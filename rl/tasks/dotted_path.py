@@ -1,0 +1,54 @@
+"""Code of one's own by a dotted path: `module:attribute`, also from the working directory."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+
+def load(path: str) -> Any:
+    """What a path `module:attribute` names.
+
+    The module may lie in the working directory, which is on the import path while the module is
+    imported and at no other time; and not at all inside a run folder, whose files may be anybody's.
+    Raises ImportError or AttributeError where there is no such thing, ValueError for an empty or
+    relative module name, and whatever importing the module raises.
+    """
+    module_name, _, attribute = path.partition(":")
+    with _working_directory_on_path():
+        module = importlib.import_module(module_name)
+    return getattr(module, attribute)
+
+
+@contextmanager
+def _working_directory_on_path() -> Iterator[None]:
+    try:
+        here = Path.cwd()
+    except FileNotFoundError:  # it was deleted
+        yield
+        return
+    if str(here) in sys.path or _is_in_run_folder(here):
+        yield
+        return
+    sys.path.insert(0, str(here))
+    importlib.invalidate_caches()  # a file may have been written a moment ago
+    try:
+        yield
+    finally:
+        sys.path.remove(str(here))
+
+
+def _is_in_run_folder(place: Path) -> bool:
+    """Whether a folder or one above it holds a run's configuration."""
+    return any(_is_run_config(folder / "config.json") for folder in (place, *place.parents))
+
+
+def _is_run_config(file: Path) -> bool:
+    try:
+        return b'"schema_version"' in file.read_bytes()
+    except OSError:
+        return False
