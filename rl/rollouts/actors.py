@@ -1,7 +1,7 @@
 """Who acts in a vector of environments: the student, or its teacher in its place.
 
 Both do a step at a time and are told which episodes have ended, so an evaluation, a graph in which
-the teacher acts and a side environment of the weaning play with either in the same way.
+the teacher acts and a teacher check play with either in the same way.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from tutelage.rl.advice.advice import Advice
 from tutelage.rl.advice.labels import PlanActions, carry_out
 from tutelage.rl.tasks.arrays import BoolArray, FloatArray, IntArray
 from tutelage.rl.tasks.base import IDLE, Task, VectorEnv
+from tutelage.rl.tasks.seeding import pick
 
 if TYPE_CHECKING:
     from tutelage.rl.policy.policy import Policy  # comes with torch, which scouts do not wait for
-from tutelage.rl.tasks.seeding import pick
 
 AdviceLookup = Callable[[Sequence[int]], Mapping[int, Advice]]
 """The advice on situations, by situation id; those that nothing is known of are left out."""
@@ -51,11 +51,11 @@ class PolicyActor:
 
     @property
     def previous(self) -> IntArray:
-        """The actions that it takes for its last ones, int64 [N]."""
+        """The previous actions in its memory, int64 [N]."""
         return self._memory.previous
 
     def did(self, actions: IntArray) -> None:
-        """What was done in its environments, int64 [N], where that is not what it picked."""
+        """The actions that were done, int64 [N], where they are not those that it picked."""
         self._memory.previous = actions
 
     def ended(self, rows: IntArray) -> None:
@@ -70,12 +70,12 @@ class TeacherActor:
     A plan is drawn when the situation changes, and held until it changes again: drawing at every
     step dithers between plans. A plan that can no longer be carried out makes room for another
     draw among those that can. Where there is none, the action is drawn from all of them alike:
-    the teacher has nothing to say there, and standing still would never end.
+    standing still would never end.
 
-    advise: asked, before anything is drawn, for the situations that it has said nothing of so far;
-    where it raises, nothing has happened, and the step can be made again. rng: draws plans and
-    actions. situations: int64 [N], those of the last step. silent: bool [N], where the teacher had
-    nothing to say then; unadvised: how many such steps there were so far.
+    advise: asked, before anything is drawn, about the situations without advice so far; where it
+    raises, nothing has happened, and the step can be made again. rng: draws plans and actions.
+    situations: int64 [N], those of the last step. silent: bool [N], where the teacher had no plan
+    that could be carried out then; unadvised: how many such steps there were so far.
     """
 
     def __init__(

@@ -1,5 +1,4 @@
-"""Following episodes: running ones, ended ones, and what came of those that passed through a
-situation."""
+"""Following episodes: their returns and lengths, how they ended, which situations they visited."""
 
 from __future__ import annotations
 
@@ -8,23 +7,74 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tutelage.rl.rollouts.results import Evaluation
-from tutelage.rl.tasks.arrays import BoolArray, FloatArray, IntArray
-from tutelage.rl.tasks.base import Episode, Task
+from tutelage.rl.tasks.arrays import BoolArray, IntArray
+from tutelage.rl.tasks.base import Episode, StepResult, Task
 
 
 class EpisodeTracker:
-    """The running sums of each of N environments, and the episodes that ended.
+    """The running episode of each of N environments.
 
-    Every environment plays a fixed number of episodes, so that long ones are not left out: one more
-    than the others where the division leaves a rest.
+    returns: float64 [N], the sum of its rewards so far; lengths: int64 [N], its steps so far.
+    """
+
+    def __init__(self, num_envs: int) -> None:
+        self.returns: NDArray[np.float64] = np.zeros(num_envs)
+        self.lengths: IntArray = np.zeros(num_envs, dtype=np.int64)
+
+    def step(self, result: StepResult, played: BoolArray | None = None) -> dict[int, Episode]:
+        """Count a step. Returns the episodes that ended with it, by environment, ascending.
+
+        played: bool [N], which environments were not idle; None for all.
+        """
+        self.returns += result.rewards
+        self.lengths += steps_of(result, played)
+        ended = {
+            int(i): Episode(
+                float(self.returns[i]),
+                int(self.lengths[i]),
+                bool(result.terminated[i]),
+                bool(result.truncated[i]),
+            )
+            for i in np.flatnonzero(result.terminated | result.truncated)
+        }
+        rows = list(ended)
+        self.returns[rows], self.lengths[rows] = 0.0, 0
+        return ended
+
+    def snapshot(self) -> dict[str, Any]:
+        """All of it as JSON has it."""
+        return {"returns": self.returns.tolist(), "lengths": self.lengths.tolist()}
+
+    def restore(self, record: dict[str, Any]) -> None:
+        """The inverse of `snapshot`. Raises KeyError, TypeError or ValueError for anything else."""
+        if {len(self.lengths)} != {len(record[name]) for name in ("returns", "lengths")}:
+            raise ValueError("they are the episodes of another number of environments")
+        self.returns[:], self.lengths[:] = record["returns"], record["lengths"]
+
+
+def steps_of(result: StepResult, played: BoolArray | None = None) -> IntArray | BoolArray | int:
+    """How many primitive steps each environment made, [N] or one number for all.
+
+    played: as in `EpisodeTracker.step`.
+    """
+    if result.durations is not None:
+        return result.durations
+    return 1 if played is None else played
+
+
+class FixedEpisodes:
+    """A fixed number of episodes, shared among N environments; and those of them that ended.
+
+    Every environment plays a fixed number, so that long episodes are not left out: one more than
+    the others where the division leaves a rest.
     """
 
     def __init__(self, episodes: int, num_envs: int) -> None:
         self._left = episodes // num_envs + (np.arange(num_envs) < episodes % num_envs)
-        self.rewards = np.zeros(num_envs)
-        self.lengths = np.zeros(num_envs, dtype=np.int64)
+        self._running = EpisodeTracker(num_envs)
         self.ended: list[Episode] = []
 
     @property
@@ -32,19 +82,11 @@ class EpisodeTracker:
         """bool [N], which environments still have episodes to play."""
         return self._left > 0
 
-    def close(self, terminated: BoolArray, truncated: BoolArray) -> IntArray:
-        """File the episodes that ended with this step; the environments in which they did."""
-        rows = np.flatnonzero(terminated | truncated)
-        for i in rows:
-            self.ended.append(
-                Episode(
-                    float(self.rewards[i]),
-                    int(self.lengths[i]),
-                    bool(terminated[i]),
-                    bool(truncated[i]),
-                )
-            )
-        self.rewards[rows], self.lengths[rows] = 0.0, 0
+    def step(self, result: StepResult) -> IntArray:
+        """Count a step of those that were playing. Returns the environments whose episode ended."""
+        ended = self._running.step(result, self.playing)
+        self.ended += ended.values()
+        rows = np.fromiter(ended, dtype=np.int64)
         self._left[rows] -= 1
         return rows
 
@@ -61,17 +103,16 @@ class EpisodeTracker:
         """All of it as JSON has it."""
         return {
             "left": self._left.tolist(),
-            "rewards": self.rewards.tolist(),
-            "lengths": self.lengths.tolist(),
+            "running": self._running.snapshot(),
             "ended": [[e.return_, e.length, e.terminated, e.truncated] for e in self.ended],
         }
 
     def restore(self, record: dict[str, Any]) -> None:
         """The inverse of `snapshot`. Raises KeyError, TypeError or ValueError for anything else."""
-        if {len(self._left)} != {len(record[name]) for name in ("left", "rewards", "lengths")}:
-            raise ValueError("it is the tally of another number of environments")
-        self._left[:], self.rewards[:] = record["left"], record["rewards"]
-        self.lengths[:] = record["lengths"]
+        if len(record["left"]) != len(self._left):
+            raise ValueError("they are the episodes of another number of environments")
+        self._running.restore(record["running"])
+        self._left[:] = record["left"]
         self.ended = [
             Episode(float(return_), int(length), bool(terminated), bool(truncated))
             for return_, length, terminated, truncated in record["ended"]
@@ -80,7 +121,7 @@ class EpisodeTracker:
 
 @dataclass
 class EpisodeOutcomes:
-    """What came of the episodes that passed through a situation and ended in this rollout."""
+    """Of the episodes that visited a situation and have ended: how many, and how many succeeded."""
 
     episodes: int = 0
     successes: int = 0
@@ -88,17 +129,16 @@ class EpisodeOutcomes:
 
 @dataclass
 class EpisodeLog:
-    """Follows the running episodes of a vector environment and remembers the last ended ones.
+    """The running episodes of N training environments, and the last ones that ended.
 
-    longest: the most steps of an episode. settled: whether as many were done everywhere: before
-    that, those that have ended are the short ones, and successes are short.
+    longest: the most steps of an episode. recent: (success, return) of the latest `window` ended
+    episodes. ended: how many have ended in all. outcomes: by the situations that they visited.
     """
 
     num_envs: int
     longest: int
     window: int = 100
     recent: deque[tuple[bool, float]] = field(init=False)
-    """(success, return) of the latest ended episodes."""
     ended: int = 0
     outcomes: dict[int, EpisodeOutcomes] = field(
         default_factory=lambda: defaultdict(EpisodeOutcomes)
@@ -106,86 +146,70 @@ class EpisodeLog:
 
     def __post_init__(self) -> None:
         self.recent = deque(maxlen=self.window)
-        self._returns = np.zeros(self.num_envs)
-        self._lengths = np.zeros(self.num_envs, dtype=np.int64)
+        self._running = EpisodeTracker(self.num_envs)
         self._ages = np.zeros(self.num_envs, dtype=np.int64)
-        self._seen: list[set[int]] = [set() for _ in range(self.num_envs)]
+        self._visited: list[set[int]] = [set() for _ in range(self.num_envs)]
         self._last = np.zeros(self.num_envs, dtype=np.int64)
 
     def visit(self, situation_ids: IntArray) -> None:
-        """Note the situations that the episodes are in, before the step."""
-        for i in np.flatnonzero((situation_ids != self._last) | (self._lengths == 0)):
-            self._seen[i].add(int(situation_ids[i]))
+        """Note the situations that the episodes are in, int64 [N], before the step."""
+        for i in np.flatnonzero((situation_ids != self._last) | (self._running.lengths == 0)):
+            self._visited[i].add(int(situation_ids[i]))
         self._last = situation_ids.copy()
 
-    def step(
-        self,
-        task: Task,
-        rewards: FloatArray,
-        terminated: BoolArray,
-        truncated: BoolArray,
-        durations: IntArray | None = None,
-    ) -> None:
-        """Count a step, and close the episodes that ended with it. Arrays as in `StepResult`."""
-        self._returns += rewards
-        self._lengths += 1 if durations is None else durations
-        self._ages += 1 if durations is None else durations
-        for i in np.flatnonzero(terminated | truncated):
-            episode = Episode(
-                float(self._returns[i]),
-                int(self._lengths[i]),
-                bool(terminated[i]),
-                bool(truncated[i]),
-            )
+    def step(self, task: Task, result: StepResult) -> None:
+        """Count a step, and the episodes that ended with it."""
+        self._ages += steps_of(result)
+        for i, episode in self._running.step(result).items():
             success = bool(task.success(episode))
             self.recent.append((success, episode.return_))
             self.ended += 1
-            for situation_id in self._seen[i]:
+            for situation_id in self._visited[i]:
                 self.outcomes[situation_id].episodes += 1
                 self.outcomes[situation_id].successes += success
-            self._seen[i] = set()
-            self._returns[i], self._lengths[i] = 0.0, 0
+            self._visited[i] = set()
 
     def take_outcomes(self) -> dict[int, EpisodeOutcomes]:
-        """The passages since the last call."""
+        """The outcomes since the last call, by situation id."""
         taken, self.outcomes = self.outcomes, defaultdict(EpisodeOutcomes)
         return dict(taken)
 
     def snapshot(self) -> dict[str, Any]:
-        """All of it as JSON has it, between two rollouts whose passages were taken."""
+        """All of it as JSON has it, between two rollouts whose outcomes were taken."""
         return {
             "recent": [[success, return_] for success, return_ in self.recent],
             "ended": self.ended,
-            "returns": self._returns.tolist(),
-            "lengths": self._lengths.tolist(),
+            "running": self._running.snapshot(),
             "ages": self._ages.tolist(),
-            "seen": [sorted(seen) for seen in self._seen],
+            "visited": [sorted(visited) for visited in self._visited],
             "last": self._last.tolist(),
         }
 
     def restore(self, record: dict[str, Any]) -> None:
         """The inverse of `snapshot`. Raises KeyError, TypeError or ValueError for anything else."""
+        if {self.num_envs} != {len(record[name]) for name in ("ages", "last", "visited")}:
+            raise ValueError("it is the log of another number of environments")
+        self._running.restore(record["running"])
         self.recent.clear()
         self.recent.extend((bool(success), float(value)) for success, value in record["recent"])
         self.ended = int(record["ended"])
-        self._seen = [{int(situation_id) for situation_id in seen} for seen in record["seen"]]
-        if {self.num_envs} != {
-            len(record[name]) for name in ("returns", "lengths", "ages", "last", "seen")
-        }:
-            raise ValueError("it is the log of another number of environments")
-        self._returns[:], self._lengths[:] = record["returns"], record["lengths"]
+        self._visited = [{int(situation_id) for situation_id in v} for v in record["visited"]]
         self._ages[:], self._last[:] = record["ages"], record["last"]
 
     @property
     def warmed_up(self) -> bool:
+        """Whether every environment has made as many steps as the longest episode has.
+
+        Before that, the episodes that have ended are the short ones, and successes are short.
+        """
         return bool(self.recent) and int(self._ages.min()) >= self.longest
 
     @property
     def success(self) -> float | None:
-        """Share of successes among the recent episodes; None before the log has settled."""
+        """Share of successes among the recent episodes; None before the log has warmed up."""
         return sum(s for s, _ in self.recent) / len(self.recent) if self.warmed_up else None
 
     @property
     def mean_return(self) -> float | None:
-        """Mean return of the recent episodes; None before the log has settled."""
+        """Mean return of the recent episodes; None before the log has warmed up."""
         return sum(r for _, r in self.recent) / len(self.recent) if self.warmed_up else None

@@ -8,7 +8,7 @@ import numpy as np
 
 from tutelage.rl.policy.policy import Policy
 from tutelage.rl.rollouts.actors import Actor, AdviceLookup, PolicyActor, TeacherActor
-from tutelage.rl.rollouts.episodes import EpisodeTracker
+from tutelage.rl.rollouts.episodes import FixedEpisodes
 from tutelage.rl.rollouts.results import Evaluation, StudentResult
 from tutelage.rl.tasks.arrays import IntArray
 from tutelage.rl.tasks.base import Split, StepResult, Task, VectorEnv
@@ -59,8 +59,8 @@ def evaluate_teacher(
         actors.append(TeacherActor(task, num_envs, advise, generator(seed, "teacher")))
         return actors[0]
 
-    tracker = play(task, make, episodes, seed, on_progress, on_step)
-    return tracker.outcome(task), actors[0].unadvised
+    played = play(task, make, episodes, seed, on_progress, on_step)
+    return played.outcome(task), actors[0].unadvised
 
 
 def play(
@@ -72,7 +72,7 @@ def play(
     on_step: Callable[[], None] | None = None,
     split: Split = "evaluation",
     first_episode: int = 0,
-) -> EpisodeTracker:
+) -> FixedEpisodes:
     """Some of a split's episodes, in the order in which they ended.
 
     make_actor: for so many environments. first_episode: the number of each environment's first.
@@ -81,18 +81,18 @@ def play(
     num_envs = min(episodes, MAX_ENVS)
     envs = task.make_envs(num_envs, split, seed)
     envs.reset(np.full(num_envs, first_episode, dtype=np.int64))
-    tracker, actor = EpisodeTracker(episodes, num_envs), make_actor(num_envs)
+    played, actor = FixedEpisodes(episodes, num_envs), make_actor(num_envs)
     try:
-        while tracker.playing.any():
+        while played.playing.any():
             if on_step is not None:
                 on_step()
-            before = len(tracker.ended)
-            play_step(envs, actor, tracker)
-            if on_progress and len(tracker.ended) > before:
-                on_progress(len(tracker.ended))
+            before = len(played.ended)
+            play_step(envs, actor, played)
+            if on_progress and len(played.ended) > before:
+                on_progress(len(played.ended))
     finally:
         envs.close()
-    return tracker
+    return played
 
 
 def evaluate_both_ways(
@@ -120,12 +120,10 @@ def evaluate_both_ways(
 
 
 def play_step(
-    envs: VectorEnv, actor: Actor, tracker: EpisodeTracker
+    envs: VectorEnv, actor: Actor, episodes: FixedEpisodes
 ) -> tuple[IntArray, StepResult]:
-    """One step of the environments that still have episodes to play: actions and what came."""
-    actions = actor.act(envs, tracker.playing)
+    """One step of the environments that still have episodes to play, and its actions."""
+    actions = actor.act(envs, episodes.playing)
     result = envs.step(actions)
-    tracker.rewards += result.rewards
-    tracker.lengths += tracker.playing if result.durations is None else result.durations
-    actor.ended(tracker.close(result.terminated, result.truncated))
+    actor.ended(episodes.step(result))
     return actions, result

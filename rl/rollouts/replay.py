@@ -11,13 +11,14 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from tutelage.rl.errors import UserError
 from tutelage.rl.tasks.arrays import BoolArray, IntArray
 from tutelage.rl.tasks.base import IDLE, VectorEnv
 
 _PREFIX: Final = "collector.replay."
 
 
-class ReplayError(ValueError):
+class ReplayError(UserError):
     """An environment did not play the same when its actions were repeated."""
 
 

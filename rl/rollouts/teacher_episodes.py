@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from tutelage.rl.advice.advice import Advice
 from tutelage.rl.rollouts.actors import AdviceLookup, TeacherActor
-from tutelage.rl.rollouts.episodes import EpisodeTracker
+from tutelage.rl.rollouts.episodes import FixedEpisodes
 from tutelage.rl.rollouts.evaluate import MAX_ENVS, play_step
 from tutelage.rl.rollouts.replay import EpisodeReplay
 from tutelage.rl.rollouts.results import Evaluation
@@ -24,7 +24,7 @@ from tutelage.rl.tasks.seeding import generator
 class TeacherEpisodes:
     """Episodes 0 .. episodes - 1 of the evaluation split, played by the teacher.
 
-    env_steps: the environment steps so far; unadvised: those that the teacher had no advice for.
+    env_steps: the environment steps so far.
     """
 
     def __init__(self, task: Task, episodes: int, seed: int) -> None:
@@ -32,7 +32,7 @@ class TeacherEpisodes:
         self._task, self.episodes, self.env_steps = task, episodes, 0
         self._envs = task.make_envs(num_envs, "evaluation", seed)
         self._envs.reset()
-        self._tracker = EpisodeTracker(episodes, num_envs)
+        self._played = FixedEpisodes(episodes, num_envs)
         self._advise: AdviceLookup = _nothing
         self._rng = generator(seed, "teacher")
         self._actor = TeacherActor(task, num_envs, lambda s: self._advise(s), self._rng)
@@ -47,15 +47,16 @@ class TeacherEpisodes:
     @property
     def over(self) -> bool:
         """Whether all episodes have ended."""
-        return not self._tracker.playing.any()
+        return not self._played.playing.any()
 
     @property
     def ended(self) -> int:
         """How many episodes have ended."""
-        return len(self._tracker.ended)
+        return len(self._played.ended)
 
     @property
     def unadvised(self) -> int:
+        """How many steps the teacher had no advice for."""
         return self._actor.unadvised
 
     def begin_round(self, steps: int) -> None:
@@ -71,22 +72,22 @@ class TeacherEpisodes:
         self._advise = advise
         while not self.between_rounds:
             on_step()
-            playing = self._tracker.playing
-            actions, result = play_step(self._envs, self._actor, self._tracker)
+            playing = self._played.playing
+            actions, result = play_step(self._envs, self._actor, self._played)
             self.env_steps += int(playing.sum())
             self._replay.step(actions, result.terminated | result.truncated)
             self._left -= 1
 
     def outcome(self) -> Evaluation | None:
         """How the episodes that have ended went; None before the first."""
-        return self._tracker.outcome(self._task) if self.ended else None
+        return self._played.outcome(self._task) if self.ended else None
 
     def snapshot(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """What is needed to go on from between two rounds: arrays by name, the rest as JSON."""
         return self._replay.snapshot(), {
             "rng": self._rng.bit_generator.state,
             "actor": self._actor.snapshot(),
-            "tally": self._tracker.snapshot(),
+            "played": self._played.snapshot(),
             "env_steps": self.env_steps,
         }
 
@@ -98,7 +99,7 @@ class TeacherEpisodes:
         self._replay.restore(arrays, self._envs)
         self._rng.bit_generator.state = record["rng"]
         self._actor.restore(record["actor"])
-        self._tracker.restore(record["tally"])
+        self._played.restore(record["played"])
         self.env_steps = int(record["env_steps"])
 
     def close(self) -> None:
@@ -106,5 +107,5 @@ class TeacherEpisodes:
         self._envs.close()
 
 
-def _nothing(_signatures: Sequence[int]) -> Mapping[int, Advice]:
+def _nothing(_situation_ids: Sequence[int]) -> Mapping[int, Advice]:
     return {}

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tutelage.rl.tasks.arrays import BoolArray, FloatArray, IntArray
 from tutelage.rl.tasks.base import Split
-
-if TYPE_CHECKING:
-    pass  # comes with torch, which scouts do not wait for
-
 
 _EVALUATION_BIT: Final = 1 << 62
 
