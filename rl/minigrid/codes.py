@@ -10,6 +10,7 @@ from typing import Final
 
 import numpy as np
 from minigrid.core.constants import COLOR_TO_IDX, IDX_TO_COLOR, OBJECT_TO_IDX
+from minigrid.core.world_object import Ball, Box, Door, Goal, Key, Lava, Wall, WorldObj
 
 from tutelage.rl.tasks.arrays import CodeArray
 
@@ -86,3 +87,19 @@ def door_state(code: int) -> str | None:
     if code < DOOR_OPEN:
         return None
     return ("open", "closed", "locked")[(code - DOOR_OPEN) // NUM_COLORS]
+
+
+def object_of(code: int) -> WorldObj | None:
+    """MiniGrid's object of a code; None for free floor. Raises ValueError for an unknown cell."""
+    if code == UNKNOWN:
+        raise ValueError(f"code {code} is not a known cell")
+    if code == EMPTY:
+        return None
+    if code < KEY:
+        kind: type[WorldObj] = {WALL: Wall, LAVA: Lava, GOAL: Goal}[code]
+        return kind()  # type: ignore[call-arg]  # each has a kind and a colour of its own
+    color, state = COLORS[(code - KEY) % NUM_COLORS], door_state(code)
+    if state is not None:
+        return Door(color, is_open=state == "open", is_locked=state == "locked")
+    thing: type[WorldObj] = (Key, Ball, Box)[(code - KEY) // NUM_COLORS]
+    return thing(color)  # type: ignore[call-arg]  # each has a kind of its own

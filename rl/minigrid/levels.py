@@ -14,10 +14,10 @@ import numpy as np
 from gymnasium.core import ActType, ObsType
 from minigrid.core.grid import Grid
 from minigrid.core.mission import MissionSpace
-from minigrid.core.world_object import Door, Key, Lava, Wall, WorldObj
+from minigrid.core.world_object import Door
 from minigrid.minigrid_env import MiniGridEnv
 
-from tutelage.rl.minigrid.codes import COLORS, DOOR_LOCKED, EMPTY, KEY, LAVA, NUM_COLORS, WALL
+from tutelage.rl.minigrid.codes import object_of
 from tutelage.rl.minigrid.layouts import (
     COLORED_ROOM,
     DIVERGENT_ROOM,
@@ -41,29 +41,14 @@ def layout_seed(rng: np.random.Generator) -> int:
 def grid_of(codes: CodeArray) -> Grid:
     """MiniGrid's grid of a layout's codes, uint8 [H, W].
 
-    Raises ValueError for a code that no layout holds.
+    Raises ValueError for an unknown cell.
     """
     height, width = codes.shape
     grid = Grid(width, height)
     for y in range(height):
         for x in range(width):
-            grid.set(x, y, _object_of(int(codes[y, x])))
+            grid.set(x, y, object_of(int(codes[y, x])))
     return grid
-
-
-def _object_of(code: int) -> WorldObj | None:
-    """What lies in a cell with this code; None for free floor."""
-    if code == EMPTY:
-        return None
-    if code == WALL:
-        return Wall()
-    if code == LAVA:
-        return Lava()  # type: ignore[no-untyped-call]  # MiniGrid leaves it untyped
-    if KEY <= code < KEY + NUM_COLORS:
-        return Key(COLORS[code - KEY])
-    if DOOR_LOCKED <= code < DOOR_LOCKED + NUM_COLORS:
-        return Door(COLORS[code - DOOR_LOCKED], is_locked=True)
-    raise ValueError(f"code {code} is not one of floor, wall, lava, key, locked door")
 
 
 class DoorKeyRoom(MiniGridEnv):

@@ -6,20 +6,8 @@ from typing import Final
 
 import numpy as np
 from minigrid.core.grid import Grid
-from minigrid.core.world_object import Ball, Box, Door, Goal, Key, Lava, Wall, WorldObj
 
-from tutelage.rl.minigrid.codes import (
-    COLORS,
-    DOOR_OPEN,
-    GOAL,
-    KEY,
-    LAVA,
-    NUM_COLORS,
-    UNKNOWN,
-    WALL,
-    cell_codes,
-    door_state,
-)
+from tutelage.rl.minigrid.codes import UNKNOWN, cell_codes, object_of
 from tutelage.rl.minigrid.drawing import RememberedState, in_letters, recall
 from tutelage.rl.minigrid.simulator import make_minigrid
 from tutelage.rl.minigrid.vector import GridStates
@@ -95,20 +83,5 @@ def _tile_image(code: int, heading: int | None, side: int) -> ImageArray:
         fog = np.full((side, side, 3), _FOG, dtype=np.uint8)
         fog[0, :] = fog[:, 0] = _FOG_LINE
         return fog
-    tile: ImageArray = Grid.render_tile(_object_of(code), heading, tile_size=side)
+    tile: ImageArray = Grid.render_tile(object_of(code), heading, tile_size=side)
     return tile
-
-
-def _object_of(code: int) -> WorldObj | None:
-    """MiniGrid's object of a code; None for free floor."""
-    if code in (WALL, LAVA, GOAL):
-        kind: type[WorldObj] = {WALL: Wall, LAVA: Lava, GOAL: Goal}[code]
-        return kind()  # type: ignore[call-arg]  # each has a kind and a colour of its own
-    if code < KEY:
-        return None
-    color = COLORS[(code - KEY) % NUM_COLORS]
-    state = door_state(code)
-    if code < DOOR_OPEN:
-        thing: type[WorldObj] = (Key, Ball, Box)[(code - KEY) // NUM_COLORS]
-        return thing(color)  # type: ignore[call-arg]  # each has a kind of its own
-    return Door(color, is_open=state == "open", is_locked=state == "locked")
