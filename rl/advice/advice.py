@@ -1,13 +1,4 @@
-"""The teacher's advice: a distribution over plans in a situation, and its labels for states.
-
-Through the options, advice on plans becomes advice on primitive actions (DESIGN "Words"):
-
-    pi_T(a | s) = sum over feasible plans p of  P(p | situation) * pi_option(p, s)(a | s)  / m(s)
-    m(s)        = sum over feasible plans p of  P(p | situation)
-
-where the option of a plan in a state is its first feasible step that is not finished. A plan with
-no such step cannot be carried out there and gives up its share of m(s).
-"""
+"""The teacher's advice: a distribution over plans in a situation (`labels.py`: over actions)."""
 
 from __future__ import annotations
 

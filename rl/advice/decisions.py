@@ -1,4 +1,4 @@
-"""A state seen as a decision: what each option would do there, what the student leans to.
+"""A state seen as a decision: what each option does there, and the student's policy.
 
 This is what the trace keeps of its example states and what people see of a watched episode. Any
 advice on the situation, of then or of later, becomes action probabilities by it (`advised`), and
@@ -34,9 +34,8 @@ class Decision:
     """A state as those see it who decide in it.
 
     actions: the primitive actions' names. options: those on offer. student: the policy at that
-    time, a probability for each action; None for a student that remembers, whom one state alone
-    does not tell. codes: [H][W] below 256; features: [F], the student's
-    observation.
+    time, a probability for each action; None for a student with memory, whose policy depends on
+    earlier states too. codes: [H][W] below 256; features: [F], the student's observation.
     """
 
     actions: tuple[str, ...]

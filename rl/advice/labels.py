@@ -3,7 +3,7 @@
 Through the options, advice on plans becomes advice on primitive actions:
 
     pi_T(a | s) = sum over feasible plans p of  P(p | situation) * pi_option(p, s)(a | s)  / m(s)
-    m(s)        = sum over feasible plans p of  P(p | situation)
+    m(s)        = sum over feasible plans p of  P(p | situation),   the coverage
 
 where the option of a plan in a state is its first feasible step that is not finished. A plan with
 no such step cannot be carried out there and gives up its share of m(s).
@@ -82,12 +82,12 @@ def label(
 
 
 def with_retention_targets(labels: Labels, policy: FloatArray, share: float) -> Labels:
-    """The labels, and where there is no advice what the student did itself, to hold on to.
+    """The labels, with retention targets in states without advice: the student's own policy there.
 
-    What is learned from advice in some states changes what the network does in others. Before the
-    student has found out for itself what to do there, that would leave it sure of nothing but the
-    teacher's favourite actions. So its own policy of the rollout is a target there, as in learning
-    without forgetting (Li & Hoiem 2016): at first it pulls nowhere, and then back.
+    Learning from advice in some states changes the policy in others. Before the student has found
+    out for itself what to do there, that would leave it sure of nothing but the teacher's favourite
+    actions. So its own policy of the rollout is a target there, as in learning without forgetting
+    (Li & Hoiem 2016): at first it pulls nowhere, and then back.
 
     policy: float32 [B, A], the student's when it acted. share: the coverage of such a target, 0..1.
     """
@@ -101,12 +101,13 @@ def with_retention_targets(labels: Labels, policy: FloatArray, share: float) -> 
 
 
 def mixed_with_uniform(policy: FloatArray, allowed: BoolArray | None, share: float) -> FloatArray:
-    """A policy that does anything that is allowed with some probability, float32 [B, A].
+    """The policy mixed with the uniform one over the allowed actions, float32 [B, A].
 
-    To hold on to where something is still to be found out: otherwise a student that is advised
-    elsewhere gives up, a little in each rollout, what it has not succeeded with yet.
+    A retention target for states where the right action is still to be found: otherwise a student
+    that is advised elsewhere gives up, a little in each rollout, actions that have not succeeded
+    yet.
 
-    policy: float32 [B, A]. allowed: bool [B, A], None for all. share: of chance, 0..1.
+    policy: float32 [B, A]. allowed: bool [B, A], None for all. share: of the uniform policy, 0..1.
     """
     anything = np.ones_like(policy) if allowed is None else allowed.astype(np.float32)
     anything /= anything.sum(axis=1, keepdims=True)

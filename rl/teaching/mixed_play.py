@@ -1,9 +1,9 @@
-"""Teacher and student by turns: what each is worth in the situations of an episode.
+"""Mixed play: teacher and student share an episode, to compare them in each situation.
 
-In every situation of an episode it is drawn who acts there, and whoever is drawn acts there until
-the episode's end. So among many episodes those in which the teacher acted in a situation can be
-told from those in which the student did, all else being equally mixed: a randomised experiment with
-one factor a situation.
+For every situation of an episode it is drawn whether teacher or student acts there, and the draw
+holds until the episode's end. So over many episodes, those in which the teacher acted in a
+situation can be compared with those in which the student did, all else being equally mixed: a
+randomised experiment with one factor for each situation.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ _NOWHERE = -1
 
 @dataclass(frozen=True)
 class MixedEpisode:
-    """An episode that was played by turns.
+    """An episode of mixed play.
 
-    taught: for each of its situations whether the teacher acted there; None where it had nothing
-    to say, and the student acted for it.
+    taught: for each of its situations whether the teacher acted there; None where it had no advice
+    that could be carried out, and the student acted in its place.
     """
 
     taught: Mapping[int, bool | None]
@@ -42,7 +42,7 @@ class MixedEpisode:
 
 @dataclass(frozen=True)
 class MixedPlay:
-    """Some episodes. env_steps: of all of them."""
+    """A batch of mixed episodes. env_steps: the environment steps of all of them."""
 
     episodes: list[MixedEpisode] = field(default_factory=list)
     env_steps: int = 0
@@ -56,10 +56,10 @@ class MixedPlay:
 class MixedActor:
     """Acts as the teacher in the situations drawn for it, as the student in all others.
 
-    advice: the teacher's; where it is silent, the student acts. share: the probability with which
-    a situation is drawn for the teacher, once for each episode; 1 is the teacher with the student
-    to stand in for it, 0 the student alone. rng: draws everything. Who acts in a situation is a
-    function of the episode and of the situation's text, so that its number means nothing.
+    advice: the teacher's; where there is none that can be carried out, the student acts. share: the
+    probability with which a situation is drawn for the teacher, once for each episode; at 1 the
+    teacher acts wherever it has advice, at 0 the student acts alone. rng: draws everything. The
+    draw is a function of the episode and of the situation's text, so that ids mean nothing.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class MixedActor:
 
     @property
     def remembered(self) -> IntArray:
-        """The actions that the student takes for its last ones, int64 [N]."""
+        """The previous actions in the student's memory, int64 [N]."""
         return self._student.previous
 
     def act(self, envs: VectorEnv, playing: BoolArray) -> IntArray:
@@ -115,7 +115,7 @@ class MixedActor:
     def _note(
         self, rows: IntArray, situations: IntArray, speaks: BoolArray, drawn: BoolArray
     ) -> None:
-        """Who acts where, in the episodes of these rows that changed their situation or voice."""
+        """Note who acts, in those rows where the situation or the teacher's silence changed."""
         news = (situations != self._last[0]) | (speaks != self._last[1])
         for i in rows[news[rows]]:
             before = self._taught[i].get(int(situations[i]))
@@ -134,7 +134,7 @@ def play_mixed(
     rng: np.random.Generator,
     on_step: Callable[[], None] | None = None,
 ) -> MixedPlay:
-    """Episodes of training levels, played by turns. levels: the seed of their stream.
+    """Play episodes of the training split in mixed play. levels: the seed of their levels.
 
     advice, share, rng: as in `MixedActor`. first_episode: the number of each environment's first.
     on_step: called before each step; what it raises ends it.
@@ -145,11 +145,11 @@ def play_mixed(
         actors.append(MixedActor(task, student, num_envs, advice, share, rng))
         return actors[0]
 
-    tracker = play(
+    played = play(
         task, make, episodes, levels, None, on_step, split="train", first_episode=first_episode
     )
-    pairs = zip(tracker.ended, actors[0].ended_episodes, strict=True)
+    pairs = zip(played.ended, actors[0].ended_episodes, strict=True)
     return MixedPlay(
         [MixedEpisode(taught, bool(task.success(episode))) for episode, taught in pairs],
-        sum(episode.length for episode in tracker.ended),
+        sum(episode.length for episode in played.ended),
     )

@@ -1,7 +1,7 @@
-"""Which situations lie ahead: found by acting at random, an option at a time.
+"""Scouting: random options find the situations that lie ahead.
 
-A student that has learned nothing yet takes long to come where its teacher will soon lead it.
-Whoever carries out options, even random ones, comes through those situations within an episode.
+A student that has learned nothing yet takes long to reach the situations to which its teacher will
+soon lead it. An agent that carries out options, even random ones, visits them within an episode.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ _SECONDS: Final = 1.0
 
 
 def scout(task: Task, num_envs: int, seed: int) -> dict[int, int]:
-    """The situations that random options lead to, in the order in which they were come to.
+    """The situations that random options lead to, in the order in which they were visited.
 
-    Each with the number of environments that came through it; the levels are of training's split.
-    How many steps there is time for depends on the machine, so what is found may differ.
+    Each with the number of environments that visited it; the levels are of the training split. How
+    many steps there is time for depends on the machine, so the situations may differ.
     """
     envs = task.make_envs(num_envs, "train", int(generator(seed, "scout").integers(2**31)))
     actor = TeacherActor(task, num_envs, lambda met: _anything(task, met), generator(seed, "scout"))

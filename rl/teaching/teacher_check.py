@@ -1,19 +1,20 @@
-"""The teacher's trial: episodes that it plays itself, to know what its advice is worth, and where.
+"""The teacher check: episodes that measure whether the teacher's advice helps, and where.
 
-They are played in a side environment with the advice in hand: no LLM is asked for them, and their
-steps are counted apart. What that advice is worth changes with the advice only, so a trial is held
-where there is new advice, before anything is learned from it:
+They are played in environments of their own, with the advice that is already known: no LLM is asked
+for them, and their steps are counted apart. How good advice is depends on the advice only, so it is
+checked when there is new advice, before anything is learned from it:
 
-- *The team*: the teacher acts wherever it has something to say, the student in all other places.
-  That is the success rate that a student can reach by imitation.
-- *By turns* (`rl.teaching.mixed_play`), where the team often fails: in each situation of an episode
-  either of them is drawn to act. Advice that does worse there than the student does is rejected,
-  and not followed any more. So one wrong answer does not spoil all the right ones.
-- *The student alone*: a team that does no better is not followed at all. Where both fail nearly
-  always, it takes some hundred episodes of each to tell.
+- *The team*: the teacher acts wherever it has advice, the student everywhere else. Its success rate
+  is the one that a student can reach by imitation.
+- *Mixed play* (`rl.teaching.mixed_play`), where the team often fails: for each situation of an
+  episode it is drawn which of the two acts. Advice that does clearly worse in a situation than the
+  student does is rejected there, and no longer followed. So one wrong answer does not spoil all the
+  right ones.
+- *The student alone*: a teacher whose team does no better is disabled, and none of its advice is
+  followed. Where both fail nearly always, it takes some hundred episodes of each to tell.
 
-A team may come through situations that nobody has been asked about. Those are asked about before
-anything is concluded (`TeacherCheck.ahead`).
+A team may visit situations that the teacher has not been asked about. It is asked about those
+before anything is concluded (`TeacherCheck.ahead`).
 """
 
 from __future__ import annotations
@@ -44,25 +45,28 @@ _ENOUGH: Final = 96
 """Episodes of the team since the advice last changed: a standard error of at most 0.05."""
 _MIXED_BATCH: Final = 64
 _FIRST_MIXED, _MIXED_EACH = 128, 16
-"""Episodes by turns with the same advice: at once, in all, and more for each situation with it."""
+"""Episodes of mixed play with the same advice: in a batch, in all, and more for each situation with
+advice."""
 _PAIRS: Final = 448
 """Episodes of team and student each, at most, to tell apart two that nearly always fail: 5 % and
-1.5 % are then 3 standard errors apart. Besides, `_TURNS_EACH` for each situation with advice."""
+1.5 % are then 3 standard errors apart. Besides, `_MIXED_EACH` for each situation with advice."""
 _ALLOWANCE: Final = 300_000
-"""Steps that it may take besides one for each of the run: some seconds; most need far fewer."""
+"""Steps that a check may take besides one for each of the run: some seconds; most need far
+fewer."""
 _GOOD: Final = 0.9
 """A team that succeeds as often as that needs no closer look."""
 _OFTEN: Final = 0.1
-"""The share of a team's episodes through unknown places from which on they count for too little."""
+"""The share of a team's episodes that visited situations without an answer, from which on the
+team's success rate says too little."""
 _WORSE: Final = -2.0
 _BETTER: Final = 1.64
 _CLEARLY: Final = 3.0
-"""Standard errors of a difference of success rates from which on it counts; and from which on it
-counts before all the episodes were played (Haybittle 1971, Peto et al. 1976)."""
+"""Standard errors from which on a difference of success rates counts; `_CLEARLY` before all the
+episodes were played (Haybittle 1971, Peto et al. 1976)."""
 
 
 class SuccessCount(BaseModel):
-    """Successes among episodes. Numbers and not counts: what is old may count in part."""
+    """Successes among episodes. They are no whole numbers, as old episodes may count in part."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -78,7 +82,7 @@ class SuccessCount(BaseModel):
         return SuccessCount(successes=self.successes + successes, episodes=self.episodes + episodes)
 
     def summary(self) -> str:
-        """In words, for the trace."""
+        """Both in words, for the trace."""
         return f"{self.successes:.0f} of {self.episodes:.0f} episodes succeeded"
 
     def halved(self) -> SuccessCount:
@@ -97,7 +101,10 @@ class SuccessCount(BaseModel):
 
 
 class MixedPlayOutcome(BaseModel):
-    """Outcomes of the episodes in which the teacher acted in a situation, and the student in it."""
+    """Outcomes of mixed play in one situation.
+
+    taught: of the episodes in which the teacher acted there; own: in which the student did.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -109,7 +116,7 @@ class MixedPlayOutcome(BaseModel):
         return self.model_copy(update={name: getattr(self, name).plus(success, 1)})
 
     def summary(self) -> str:
-        """Both in words, for the trace."""
+        """In words, for the trace."""
         return f"{self.taught.summary()} with it, {self.own.summary()} without"
 
     def halved(self) -> MixedPlayOutcome:
@@ -120,14 +127,14 @@ class TeacherCheck(BaseModel):
     """What is known of the teacher so far.
 
     met: the situations that it was or could have been asked about, by situation id, with a digest
-    of its advice, empty for none. team: the team's outcomes in episodes that came through those
-    alone; together: in all its episodes; alone: the student's; team_unmet, alone_unmet: their
-    episodes that came through others. turns: the outcomes by turns, by situation. fresh: episodes
-    of the team since its advice changed; turned: by turns since there was new advice; paired: of
-    team and student each, ever, to tell them apart. rejected: situations whose advice is not
-    followed. trusted: whether any is. ahead: situations that the team leads on to and that nobody
-    was asked about, the most frequent first; empty where there was reason to conclude something
-    without. batches, env_steps: what it all took.
+    of its advice, empty for none. team: the team's outcomes in episodes that visited no other
+    situations; together: in all its episodes; alone: the student's; team_unmet, alone_unmet: the
+    shares of their episodes that visited others. mixed: the outcomes of mixed play, by situation
+    id. fresh: episodes of the team since its advice changed; mixed_episodes: of mixed play since
+    there was new advice; paired: of team and student each, ever, to compare them. rejected:
+    situations whose advice is not followed. enabled: whether any advice is. ahead: situations that
+    the team visits and that the teacher was not asked about yet, the most frequent first; empty
+    once something was concluded. batches, env_steps: what the checks took.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -150,7 +157,7 @@ class TeacherCheck(BaseModel):
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing more is to be found out before there is other advice."""
+        """Whether nothing more is to be played before there is new advice."""
         return self.fresh >= _ENOUGH
 
     @property
@@ -164,20 +171,23 @@ class TeacherCheck(BaseModel):
         return self.success is not None and self.success < _GOOD
 
     def summary(self) -> str:
-        """How the team fared, in words, for the trace."""
+        """The team's success in words, for the trace."""
         return f"with the student to stand in for it, {self.team.summary()}"
 
     def followed(self, advice: Mapping[int, Advice]) -> dict[int, Advice]:
-        """The advice that is worth following."""
+        """The advice that is followed: what is not rejected, none where the teacher is disabled."""
         return self.not_rejected(advice) if self.enabled else {}
 
     def not_rejected(self, advice: Mapping[int, Advice]) -> dict[int, Advice]:
-        """The advice that is not known to do harm: what is tried on."""
+        """The advice that is checked further: all that is not rejected."""
         return {s: given for s, given in advice.items() if s not in self.rejected}
 
 
 class TeacherChecker:
-    """Holds trials. student: as it is now; levels are training levels of a stream of their own."""
+    """Plays the episodes of teacher checks, on training levels of their own.
+
+    student: as it is now. on_step: called before each step; what it raises ends the check.
+    """
 
     def __init__(
         self,
@@ -196,11 +206,11 @@ class TeacherChecker:
         situations: Iterable[int],
         env_steps: int,
     ) -> TeacherCheck:
-        """The trial with some more episodes, where there is something to find out.
+        """The check after some more episodes, where there is something to find out.
 
-        situations: those that the student has met lately, and what was `ahead` if it was asked
-        about since. env_steps: those of the run so far, which what a trial may take grows with:
-        else one of a task with thousands of situations would take more time than all the rest.
+        situations: those that the student has met lately, and what was `ahead` if the teacher was
+        asked about it since. env_steps: those of the run so far. The steps that checks may take
+        grow with them: else, in a task with thousands of situations, checks would take most time.
         """
         was_asked, most = bool(check.ahead), _ALLOWANCE + env_steps
         check = _renewed(check, advice, situations)
@@ -210,7 +220,7 @@ class TeacherChecker:
         check = self._play_team(check, advice, episodes)
         if _good(check):
             return _concluded(check, True)
-        # At the same time: a student that gets better makes its team better too.
+        # Anew each time: a student that gets better makes its team better too.
         check = self._play_alone(check, advice, episodes)
         if check.ahead and not was_asked:
             return check
@@ -218,7 +228,7 @@ class TeacherChecker:
             return _concluded(check, True)
         while check.env_steps <= most and _questionable(check):
             check = self._play_mixed(check, advice)
-            worst = _worst(check, self._told)
+            worst = _worst(check, self._text)
             if worst is not None:
                 check = self._play_team(_rejecting(check, worst), advice, _FIRST)
         while check.env_steps <= most and _undecided(check):
@@ -227,24 +237,24 @@ class TeacherChecker:
             check = check.model_copy(update={"paired": check.paired + _MIXED_BATCH})
         return _concluded(check, _good(check) or _helps(check) or _leads_on(check))
 
-    def _told(self, situation: int) -> str:
-        """What decides where nothing else does: a situation's text, whatever its number."""
+    def _text(self, situation: int) -> str:
+        """A situation's text, which orders situations where nothing else does: ids mean nothing."""
         return full_text(self._task, situation)
 
     def _play_team(
         self, check: TeacherCheck, advice: Mapping[int, Advice], episodes: int
     ) -> TeacherCheck:
         done = self._play(check, advice, FOLLOWED, episodes)
-        # Where there was no advice yet, the outcome says nothing of it.
-        summary = [e.success for e in done.episodes if not _is_unmet(check, e)]
+        # Where the teacher was not asked yet, the outcome says nothing of its advice.
+        counted = [e.success for e in done.episodes if not _is_unmet(check, e)]
         return _counted(
             check,
             done,
-            team=check.team.plus(sum(summary), len(summary)),
+            team=check.team.plus(sum(counted), len(counted)),
             together=check.together.plus(done.successes, episodes),
-            team_unmet=check.team_unmet.plus(episodes - len(summary), episodes),
+            team_unmet=check.team_unmet.plus(episodes - len(counted), episodes),
             fresh=check.fresh + episodes,
-            ahead=_unmet_first(check, done.episodes, self._told),
+            ahead=_unmet_first(check, done.episodes, self._text),
         )
 
     def _play_alone(
@@ -295,7 +305,7 @@ def _counted(check: TeacherCheck, done: MixedPlay, **changes: object) -> Teacher
 def _renewed(
     check: TeacherCheck, advice: Mapping[int, Advice], situations: Iterable[int]
 ) -> TeacherCheck:
-    """With new advice, or in new places, what was played before counts half."""
+    """The check with this advice: where some of it is new, what was played before counts half."""
     met = check.met | {str(s): "" for s in situations if str(s) not in check.met}
     met |= {str(s): _digest(given) for s, given in advice.items()}
     changed = {s for s, digest in met.items() if digest and check.met.get(s) != digest}
@@ -322,18 +332,18 @@ def _concluded(check: TeacherCheck, enabled: bool) -> TeacherCheck:
 
 
 def _unmet_first(
-    check: TeacherCheck, episodes: Sequence[MixedEpisode], summary: Callable[[int], str]
+    check: TeacherCheck, episodes: Sequence[MixedEpisode], text: Callable[[int], str]
 ) -> list[int]:
     """The situations that the student has not met in its rollouts, the most frequent first.
 
-    told: a situation's text, by which equals are ordered.
+    text: a situation's text, by which equals are ordered.
     """
     counts = Counter(s for e in episodes for s in e.taught if str(s) not in check.met)
-    return sorted(counts, key=lambda s: (-counts[s], summary(s)))
+    return sorted(counts, key=lambda s: (-counts[s], text(s)))
 
 
 def _is_unmet(check: TeacherCheck, episode: MixedEpisode) -> bool:
-    """Whether it came through a situation that the student has not met in its rollouts."""
+    """Whether an episode visited a situation that the student has not met in its rollouts."""
     return any(str(situation) not in check.met for situation in episode.taught)
 
 
@@ -343,7 +353,7 @@ def _good(check: TeacherCheck) -> bool:
 
 
 def _leads_on(check: TeacherCheck) -> bool:
-    """Whether the team gets on to places that nobody has asked about yet, as the student does not.
+    """Whether the team gets to situations without an answer more often than the student alone does.
 
     Then its failures say nothing of the advice: there was none when it was needed.
     """
@@ -351,19 +361,19 @@ def _leads_on(check: TeacherCheck) -> bool:
 
 
 def _helps(check: TeacherCheck, errors: float = _BETTER) -> bool:
-    """Whether the team does better than the student alone, or the teacher does by turns."""
+    """Whether the team does better than the student alone, or the teacher does in mixed play."""
     return max(check.together.above(check.alone), _on_the_whole(check)) >= errors
 
 
 def _questionable(check: TeacherCheck) -> bool:
-    """Whether a closer look is due, and is not too dear."""
+    """Whether mixed play is due, and more of it is not too dear."""
     return not _good(check) and check.mixed_episodes + _MIXED_BATCH <= _FIRST_MIXED + _more(check)
 
 
 def _undecided(check: TeacherCheck) -> bool:
     """Whether team and student cannot be told apart yet, and more episodes are not too dear.
 
-    Not while the team often comes where nobody was asked: those episodes do not count.
+    Not while the team often visits situations without an answer: those episodes do not count.
     """
     if (check.team_unmet.rate or 0.0) > _OFTEN:
         return False
@@ -374,23 +384,24 @@ def _undecided(check: TeacherCheck) -> bool:
 
 
 def _more(check: TeacherCheck) -> int:
-    """Episodes that situations with advice are worth."""
+    """Episodes that may be played besides, for the situations with advice."""
     return _MIXED_EACH * sum(bool(digest) for digest in check.met.values())
 
 
-def _worst(check: TeacherCheck, summary: Callable[[int], str]) -> int | None:
+def _worst(check: TeacherCheck, text: Callable[[int], str]) -> int | None:
     """The situation in which the teacher does worst beside the student, if clearly worse.
 
-    told: as in `_unmet_first`.
+    text: as in `_unmet_first`.
     """
     rated = {int(s): c.taught.above(c.own) for s, c in check.mixed.items()}
     candidates = [s for s in rated if s not in check.rejected and rated[s] <= _WORSE]
-    return min(candidates, key=lambda s: (rated[s], summary(s)), default=None)
+    return min(candidates, key=lambda s: (rated[s], text(s)), default=None)
 
 
 def _on_the_whole(check: TeacherCheck) -> float:
-    """How many standard errors the teacher does better than the student, by turns, in all places
-    where it is followed (Stouffer's sum of independent statistics).
+    """How many standard errors the teacher does better than the student in mixed play.
+
+    Over all situations where it is followed: Stouffer's sum of independent statistics.
     """
     rated = [c.taught.above(c.own) for s, c in check.mixed.items() if int(s) not in check.rejected]
     # Exactly added up: the order in which the situations were met must not matter.
@@ -398,7 +409,10 @@ def _on_the_whole(check: TeacherCheck) -> float:
 
 
 def _rejecting(check: TeacherCheck, situation: int) -> TeacherCheck:
-    """Without the advice on a situation; the others' outcomes were spoilt by it, and count half."""
+    """The check without the advice on a situation.
+
+    The outcomes of the other situations were spoilt by it, and count half.
+    """
     rejected = sorted([*check.rejected, situation])
     return check.model_copy(
         update={

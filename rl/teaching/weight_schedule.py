@@ -1,10 +1,10 @@
-"""Weaning: how much the teacher's advice weighs, until it is withdrawn for good.
+"""The weight schedule: how much the teacher's advice counts, until it is withdrawn for good.
 
-What keeps a wrong teacher from doing harm is its trial by turns (`rl.teaching.teacher_check`) and
-what the student holds on to where there is no advice (`rl.advice.labels.with_retention_targets`).
-Other means were tried in their place on MiniGrid-DoorKey-5x5-v0, with teachers that are wrong
-everywhere (`adversarial`), silent in a third of the situations (`forgetful:0.3`) or stuck in one
-(`weak`). Mean success over the first 73,728 steps, seeds 0 to 2; without a teacher it was 0.44:
+Two things keep a wrong teacher from doing harm: the teacher check (`rl.teaching.teacher_check`),
+and the retention targets of a student where there is no advice (`rl.advice.labels`). Other means
+were tried in their place on MiniGrid-DoorKey-5x5-v0, with teachers that are wrong everywhere
+(`adversarial`), silent in a third of the situations (`forgetful:0.3`) or stuck in one (`weak`).
+Mean success over the first 73,728 steps, seeds 0 to 2; without a teacher it was 0.44:
 
     means                                           adversarial  forgetful  weak
     linear schedule, none (Zhou et al. 2024)        0.00         0.34       0.05
@@ -13,9 +13,9 @@ everywhere (`adversarial`), silent in a third of the situations (`forgetful:0.3`
     advice kept where the advantage agrees with     0.00         0.39       0.00
         it, after the Q-filter (Nair et al. 2018)
     success gate: the team against the student      0.44         0.00       0.44
-    by turns, nothing held on to                    0.44         0.21       0.39
+    teacher check, no retention targets             0.44         0.21       0.39
 
-What both together give is in docs/teachers.md. `faulty:0.3` did no harm under any of them.
+The results of both together are in docs/teachers.md. `faulty:0.3` did no harm under any of them.
 """
 
 from __future__ import annotations
@@ -76,15 +76,15 @@ class WeaningSettings(BaseModel):
         1.0,
         ge=0,
         le=1,
-        description="Share of the teacher's weight with which the student holds on to what it did "
-        "in states without advice, while it is advised in others.",
+        description="Weight of the retention targets, as a share of the teacher's weight: where it "
+        "has no advice, the student is held to its own policy while it is advised elsewhere.",
     )
     chance: float = Field(
         0.1,
         ge=0,
         lt=1,
-        description="Share of chance in what it holds on to there, while its teacher often fails: "
-        "what the teacher does not know is then still to be found out.",
+        description="Share of the uniform policy in the retention targets while the teacher often "
+        "fails: what it does not know, the student still has to find out.",
     )
 
     @model_validator(mode="after")
@@ -113,7 +113,7 @@ _BETTER = 0.02
 
 
 class WeightSchedule(BaseModel):
-    """Where the weaning stands.
+    """How far the teacher has been withdrawn.
 
     factor: the share of the linear weight that adaptive leaves, 0..1. best, best_at: the student's
     best training success so far, and the share of the run at which it was reached.
@@ -149,10 +149,10 @@ class WeightSchedule(BaseModel):
         student: float | None,
         teacher: float | None,
     ) -> WeightSchedule:
-        """Where it stands after an iteration.
+        """The schedule after an iteration.
 
         student, teacher: their success rates, None where nothing is known yet. The teacher's is
-        from episodes that it played itself with the advice in hand (`rl.teaching.teacher_check`).
+        that of its team (`rl.teaching.teacher_check`).
         The weight falls while the student is as good as its teacher, rises again where it has
         fallen behind, and stays in between: like TGRL (Shenfeld et al. 2023) the student's own
         success against the teacher's decides, and not a clock. A student that no longer gets better
@@ -162,7 +162,7 @@ class WeightSchedule(BaseModel):
             return self
         better = student > self.best + _BETTER
         best, best_at = (student, progress) if better else (self.best, self.best_at)
-        # A student that never succeeded has not come to an end: it has not begun.
+        # A student that never succeeded has not stopped learning: it has not begun.
         stuck = progress - best_at >= settings.patience and (best > 0.0 or teacher is None)
         factor = self.factor
         if stuck or (teacher is not None and student >= teacher - settings.margin):

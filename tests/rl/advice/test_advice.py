@@ -128,7 +128,7 @@ def test_a_state_is_labelled_whatever_stands_beside_it(
     np.testing.assert_array_equal(labels.coverage[order], others.coverage)
 
 
-def test_situations_are_what_the_signatures_say() -> None:
+def test_situations_are_what_the_situation_ids_say() -> None:
     """The same state twice, under two keys: it is the caller's situation id that decides."""
     states = states_of((3, 5, False), (3, 5, False), (3, 5, False))
     advice = {-7: Advice(((WALK_TO_LEVER,),), (0.5,)), 2**62: Advice(((WANDER,),), (1.0,))}

@@ -1,4 +1,4 @@
-"""Teacher and student by turns: who acts where, and what is told of it."""
+"""Mixed play of teacher and student: who acts where, and the record of it."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def test_the_teacher_alone_and_the_student_alone_are_the_ends_of_the_scale() -> 
 def test_who_acts_is_drawn_for_each_situation_of_each_episode() -> None:
     episodes = played(0.3, episodes=100).episodes + played(0.3, episodes=100, seed=1).episodes
     drawn = {s: [e.taught[s] for e in episodes if s in e.taught] for s in GOOD}
-    for turns in (drawn[0], drawn[AT_LEVER]):
-        assert np.mean(turns) == pytest.approx(0.3, abs=4 * np.sqrt(0.21 / len(turns)))
+    for draws in (drawn[0], drawn[AT_LEVER]):
+        assert np.mean(draws) == pytest.approx(0.3, abs=4 * np.sqrt(0.21 / len(draws)))
     both = [(e.taught[0], e.taught[AT_LEVER]) for e in episodes if {0, AT_LEVER} <= set(e.taught)]
     assert set(both) == {(True, True), (True, False), (False, True), (False, False)}
 

@@ -1,4 +1,4 @@
-"""The teacher's trial: what it finds of good, wrong, partly wrong and silent teachers."""
+"""The teacher check: what it finds of good, wrong, partly wrong and silent teachers."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from helpers.corridor_advice import GOOD, TASK, student_of
 from helpers.tiny_runs import make_run
 from helpers.toy_task import AT_LEVER, LEVER_DOWN, WALK_TO_LEVER, WANDER, Corridor
+from tutelage.graphs.records.trace.records import ADVICE_REJECTED
 from tutelage.rl.advice.advice import Advice
 from tutelage.rl.advice.labels import Labels, mixed_with_uniform, with_retention_targets
 from tutelage.rl.tasks.arrays import IntArray
@@ -28,7 +29,7 @@ WALK_AWAY = Advice(((WANDER,),), (1.0,))
 def checked(
     advice: dict[int, Advice], rounds: int = 8, check: TeacherCheck | None = None, seed: int = 0
 ) -> TeacherCheck:
-    """The trial after some iterations with the same advice and a student that learns nothing."""
+    """The check after some iterations with the same advice and a student that learns nothing."""
     examiner = TeacherChecker(TASK, student_of(), seed)
     check = check or TeacherCheck()
     for _ in range(rounds):
@@ -90,7 +91,7 @@ def test_a_silent_teacher_is_followed_where_it_speaks() -> None:
 
 
 def test_nothing_is_held_against_advice_in_places_that_nobody_has_asked_about() -> None:
-    """The lever is reached in the trial before it is in the rollouts."""
+    """The lever is reached in the check before it is in the rollouts."""
     first = {0: GOOD[0]}
     check = TeacherChecker(TASK, student_of(), 0).after(TeacherCheck(), first, [0], 0)
     assert check.team_unmet.above(check.alone_unmet) > 1.64
@@ -123,7 +124,7 @@ def test_new_advice_is_tried_anew_and_doubts_about_it_are_dropped() -> None:
     assert after.fresh == 32
     assert after.team.episodes == before.team.episodes / 2 + 32
     assert after.rejected == []
-    spent = checked(GOOD).model_copy(update={"turned": 10_000})
+    spent = checked(GOOD).model_copy(update={"mixed_episodes": 10_000})
     assert checked(mixed, rounds=1, check=spent).rejected == [AT_LEVER], (
         "it is looked at closely anew"
     )
@@ -234,7 +235,7 @@ def test_a_run_with_a_wrong_teacher_is_the_run_without_one(env: str, tmp_path: A
     assert wrong.figures(*apart, "cache_hits") == alone.figures(*apart, "cache_hits")
     assert wrong.folder.student.read_bytes() == alone.folder.student.read_bytes()
     with wrong.trace() as trace:
-        assert "teacher_distrusted" in [event.kind for event in trace.events()]
+        assert "teacher_rejected" in [event.kind for event in trace.events()]
 
 
 @pytest.mark.usefixtures("one_thread")
@@ -244,9 +245,9 @@ def test_a_weak_teacher_is_followed_where_it_is_right(tmp_path: Any) -> None:
         tmp_path, env="SimpleDoorKey", provider="weak", num_envs=64, ppo__num_steps=32, steps=6144
     )
     assert weak.rows[0].llm_calls == 8, "what it leads on to was asked about at once"
-    assert all(row.advised_share and row.rejected == 1 for row in weak.rows[:-1])
+    assert all(row.advised_share and row.doubted == 1 for row in weak.rows[:-1])
     assert weak.rows[-1].trial_steps == weak.rows[0].trial_steps < 150_000
     with weak.trace() as trace:
-        (rejected,) = [e.situation_id for e in trace.events() if e.kind == "advice_doubted"]
+        (rejected,) = [e.situation_id for e in trace.events() if e.kind == ADVICE_REJECTED]
         assert rejected is not None
         assert "red door (locked)" in trace.situation_of(rejected).text
