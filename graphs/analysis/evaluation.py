@@ -70,7 +70,7 @@ def evaluate_run(
 
     env, seed: another task, which must look the same to the student, and another seed than the
     run's own. on_progress: told how many episodes have ended, from 0 on for each way of playing.
-    tell: told what people should know. Raises one of `graphs.runtime.errors.USER_ERRORS`.
+    tell: told what people should know. Raises UserError.
     """
     config = config_of(path, env, seed)
     with ExitStack() as resources:

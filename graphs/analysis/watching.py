@@ -80,7 +80,7 @@ class EpisodeViewer:
 
     provider: asked about situations in the place of what the run's trace holds, which costs what it
     costs; None asks nobody. argmax: the likeliest actions, not drawn ones. images: draw pixels.
-    Raises one of `graphs.runtime.errors.USER_ERRORS`.
+    Raises UserError.
     """
 
     def __init__(

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from tutelage.agents.common.files import RunFolderError, explained
 from tutelage.graphs.records.run_folder import RunFolder
+from tutelage.rl.errors import UserError
 
 SCHEMA_VERSION: Final = 1
 KEPT: Final = 2
@@ -31,7 +32,7 @@ _TENSORS: Final = "tensors.safetensors"
 _RECORD: Final = "record.json"
 
 
-class CheckpointError(ValueError):
+class CheckpointError(UserError):
     """A checkpoint that cannot be used; the message is one line."""
 
 

@@ -151,7 +151,7 @@ def note_visits(context: RunContext, state: TeachState, visits: Visits) -> None:
     """For the look-up of what came of the advice, where the task keeps such a record."""
     if isinstance(context.task, PlanOutcomeTask):
         for situation_id, came in visits:
-            if str(situation_id) in state["advice"]:
+            if situation_id in state["advice"]:
                 context.task.note(situation_id, came)
 
 

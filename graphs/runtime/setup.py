@@ -17,7 +17,6 @@ from tutelage.graphs.records.trace.schema import TraceDamagedError
 from tutelage.graphs.records.trace.writer import TraceWriter
 from tutelage.graphs.runtime.context import Learner, RunContext
 from tutelage.graphs.runtime.run_spec import RunSpec
-from tutelage.graphs.runtime.saving import GraphCheckpoints
 from tutelage.graphs.runtime.timers import PhaseTimers
 from tutelage.rl.policy.policy import Policy, make_policy
 from tutelage.rl.ppo.ppo import PPO
@@ -52,7 +51,6 @@ def open_context(
         folder=folder,
         trace=resources.enter_context(_trace(folder, tell)),
         checkpoints=Checkpoints(folder),
-        graph_checkpoints=resources.enter_context(GraphCheckpoints(folder)),
         timers=timers,
         steps=spec.steps,
         wait=spec.waits,

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from tutelage.agents.common.files import is_damage, sqlite_reason
+from tutelage.rl.errors import UserError
 
 MIGRATIONS: Final[tuple[str, ...]] = (
     """
@@ -107,7 +108,7 @@ TABLES: Final = frozenset({"situations", "calls", "advice", "visits", "examples"
 _BUSY_TIMEOUT_S: Final = 10.0
 
 
-class TraceError(ValueError):
+class TraceError(UserError):
     """A trace that cannot be opened, read or written; the message is one line."""
 
 

@@ -24,7 +24,7 @@ def watch(
     films: list[Path],
     as_json: bool,
 ) -> None:
-    """Show an episode, or keep it as films. Raises one of `graphs.runtime.errors.USER_ERRORS`."""
+    """Show an episode, or keep it as films. Raises UserError."""
     with ExitStack() as resources:
         if films:
             from tutelage.graphs.terminal.watch.films import check_films, write_films
