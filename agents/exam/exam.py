@@ -14,7 +14,7 @@ from concurrent.futures import as_completed
 from dataclasses import dataclass
 from functools import cache, partial
 from itertools import zip_longest
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, runtime_checkable
 
 import yaml
 
@@ -30,6 +30,7 @@ FILE: Final = SHIPPED / "situations.yaml"
 _STEP: Final = re.compile(r"(\w+)\(([^()]*)\)")
 
 
+@runtime_checkable
 class ReadsSituations(Protocol):
     """What a task needs besides, so that its situations can be given as texts."""
 

@@ -11,11 +11,11 @@ from tutelage.agents.client.records import PlannerAnswer
 from tutelage.agents.providers.make import keep_tracing_private
 from tutelage.agents.teacher.teacher import Teacher
 from tutelage.graphs.config.config import ConfigError, RunConfig
-from tutelage.graphs.config.events import Event
+from tutelage.graphs.config.events import Tell
 from tutelage.graphs.records.run_folder import RunFolder
 from tutelage.graphs.registry import find_graph
 from tutelage.graphs.runtime.run import stored_config
-from tutelage.graphs.runtime.run_spec import RunSpec, open_teacher
+from tutelage.graphs.runtime.run_spec import MakePerson, RunSpec, open_teacher
 from tutelage.graphs.runtime.tasks import task_of
 from tutelage.rl.advice.advice import Advice
 from tutelage.rl.policy.policy import Policy, load_student
@@ -26,7 +26,6 @@ from tutelage.rl.tasks.lookups import with_lookups
 from tutelage.rl.tasks.registry import make_task
 
 Progress = Callable[[int], None]
-Tell = Callable[[Event], None]
 
 
 @dataclass(frozen=True)
@@ -65,12 +64,13 @@ def evaluate_run(
     teacher: bool = False,
     on_progress: Progress | None = None,
     tell: Tell = lambda _: None,
+    make_person: MakePerson | None = None,
 ) -> RunTest:
     """Test the student of a run, and its teacher if asked for; that alone where none was trained.
 
     env, seed: another task, which must look the same to the student, and another seed than the
     run's own. on_progress: told how many episodes have ended, from 0 on for each way of playing.
-    tell: told what people should know. Raises UserError.
+    tell: told what people should know. make_person: see `open_teacher`. Raises UserError.
     """
     config = config_of(path, env, seed)
     with ExitStack() as resources:
@@ -79,7 +79,7 @@ def evaluate_run(
         if not teacher or find_graph(config.graph).learns:
             student, task = student_of(path, config)
             name = task.name
-        asked = teacher_of(path, config, tell, resources) if teacher else None
+        asked = teacher_of(path, config, tell, resources, make_person) if teacher else None
         result = tested = None
         if student is not None:
             result = evaluate_both_ways(task, student, episodes, config.seed, on_progress)
@@ -115,13 +115,20 @@ def student_of(path: Path, config: RunConfig) -> tuple[Policy, Task]:
     return student, task
 
 
-def teacher_of(path: Path, config: RunConfig, tell: Tell, resources: ExitStack) -> Teacher:
+def teacher_of(
+    path: Path,
+    config: RunConfig,
+    tell: Tell,
+    resources: ExitStack,
+    make_person: MakePerson | None = None,
+) -> Teacher:
     """The teacher of a run, asked with the prompts that the run has recorded.
 
     Raises as `evaluate_run` does.
     """
     keep_tracing_private()
-    teacher = open_teacher(RunSpec(config, RunFolder.open(path).recorded_prompts), tell, resources)
+    spec = RunSpec(config, RunFolder.open(path).recorded_prompts)
+    teacher = open_teacher(spec, tell, resources, make_person)
     if teacher is None:
         raise ConfigError(
             f"--teacher: this run had none (graph = {config.graph!r}, weaning.schedule = "

@@ -1,6 +1,6 @@
 """Several settings over several seeds: a run for each, some side by side, finished ones kept.
 
-Each run is a process of its own (`cli.py run` or `resume`), so that one that fails takes no other
+Each run is a process of its own (`tutelage run` or `resume`), so that one that fails takes no other
 with it, and has its own folder below the experiment's. Called again, an experiment goes on where it
 stopped.
 """
@@ -23,12 +23,14 @@ from pathlib import Path
 from threading import Event as StopSignal
 from typing import IO, Any, Final, Literal
 
-import graphs
+import tutelage
+from tutelage.agents.common.invocation import command
 from tutelage.graphs.analysis.comparison import stored_fields
 from tutelage.graphs.config.config import ConfigError, RunConfig, flat, parsed, with_fields
 from tutelage.graphs.records.run_folder import RunFolder
 
-CLI: Final = Path(graphs.__file__).resolve().parent.parent / "cli.py"
+MAIN: Final = Path(tutelage.__file__).parent / "__main__.py"
+"""The command as a file: it finds its own package, wherever this process found it."""
 _POLL_S: Final = 0.2
 _INTERRUPTED: Final = (128 + signal.SIGINT, 128 + signal.SIGTERM)
 _PLACES: Final = ("run_dir", "cache", "loggers")
@@ -164,7 +166,7 @@ def _status_of(path: Path, config: RunConfig) -> Status:
         if key not in _PLACES and given and there.get(key) != value:
             raise ConfigError(
                 f"{path} holds another run ({key} = {there.get(key)!r}, wanted: {value!r}); "
-                f"choose another --dir, or delete it: python cli.py runs delete {path}"
+                f"choose another --dir, or delete it: {command()} runs delete {path}"
             )
     summary = folder.read_summary()
     return "finished" if summary is not None and summary.status == "finished" else "stopped"
@@ -179,7 +181,7 @@ def _started(job: Job, places: Path, resources: ExitStack) -> _Running:
         arguments = ["run", "--config", str(file)]
     errors = resources.enter_context((places / f"{job.name}.errors").open("w+b"))
     process = subprocess.Popen(
-        [sys.executable, str(CLI), *arguments, "--json"],
+        [sys.executable, str(MAIN), *arguments, "--json"],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=errors,

@@ -36,6 +36,7 @@ from tutelage.agents.common.files import (
     set_aside,
     sync,
 )
+from tutelage.agents.common.invocation import command
 from tutelage.graphs.records import versions
 from tutelage.graphs.records.shapes import MetricsRow, Summary
 
@@ -73,7 +74,7 @@ class RunFolder:
             if not folder._is_unused():
                 raise RunFolderError(
                     f"{path} is not empty; choose another --run-dir, or continue that run with:"
-                    f" python cli.py resume {shlex.quote(str(path))}"
+                    f" {command()} resume {shlex.quote(str(path))}"
                 )
             folder.checkpoints.mkdir(exist_ok=True)
         return folder

@@ -7,6 +7,7 @@ import shlex
 import sqlite3
 from typing import Final
 
+from tutelage.agents.common.invocation import command
 from tutelage.graphs.records.run_folder import RunFolder
 from tutelage.rl.errors import UserError
 
@@ -44,7 +45,7 @@ def stopped(error: Exception, folder: RunFolder) -> RunStoppedError | None:
     if line is None:
         return None
     if folder.config.is_file():
-        hint = f"python cli.py resume {shlex.quote(str(folder.path))}"
+        hint = f"{command()} resume {shlex.quote(str(folder.path))}"
         line = f"{line}; once that is mended, go on with: {hint}"
     return RunStoppedError(line)
 

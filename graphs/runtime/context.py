@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Event as StopSignal
 from time import monotonic
@@ -10,7 +9,7 @@ from typing import Final
 
 from tutelage.agents.teacher.teacher import Teacher
 from tutelage.graphs.config.config import RunConfig
-from tutelage.graphs.config.events import Event
+from tutelage.graphs.config.events import Tell
 from tutelage.graphs.records.checkpoints import Checkpoints
 from tutelage.graphs.records.run_folder import RunFolder
 from tutelage.graphs.records.trace.writer import TraceWriter
@@ -61,7 +60,7 @@ class RunContext:
     steps: int
     wait: bool
     stop: StopSignal
-    tell: Callable[[Event], None]
+    tell: Tell
     started: float
     stop_seen: float | None = None
 

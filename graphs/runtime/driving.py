@@ -13,7 +13,7 @@ from typing import Any
 import scipy.stats  # noqa: F401
 
 from tutelage.agents.teacher.teacher import Teacher
-from tutelage.graphs.config.events import Evaluating, Event, Notice, RunStarted
+from tutelage.graphs.config.events import Evaluating, Notice, RunStarted, Tell
 from tutelage.graphs.loggers.base import with_loggers
 from tutelage.graphs.records.run_folder import RunFolder
 from tutelage.graphs.records.shapes import NO_TEACHER, LlmUse, Summary, TimeShares
@@ -26,8 +26,6 @@ from tutelage.graphs.runtime.setup import open_context, renew_progress, renew_re
 from tutelage.graphs.state import TeachState, first_state
 from tutelage.rl.rollouts.evaluate import evaluate_both_ways
 from tutelage.rl.rollouts.results import StudentResult, TeacherResult
-
-Tell = Callable[[Event], None]
 
 
 def drive(

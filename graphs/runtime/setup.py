@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import ExitStack
 from threading import Event as StopSignal
 from time import monotonic
@@ -10,7 +9,7 @@ from time import monotonic
 import torch
 
 from tutelage.agents.teacher.teacher import Teacher
-from tutelage.graphs.config.events import Event, Notice
+from tutelage.graphs.config.events import Notice, Tell
 from tutelage.graphs.records.checkpoints import Checkpoints
 from tutelage.graphs.records.run_folder import RunFolder
 from tutelage.graphs.records.trace.schema import TraceDamagedError
@@ -31,7 +30,7 @@ def open_context(
     teacher: Teacher | None,
     started: float,
     stop: StopSignal,
-    tell: Callable[[Event], None],
+    tell: Tell,
     resources: ExitStack,
 ) -> RunContext:
     """Everything that a run holds on to; closed when `resources` are.
@@ -78,7 +77,7 @@ def renew_records(context: RunContext, resources: ExitStack) -> list[str]:
     return lines
 
 
-def _trace(folder: RunFolder, tell: Callable[[Event], None]) -> TraceWriter:
+def _trace(folder: RunFolder, tell: Tell) -> TraceWriter:
     """The trace, a new one where there is none or a damaged one."""
     try:
         return TraceWriter(folder.trace)

@@ -13,6 +13,7 @@ from tutelage.graphs.analysis.evaluation import RunTest, TeacherTest, config_of,
 from tutelage.graphs.config.events import Event, Notice
 from tutelage.graphs.registry import find_graph
 from tutelage.graphs.terminal.common.text import console, print_json, safe
+from tutelage.graphs.terminal.run.dialogue import TerminalPerson
 from tutelage.graphs.terminal.run.summary import return_and_length, solved, student_rows
 
 
@@ -59,7 +60,7 @@ def _evaluated(
             if isinstance(event, Notice):
                 err.print(safe(event.text, "yellow"), soft_wrap=True)
 
-        return evaluate_run(run, episodes, env, seed, teacher, advance, tell)
+        return evaluate_run(run, episodes, env, seed, teacher, advance, tell, TerminalPerson)
 
 
 def _teacher_rows(test: TeacherTest) -> list[tuple[str, str]]:

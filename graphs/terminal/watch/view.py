@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import sys
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 from rich.text import Text
 
 from tutelage.graphs.analysis.watching import EpisodeViewer
 from tutelage.graphs.terminal.common.text import console, safe
+from tutelage.graphs.terminal.run.dialogue import TerminalPerson
 from tutelage.graphs.terminal.watch.frames import frame_view
 
 
@@ -26,16 +28,19 @@ def watch(
 ) -> None:
     """Show an episode, or keep it as films. Raises UserError."""
     with ExitStack() as resources:
+        viewer_of = partial(
+            EpisodeViewer, run, resources, seed, provider, argmax, make_person=TerminalPerson
+        )
         if films:
             from tutelage.graphs.terminal.watch.films import check_films, write_films
 
             check_films(films)
-            screening = EpisodeViewer(run, resources, seed, provider, argmax, images=True)
-            for line in write_films(films, screening.frames(episode), fps or 4.0):
+            viewer = viewer_of(images=True)
+            for line in write_films(films, viewer.frames(episode), fps or 4.0):
                 console(stderr=as_json).print(safe(line), soft_wrap=True)
             return
-        screening = EpisodeViewer(run, resources, seed, provider, argmax)
-        frames = screening.frames(episode)
+        viewer = viewer_of()
+        frames = viewer.frames(episode)
         if as_json:
             for frame in frames:
                 print(json.dumps(frame.to_json()))

@@ -22,6 +22,7 @@ from scipy.stats import norm
 
 from helpers.tiny_runs import ROOT
 from tutelage.agents.common.files import RunFolderError
+from tutelage.agents.common.invocation import command
 from tutelage.graphs.records.run_folder import RunFolder, default_run_dir, list_runs
 from tutelage.graphs.records.shapes import MetricsRow, Summary, TimeShares
 from tutelage.graphs.records.versions import CONFIG
@@ -120,7 +121,7 @@ def test_a_folder_in_use_is_refused_with_a_hint_that_a_shell_can_run(tmp_path: P
         RunFolder.create(path)
     assert one_line(error) == (
         f"{path} is not empty; choose another --run-dir, or continue that run with:"
-        f" python cli.py resume '{path}'"
+        f" {command()} resume '{path}'"
     )
     assert [p.name for p in path.iterdir()] == ["thesis.tex"]
 
