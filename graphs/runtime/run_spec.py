@@ -83,7 +83,7 @@ def checked_library(folder: Path | None) -> PromptLibrary:
     library = find_library(folder)
     problems = library.check()
     if problems:
-        raise PromptError("; ".join(problems))
+        raise PromptError(*problems)
     return library
 
 
