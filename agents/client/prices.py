@@ -16,10 +16,12 @@ from urllib.parse import urlsplit
 from platformdirs import user_config_path
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from tutelage.rl.errors import UserError
+
 SHIPPED: Final = Path(__file__).with_name("prices.toml")
 
 
-class PriceFileError(ValueError):
+class PriceFileError(UserError):
     """A file of prices that cannot be used. The message is one line."""
 
 

@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
+from tutelage.rl.errors import UserError
+
 JSON_LIMIT: Final = 1 << 28
 """Bytes of the largest JSON file that is read."""
 
@@ -22,7 +24,7 @@ _SQLITE_SIDE_FILES: Final = ("-wal", "-shm", "-journal")
 _DAMAGE: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT})
 
 
-class RunFolderError(ValueError):
+class RunFolderError(UserError):
     """A run folder that cannot be made, read or written; the message is one line."""
 
 

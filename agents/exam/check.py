@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from tutelage.agents.client.call_record import CACHED
+from tutelage.agents.client.call_record import CACHED, Exchange
 from tutelage.agents.client.errors import FailureName
-from tutelage.agents.client.records import Call, PlannerAnswer
 from tutelage.agents.common.settings import TeacherSettings
+from tutelage.agents.planner.answer import PlannerAnswer
 from tutelage.agents.planner.planner import Planner
 from tutelage.agents.planner.verbaliser import Situations
 from tutelage.agents.providers.replay import Provider, RecordedPlanner, Recording
@@ -45,7 +45,7 @@ class Check:
         return self.answer.advice is not None
 
     @property
-    def requests(self) -> tuple[Call, ...]:
+    def requests(self) -> tuple[Exchange, ...]:
         """What was sent, in order; none for a recording."""
         return tuple(call for call in self.answer.calls if call.status != CACHED)
 
@@ -72,7 +72,7 @@ class Check:
             "provider": self.provider,
             "model": self.model,
             "works": self.works,
-            "way": self.answer.way if self.works and self.requests else None,
+            "output_mode": self.answer.output_mode if self.works and self.requests else None,
             "failure": self.answer.failure,
             "latency_s": round(self.latency_s, 3),
             "prompt_tokens": tokens_in,

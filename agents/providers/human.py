@@ -75,14 +75,14 @@ class HumanTeacher(EmbeddedModel):
         self._pictures.update({text.strip(): picture for text, picture in pictures.items()})
 
     def close(self) -> None:
-        """Nobody waits for an answer any more."""
+        """Tell the person that nobody waits for an answer any more."""
         if self._person is not None:
             self._person.close()
 
     def _generate(
         self,
         messages: list[BaseMessage],
-        stop: list[str] | None = None,  # noqa: ARG002  # the base class's situation id
+        stop: list[str] | None = None,  # noqa: ARG002  # the base class's signature
         run_manager: CallbackManagerForLLMRun | None = None,  # noqa: ARG002  # likewise
         *,
         n: int = 1,
@@ -102,6 +102,12 @@ class HumanTeacher(EmbeddedModel):
                 picture = self._pictures.get(situation)
                 self._given[key] = self._person.ask(situation, options, picture, self.max_options)
             return self._given.get(key, ())
+
+
+def human_behind(provider: object) -> HumanTeacher | None:
+    """The model behind which a person sits; None for any other provider."""
+    model = getattr(provider, "model", None)
+    return model if isinstance(model, HumanTeacher) else None
 
 
 def _answer(plan: Plan) -> AIMessage:

@@ -43,6 +43,7 @@ from tutelage.agents.providers.keys import load_keys
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 from tutelage.agents.client.chat_model import ChatProvider
+from tutelage.rl.errors import UserError
 
 _PLACEHOLDER_KEY: Final = "not-needed"
 """What a local server gets where the client library insists on a key."""
@@ -52,7 +53,7 @@ _ADDRESSES: Final = ("openai_api_base", "anthropic_api_url", "base_url", "endpoi
 """Where chat models keep the address they speak to."""
 
 
-class ProviderError(ValueError):
+class ProviderError(UserError):
     """A provider cannot be used. The message is one line and says what to do."""
 
 
@@ -162,7 +163,7 @@ def _human(base_url: str | None, settings: TeacherSettings) -> ChatProvider:
     model = HumanTeacher(max_options=settings.max_options)
     identity = {"provider": HUMAN, **model._identifying_params}
     price = _price(settings, FREE)
-    return ChatProvider(model, HUMAN, MODEL_NAME, identity, True, price, model)
+    return ChatProvider(model, HUMAN, MODEL_NAME, identity, wait_always=True, price=price)
 
 
 def _langchain(

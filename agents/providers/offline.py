@@ -82,7 +82,7 @@ class OfflineTeacher(EmbeddedModel):
     def _generate(
         self,
         messages: list[BaseMessage],
-        stop: list[str] | None = None,  # noqa: ARG002  # the base class's situation id
+        stop: list[str] | None = None,  # noqa: ARG002  # the base class's signature
         run_manager: CallbackManagerForLLMRun | None = None,  # noqa: ARG002  # likewise
         *,
         n: int = 1,

@@ -97,10 +97,10 @@ def candidates(
 
 def reconsidered(found: Sequence[Candidate]) -> list[Candidate]:
     """The plans where the best has failed: it changes places with the other sensible ones."""
-    mixed_episodes = {BEST: SENSIBLE, SENSIBLE: BEST}
+    swapped = {BEST: SENSIBLE, SENSIBLE: BEST}
     if all(candidate.score != SENSIBLE for candidate in found):
         return list(found)
-    return [Candidate(c.plan, mixed_episodes.get(c.score, c.score)) for c in found]
+    return [Candidate(c.plan, swapped.get(c.score, c.score)) for c in found]
 
 
 def draw(found: Sequence[Candidate], temperature: float, uniform: float) -> Plan:

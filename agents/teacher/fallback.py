@@ -1,11 +1,11 @@
-"""Who advises where the teacher could not: a list of stand-ins, tried one after the other.
+"""The fallback chain: who advises where the teacher could not, tried one after the other.
 
     PROVIDER:MODEL[@BASE_URL]  a second model, asked in the background like the first
     cached                     what another model, or another prompt, has said of the situation
     offline                    the script
 
-What a stand-in says is never taken for the teacher's word: it carries its own source, and it is
-not stored in the plan cache. Which stand-ins were tried, and what came of each, is told.
+A fallback's advice is never taken for the teacher's: it carries its own source, and it is not
+stored in the plan cache. Which fallbacks were tried, and with which result, is reported.
 """
 
 from __future__ import annotations
@@ -18,15 +18,20 @@ from typing import Any, Final
 
 from tutelage.agents.client.budget import Budget
 from tutelage.agents.client.chat_model import ChatProvider
-from tutelage.agents.client.records import Call, PlannerAnswer
-from tutelage.agents.common.settings import CACHED_ADVICE, OFFLINE, TeacherSettings, stand_in
+from tutelage.agents.common.settings import (
+    CACHED_ADVICE,
+    OFFLINE,
+    TeacherSettings,
+    provider_and_address,
+)
+from tutelage.agents.planner.answer import PlannerAnswer
 from tutelage.agents.planner.planner import Planner
 from tutelage.agents.planner.verbaliser import Situations, canonical
 from tutelage.agents.providers.catalogue import is_embedded
 from tutelage.agents.providers.make import ProviderError, make_chat_model
 from tutelage.agents.store.plan_cache import CacheEntry, PlanCache
 from tutelage.agents.store.recordings import of_entry
-from tutelage.agents.teacher.scheduler import Asker, Rest
+from tutelage.agents.teacher.scheduler import BackOffs, Scheduler
 from tutelage.prompts.library import PromptLibrary
 
 PREFIX: Final = "fallback:"
@@ -35,9 +40,9 @@ SOURCE: Final = f"{PREFIX}{OFFLINE}"
 
 @dataclass(frozen=True)
 class Settled:
-    """What the stand-ins made of a situation.
+    """A situation that the chain has settled.
 
-    steps: who was tried and what came of it, in order, the teacher first. answers: of those that
+    steps: who was tried and with which result, in order, the teacher first. answers: of those that
     were asked; where there is advice, the last one has it.
     """
 
@@ -47,7 +52,7 @@ class Settled:
 
     @property
     def is_advised(self) -> bool:
-        """Whether one of them stands in."""
+        """Whether a fallback has given advice."""
         return bool(self.answers) and self.answers[-1].advice is not None
 
 
@@ -88,9 +93,9 @@ class CachedAdvice:
             situation_id=situation_id,
             source=f"{PREFIX}{CACHED_ADVICE}:{entry.provider}",
             advice=entry.advice,
-            calls=tuple(Call.from_cache(part, situation_id) for part in entry.calls),
+            calls=tuple(call.replayed() for call in entry.calls),
             failure=None,
-            way="required",
+            output_mode="required",
         )
 
     @cached_property
@@ -106,11 +111,11 @@ class CachedAdvice:
         }
 
 
-Step = Asker | CachedAdvice | Script
+Step = Scheduler | CachedAdvice | Script
 
 
-class StandIns:
-    """Settles situations step by step. A second model is waited for only where the caller waits.
+class FallbackChain:
+    """Settles situations step by step. A second model is waited for only if the caller waits.
 
     models: the providers that the settings name, by step.
     """
@@ -131,13 +136,13 @@ class StandIns:
                 return CachedAdvice(task, cache)
             source = f"{PREFIX}{models[step].name}"
             planner = Planner(task, library, models[step], settings, budget, source)
-            return Asker(planner, models[step], settings.concurrency)
+            return Scheduler(planner, models[step], settings.concurrency)
 
         self._steps = [made(step) for step in settings.fallback]
         self._tried: dict[int, list[str]] = {}
         self._answers: defaultdict[int, list[PlannerAnswer]] = defaultdict(list)
         self._next: dict[int, int] = {}
-        self._rests: defaultdict[int, Rest] = defaultdict(Rest)
+        self._back_offs = BackOffs()
         self._done: list[Settled] = []
         self._iteration = 0
 
@@ -147,25 +152,25 @@ class StandIns:
         return tuple(sorted(self._next))
 
     def begin(self, causes: Mapping[int, str], iteration: int) -> None:
-        """Find somebody who stands in. causes: why the teacher did not answer, by situation id.
+        """Start the chain. causes: why the teacher did not answer, by situation id.
 
-        Passed over are those that are pending, and those for which nobody was found not long ago.
+        Situations that are pending are passed over, and those on which the chain failed lately.
         """
         self._iteration = iteration
         for situation_id, cause in sorted(causes.items()):
-            resting = situation_id in self._rests and iteration < self._rests[situation_id].until
-            if self._steps and situation_id not in self._next and not resting:
+            is_due = self._back_offs.are_over(situation_id, iteration)
+            if self._steps and situation_id not in self._next and is_due:
                 self._tried[situation_id] = [cause]
                 self._go_on(situation_id, 0)
 
     def harvest(self, wait_for_all: bool, timeout_s: float | None = None) -> list[Settled]:
-        """What has been settled, in the order of the situation ids, each given once.
+        """The situations that have been settled, ordered by id, each given once.
 
         wait_for_all: wait first for the first model that is being asked, at most `timeout_s`
-        seconds. Where others are asked after that, `pending` says so.
+        seconds. Others may be asked after that, see `pending`.
         """
         for position, step in enumerate(self._steps):
-            if isinstance(step, Asker) and step.pending:
+            if isinstance(step, Scheduler) and step.pending:
                 answers = step.harvest(wait_for_all, timeout_s)
                 wait_for_all = False
                 for answer in answers:
@@ -175,40 +180,38 @@ class StandIns:
         return sorted(done, key=lambda each: each.situation_id)
 
     def close(self) -> list[Settled]:
-        """Stop asking; what has been settled and was not given yet."""
+        """Stop asking. Returns what has been settled and was not given yet."""
         for position, step in enumerate(self._steps):
-            if isinstance(step, Asker):
+            if isinstance(step, Scheduler):
                 for answer in step.close():
                     self._take(answer, position)
         self._next.clear()
         return self.harvest(wait_for_all=False)
 
     def snapshot(self) -> dict[str, Any]:
-        """Who is left alone for a while, as JSON has it."""
+        """The back-offs, as JSON has it."""
         return {
-            "rests": {
-                str(situation_id): rest.to_json() for situation_id, rest in self._rests.items()
-            },
-            "models": [s.snapshot() if isinstance(s, Asker) else None for s in self._steps],
+            "back_offs": self._back_offs.to_json(),
+            "models": [s.snapshot() if isinstance(s, Scheduler) else None for s in self._steps],
         }
 
     def restore(self, record: Mapping[str, Any]) -> None:
-        """Go on from a snapshot. Raises what `Asker.restore` does, or ValueError."""
-        rests = {int(s): Rest.from_json(rest) for s, rest in record["rests"].items()}
+        """Go on from a snapshot. Raises what `Scheduler.restore` does, or ValueError."""
+        back_offs = BackOffs.from_json(record["back_offs"])
         for step, stored in zip(self._steps, record["models"], strict=True):
-            if isinstance(step, Asker):
+            if isinstance(step, Scheduler):
                 step.restore(stored)
-        self._rests = defaultdict(Rest, rests)
+        self._back_offs = back_offs
 
     def _take(self, answer: PlannerAnswer, position: int) -> None:
-        """What a model has said, or why it has not."""
+        """Take a model's answer, or go on to the next."""
         if answer.advice is None:
             self._fail(answer.situation_id, position, answer.failure or "no answer", answer)
         else:
             self._settle(answer.situation_id, position, answer)
 
-    def _pass_over(self, model: Asker, position: int) -> None:
-        """Go on with what a model was not asked about after all: it has not answered others."""
+    def _pass_over(self, model: Scheduler, position: int) -> None:
+        """Go on with what a model was not asked about, as it has not answered others."""
         waiting = set(model.pending)
         for situation_id in [
             s for s, p in self._next.items() if p == position and s not in waiting
@@ -216,12 +219,12 @@ class StandIns:
             self._fail(situation_id, position, "did not answer others")
 
     def _go_on(self, situation_id: int, position: int) -> None:
-        """Try one stand-in after the other, until one is waited for or has an answer."""
+        """Try one fallback after the other, until one is waited for or has an answer."""
         if position == len(self._steps):
             self._settle(situation_id, position, None)
             return
         step = self._steps[position]
-        if isinstance(step, Asker):
+        if isinstance(step, Scheduler):
             if step.submit([situation_id], self._iteration):
                 self._next[situation_id] = position
             else:
@@ -236,7 +239,7 @@ class StandIns:
     def _fail(
         self, situation_id: int, position: int, cause: str, answer: PlannerAnswer | None = None
     ) -> None:
-        """Note why a stand-in has no answer, and go on to the next."""
+        """Note why a fallback has no answer, and go on to the next."""
         self._next.pop(situation_id, None)
         self._tried[situation_id].append(f"{_name(self._steps[position])}: {cause}")
         if answer is not None:
@@ -248,7 +251,7 @@ class StandIns:
         self._next.pop(situation_id, None)
         steps, answers = self._tried.pop(situation_id), self._answers.pop(situation_id, [])
         if answer is None:
-            self._rests[situation_id].fail(self._iteration)
+            self._back_offs[situation_id].fail(self._iteration)
         else:
             steps.append(f"{_name(self._steps[position])}: answered")
             answers.append(answer)
@@ -266,7 +269,7 @@ def make_models(settings: TeacherSettings) -> dict[str, ChatProvider]:
     models = {}
     for step in settings.fallback:
         if step not in (OFFLINE, CACHED_ADVICE):
-            name, url = stand_in(step)
+            name, url = provider_and_address(step)
             try:
                 models[step] = make_chat_model(name, url, own)
             except ProviderError as error:
@@ -275,4 +278,4 @@ def make_models(settings: TeacherSettings) -> dict[str, ChatProvider]:
 
 
 def _name(step: Step) -> str:
-    return step.provider.name if isinstance(step, Asker) else step.name
+    return step.provider.name if isinstance(step, Scheduler) else step.name

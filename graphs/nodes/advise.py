@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from langgraph.runtime import Runtime
 
-from tutelage.agents.client.records import PlannerAnswer
+from tutelage.agents.planner.answer import PlannerAnswer
 from tutelage.agents.teacher.teacher import Teacher
 from tutelage.graphs.runtime.context import RunContext
 from tutelage.graphs.runtime.recording import trace_answers
@@ -73,7 +73,7 @@ def fallback(state: TeachState, runtime: Runtime[RunContext]) -> Update:
         answers = teacher.settle(fresh, iteration)
         at_the_start = iteration == 1 and not state["advice"]
         wait_for_more = partial(teacher.settle, (), iteration)
-        answers += _awaited(context, wait_for_more, lambda: teacher.standing_in, at_the_start)
+        answers += _awaited(context, wait_for_more, lambda: teacher.pending_fallbacks, at_the_start)
     trace_answers(context, state, answers)
     return {"stand_ins": state["stand_ins"] | _rows(answers)}
 
@@ -100,7 +100,9 @@ def after_fallback(
 def _given_up(context: RunContext) -> bool:
     """Whether a wait for answers was cut short."""
     teacher = _teacher(context)
-    return context.wait and context.stop.is_set() and bool(teacher.pending + teacher.standing_in)
+    return (
+        context.wait and context.stop.is_set() and bool(teacher.pending + teacher.pending_fallbacks)
+    )
 
 
 def lacks_advice(state: TeachState) -> bool:

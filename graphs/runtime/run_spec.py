@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from tutelage.agents.client.chat_model import ChatProvider
 from tutelage.agents.common.settings import TeacherSettings
+from tutelage.agents.providers.human import human_behind
 from tutelage.agents.providers.replay import Provider, make_provider
 from tutelage.agents.store.plan_cache import PlanCache, default_cache_path
 from tutelage.agents.store.plan_file import CacheFullError
@@ -122,8 +123,9 @@ def open_teacher(
         resources.callback(cache.close)
     except CacheFullError as error:
         tell(Notice(f"{error}; going on without it"))
-    if spec.provider.person is not None:
-        spec.provider.person.attach(TerminalPerson(tell))
+    human = human_behind(spec.provider)
+    if human is not None:
+        human.attach(TerminalPerson(tell))
     teacher = Teacher(
         spec.task,
         spec.library,

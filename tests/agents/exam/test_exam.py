@@ -260,7 +260,7 @@ def test_the_table_and_the_mistakes_are_for_people(type_in: TypeIn) -> None:
     for task in (*TASKS, "all"):
         assert task in out
     assert "% sensible" in out
-    assert "mission: open the door" in out
+    assert "mission: use the key to open the door and then get to the goal" in out
     assert "\x1b" not in out
 
 
