@@ -38,7 +38,7 @@ class Exchange:
     answers. messages: of the chat, in OpenAI's form. tools: their schemas, or that of the answer.
     settings: output mode and sampling arguments. answers: chat messages, one for each sample.
     plans: what was read out of each answer, a list of [option, target] steps, or None where it
-    holds no plan; empty where nobody noted it. attempt: 1 for the first try. status: `ok` (it
+    holds no plan; empty where it is not known. attempt: 1 for the first try. status: `ok` (it
     brought at least one plan), `cached` or a failure's name. Tokens are None where the provider
     counted none. started_at: seconds since the epoch. cost_usd: in US dollars, None where it is
     not known.

@@ -25,11 +25,11 @@ from tutelage.agents.common.settings import TeacherSettings
 from tutelage.rl.tasks.options import Plan
 
 LONGEST_PAUSE_S: Final = 60.0
-"""What is to be waited for longer than this is not waited for."""
+"""A request that would have to wait longer is given up."""
 
 _GRACE_S: Final = 1.0
 _LOOK_S: Final = 0.02
-"""How often a request that has to wait for its turn looks whether it has come."""
+"""Seconds between two attempts of a request to get its turn."""
 
 _LONGEST_QUOTE: Final = 2000
 _LONGEST_ANSWER: Final = 1 << 18
@@ -64,7 +64,7 @@ class Reply:
 
     @property
     def tokens(self) -> tuple[int | None, int | None]:
-        """Tokens in and out; None where nobody counted. Each answer carries those of all."""
+        """Tokens in and out; None where the server gave none. Each answer carries those of all."""
         usage = self.messages[0].usage_metadata if self.messages else None
         return (None, None) if usage is None else (usage["input_tokens"], usage["output_tokens"])
 

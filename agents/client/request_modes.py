@@ -47,17 +47,15 @@ class RequestMode:
         """
         if self.output_mode == "logprobs":
             return self._lower()
-        if self.with_n and _BLAMES_N.search(complaint):
-            return replace(self, with_n=False)
-        if self.with_seed and _BLAMES_SEED.search(complaint):
-            return replace(self, with_seed=False)
+        without_n = replace(self, with_n=False) if self.with_n else None
+        without_seed = replace(self, with_seed=False) if self.with_seed else None
+        if without_n and _BLAMES_N.search(complaint):
+            return without_n
+        if without_seed and _BLAMES_SEED.search(complaint):
+            return without_seed
         if _BLAMES_OUTPUT_MODE.search(complaint):
             return self._lower()
-        if self.with_n:
-            return replace(self, with_n=False)
-        if self.with_seed:
-            return replace(self, with_seed=False)
-        return self._lower()
+        return without_n or without_seed or self._lower()
 
     def after_nonsense(self) -> RequestMode | None:
         """The mode to try for a model whose answers have no form at all; None after the last.

@@ -143,8 +143,8 @@ class TeacherSettings(BaseModel):
 
     @field_validator("fallback", mode="before")
     @classmethod
-    def _nobody(cls, steps: Any) -> Any:
-        """`none` is nobody: all that it can mean is the end of the list."""
+    def _without_none(cls, steps: Any) -> Any:
+        """`none` stands for an empty list, or for the end of the list."""
         if steps is None:
             return ()
         steps = cls._listed(steps)

@@ -1,4 +1,4 @@
-"""Trying a teacher out: one real situation is asked about, and everything that came of it told."""
+"""Checks a teacher: asks about one real situation and reports requests, cost and advice."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _NEXT: Final[dict[FailureName, str]] = {
 
 @dataclass(frozen=True)
 class Check:
-    """What asking about one situation brought. cost_usd, tokens: None where they are not known."""
+    """The result of a check. cost_usd: None where it is not known."""
 
     provider: str
     model: str
@@ -46,7 +46,7 @@ class Check:
 
     @property
     def requests(self) -> tuple[Exchange, ...]:
-        """What was sent, in order; none for a recording."""
+        """The requests that were sent, in order; none for a recording."""
         return tuple(call for call in self.answer.calls if call.status != CACHED)
 
     @property
@@ -120,5 +120,5 @@ def check(
 
 
 def what_next(failure: FailureName, keys: tuple[str, ...]) -> str:
-    """What to do about a failure. keys: the variables that hold the provider's key."""
+    """Advice on a failure. keys: the variables that hold the provider's key."""
     return _NEXT[failure].format(keys=" or ".join(keys) or "the server's settings")

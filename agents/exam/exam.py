@@ -58,10 +58,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Marked:
-    """An item and what came of asking. The shares are of all samples and sum to 1 at most.
-
-    wrong: the plans that are not sensible, each with its share. unusable: what held no plan.
-    """
+    """An item with a teacher's answer. The shares are of all samples and sum to 1 at most."""
 
     item: Item
     answer: PlannerAnswer

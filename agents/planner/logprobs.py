@@ -28,7 +28,7 @@ from tutelage.rl.tasks.options import Option
 LETTERS: Final = string.ascii_uppercase
 
 _LEAST_SHARE: Final = 1e-3
-"""Less is not worth a plan of its own."""
+"""Options of a smaller share are left out."""
 _LEAST_CAUGHT: Final = 0.5
 """Where the letters have less than this together, the model was not answering with a letter."""
 _MARKS: Final = " \t\r\n\u2581\u0120\u010a"

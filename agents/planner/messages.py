@@ -61,7 +61,7 @@ def messages_for(question: Question, output_mode: OutputMode) -> list[BaseMessag
 
 
 def schemas_for(question: Question, output_mode: OutputMode) -> list[dict[str, Any]]:
-    """What the model is given besides the messages: tools, or the schema of its answer."""
+    """The schemas that go with the messages: of the tools, or of the answer."""
     if output_mode in WITH_TOOLS:
         return question.lookups.schemas + question.tools.schemas
     return [_answer_schema(question.tools)] if output_mode == "json" else []

@@ -91,7 +91,19 @@ class Planner:
         """
         question = self.question(situation_id)
         self.forget([situation_id])
-        session = self._session(question, mode or self._mode)
+        mode = mode or self._mode
+        allowed = output_modes_of(question, self._settings)
+        if mode.output_mode not in allowed:
+            mode = replace(mode, output_mode=allowed[0])
+        session = SamplingSession(
+            question,
+            mode,
+            self._client,
+            self._shared_lookups,
+            self._settings,
+            self._redactor,
+            self._numbers_samples,
+        )
         failure = self._tried(session) if question.options else None
         if session.worked is not None:
             self._mode = session.worked
@@ -102,20 +114,6 @@ class Planner:
             calls=tuple(session.calls),
             failure=failure,
             output_mode=session.mode.output_mode,
-        )
-
-    def _session(self, question: Question, mode: RequestMode) -> SamplingSession:
-        allowed = output_modes_of(question, self._settings)
-        if mode.output_mode not in allowed:
-            mode = replace(mode, output_mode=allowed[0])
-        return SamplingSession(
-            question,
-            mode,
-            self._client,
-            self._shared_lookups,
-            self._settings,
-            self._redactor,
-            self._numbers_samples,
         )
 
     def _tried(self, session: SamplingSession) -> FailureName | None:

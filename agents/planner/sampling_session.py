@@ -36,7 +36,6 @@ from tutelage.rl.tasks.options import Plan
 
 _SEED_SPACE: Final = 2**31
 
-
 _Unusable = tuple[str, str]
 """Why an answer is no plan, and the answer as text."""
 
@@ -45,8 +44,8 @@ class SamplingSession:
     """Asks about one situation, in one thread.
 
     mode: the first one to try. numbers_samples: the model draws the sample of a given number (the
-    offline script). calls: the requests so far. worked: the last mode that brought a
-    plan; None before that.
+    offline script). calls: the requests so far. worked: the last mode that brought a plan; None
+    before that.
     """
 
     def __init__(

@@ -41,21 +41,15 @@ class SharedLookups:
         ask: gets it. None, where that fails, is not shared.
         """
         key = json.dumps([output_mode, convert_to_openai_messages(messages)], sort_keys=True)
+        mine: Future[AIMessage | None] = Future()
         while True:
             with self._lock:
-                found = self._answers.get(key)
-                if found is None:
-                    mine: Future[AIMessage | None] = Future()
-                    self._answers[key] = mine
-                    break
+                found = self._answers.setdefault(key, mine)
+            if found is mine:
+                break
             answer = found.result()
             if answer is not None:
                 return answer
-        return self._ask_for_all(key, mine, ask)
-
-    def _ask_for_all(
-        self, key: str, mine: Future[AIMessage | None], ask: Callable[[], AIMessage | None]
-    ) -> AIMessage | None:
         answer = None
         try:
             answer = ask()

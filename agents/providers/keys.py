@@ -73,7 +73,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _check_rights(path: Path, status: os.stat_result) -> None:
-    """See that the file is the user's own and nobody else's to read."""
+    """Raises KeyFileError unless the file is the user's own, and no one else may read it."""
     if not stat.S_ISREG(status.st_mode):
         raise KeyFileError(f"key file {path} is no plain file")
     if os.name != "posix":

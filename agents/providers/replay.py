@@ -45,7 +45,7 @@ class Recording:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What its answers depend on."""
+        """Everything that its answers depend on."""
         return {"provider": self.name}
 
     @property

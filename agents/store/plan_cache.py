@@ -1,4 +1,4 @@
-"""The plan cache: what a model answered, replayed only where it would see exactly the same.
+"""The plan cache: a model's answers, replayed only where it would see exactly the same.
 
 With the advice it keeps the conversation behind it, for the trace of a run that replays it. One
 SQLite file for all runs, a LangGraph store inside. Losing it costs money, not correctness: so

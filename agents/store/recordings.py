@@ -60,7 +60,7 @@ class RecordingError(UserError):
 
 @dataclass(frozen=True)
 class RecordedAnswer:
-    """What a teacher said in one situation.
+    """A teacher's advice on one situation, and where it came from.
 
     key: its place in a plan cache, None where it has none. calls: the requests that brought it.
     """
@@ -93,7 +93,7 @@ class RecordedAnswer:
         }
 
     def entry(self) -> CacheEntry:
-        """What a plan cache keeps of it."""
+        """The entry of a plan cache."""
         return CacheEntry(
             advice=self.advice,
             calls=self.calls,

@@ -1,4 +1,4 @@
-"""What a teacher has done so far: its counters, and the events of which people are told."""
+"""A teacher's counters, and its events for the trace."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ provider is not asked for a while, or answers again."""
 
 @dataclass
 class Counters:
-    """What the teacher has done so far.
+    """Totals of a teacher's requests and answers.
 
     calls: requests; an answer from the cache counts none, and no tokens. situations: those that
     were asked about. failures: how often asking the teacher about a situation failed, by the

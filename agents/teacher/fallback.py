@@ -56,35 +56,18 @@ class Settled:
         return bool(self.answers) and self.answers[-1].advice is not None
 
 
-class Script:
-    """The offline script, which costs nothing and has no budget."""
-
-    def __init__(self, task: Situations, library: PromptLibrary, settings: TeacherSettings) -> None:
-        free = settings.model_copy(
-            update={"budget_calls": None, "budget_tokens": None, "budget_usd": None}
-        )
-        provider = replace(make_chat_model(OFFLINE, None, free), name=SOURCE)
-        self.name = OFFLINE
-        self._planner = Planner(task, library, provider, free, source=SOURCE)
-
-    def answer(self, situation_id: int) -> PlannerAnswer | None:
-        """Its plans; where it knows none, an answer that says so."""
-        return self._planner.ask(situation_id)
-
-
 class CachedAdvice:
-    """The newest advice in the plan cache on the very same situation, whoever gave it.
+    """The newest advice in the plan cache on the very same situation, of any provider.
 
     The scripts of this program are left out: some of them are wrong on purpose.
     """
 
     def __init__(self, task: Situations, cache: PlanCache | None) -> None:
-        self.name = CACHED_ADVICE
         self._task = task
         self._cache = cache
 
-    def answer(self, situation_id: int) -> PlannerAnswer | None:
-        """What was said, under the name of whoever said it; None where nothing is stored."""
+    def ask(self, situation_id: int) -> PlannerAnswer | None:
+        """The stored advice, under its provider's name; None where there is none."""
         entry = self._entries.get(canonical(self._task.describe(situation_id)))
         offered = set(self._task.options(situation_id))
         if entry is None or not all(offered.issuperset(plan) for plan in entry.advice.plans):
@@ -100,18 +83,17 @@ class CachedAdvice:
 
     @cached_property
     def _entries(self) -> Mapping[str, CacheEntry]:
-        """What the cache holds when it is first needed, by situation."""
-        found = {} if self._cache is None else self._cache.entries()
-        stored = dict(sorted(found.items(), key=lambda item: (item[1].date, item[0])))
-        known = {key: of_entry(key, entry) for key, entry in stored.items()}
-        return {
-            canonical(answer.situation): stored[key]
-            for key, answer in known.items()
-            if answer is not None and not is_embedded(answer.provider or OFFLINE)
-        }
+        """The cache's entries by situation, read when they are first needed."""
+        stored = {} if self._cache is None else self._cache.entries()
+        newest = {}
+        for key, entry in sorted(stored.items(), key=lambda item: (item[1].date, item[0])):
+            answer = of_entry(key, entry)
+            if answer is not None and not is_embedded(entry.provider):
+                newest[canonical(answer.situation)] = entry
+        return newest
 
 
-Step = Scheduler | CachedAdvice | Script
+Step = Scheduler | CachedAdvice | Planner
 
 
 class FallbackChain:
@@ -131,7 +113,7 @@ class FallbackChain:
     ) -> None:
         def made(step: str) -> Step:
             if step == OFFLINE:
-                return Script(task, library, settings)
+                return _script(task, library, settings)
             if step == CACHED_ADVICE:
                 return CachedAdvice(task, cache)
             source = f"{PREFIX}{models[step].name}"
@@ -139,6 +121,7 @@ class FallbackChain:
             return Scheduler(planner, models[step], settings.concurrency)
 
         self._steps = [made(step) for step in settings.fallback]
+        self._names = [models[s].name if s in models else s for s in settings.fallback]
         self._tried: dict[int, list[str]] = {}
         self._answers: defaultdict[int, list[PlannerAnswer]] = defaultdict(list)
         self._next: dict[int, int] = {}
@@ -228,9 +211,9 @@ class FallbackChain:
             if step.submit([situation_id], self._iteration):
                 self._next[situation_id] = position
             else:
-                self._fail(situation_id, position, "resting")
+                self._fail(situation_id, position, "paused")
             return
-        answer = step.answer(situation_id)
+        answer = step.ask(situation_id)
         if answer is None:
             self._fail(situation_id, position, "nothing stored")
         else:
@@ -241,19 +224,19 @@ class FallbackChain:
     ) -> None:
         """Note why a fallback has no answer, and go on to the next."""
         self._next.pop(situation_id, None)
-        self._tried[situation_id].append(f"{_name(self._steps[position])}: {cause}")
+        self._tried[situation_id].append(f"{self._names[position]}: {cause}")
         if answer is not None:
             self._answers[situation_id].append(answer)
         self._go_on(situation_id, position + 1)
 
     def _settle(self, situation_id: int, position: int, answer: PlannerAnswer | None) -> None:
-        """It ends here: with an answer, or with nobody left."""
+        """End the chain for a situation: with an answer, or as no fallback is left."""
         self._next.pop(situation_id, None)
         steps, answers = self._tried.pop(situation_id), self._answers.pop(situation_id, [])
         if answer is None:
             self._back_offs[situation_id].fail(self._iteration)
         else:
-            steps.append(f"{_name(self._steps[position])}: answered")
+            steps.append(f"{self._names[position]}: answered")
             answers.append(answer)
         self._done.append(Settled(situation_id, tuple(steps), tuple(answers)))
 
@@ -277,5 +260,9 @@ def make_models(settings: TeacherSettings) -> dict[str, ChatProvider]:
     return models
 
 
-def _name(step: Step) -> str:
-    return step.provider.name if isinstance(step, Scheduler) else step.name
+def _script(task: Situations, library: PromptLibrary, settings: TeacherSettings) -> Planner:
+    """The offline script, which costs nothing and has no budget."""
+    limits = ("budget_calls", "budget_tokens", "budget_usd")
+    free = settings.model_copy(update=dict.fromkeys(limits))
+    provider = replace(make_chat_model(OFFLINE, None, free), name=SOURCE)
+    return Planner(task, library, provider, free, source=SOURCE)

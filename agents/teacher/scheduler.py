@@ -112,11 +112,12 @@ class Scheduler:
         return self._back_off.until
 
     def snapshot(self) -> dict[str, Any]:
-        """Its back-offs, as JSON has it."""
+        """Its back-offs and what it has asked so far, as JSON has it."""
         return {
             "back_offs": self._back_offs.to_json(),
             "provider_back_off": self._back_off.to_json(),
             "proven": self._proven,
+            "asked": self.asked,
         }
 
     def restore(self, record: Mapping[str, Any]) -> None:
@@ -127,11 +128,12 @@ class Scheduler:
         self._back_offs = BackOffs.from_json(record["back_offs"])
         self._back_off = BackOff.from_json(record["provider_back_off"])
         self._proven = bool(record["proven"])
+        self.asked = int(record["asked"])
 
     def submit(self, situation_ids: Iterable[int], iteration: int) -> int:
         """Start asking about situations, in this order; returns how many of them are pending now.
 
-        Those that are pending already or in a pause are passed over, and all in the provider's.
+        Skipped are those that are pending or paused, and all of them while the provider is paused.
         """
         self._iteration = iteration
         if iteration < self._back_off.until:

@@ -81,7 +81,6 @@ class Teacher:
         # at the same situation.
         places = 1 if provider.wait_always else settings.concurrency
         self._scheduler = Scheduler(planner, provider, places)
-        self._asked_before = 0
 
     @property
     def pending(self) -> tuple[int, ...]:
@@ -95,15 +94,15 @@ class Teacher:
 
     @property
     def cost_usd(self) -> float | None:
-        """What the tokens so far have cost; None where their price or their number is not known.
+        """The cost of all tokens so far; None where their price or their number is not known.
 
-        Nothing has cost nothing, whatever the price.
+        It is 0 before the first request, whatever the price.
         """
         return self._budget.cost_usd if self._budget.calls else 0.0
 
     @property
     def asks_a_person(self) -> bool:
-        """Whether it is worth drawing a state of each situation."""
+        """Whether a person teaches, for whom a state of each situation is to be drawn."""
         return self._human is not None
 
     def illustrate(self, pictures: Mapping[int, str]) -> None:
@@ -141,7 +140,7 @@ class Teacher:
         self._told = {str(line) for line in record["told"]}
         tokens = counted.prompt_tokens + counted.completion_tokens
         self._budget.start_from(counted.calls, tokens, counted.usd, counted.unpriced)
-        self.counters, self._asked_before = counted, counted.situations
+        self.counters = counted
 
     def lookup(self, situation_ids: Iterable[int]) -> list[PlannerAnswer]:
         """The answers that the cache holds, in the order of their situations. Raises PromptError.
@@ -177,7 +176,7 @@ class Teacher:
         """
         before = self._scheduler.paused_until
         answers = self._scheduler.harvest(wait_for_all, timeout_s)
-        self._count_situations()
+        self.counters.situations = self._scheduler.asked
         self._note_pause(before)
         return self._gone_through(answers)
 
@@ -195,7 +194,7 @@ class Teacher:
         """
         busy = set(self.pending)
         causes = {
-            situation_id: f"{self.provider.name}: {self._causes.get(situation_id, 'resting')}"
+            situation_id: f"{self.provider.name}: {self._causes.get(situation_id, 'paused')}"
             for situation_id in situation_ids
             if situation_id not in busy
         }
@@ -230,13 +229,10 @@ class Teacher:
 
     def _submit(self, situation_ids: Sequence[int], iteration: int) -> int:
         asked = self._scheduler.submit(situation_ids, iteration)
-        self._count_situations()
+        self.counters.situations = self._scheduler.asked
         if self._planner is not None:
             self._planner.forget(set(situation_ids).difference(self.pending))
         return asked
-
-    def _count_situations(self) -> None:
-        self.counters.situations = self._asked_before + self._scheduler.asked
 
     def _gone_through(self, answers: Sequence[PlannerAnswer]) -> list[PlannerAnswer]:
         """The teacher's answers as they go out: counted, stored, failures reported."""
@@ -386,10 +382,7 @@ class Teacher:
         )
 
     def _hardened(self, answer: PlannerAnswer) -> PlannerAnswer:
-        return (
-            answer if answer.advice is None else replace(answer, advice=self._served(answer.advice))
-        )
-
-    def _served(self, advice: Advice) -> Advice:
-        """What reaches the student: all of it, or with `soft` off the likeliest plan."""
-        return advice if self._settings.soft else advice.hardened()
+        """The answer as it reaches the student: with `soft` off, the likeliest plan alone."""
+        if answer.advice is None or self._settings.soft:
+            return answer
+        return replace(answer, advice=answer.advice.hardened())

@@ -135,7 +135,7 @@ class TestSecondModel:
         sources = [answer.source for answer in answers.values()]
         assert sources == ["fallback:openai:b"] * 2 + ["fallback:offline"] * 2
 
-    def test_it_goes_on_resting_after_a_resume(self) -> None:
+    def test_the_pauses_go_on_after_a_resume(self) -> None:
         with OpenAIServer(status(500)) as first, OpenAIServer(status(500)) as second:
             chain = f"openai:b@{second.base_url}"
             before, after = teacher(first.base_url, chain), teacher(first.base_url, chain)
@@ -152,7 +152,7 @@ class TestSecondModel:
             with pytest.raises((AttributeError, KeyError, TypeError, ValueError)):
                 after.restore({**teacher(first.base_url, chain).snapshot(), **damage})
             assert after.snapshot() == told
-        assert path(after, 2) == ["openai:first: resting", "openai:b: resting"]
+        assert path(after, 2) == ["openai:first: paused", "openai:b: paused"]
         assert after.counters.failures == {"provider_down": 1}
 
 
