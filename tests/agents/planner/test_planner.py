@@ -309,7 +309,8 @@ def test_situations_with_the_same_words_share_an_answer_under_their_own_number(
     run_once(asking, [1])
     found = asking.lookup([11, 21])
     assert [a.situation_id for a in found] == [11, 21]
-    assert [c.situation_id for a in found for c in a.calls] == [11, 21]
+    records = [c.record(1, 64, "cache", a.situation_id) for a in found for c in a.calls]
+    assert [(r.situation_id, r.status) for r in records] == [(11, CACHED), (21, CACHED)]
 
 
 def test_nobody_is_asked_ahead_about_what_the_cache_holds(cache: PlanCache) -> None:
