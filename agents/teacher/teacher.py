@@ -174,8 +174,9 @@ class Teacher:
         wait_for_all: wait for every pending answer first, at most `timeout_s` seconds.
         Good answers are stored in the cache on the way.
         """
-        before = self._scheduler.paused_until
+        before, pending = self._scheduler.paused_until, set(self.pending)
         answers = self._scheduler.harvest(wait_for_all, timeout_s)
+        self._forget(pending.difference(self.pending))
         self.counters.situations = self._scheduler.asked
         self._note_pause(before)
         return self._gone_through(answers)
@@ -230,9 +231,13 @@ class Teacher:
     def _submit(self, situation_ids: Sequence[int], iteration: int) -> int:
         asked = self._scheduler.submit(situation_ids, iteration)
         self.counters.situations = self._scheduler.asked
-        if self._planner is not None:
-            self._planner.forget(set(situation_ids).difference(self.pending))
+        self._forget(set(situation_ids).difference(self.pending))
         return asked
+
+    def _forget(self, situation_ids: Iterable[int]) -> None:
+        """Drop the questions about situations that are not, or no longer, to be asked about."""
+        if self._planner is not None:
+            self._planner.forget(situation_ids)
 
     def _gone_through(self, answers: Sequence[PlannerAnswer]) -> list[PlannerAnswer]:
         """The teacher's answers as they go out: counted, stored, failures reported."""

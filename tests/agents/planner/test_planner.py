@@ -260,6 +260,13 @@ def test_a_question_that_need_not_be_asked_is_forgotten(cache: PlanCache) -> Non
     assert set(asking._planner._questions) == {3}
     assert asking.submit([3], 1) == 0, "the budget is spent"
     assert asking._planner._questions == {}
+    with OpenAIServer(status(500)) as server:
+        asking = teacher(settings(max_tries=1, concurrency=1), cache, server.base_url)
+        assert asking.lookup([1, 2, 3]) == []
+        assert asking.submit([1, 2, 3], 0) == 3
+        assert len(asking.harvest(wait_for_all=True)) == 1, "the others were never asked about"
+    assert asking._planner is not None
+    assert asking._planner._questions == {}
 
 
 def test_a_hit_brings_the_conversation_and_counts_as_no_call(
