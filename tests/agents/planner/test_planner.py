@@ -204,7 +204,7 @@ def test_nothing_on_offer_is_no_failure_and_costs_nothing() -> None:
     assert (answer.advice, answer.failure, answer.calls) == (None, None, ())
 
 
-def test_answers_come_in_the_order_of_signatures_and_once() -> None:
+def test_answers_come_in_the_order_of_situation_ids_and_once() -> None:
     with OpenAIServer() as server:
         asking = teacher(settings(concurrency=4), url=server.base_url)
         assert asking.submit([5, 3, 9, 3, 1], 0) == 4
