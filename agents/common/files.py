@@ -80,7 +80,7 @@ def set_aside(path: Path) -> Path:
 
 
 def is_damage(error: sqlite3.Error) -> bool:
-    """Whether SQLite found the file to be none of its own, rather than in use, say, or too large.
+    """Whether SQLite found the file damaged or no database, rather than in use or too large.
 
     By the primary code: the extended ones keep it in their low byte.
     """
@@ -88,7 +88,7 @@ def is_damage(error: sqlite3.Error) -> bool:
 
 
 def sqlite_reason(error: sqlite3.Error) -> str:
-    """What SQLite says, in one line. Some of a full disk it calls an error of the disk."""
+    """SQLite's message in one line. It reports a full disk as a disk error at times."""
     failed = (getattr(error, "sqlite_errorcode", 0) & 0xFF) == sqlite3.SQLITE_IOERR
     return f"{error} (the disk may be full)" if failed else " ".join(str(error).split())
 
@@ -96,7 +96,7 @@ def sqlite_reason(error: sqlite3.Error) -> str:
 def check_entries(folder: Path, names: tuple[str, ...]) -> None:
     """See that what a run folder's own names stand for lies in it. Raises RunFolderError.
 
-    A link could lead to any file of whoever opens a stranger's run, and a pipe would hang. The
+    In a stranger's run, a link could lead to any file of the user, and a pipe would hang. The
     folder itself may be a link, and so may files that the run has nothing to do with.
     """
     with explained("read", folder):

@@ -19,7 +19,7 @@ from typing import Any, Final, Protocol, runtime_checkable
 import yaml
 
 from tutelage.agents.client.pool import RequestPool
-from tutelage.agents.client.records import PlannerAnswer
+from tutelage.agents.planner.answer import PlannerAnswer
 from tutelage.agents.planner.planner import Planner
 from tutelage.agents.providers.offline_rules import SituationFields, is_possible
 from tutelage.prompts.library import SHIPPED

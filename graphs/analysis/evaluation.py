@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from tutelage.agents.client.records import PlannerAnswer
+from tutelage.agents.planner.answer import PlannerAnswer
 from tutelage.agents.providers.make import keep_tracing_private
 from tutelage.agents.teacher.teacher import Teacher
 from tutelage.graphs.config.config import ConfigError, RunConfig
@@ -179,7 +179,7 @@ class Adviser:
         found |= self._gathered(self._teacher.harvest(wait_for_all=True))
         unsettled = [s for s in fresh if s not in found]
         settled = self._teacher.settle(unsettled, len(self._asked))
-        while self._teacher.standing_in:
+        while self._teacher.pending_fallbacks:
             settled += self._teacher.settle([], len(self._asked), wait_for_all=True)
         return found | self._gathered(settled)
 

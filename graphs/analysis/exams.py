@@ -8,10 +8,9 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from tutelage.agents.client.call_record import OK
+from tutelage.agents.client.call_record import OK, Exchange
 from tutelage.agents.client.chat_model import ChatProvider
 from tutelage.agents.client.errors import PROVIDER_FAULTS
-from tutelage.agents.client.records import Call
 from tutelage.agents.exam.exam import FILE, Item, Marked, ReadsSituations, ask, items, mean
 from tutelage.agents.planner.planner import Planner
 from tutelage.agents.providers.make import ProviderError, make_chat_model
@@ -210,7 +209,7 @@ def _score(task: str, marked: Sequence[Marked]) -> Score:
     )
 
 
-def _counting(calls: Sequence[Call]) -> list[Call]:
+def _counting(calls: Sequence[Exchange]) -> list[Exchange]:
     """The requests that something came back from: others have no tokens to count."""
     return [call for call in calls if call.answers]
 

@@ -80,7 +80,7 @@ def _attributes(call: CallRecord) -> dict[str, Any]:
         "gen_ai.request.temperature": settings.get("temperature"),
         "gen_ai.request.seed": settings.get("seed"),
         "gen_ai.request.choice.count": None if choices == 1 else choices,
-        "gen_ai.output.type": "json" if settings.get("way") == "json" else None,
+        "gen_ai.output.type": "json" if settings.get("output_mode") == "json" else None,
         "gen_ai.response.id": first.get("id"),
         "gen_ai.response.model": first.get("model_name"),
         "gen_ai.response.finish_reasons": [_finish(answer) for answer in answers] or None,

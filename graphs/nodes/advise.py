@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 from langgraph.runtime import Runtime
 
-from tutelage.agents.client.records import PlannerAnswer
+from tutelage.agents.planner.answer import PlannerAnswer
 from tutelage.agents.teacher.teacher import Teacher
 from tutelage.graphs.runtime.context import RunContext
 from tutelage.graphs.runtime.recording import trace_answers
@@ -72,7 +72,7 @@ def fallback(state: TeachState, runtime: Runtime[RunContext]) -> Update:
         answers = teacher.settle(fresh, iteration)
         at_the_start = iteration == 1 and not state["advice"]
         wait_for_more = partial(teacher.settle, (), iteration)
-        answers += _awaited(context, wait_for_more, lambda: teacher.standing_in, at_the_start)
+        answers += _awaited(context, wait_for_more, lambda: teacher.pending_fallbacks, at_the_start)
     trace_answers(context, state, answers)
     return {"stand_ins": state["stand_ins"] | _advice_in(answers)}
 

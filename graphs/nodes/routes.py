@@ -92,4 +92,6 @@ def _is_checked(context: RunContext, state: TeachState) -> bool:
 def _is_cut_short(context: RunContext) -> bool:
     """Whether a wait for answers was cut short."""
     teacher = teacher_of(context)
-    return context.wait and context.stop.is_set() and bool(teacher.pending + teacher.standing_in)
+    return (
+        context.wait and context.stop.is_set() and bool(teacher.pending + teacher.pending_fallbacks)
+    )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tutelage.agents.client.records import PlannerAnswer
+from tutelage.agents.planner.answer import PlannerAnswer
 from tutelage.graphs.records.trace.records import (
     AdviceRecord,
     EventRecord,
@@ -47,7 +47,9 @@ def trace_answers(context: RunContext, state: TeachState, answers: Sequence[Plan
         # Some were asked in advance, about situations that no rollout has come to yet.
         trace_texts(context, [answer.situation_id for answer in answers])
         context.trace.calls(
-            call.record(*step, _node(answer)) for answer in answers for call in answer.calls
+            call.record(*step, _node(answer), answer.situation_id)
+            for answer in answers
+            for call in answer.calls
         )
         context.trace.advice(
             AdviceRecord(*step, a.situation_id, a.source, a.advice.to_json(), a.key)
@@ -59,10 +61,10 @@ def trace_answers(context: RunContext, state: TeachState, answers: Sequence[Plan
             for a in answers
             if a.failure is not None
         )
-        news = [] if context.teacher is None else context.teacher.take_news()
+        happened = [] if context.teacher is None else context.teacher.take_events()
         context.trace.events(
             EventRecord(*step, "fallback", each.kind, each.message, each.situation_id)
-            for each in news
+            for each in happened
         )
 
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from tutelage.agents.client.chat_model import ChatProvider
 from tutelage.agents.common.settings import TeacherSettings
-from tutelage.agents.providers.human import Person
+from tutelage.agents.providers.human import Person, human_behind
 from tutelage.agents.providers.make import ProviderError
 from tutelage.agents.providers.replay import Provider, make_provider
 from tutelage.agents.store.plan_cache import PlanCache, default_cache_path
@@ -120,10 +120,11 @@ def open_teacher(
     """
     if spec.provider is None:
         return None
-    if spec.provider.person is not None:
+    human = human_behind(spec.provider)
+    if human is not None:
         if make_person is None:
             raise ProviderError("provider 'human': there is no interface here to ask a person")
-        spec.provider.person.attach(make_person(tell))
+        human.attach(make_person(tell))
     path = spec.config.cache or default_cache_path()
     cache = None
     try:

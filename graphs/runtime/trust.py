@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from tutelage.agents.common.files import RunFolderError
 from tutelage.agents.common.invocation import command
-from tutelage.agents.common.settings import stand_in
+from tutelage.agents.common.settings import provider_and_address
 from tutelage.agents.providers.catalogue import keys_at_hand
 from tutelage.graphs.config.config import RunConfig
 
@@ -52,7 +52,7 @@ def check_address(
     named: the addresses as the user gives them, that of the teacher and those of second models.
     This machine's own need no word. typed: their command; None for `resume`.
     """
-    second = [stand_in(step) for step in config.teacher.fallback]
+    second = [provider_and_address(step) for step in config.teacher.fallback]
     asked = [(name, url) for name, url in [(config.provider, config.base_url), *second] if url]
     for url in named:
         if url not in [known for _, known in asked]:

@@ -12,6 +12,7 @@ from tutelage.agents.client.prices import list_prices, own_file
 from tutelage.agents.common.redact import redact
 from tutelage.agents.exam.check import Check, check, what_next
 from tutelage.agents.providers.catalogue import keys_at_hand, list_providers, variables_of
+from tutelage.agents.providers.human import human_behind
 from tutelage.agents.providers.replay import make_provider
 from tutelage.graphs.config.config import RunConfig
 from tutelage.graphs.runtime.run_spec import checked_library
@@ -90,9 +91,10 @@ def show_check(config: RunConfig, as_json: bool) -> bool:
     example = rich_state(task, config.seed)
     if not as_json:
         console().print(safe(f"{provider.name} · {task.name} · one situation", "bold"))
-    if provider.person is not None:
-        provider.person.attach(TerminalPerson(lambda _event: None))
-        provider.person.illustrate({task.describe(example.situation_id): example.picture})
+    human = human_behind(provider)
+    if human is not None:
+        human.attach(TerminalPerson(lambda _event: None))
+        human.illustrate({task.describe(example.situation_id): example.picture})
         result = check(task, example.situation_id, library, provider, settings)
     else:
         with console(stderr=True).status("asking"):
@@ -129,9 +131,9 @@ def _figures(result: Check) -> list[tuple[str, str]]:
     counted = "not counted" if tokens_in is None else f"{tokens_in:,} in, {tokens_out:,} out"
     cost = "not known" if result.cost_usd is None else f"{result.cost_usd:.6f} USD"
     source = f" ({result.price_source})" if result.price_source else ""
-    way = result.answer.way if result.works and result.requests else "none"
+    output_mode = result.answer.output_mode if result.works and result.requests else "none"
     return [
-        ("asked by", way),
+        ("asked by", output_mode),
         ("requests", f"{len(result.requests)} in {result.latency_s:.2f} s"),
         ("tokens", counted),
         ("cost", f"{cost}{source}"),

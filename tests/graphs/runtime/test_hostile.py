@@ -243,7 +243,7 @@ RECORDS: dict[str, Callable[[dict[str, Any]], object]] = {
     "another-generator": lambda record: record["ppo"].update(rng={"bit_generator": "MT19937"}),
     "a-generator-of-texts": lambda record: record["collector"]["rng"].update(state="x"),
     "counters-of-texts": lambda record: record["teacher"]["counters"].update(calls="many"),
-    "rests-of-texts": lambda record: record["teacher"].update(rests={"1": "soon"}),
+    "rests-of-texts": lambda record: record["teacher"]["scheduler"].update(back_offs={"1": "soon"}),
     "unknown-phase": lambda record: record["seconds"].update(idle_s=3.0),
     "time-is-a-text": lambda record: record.update(wall_s="long"),
 }
