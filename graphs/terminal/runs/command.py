@@ -69,9 +69,9 @@ def runs_plot(
 
     python cli.py runs plot runs/my-run --metric success --out curves.svg
     """
-    from tutelage.graphs.terminal.runs import curves
+    from tutelage.graphs.terminal.runs import plot
 
-    curves.show(runs, metric or [], x, out, as_json)
+    plot.show(runs, metric or [], x, out, as_json)
 
 
 @app.command("compare")

@@ -1,0 +1,7 @@
+"""The base of the errors that people can mend."""
+
+from __future__ import annotations
+
+
+class UserError(ValueError):
+    """A mistake that people can mend; the message is one line."""
