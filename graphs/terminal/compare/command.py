@@ -85,8 +85,8 @@ def compare(
     from tutelage.graphs.analysis.curves import panels_of
     from tutelage.graphs.analysis.experiments import plan_experiment, seeds_of
     from tutelage.graphs.config.config import make_config, with_fields
-    from tutelage.graphs.terminal.compare import view
     from tutelage.graphs.terminal.common.figures import check_format, write_figure
+    from tutelage.graphs.terminal.compare import view
 
     if plot is not None:
         check_format(plot)

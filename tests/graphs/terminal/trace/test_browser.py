@@ -71,8 +71,8 @@ class TestKeys:
                 (("k",), 0),
                 (("down", "down", "up"), 1),
                 (("end",), last),
-                (("ctrl+u",), max(0, last - app.query_one(Listing).page())),
-                (("home", "ctrl+d"), min(last, app.query_one(Listing).page())),
+                (("ctrl+u",), max(0, last - app.query_one(Listing).half_page())),
+                (("home", "ctrl+d"), min(last, app.query_one(Listing).half_page())),
             ):
                 await pilot.press(*keys)
                 assert cursor(app) == expected, keys
@@ -153,7 +153,7 @@ class TestSearch:
             await pilot.press("ampersand", *"blue k")
             assert app.query_one(Listing).counts == (kept, len(texts))
             await pilot.press("enter", "G")
-            assert "blue key" in app.query_one(Listing).row.head
+            assert "blue key" in app.query_one(Listing).row.value("situation")
             await pilot.press("escape")
             assert app.query_one(Listing).counts == (len(texts), len(texts))
             await pilot.press("ampersand", *"@@")
