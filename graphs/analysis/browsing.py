@@ -38,7 +38,7 @@ COLUMNS: Final[Mapping[Kind, Mapping[str, Callable[[Any], Any]]]] = {
         "situation": lambda situation: in_short(situation.text),
     },
     "calls": {
-        "id": lambda call: f"c{call.id}" if call.kind == "call" else None,
+        "call": lambda call: call.id if call.kind == "call" else None,
         "iter": lambda call: call.iteration,
         "status": lambda call: call.status,
         "seconds": lambda call: call.latency_s,
@@ -91,7 +91,12 @@ class Row(NamedTuple):
             plans = (plan_line(row["plan"]) for row in record.plans or ())
             words = (record.number, record.text, ", ".join(record.sources), *plans)
         elif self.kind == "calls":
-            words = (self.value("id"), record.status, record.model or record.provider, record.node)
+            words = (
+                f"c{self.value('call')}",
+                record.status,
+                record.model or record.provider,
+                record.node,
+            )
             words += (f"iteration {record.iteration}", record.text, record.error)
         else:
             words = (record.kind, record.node, record.message)

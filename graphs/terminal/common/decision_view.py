@@ -14,8 +14,9 @@ from rich.text import Text
 from tutelage.graphs.terminal.common.text import safe
 from tutelage.rl.tasks.watching import Drawing
 
-TEACHER: Final = "#5fd7ff"
-STUDENT: Final = "#ffaf5f"
+TEACHER: Final = "#0087d7"
+STUDENT: Final = "#d75f00"
+"""Colours that can be read on a dark and on a light ground."""
 _BAR: Final = 14
 _SHORTEST_BAR: Final = 3
 """Cells of a full bar, where there is room and where there is little."""
@@ -147,9 +148,7 @@ def _bar(share: float | None, style: str, cells: int) -> Text:
     whole, rest = divmod(eighths, 8)
     bar = "█" * whole + (" ▏▎▍▌▋▊▉"[rest] if rest else "")
     percent = f"{100 * share:4.0f} %"
-    return Text.assemble(
-        (f"{bar:<{cells}}", f"{style} on #1c1e24"), (percent, "" if eighths else "dim")
-    )
+    return Text.assemble((f"{bar:<{cells}}", style), (percent, "" if eighths else "dim"))
 
 
 @dataclass(frozen=True)

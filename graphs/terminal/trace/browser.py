@@ -153,7 +153,7 @@ class TraceBrowser(App[None]):
             Text(f" {i} {kind} ", "bold reverse" if kind == self._kind else "dim")
             for i, kind in enumerate(KINDS, start=1)
         )
-        place = f"{listing.cursor + 1 if shown else 0} of {shown:,}"
+        place = f"{listing.cursor + 1 if shown else 0:,} of {shown:,}"
         kept = f" (& {listing.filtered}: {shown:,} of {total:,})" if listing.filtered else ""
         found = f"   / {listing.searched}" if listing.searched else ""
         foot = tabs + Text("   ") + safe(f"{place}{kept}{found}") + Text("   ? keys", "dim")

@@ -52,7 +52,7 @@ def record_view(detail: Detail) -> RenderableType:
 
 
 def _heading(title: str) -> Padding:
-    return Padding(Rule(safe(title, "#8a93a6"), align="left", style="#3a3f4b"), (1, 0, 0, 0))
+    return Padding(Rule(safe(title, "dim"), align="left", style="dim"), (1, 0, 0, 0))
 
 
 def _state(example: Example, now: Leanings) -> RenderableType:
@@ -86,13 +86,13 @@ def _verdict(
         what = "no plan can be carried out here" if example.said else "no advice: reward alone"
         return Text(what, "dim italic")
     advice = max(range(len(actions)), key=teacher.__getitem__)
-    coverage = f"   m(s) {100 * example.said.coverage:.0f} %" if example.said else ""
+    coverage = f"   coverage {100 * example.said.coverage:.0f} %" if example.said else ""
     if advice == leaning:
         return Text.assemble(
-            ("✓ both: ", "#5fd75f"), safe(actions[advice], "bold"), (coverage, "dim")
+            ("✓ both: ", "green"), safe(actions[advice], "bold"), (coverage, "dim")
         )
     return Text.assemble(
-        ("✗ ", "#ff5f5f"),
+        ("✗ ", "red"),
         safe(actions[advice], f"bold {TEACHER}"),
         (" against ", "dim"),
         safe(actions[leaning], f"bold {STUDENT}"),

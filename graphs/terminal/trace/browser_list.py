@@ -13,7 +13,7 @@ from textual.message import Message
 from textual.widgets import DataTable
 
 from tutelage.graphs.analysis.browsing import COLUMNS, Kind, Row
-from tutelage.graphs.records.trace.names import DASH
+from tutelage.graphs.records.trace.names import DASH, call_id
 from tutelage.graphs.terminal.common.text import safe
 
 _HELD: Final = 300
@@ -21,10 +21,20 @@ _HELD: Final = 300
 _MARGIN: Final = 100
 """Rows beyond the cursor that the table always holds, more than a screen has."""
 
-_WIDTHS: Final = {"id": 7, "visits": 8, "agree": 7, "iter": 6, "status": 15, "seconds": 9}
+_LINES: Final = 2
+"""Lines of a row, over which a situation's text is wrapped."""
+_WIDTHS: Final = {
+    "id": 7,
+    "call": 8,
+    "visits": 9,
+    "agree": 8,
+    "iter": 7,
+    "status": 15,
+    "seconds": 10,
+}
 _WIDTHS_BY_DEFAULT: Final = 16
 _NARROW: Final = 45
-_SPARED: Final = frozenset({"id", "agree", "iter", "seconds"})
+_SPARED: Final = frozenset({"id", "call", "agree", "iter", "seconds"})
 """Columns that a list of fewer than `_NARROW` columns goes without."""
 
 _DOTS: Final = {None: ("○ ", "dim"), True: ("● ", "green"), False: ("● ", "red")}
@@ -136,18 +146,19 @@ class Listing(DataTable[Text]):
     def _arrange(self) -> None:
         """Filter and order the rows, with the cursor on the row that it was on."""
         key = self.row.key if self.row else None
-        shown = [row for row in self._rows if self.filtered in row.searched or not self.filtered]
+        shown = [r for r in self._rows if not self.filtered or self.filtered in r.searched]
         if self._order is not None:
             column, reverse = self._order
             known = [row for row in shown if row.value(column) is not None]
             unknown = [row for row in shown if row.value(column) is None]
             shown = sorted(known, key=lambda row: row.value(column), reverse=reverse) + unknown
         self._shown = shown
-        self._fill(next((i for i, row in enumerate(shown) if row.key == key), 0))
+        places = (i for i, row in enumerate(shown) if row.key == key)
+        self._fill(0 if key is None else next(places, 0))
 
     def _fill(self, place: int) -> None:
-        """Hold the rows around a place, and put the cursor there, on the same line of the screen."""
-        line = self.cursor_row - round(self.scroll_y)
+        """Hold the rows around a place, with the cursor there, on the same line of the screen."""
+        line = _LINES * self.cursor_row - round(self.scroll_y)
         place = max(0, min(place, len(self._shown) - 1))
         self._first = max(0, min(place - _HELD // 2, len(self._shown) - _HELD))
         self.clear(columns=True)
@@ -156,11 +167,11 @@ class Listing(DataTable[Text]):
         for name in names:
             arrow = ""
             if self._order is not None and self._order[0] == name:
-                arrow = " ↓" if self._order[1] else " ↑"
+                arrow = "↓" if self._order[1] else "↑"
             width = rest if name == names[-1] else _width(name)
-            self.add_column(Text(name + arrow), width=max(1, width - 2), key=name)
+            self.add_column(Text(arrow + name), width=max(1, width - 2), key=name)
         for row in self._shown[self._first : self._first + _HELD]:
-            self.add_row(*self._cells(row, names))
+            self.add_row(*self._cells(row, names), height=_LINES)
         # Its scrollbar would tell only of the rows that it holds.
         self.styles.scrollbar_size_vertical = int(len(self._shown) <= _HELD)
         self.move_cursor(row=place - self._first)
@@ -169,8 +180,8 @@ class Listing(DataTable[Text]):
 
     def _keep_line(self, line: int) -> None:
         """Scroll so that the cursor is on this line, as far as there are rows to do so."""
-        line = max(0, min(line, self.size.height - 1 - self.header_height))
-        self.scroll_to(y=self.cursor_row - line, animate=False)
+        line = max(0, min(line, self.size.height - _LINES - self.header_height))
+        self.scroll_to(y=_LINES * self.cursor_row - line, animate=False)
 
     def _columns(self) -> list[str]:
         names = list(COLUMNS[self._kind])
@@ -188,7 +199,7 @@ class Listing(DataTable[Text]):
 
     def half_page(self) -> int:
         """Rows in half a screen."""
-        return max(1, (self.size.height - 1) // 2)
+        return max(1, (self.size.height - self.header_height) // _LINES // 2)
 
     def action_move(self, step: int) -> None:
         self.move_to(self.cursor + step)
@@ -238,5 +249,7 @@ def _cell(name: str, value: Any) -> Text:
         return Text(DASH, "dim")
     if isinstance(value, str):
         return safe(re.sub(r"[\n\t]", " ", value))
+    if name == "call":
+        return Text(call_id(value))
     told = {"agree": f"{100 * value:.0f} %", "seconds": f"{value:.2f}"}.get(name, f"{value:,}")
     return Text(told, justify="right")
