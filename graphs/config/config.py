@@ -25,6 +25,7 @@ from tutelage.agents.common.settings import SECRET, TeacherSettings
 from tutelage.graphs.config.compatibility import unused_settings
 from tutelage.graphs.records.config_versions import up_to_date
 from tutelage.graphs.registry import find_graph
+from tutelage.rl.errors import UserError
 from tutelage.rl.policy.settings import StudentSettings
 from tutelage.rl.ppo.settings import PPOSettings
 from tutelage.rl.rollouts.settings import EvaluationSettings
@@ -33,7 +34,7 @@ from tutelage.rl.teaching.settings import ShapingSettings
 from tutelage.rl.teaching.weight_schedule import WeaningSettings
 
 
-class ConfigError(ValueError):
+class ConfigError(UserError):
     """A configuration that cannot be used; the message is one line."""
 
 

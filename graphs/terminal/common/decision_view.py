@@ -11,6 +11,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from tutelage.graphs.records.trace.names import DASH
 from tutelage.graphs.terminal.common.text import safe
 from tutelage.rl.tasks.watching import Drawing
 
@@ -143,7 +144,7 @@ class ActionBars:
 
 def _bar(share: float | None, style: str, cells: int) -> Text:
     if share is None:
-        return Text(f"{'–':<{cells + _PERCENT}}", "dim")  # noqa: RUF001 - a dash for people
+        return Text(f"{DASH:<{cells + _PERCENT}}", "dim")
     eighths = round(max(0.0, min(1.0, share)) * cells * 8)
     whole, rest = divmod(eighths, 8)
     bar = "█" * whole + (" ▏▎▍▌▋▊▉"[rest] if rest else "")
