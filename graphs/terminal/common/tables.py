@@ -17,9 +17,7 @@ WIDE: Final = 100
 """Columns of a terminal on which nothing needs to be spared."""
 
 
-def new_table(
-    headings: Iterable[str], words: Collection[str], title: str | Text | None = None
-) -> Table:
+def new_table(headings: Iterable[str], words: Collection[str], title: Text | None = None) -> Table:
     """An empty table. words: headings of the columns of text, which are wrapped.
 
     The other columns hold figures: they stand to the right and are never broken.
@@ -35,7 +33,7 @@ def new_table(
     for heading in headings:
         number = heading not in words
         justify: Any = "right" if number else "left"
-        table.add_column(heading, justify=justify, overflow="fold", no_wrap=number)
+        table.add_column(safe(heading), justify=justify, overflow="fold", no_wrap=number)
     return table
 
 

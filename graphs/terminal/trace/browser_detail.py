@@ -1,4 +1,4 @@
-"""The detail beside the list of a trace's browser: told, advised, decided, and what came of it."""
+"""The detail beside the list of a trace's browser: what was told, advised, decided and learned."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tutelage.graphs.terminal.common.decision_view import (
     plan_lines,
 )
 from tutelage.graphs.terminal.common.text import safe
-from tutelage.graphs.terminal.trace.show import calls_tree, outcome
+from tutelage.graphs.terminal.trace.show import calls_tree, history_view
 
 Leanings = tuple[float, ...] | None
 
@@ -43,12 +43,12 @@ def state_view(detail: Detail, chosen: int, now: Leanings) -> RenderableType:
 
 
 def record_view(detail: Detail) -> RenderableType:
-    """How it was asked and what came of it, the same for all example states."""
+    """The requests and the history of the situation, the same for all example states."""
     if detail.values is None:
         return Text()
     asked = (_heading("how it was asked"), calls_tree(detail.values, brief=False))
-    came = (_heading("what came of it"), outcome(detail.values["history"]))
-    return Group(*asked, *came) if detail.title.startswith("call") else Group(*came, *asked)
+    history = (_heading("history"), history_view(detail.values["history"]))
+    return Group(*asked, *history) if detail.title.startswith("call") else Group(*history, *asked)
 
 
 def _heading(title: str) -> Padding:

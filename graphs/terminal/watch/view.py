@@ -30,12 +30,12 @@ def watch(
             from tutelage.graphs.terminal.watch.films import check_films, write_films
 
             check_films(films)
-            screening = EpisodeViewer(run, resources, seed, provider, argmax, images=True)
-            for line in write_films(films, screening.frames(episode), fps or 4.0):
+            viewer = EpisodeViewer(run, resources, seed, provider, argmax, images=True)
+            for line in write_films(films, viewer.frames(episode), fps or 4.0):
                 console(stderr=as_json).print(safe(line), soft_wrap=True)
             return
-        screening = EpisodeViewer(run, resources, seed, provider, argmax)
-        frames = screening.frames(episode)
+        viewer = EpisodeViewer(run, resources, seed, provider, argmax)
+        frames = viewer.frames(episode)
         if as_json:
             for frame in frames:
                 print(json.dumps(frame.to_json()))
