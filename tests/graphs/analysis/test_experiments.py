@@ -11,7 +11,7 @@ import pytest
 
 from helpers import finished_runs
 from helpers.finished_runs import finished_run
-from helpers.tiny_runs import strict_json
+from helpers.tiny_runs import IMPORTABLE, strict_json
 from tutelage.graphs.analysis import experiments
 from tutelage.graphs.analysis.experiments import Experiment, Job, plan_experiment, seeds_of
 from tutelage.graphs.config.config import ConfigError, make_config
@@ -21,6 +21,7 @@ from tutelage.graphs.config.config import ConfigError, make_config
 def pretending(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Runs are made by the script, in the test's own folder."""
     monkeypatch.setattr(experiments, "CLI", Path(finished_runs.__file__))
+    monkeypatch.setenv("PYTHONPATH", IMPORTABLE)
     monkeypatch.chdir(tmp_path)
 
 

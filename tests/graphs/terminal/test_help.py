@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from helpers import finished_runs
 from helpers.openai_server import OpenAIServer
-from helpers.tiny_runs import ROOT, make_run
+from helpers.tiny_runs import IMPORTABLE, ROOT, make_run
 from tutelage.graphs.analysis import experiments
 from tutelage.graphs.terminal.app import app
 from tutelage.graphs.terminal.common.text import NoTerminalError
@@ -92,6 +92,7 @@ def folder(
     monkeypatch.setenv("VISUAL", "true")
     monkeypatch.setenv("OPENAI_API_KEY", "test-key-of-no-worth")
     monkeypatch.setenv("OPENAI_BASE_URL", model.base_url)
+    monkeypatch.setenv("PYTHONPATH", IMPORTABLE)
     monkeypatch.setattr(experiments, "CLI", Path(finished_runs.__file__))
     return tmp_path
 

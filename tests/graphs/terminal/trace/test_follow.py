@@ -89,7 +89,7 @@ def test_a_run_is_followed_from_before_its_beginning_to_its_end(run: Writer) -> 
         assert told(items, kind) == [0, 1, 2, 3]
     first, last = notices(items)
     assert first == f"waiting for {run.path} to begin"
-    assert last == f"the run does not go on; go on with it: python cli.py resume {run.path}"
+    assert last == f"the run does not go on; go on with it: tutelage resume {run.path}"
     assert [item["text"] for item in items if item["type"] == "call"][:2] == [
         "situation 0",
         "situation 1",
