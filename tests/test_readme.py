@@ -52,7 +52,7 @@ def set_environment(patch: pytest.MonkeyPatch, folder: Path, server: OpenAIServe
     patch.setenv("OPENAI_API_KEY", "test-key-of-no-worth")
     patch.setenv("OPENAI_BASE_URL", server.base_url)
     # The runs of a comparison are made in a moment; test_comparison.py makes real ones.
-    patch.setattr(experiments, "MAIN", Path(finished_runs.__file__))
+    patch.setattr(experiments, "CLI", Path(finished_runs.__file__))
 
 
 def prepare(folder: Path) -> None:

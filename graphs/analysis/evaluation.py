@@ -1,4 +1,4 @@
-"""Testing a run that was made: its student alone, and its teacher alone, on held-out episodes."""
+"""Testing a run: its student alone, and its teacher alone, on held-out episodes."""
 
 from __future__ import annotations
 

@@ -15,7 +15,6 @@ import json
 import os
 import platform
 import re
-import shlex
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -36,7 +35,7 @@ from tutelage.agents.common.files import (
     set_aside,
     sync,
 )
-from tutelage.agents.common.invocation import command
+from tutelage.agents.common.invocation import hint
 from tutelage.graphs.records import versions
 from tutelage.graphs.records.shapes import MetricsRow, Summary
 
@@ -74,7 +73,7 @@ class RunFolder:
             if not folder._is_unused():
                 raise RunFolderError(
                     f"{path} is not empty; choose another --run-dir, or continue that run with:"
-                    f" {command()} resume {shlex.quote(str(path))}"
+                    f" {hint('resume', path)}"
                 )
             folder.checkpoints.mkdir(exist_ok=True)
         return folder

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import errno
-import shlex
 import sqlite3
 from typing import Final
 
-from tutelage.agents.common.invocation import command
+from tutelage.agents.common.invocation import hint
 from tutelage.graphs.records.run_folder import RunFolder
 from tutelage.rl.errors import UserError
 
@@ -45,8 +44,7 @@ def stopped(error: Exception, folder: RunFolder) -> RunStoppedError | None:
     if line is None:
         return None
     if folder.config.is_file():
-        hint = f"{command()} resume {shlex.quote(str(folder.path))}"
-        line = f"{line}; once that is mended, go on with: {hint}"
+        line = f"{line}; once that is mended, go on with: {hint('resume', folder.path)}"
     return RunStoppedError(line)
 
 

@@ -28,7 +28,7 @@ from tutelage.graphs.runtime.context import RunContext
 from tutelage.graphs.runtime.run import resume
 from tutelage.graphs.runtime.run import run as start
 from tutelage.graphs.state import TeachState, Update
-from tutelage.graphs.terminal.graphs.view import graph_shape
+from tutelage.graphs.terminal.graphs import graph_shape
 from tutelage.graphs.terminal.run.live import LiveProgress
 from tutelage.graphs.terminal.run.summary import print_summary
 from tutelage.graphs.terminal.runs.view import run_row

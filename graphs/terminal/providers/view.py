@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tutelage.agents.client.prices import list_prices, own_file
+from tutelage.agents.common.invocation import hint
 from tutelage.agents.common.redact import redact
 from tutelage.agents.exam.check import Check, check, what_next
 from tutelage.agents.providers.catalogue import keys_at_hand, list_providers, variables_of
@@ -51,8 +52,8 @@ def show_list(as_json: bool) -> None:
             _key_cell(row["key"], row["key_present"]),
         )
     console().print(table)
-    hint = "does one work? python cli.py providers check NAME"
-    console().print(Text(hint, style="dim"), soft_wrap=True)
+    line = f"does one work? {hint('providers', 'check', 'NAME')}"
+    console().print(Text(line, style="dim"), soft_wrap=True)
 
 
 def show_prices(as_json: bool) -> None:
@@ -83,7 +84,7 @@ def show_prices(as_json: bool) -> None:
 
 
 def show_check(config: RunConfig, as_json: bool) -> bool:
-    """Ask a teacher about one real situation and print what came of it; whether it works."""
+    """Ask a teacher about one real situation and print its answer; whether it works."""
     settings = config.teacher
     provider = make_provider(config.provider, config.base_url, settings)
     library = checked_library(config.prompts)
@@ -122,8 +123,8 @@ def _print_check(result: Check, provider: str) -> None:
         out.print(safe(f"  {p:.2f}  {plan}", "cyan"), soft_wrap=True)
     if not result.works and result.answer.failure is not None:
         keys = keys_at_hand(provider) or variables_of(provider.partition(":")[0])
-        hint = what_next(result.answer.failure, keys)
-        out.print(safe(f"{result.answer.failure}: {hint}", "bold red"), soft_wrap=True)
+        advice = what_next(result.answer.failure, keys)
+        out.print(safe(f"{result.answer.failure}: {advice}", "bold red"), soft_wrap=True)
 
 
 def _figures(result: Check) -> list[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""`runs`: what was made so far, shown, drawn, compared, deleted."""
+"""`runs`: run folders listed, shown, drawn, compared, deleted."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 from tutelage.graphs.terminal.common import completion
 from tutelage.graphs.terminal.common.options import Json, Runs
 
-app = typer.Typer(help="See, draw, compare and delete the runs that were made.")
+app = typer.Typer(help="See, draw, compare and delete runs.")
 
 
 @app.command("list")
@@ -22,6 +22,7 @@ def runs_list(
 
     Example: python cli.py runs list
     """
+    from tutelage.agents.common.invocation import hint
     from tutelage.graphs.records.run_folder import list_runs
     from tutelage.graphs.terminal.common import tables, text
     from tutelage.graphs.terminal.runs import view
@@ -30,7 +31,8 @@ def runs_list(
     if rows or as_json:
         tables.print_rows(text.console(), rows, as_json, view.RUN_COLUMNS, view.RUN_SPARED)
     else:
-        text.console().print(text.safe(f"no runs in {folder}; make one: python cli.py run"))
+        line = f"no runs in {folder}; make one: {hint('run')}"
+        text.console().print(text.safe(line), soft_wrap=True)
 
 
 @app.command("show")
@@ -69,20 +71,20 @@ def runs_plot(
 
     python cli.py runs plot runs/my-run --metric success --out curves.svg
     """
-    from tutelage.graphs.terminal.runs import curves
+    from tutelage.graphs.terminal.runs import plot
 
-    curves.show(runs, metric or [], x, out, as_json)
+    plot.show(runs, metric or [], x, out, as_json)
 
 
 @app.command("compare")
 def runs_compare(runs: Runs, as_json: Json = False) -> None:
-    """Compare runs; those that differ only in their seed are one setting.
+    """Compare runs; those that differ only in their seed are one condition.
 
     Example: python cli.py runs compare runs/my-run
     """
-    from tutelage.graphs.terminal.compare import view
+    from tutelage.graphs.terminal.common import comparison
 
-    view.show(runs, None, as_json)
+    comparison.show(runs, None, as_json)
 
 
 @app.command("delete")

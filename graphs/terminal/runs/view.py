@@ -1,4 +1,4 @@
-"""Runs that were made, at the terminal: listed, side by side, deleted."""
+"""Runs at the terminal: a row of the list, several side by side, deleting them."""
 
 from __future__ import annotations
 
@@ -7,15 +7,14 @@ from pathlib import Path
 from typing import Any, Final
 
 import typer
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
 
 from tutelage.graphs.records.lock import check_deletable, delete_run
 from tutelage.graphs.records.run_folder import RunEntry, RunFolder
 from tutelage.graphs.records.shapes import Summary
+from tutelage.graphs.terminal.common.tables import new_table
 from tutelage.graphs.terminal.common.text import console, print_json, safe
-from tutelage.graphs.terminal.run.summary import _rows, print_summary
+from tutelage.graphs.terminal.run.summary import print_summary, summary_rows
 
 RUN_COLUMNS: Final = {
     "run": "run",
@@ -95,11 +94,11 @@ def _size(run: Path) -> str:
 
 def _print_beside(out: Console, summaries: Mapping[Path, Summary]) -> None:
     """A column for each run."""
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column("", style="dim")
-    for run in summaries:
-        table.add_column(safe(str(run)), overflow="fold")
-    columns = [dict([("task", s.env), ("status", s.status), *_rows(s)]) for s in summaries.values()]
+    columns = [
+        dict([("task", s.env), ("status", s.status), *summary_rows(s)]) for s in summaries.values()
+    ]
+    headings = ["", *map(str, summaries)]
+    table = new_table(headings, words=headings)
     for name in dict.fromkeys(name for column in columns for name in column):
-        table.add_row(name, *(safe(column.get(name, "")) for column in columns))
+        table.add_row(safe(name, "dim"), *(safe(column.get(name, "")) for column in columns))
     out.print(table)

@@ -20,7 +20,7 @@ from tutelage.graphs.config.config import ConfigError, make_config
 @pytest.fixture(autouse=True)
 def pretending(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Runs are made by the script, in the test's own folder."""
-    monkeypatch.setattr(experiments, "MAIN", Path(finished_runs.__file__))
+    monkeypatch.setattr(experiments, "CLI", Path(finished_runs.__file__))
     monkeypatch.chdir(tmp_path)
 
 

@@ -92,7 +92,7 @@ def folder(
     monkeypatch.setenv("VISUAL", "true")
     monkeypatch.setenv("OPENAI_API_KEY", "test-key-of-no-worth")
     monkeypatch.setenv("OPENAI_BASE_URL", model.base_url)
-    monkeypatch.setattr(experiments, "MAIN", Path(finished_runs.__file__))
+    monkeypatch.setattr(experiments, "CLI", Path(finished_runs.__file__))
     return tmp_path
 
 

@@ -27,7 +27,7 @@ from tutelage.graphs.records.trace.schema import TraceError, TraceNotBegunError
 from tutelage.graphs.records.trace.search import CallRow, Wanted
 from tutelage.graphs.records.trace.writer import TraceWriter
 from tutelage.graphs.terminal.app import app
-from tutelage.graphs.terminal.trace.table import span_of
+from tutelage.graphs.terminal.trace.listing import span_of
 
 
 @pytest.fixture(scope="module")

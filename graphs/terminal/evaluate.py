@@ -1,26 +1,47 @@
-"""An evaluation at the terminal: progress while episodes are played, then the figures."""
+"""`eval`: a run's student, and its teacher, on held-out episodes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
+import typer
 from rich.progress import Progress
 from rich.table import Table
 
-from tutelage.graphs.analysis.evaluation import RunTest, TeacherTest, config_of, evaluate_run
-from tutelage.graphs.config.events import Event, Notice
-from tutelage.graphs.registry import find_graph
+from tutelage.graphs.terminal.common.options import Env, Json, Run, refuse_no_run
 from tutelage.graphs.terminal.common.text import console, print_json, safe
-from tutelage.graphs.terminal.run.dialogue import TerminalPerson
-from tutelage.graphs.terminal.run.summary import return_and_length, solved, student_rows
+
+if TYPE_CHECKING:
+    from tutelage.graphs.analysis.evaluation import RunTest, TeacherTest
+
+app = typer.Typer()
 
 
-def show(
-    run: Path, episodes: int, env: str | None, seed: int | None, teacher: bool, as_json: bool
+@app.command("eval")
+def evaluate(
+    run: Run,
+    episodes: Annotated[int, typer.Option(min=1, help="Episodes, each way.")] = 1000,
+    env: Env = None,
+    seed: Annotated[int | None, typer.Option(help="None takes the run's own.")] = None,
+    teacher: Annotated[
+        bool, typer.Option("--teacher", help="Test the teacher too, acting through its options.")
+    ] = False,
+    as_json: Json = False,
 ) -> None:
-    """Evaluate the student of a run, and its teacher if asked for, and print how they did."""
+    """Test a run's student alone, on episodes that its training never saw.
+
+    Examples:
+
+    python cli.py eval runs/my-run --episodes 1000
+
+    python cli.py eval runs/my-run --env LavaDoorKey --teacher
+    """
+    refuse_no_run(run)
+    from tutelage.graphs.terminal.run.summary import student_rows
+
     test = _evaluated(run, episodes, env, seed, teacher)
     if as_json:
         print_json(_as_json(test))
@@ -43,6 +64,11 @@ def _evaluated(
     run: Path, episodes: int, env: str | None, seed: int | None, teacher: bool
 ) -> RunTest:
     """The evaluation, with progress on a terminal and nothing at all elsewhere."""
+    from tutelage.graphs.analysis.evaluation import config_of, evaluate_run
+    from tutelage.graphs.config.events import Event, Notice
+    from tutelage.graphs.registry import find_graph
+    from tutelage.graphs.terminal.run.dialogue import TerminalPerson
+
     err = console(stderr=True)
     ways = 2 * find_graph(config_of(run).graph).learns + teacher
     with Progress(console=err, transient=True, disable=not err.is_terminal) as progress:
@@ -64,6 +90,8 @@ def _evaluated(
 
 
 def _teacher_rows(test: TeacherTest) -> list[tuple[str, str]]:
+    from tutelage.graphs.terminal.run.summary import return_and_length, solved
+
     return [
         (f"teacher alone ({test.provider})", solved(test.result)),
         ("episode return, length", return_and_length(test.result)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from helpers.finished_runs import finished_run
-from helpers.tiny_runs import ROOT
+from helpers.tiny_runs import IMPORTABLE
 from tutelage.agents.common.files import RunFolderError
 from tutelage.graphs.records.lock import check_deletable, delete_run, locked
 from tutelage.graphs.records.run_folder import RunFolder
@@ -67,7 +68,11 @@ def test_one_in_use_is_refused(tmp_path: Path) -> None:
             f"delete_run(Path({str(run)!r}))"
         )
         done = subprocess.run(
-            [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONPATH": IMPORTABLE},
+            capture_output=True,
+            text=True,
+            check=False,
         )
     assert "is in use: another process runs there" in done.stderr
     assert run.is_dir()

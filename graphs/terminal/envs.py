@@ -1,27 +1,60 @@
-"""A task at the terminal."""
+"""`envs`: the tasks that can be learned."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Final
+from typing import Annotated, Final
 
+import typer
 from rich.panel import Panel
 
-from tutelage.graphs.config.config import RunConfig
+from tutelage.graphs.terminal.common import completion
+from tutelage.graphs.terminal.common.options import Json, Seed
+from tutelage.graphs.terminal.common.tables import print_rows
 from tutelage.graphs.terminal.common.text import console, print_json, safe
-from tutelage.rl.tasks.registry import make_task, settings_of
-from tutelage.rl.tasks.settings import Engine, TaskSettings
 
-_ENGINES: Final[dict[Engine, str]] = {
+_ENGINES: Final[dict[str, str]] = {
     "batched": "batched, all environments at once in compiled code",
     "gymnasium": "gymnasium, one environment after the other: the batched engine does not know it",
 }
 
+app = typer.Typer(help="See the tasks that can be learned.", no_args_is_help=True)
 
-def show(name: str, seed: int, as_json: bool) -> None:
-    """What the student sees and does in a task, and the situation that it begins in."""
+
+@app.command("list")
+def envs_list(as_json: Json = False) -> None:
+    """List the tasks that come with Tutelage.
+
+    Example: python cli.py envs list
+    """
+    from tutelage.rl.minigrid.catalogue import shipped_tasks
+
+    rows = [asdict(info) for info in shipped_tasks()]
+    columns = {"name": "name", "what to do": "summary", "steps": "default_steps"}
+    print_rows(console(), rows, as_json, columns)
+
+
+@app.command("show")
+def envs_show(
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="A name from `envs list`, or module:callable.", autocompletion=completion.envs
+        ),
+    ],
+    as_json: Json = False,
+    seed: Seed = None,
+) -> None:
+    """Show a task: what the student sees and does, and a first situation.
+
+    Example: python cli.py envs show LavaDoorKey
+    """
+    from tutelage.graphs.config.config import RunConfig
+    from tutelage.rl.tasks.registry import make_task, settings_of
+    from tutelage.rl.tasks.settings import TaskSettings
+
     task = make_task(name, RunConfig().student.map_crop)
-    envs = task.make_envs(1, "train", seed)
+    envs = task.make_envs(1, "train", seed or 0)
     envs.reset()
     states = envs.states()
     situation_id = int(task.situation_ids(states)[0])

@@ -76,7 +76,7 @@ def _draw(axis: Any, panel: Panel) -> None:
 
 
 def _legend(figure: Any, panels: Sequence[Panel]) -> None:
-    """The settings once for all panels, and what the bands are."""
+    """The conditions once for all panels, and what the bands are."""
     from matplotlib.lines import Line2D
 
     handles, names = [], []

@@ -1,28 +1,37 @@
-"""The plan cache at the terminal."""
+"""`cache`: the cache of the teacher's answers."""
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter
 from contextlib import closing
 from pathlib import Path
+from typing import Annotated
 
+import typer
 from rich.text import Text
 
-from tutelage.agents.store.plan_cache import CacheEntry, PlanCache, default_cache_path
-from tutelage.agents.store.recordings import (
-    RecordingError,
-    of_entry,
-    read_recording,
-    write_recording,
-)
-from tutelage.graphs.analysis.recorded import answers_behind
-from tutelage.graphs.terminal.common import tables
+from tutelage.agents.common.invocation import hint
+from tutelage.graphs.terminal.common import completion
+from tutelage.graphs.terminal.common.options import Json
+from tutelage.graphs.terminal.common.tables import print_rows
 from tutelage.graphs.terminal.common.text import console, print_json, safe
 
+CacheFile = Annotated[Path | None, typer.Option(help="The cache; none for your own.")]
 
-def show(file: Path | None, as_json: bool) -> None:
-    """How many answers of which model the cache holds, and where it is."""
+app = typer.Typer(help="See or empty the cache of the teacher's answers.", no_args_is_help=True)
+
+
+@app.command("show")
+def cache_show(
+    file: CacheFile = None,
+    as_json: Json = False,
+) -> None:
+    """Show what the plan cache holds.
+
+    Example: python cli.py cache show
+    """
+    from tutelage.agents.store.plan_cache import PlanCache, default_cache_path
+
     path = file or default_cache_path()
     with closing(PlanCache(path)) as cache:
         entries = list(cache.entries().values())
@@ -40,11 +49,28 @@ def show(file: Path | None, as_json: bool) -> None:
         print_json({"file": str(path), "entries": rows})
         return
     console().print(safe(str(path)), soft_wrap=True)
-    tables.print_rows(console(), rows, as_json=False)
+    print_rows(console(), rows, as_json=False)
 
 
-def export(target: Path, run: Path | None, file: Path | None) -> None:
-    """Write a run's answers, or all of a cache, as JSON lines."""
+@app.command("export")
+def cache_export(
+    target: Annotated[Path, typer.Argument(help="The JSON lines to write.", metavar="FILE")],
+    run: Annotated[
+        Path | None,
+        typer.Option(
+            help="A run folder: only the answers behind that run.", autocompletion=completion.runs
+        ),
+    ] = None,
+    file: CacheFile = None,
+) -> None:
+    """Write recorded answers, to be replayed, shared or imported: no key, no secret.
+
+    Example: python cli.py cache export answers.jsonl --run runs/my-run
+    """
+    from tutelage.agents.store.plan_cache import PlanCache, default_cache_path
+    from tutelage.agents.store.recordings import of_entry, write_recording
+    from tutelage.graphs.analysis.recorded import answers_behind
+
     if run is not None:
         answers, left_out = answers_behind(run), 0
     else:
@@ -57,15 +83,22 @@ def export(target: Path, run: Path | None, file: Path | None) -> None:
     if left_out:
         console().print(safe(f"{left_out} left out: their messages name no situation", "yellow"))
     if answers:
-        hint = f"python cli.py run --provider {shlex.quote(f'replay:{target}')}"
-        console().print(Text("next: "), safe(hint, "bold"), soft_wrap=True)
+        line = hint("run", "--provider", f"replay:{target}")
+        console().print(Text("next: "), safe(line, "bold"), soft_wrap=True)
 
 
-def take_in(source: Path, file: Path | None) -> bool:
-    """Take recorded answers into a cache, all of them or none; whether it did.
+@app.command("import")
+def cache_import(
+    source: Annotated[Path, typer.Argument(help="Recorded answers, JSON lines.", metavar="FILE")],
+    file: CacheFile = None,
+) -> None:
+    """Take recorded answers into the cache: all lines, or none where one is bad.
 
-    What the cache has already stays as it is.
+    Example: python cli.py cache import answers.jsonl
     """
+    from tutelage.agents.store.plan_cache import CacheEntry, PlanCache, default_cache_path
+    from tutelage.agents.store.recordings import RecordingError, read_recording
+
     problems, answers = [], {}
     try:
         answers = read_recording(source)
@@ -86,7 +119,7 @@ def take_in(source: Path, file: Path | None) -> bool:
         many = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
         line = f"nothing was taken: {many} in {source}"
         console(stderr=True).print(safe(line), soft_wrap=True)
-        return False
+        raise typer.Exit(2)
     path = file or default_cache_path()
     with closing(PlanCache(path)) as cache:
         there = cache.get_many(entries)
@@ -95,11 +128,21 @@ def take_in(source: Path, file: Path | None) -> bool:
     console().print(
         safe(f"{new} answers taken into {path}, {len(there)} were there already"), soft_wrap=True
     )
-    return True
 
 
-def clear(file: Path | None) -> None:
-    """Forget every stored answer."""
+@app.command("clear")
+def cache_clear(
+    file: CacheFile = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Forget every stored answer; the teacher is then asked, and paid, again.
+
+    Example: python cli.py cache clear --yes
+    """
+    from tutelage.agents.store.plan_cache import PlanCache, default_cache_path
+
+    if not yes:
+        typer.confirm("Forget every stored answer?", abort=True)
     path = file or default_cache_path()
     with closing(PlanCache(path)) as cache:
         forgotten = cache.clear()

@@ -3,35 +3,31 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
-from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
+from tutelage.agents.common.invocation import hint
 from tutelage.graphs.records.trace.names import DASH, call_id, one_line, plan_lines
 from tutelage.graphs.records.trace.reader import TraceReader
 from tutelage.graphs.records.trace.records import SituationSummary
 from tutelage.graphs.records.trace.schema import TraceError
 from tutelage.graphs.records.trace.search import CallRow, Span, Wanted
-from tutelage.graphs.terminal.common.tables import WIDE
+from tutelage.graphs.terminal.common.tables import headings_for, new_table
 from tutelage.graphs.terminal.common.text import console, percent, print_json_rows, safe
-from tutelage.graphs.terminal.trace.common import open_trace, tokens_line
+from tutelage.graphs.terminal.trace.lines import open_trace, tokens_line
 
 KINDS: Final = ("situations", "calls", "failures")
 SHOWN: Final = 50
 """Rows that people get unless they ask for more; machines get all of them."""
 
-_WORDS: Final = frozenset({"situation", "advice", "from"})
+_WORDS: Final = frozenset({"situation", "advice", "from", "node", "status", "teacher", "error"})
 _SPARED: Final = frozenset({"from", "calls", "m"})
 """Columns of situations that a narrow terminal goes without."""
-
-Column = tuple[str, Literal["left", "right"]]
-"""A column's heading and its side."""
 
 _CALL_FIELDS: Final = tuple("situation" if name == "number" else name for name in CallRow._fields)
 _NUMBER: Final = r"\d{1,15}(?:\.\d{1,9})?"
@@ -86,8 +82,8 @@ def show(
         out.print(table)
         if len(rows) < total:
             out.print(Text(f"{len(rows):,} of {total:,} {kind}; more with --limit", style="dim"))
-        command = f"python cli.py trace show {shlex.quote(str(run))} {rows[0]['id'] or 'ID'}"
-        out.print(safe(f"one of them in full: {command}", "dim"), soft_wrap=True)
+        line = hint("trace", "show", run, str(rows[0]["id"] or "ID"))
+        out.print(safe(f"one of them in full: {line}", "dim"), soft_wrap=True)
 
 
 def situation_row(situation: SituationSummary) -> dict[str, Any]:
@@ -108,8 +104,8 @@ def situations_table(rows: Sequence[dict[str, Any]], width: int) -> Table:
     rows: as `situation_row` gives them; width: the terminal's.
     """
     cells = [_situation_cells(row) for row in rows]
-    shown = [name for name in cells[0] if width >= WIDE or name not in _SPARED]
-    table = _table(*((name, "left" if name in _WORDS else "right") for name in shown))
+    shown = headings_for(width, cells[0], _SPARED)
+    table = new_table(shown, _WORDS)
     for row in cells:
         table.add_row(*(row[name] for name in shown))
         table.add_section()
@@ -134,20 +130,10 @@ def _situation_cells(row: dict[str, Any]) -> dict[str, Text]:
 def _calls(rows: Sequence[dict[str, Any]], kind: str) -> Table:
     """The provider is told only where there are several, errors only where they are the point."""
     several = len({row["provider"] for row in rows} - {None}) > 1
-    with_teacher: list[Column] = [("teacher", "left")] if several else []
-    with_error: list[Column] = [("error", "left")] if kind == "failures" else []
-    table = _table(
-        ("id", "left"),
-        ("iter", "right"),
-        ("node", "left"),
-        ("status", "left"),
-        ("try", "right"),
-        ("tokens", "right"),
-        ("seconds", "right"),
-        *with_teacher,
-        ("situation", "left"),
-        *with_error,
-    )
+    with_teacher = ["teacher"] if several else []
+    with_error = ["error"] if kind == "failures" else []
+    headings = ["id", "iter", "node", "status", "try", "tokens", "seconds"]
+    table = new_table([*headings, *with_teacher, "situation", *with_error], _WORDS)
     for row in rows:
         teacher = [safe(row["provider"] or DASH)] if with_teacher else []
         error = [safe(_error(row))] if with_error else []
@@ -173,14 +159,6 @@ def status_text(status: str) -> Text:
 
 def _error(row: dict[str, Any]) -> str:
     return row["error"] or ("given up for a while" if row["kind"] == "given up" else DASH)
-
-
-def _table(*columns: Column) -> Table:
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1), collapse_padding=True)
-    for name, justify in columns:
-        number = justify == "right" or name == "id"
-        table.add_column(name, justify=justify, overflow="fold", no_wrap=number)
-    return table
 
 
 def _what_is_there(reader: TraceReader) -> str:
