@@ -1,4 +1,6 @@
-"""The base class of errors that people can mend."""
+"""The base of the errors that people can mend."""
+
+from __future__ import annotations
 
 
 class UserError(ValueError):

@@ -69,21 +69,15 @@ class CategoryEmbeddingSum(nn.Module):
 
         codes: uint8 [B, H * W]. Raises IndexError for a code that is not below num_codes.
         """
-        attributes, rows, table = (
-            self._attributes.numpy(),
-            self._rows.numpy(),
-            self.table.detach().numpy(),
-        )
+        attributes, rows = self._attributes.numpy(), self._rows.numpy()
+        table = self.table.detach().numpy()
         code_rows = np.empty((len(rows), len(attributes), table.shape[1]), np.float32)
         _add_rows(codes.numpy(), attributes, rows, table, code_rows, sums.numpy())
 
     def scatter_rows(self, codes: Tensor, by_sums: Tensor, by_table: Tensor) -> None:
         """Add the sums' gradient, float32 [B, width], to the table's; on the CPU."""
-        attributes, rows, grads = (
-            self._attributes.numpy(),
-            self._rows.numpy(),
-            by_sums.contiguous().numpy(),
-        )
+        attributes, rows = self._attributes.numpy(), self._rows.numpy()
+        grads = by_sums.contiguous().numpy()
         _scatter_rows(codes.numpy(), attributes, rows, grads, by_table.numpy())
 
     def _sums(self, codes: Tensor, begun: Tensor) -> Tensor:

@@ -75,10 +75,7 @@ def softmax(logits: FloatArray) -> FloatArray:
 
 
 class Policy:
-    """An actor-critic network on a device, and how it picks actions in a task.
-
-    Its network's weights are PyTorch's to initialise; `make_policy` seeds them.
-    """
+    """An actor-critic network on a device, and how it picks actions in a task."""
 
     def __init__(
         self,

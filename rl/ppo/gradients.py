@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from tutelage.rl.policy.network import PolicyNetwork
-from tutelage.rl.ppo.loss import loss_of
+from tutelage.rl.ppo.loss import loss_gradients
 from tutelage.rl.ppo.settings import PPOSettings
 
 
@@ -65,8 +65,13 @@ class AutogradGradient:
         logits, values = self._logits_and_values(batch)
         if self._network.memory_size:
             batch = {name: c.flatten(0, 1) for name, c in batch.items() if name != "hidden"}
-        metrics, loss = loss_of(logits, values, batch, settings, teacher_weight)
-        gradients = torch.autograd.grad(loss, self._parameters)
+        metrics, by_logits, by_values = loss_gradients(
+            logits, values, batch, settings, teacher_weight
+        )
+        # A scalar with the loss's gradients: to take them of two tensors, PyTorch loads a library
+        # for symbolic mathematics, which compares their shapes.
+        surrogate = (logits * by_logits).sum() + (values * by_values).sum()
+        gradients = torch.autograd.grad(surrogate, self._parameters)
         torch.cat([gradient.flatten() for gradient in gradients], out=self._vector)
         return metrics
 

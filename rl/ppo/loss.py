@@ -14,7 +14,7 @@ numbers but for rounding.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import torch
@@ -34,44 +34,6 @@ LOSS_METRICS: Final = (
     "clip_fraction",
 )
 """The terms of a minibatch's loss, and how far the policy has moved; means over its steps."""
-
-
-def loss_of(
-    logits: Tensor,
-    values: Tensor,
-    batch: Mapping[str, Tensor],
-    settings: PPOSettings,
-    teacher_weight: float,
-) -> tuple[Tensor, Tensor]:
-    """The LOSS_METRICS, float64 [6], and a scalar to differentiate by the network's weights.
-
-    The scalar's value is always 0: only its gradients count. Arguments as in `loss_gradients`.
-    """
-    metrics, *gradients = loss_gradients(logits, values, batch, settings, teacher_weight)
-    loss: Tensor = _Loss.apply(logits, values, *gradients)  # type: ignore[no-untyped-call]  # PyTorch's
-    return metrics, loss
-
-
-class _Loss(torch.autograd.Function):
-    """A scalar with given gradients. `torch.autograd.backward` on logits and values does the same,
-    but loads a library for symbolic mathematics to compare their shapes.
-    """
-
-    @staticmethod
-    def forward(
-        ctx: Any,
-        logits: Tensor,
-        values: Tensor,  # noqa: ARG004 - an input all the same: gradients go to inputs
-        by_logits: Tensor,
-        by_values: Tensor,
-    ) -> Tensor:
-        ctx.save_for_backward(by_logits, by_values)
-        return torch.zeros((), device=logits.device)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Any) -> tuple[Tensor | None, ...]:
-        by_logits, by_values = ctx.saved_tensors
-        return grads[0] * by_logits, grads[0] * by_values, None, None
 
 
 def loss_gradients(

@@ -30,6 +30,7 @@ from tutelage.rl.tasks.arrays import BoolArray, FloatArray
 ADAM_EPSILON: Final = 1e-5
 """Larger than Adam's default, as in the reference implementations of PPO (Huang et al. 2022, "The
 37 Implementation Details of PPO", detail 3)."""
+_APPROX_KL: Final = LOSS_METRICS.index("approx_kl")
 _NETWORK: Final = "network."
 _ADAM: Final = "adam."
 """Prefixes of the names of a snapshot's tensors."""
@@ -112,6 +113,34 @@ class PPO:
             self._moments[name].copy_(tensor)
         self._rng.bit_generator.state = record["rng"]
 
+    def _batch(
+        self, rollout: Rollout, advantages: FloatArray, returns: FloatArray, labels: Labels | None
+    ) -> dict[str, Tensor]:
+        """What the loss needs of each step, in rows t * N + i, on the policy's device."""
+        arrays: dict[str, NDArray[Any]] = {
+            "codes": rollout.codes,
+            "features": rollout.features,
+            "actions": rollout.actions,
+            "log_probs": rollout.log_probs,
+            "advantages": advantages,
+            "returns": returns,
+        }
+        if rollout.allowed is not None:
+            arrays["allowed"] = rollout.allowed
+        if self._policy.network.memory_size:
+            arrays["features"] = with_actions(
+                rollout.features, rollout.previous, self._policy.num_actions
+            )
+            arrays["starts"] = _starts(rollout)
+        flat = {
+            name: array.reshape(rollout.size, *array.shape[2:]) for name, array in arrays.items()
+        }
+        if labels is not None:
+            flat |= {"targets": labels.targets, "coverage": labels.coverage}
+        if self._policy.network.memory_size:
+            flat["hidden"] = rollout.hidden
+        return {name: torch.from_numpy(a).to(self._policy.device) for name, a in flat.items()}
+
     def _epochs(
         self,
         batch: dict[str, Tensor],
@@ -127,10 +156,7 @@ class PPO:
                 self._step(minibatch, settings, teacher_weight)
                 for minibatch in self._minibatches(batch, rollout)
             ]
-            if (
-                not advised
-                and float(steps[-1][LOSS_METRICS.index("approx_kl")]) > settings.target_kl
-            ):
+            if not advised and steps[-1][_APPROX_KL] > settings.target_kl:
                 break
         means: list[float] = torch.stack(steps).mean(dim=0).tolist()
         return means
@@ -161,34 +187,6 @@ class PPO:
         for envs in torch.split(torch.from_numpy(self._rng.permutation(num_envs)).to(device), size):
             part = {name: column[:, envs] for name, column in sequences.items()}
             yield {**part, "hidden": batch["hidden"][envs]}
-
-    def _batch(
-        self, rollout: Rollout, advantages: FloatArray, returns: FloatArray, labels: Labels | None
-    ) -> dict[str, Tensor]:
-        """What the loss needs of each step, in rows t * N + i, on the policy's device."""
-        arrays: dict[str, NDArray[Any]] = {
-            "codes": rollout.codes,
-            "features": rollout.features,
-            "actions": rollout.actions,
-            "log_probs": rollout.log_probs,
-            "advantages": advantages,
-            "returns": returns,
-        }
-        if rollout.allowed is not None:
-            arrays["allowed"] = rollout.allowed
-        if self._policy.network.memory_size:
-            arrays["features"] = with_actions(
-                rollout.features, rollout.previous, self._policy.num_actions
-            )
-            arrays["starts"] = _starts(rollout)
-        flat = {
-            name: array.reshape(rollout.size, *array.shape[2:]) for name, array in arrays.items()
-        }
-        if labels is not None:
-            flat |= {"targets": labels.targets, "coverage": labels.coverage}
-        if self._policy.network.memory_size:
-            flat["hidden"] = rollout.hidden
-        return {name: torch.from_numpy(a).to(self._policy.device) for name, a in flat.items()}
 
     def _step(
         self, batch: dict[str, Tensor], settings: PPOSettings, teacher_weight: float

@@ -436,12 +436,14 @@ def test_numbers_too_small_to_be_normal_are_zero_in_an_update_and_only_there() -
     assert float(torch.full((1,), 1e-40) * 1) > 0
 
 
-def test_an_update_loads_neither_compiler_nor_algebra() -> None:
+@pytest.mark.parametrize("kind", ["dense", "conv"])
+def test_an_update_loads_neither_compiler_nor_algebra(kind: str) -> None:
     """PyTorch loads them at the first call of some of its functions: a second and more."""
     code = (
         f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); "
         "from test_ppo import *; "
-        "student = student_with(); update(student, rollout_for(student), labels_for(SIZE), 1.0); "
+        f"student = student_with({kind!r}); "
+        "update(student, rollout_for(student), labels_for(SIZE), 1.0); "
         "print([name for name in ('torch._dynamo', 'sympy') if name in sys.modules])"
     )
     paths = {"PYTHONPATH": IMPORTABLE}

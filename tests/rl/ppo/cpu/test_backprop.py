@@ -1,9 +1,9 @@
 """The gradient that is written out by hand: autograd's is the reference.
 
 Both make the same operations in the same order. The matrix library picks its own way for each
-processor and for each alignment of what it writes to, and so the last bits may differ: the distance
-is held to 1e-6 of the gradient's norm, some ten times float32's rounding error (normalised advantages
-cancel in sums over 512 steps, which costs a digit).
+processor and for each alignment of its outputs, and so the last bits may differ: the distance is
+held to 1e-6 of the gradient's norm. That is some ten times float32's rounding error: normalised
+advantages cancel in sums over 512 steps, which costs a digit.
 """
 
 from __future__ import annotations
