@@ -1,4 +1,4 @@
-"""The base of the errors that people can mend."""
+"""The one base class of errors that people can mend."""
 
 from __future__ import annotations
 

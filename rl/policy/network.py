@@ -117,18 +117,11 @@ def first_layer_size(spec: ObservationSpec, settings: StudentSettings) -> int:
     return inputs * settings.hidden
 
 
-class _ChannelsFirst(nn.Module):
-    """[B, H, W, C] to [B, C, H, W]."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x.permute(0, 3, 1, 2)
-
-
 class _Embedding(nn.Embedding):
-    """An embedding of uint8 codes, as observations store them."""
+    """From uint8 codes [B, H, W], as observations store them, to [B, C, H, W]."""
 
     def forward(self, codes: Tensor) -> Tensor:
-        return super().forward(codes.int())
+        return super().forward(codes.int()).permute(0, 3, 1, 2)
 
 
 def _picture_encoder(spec: ObservationSpec, settings: StudentSettings) -> nn.Module:
@@ -137,7 +130,6 @@ def _picture_encoder(spec: ObservationSpec, settings: StudentSettings) -> nn.Mod
         return CategoryEmbeddingSum(spec, settings.hidden)
     return nn.Sequential(
         _Embedding(spec.num_codes, settings.embedding),
-        _ChannelsFirst(),
         nn.Conv2d(settings.embedding, _CHANNELS, 3),
         nn.ReLU(),
         nn.Conv2d(_CHANNELS, _CHANNELS, 3),
