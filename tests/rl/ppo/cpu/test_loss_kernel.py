@@ -1,4 +1,4 @@
-"""PPO's loss in compiled loops against PyTorch's operations and autograd, which a GPU uses."""
+"""PPO's loss kernel against PyTorch's operations and autograd, which a GPU uses."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def minibatches(
 
 
 @given(minibatches(), st.sampled_from((0.0, 0.7, 10.0)))
-def test_loops_give_what_autograd_gives(
+def test_the_kernel_gives_what_autograd_gives(
     made: tuple[torch.Tensor, torch.Tensor, dict[str, torch.Tensor]], teacher_weight: float
 ) -> None:
     logits, values, batch = made
