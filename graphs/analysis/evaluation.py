@@ -161,27 +161,27 @@ def _test_teacher(
 class Adviser:
     """A teacher as the lookup that an acting teacher needs: every answer is waited for.
 
-    A situation is asked about once; where the teacher failed and nobody stands in, it stays
-    without advice.
+    A situation is asked about once, and its advice is remembered; where the teacher failed and
+    nobody stands in, it stays without advice.
     """
 
     def __init__(self, teacher: Teacher) -> None:
         self._teacher = teacher
         self._asked: set[int] = set()
+        self._known: dict[int, Advice] = {}
 
     def __call__(self, situation_ids: Sequence[int]) -> Mapping[int, Advice]:
         fresh = [s for s in situation_ids if s not in self._asked]
         self._asked.update(fresh)
-        found = self._gathered(self._teacher.lookup(fresh))
-        missing = [s for s in fresh if s not in found]
+        self._learn(self._teacher.lookup(fresh))
         # Situations are counted in place of iterations: what has failed is not asked about again.
-        self._teacher.submit(missing, len(self._asked))
-        found |= self._gathered(self._teacher.harvest(wait_for_all=True))
-        unsettled = [s for s in fresh if s not in found]
-        settled = self._teacher.settle(unsettled, len(self._asked))
+        self._teacher.submit([s for s in fresh if s not in self._known], len(self._asked))
+        self._learn(self._teacher.harvest(wait_for_all=True))
+        unsettled = [s for s in fresh if s not in self._known]
+        self._learn(self._teacher.settle(unsettled, len(self._asked)))
         while self._teacher.pending_fallbacks:
-            settled += self._teacher.settle([], len(self._asked), wait_for_all=True)
-        return found | self._gathered(settled)
+            self._learn(self._teacher.settle([], len(self._asked), wait_for_all=True))
+        return {s: self._known[s] for s in situation_ids if s in self._known}
 
-    def _gathered(self, answers: Iterable[PlannerAnswer]) -> dict[int, Advice]:
-        return {a.situation_id: a.advice for a in answers if a.advice is not None}
+    def _learn(self, answers: Iterable[PlannerAnswer]) -> None:
+        self._known |= {a.situation_id: a.advice for a in answers if a.advice is not None}

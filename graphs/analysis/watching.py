@@ -210,26 +210,7 @@ def _adviser(
         return _recorded(path, task)
     base_url = config.base_url if provider == config.provider else None
     asked = config.model_copy(update={"provider": provider, "base_url": base_url})
-    return _remembering(Adviser(teacher_of(path, asked, lambda _: None, resources, make_person)))
-
-
-def _remembering(advise: AdviceLookup) -> AdviceLookup:
-    """Asks once about each situation: a teacher gives each answer once."""
-    known: dict[int, Advice] = {}
-    asked: set[int] = set()
-
-    def look_up(situation_ids: Sequence[int]) -> dict[int, Advice]:
-        new = [situation_id for situation_id in situation_ids if situation_id not in asked]
-        if new:
-            asked.update(new)
-            known.update(advise(new))
-        return {
-            situation_id: known[situation_id]
-            for situation_id in situation_ids
-            if situation_id in known
-        }
-
-    return look_up
+    return Adviser(teacher_of(path, asked, lambda _: None, resources, make_person))
 
 
 def _recorded(path: Path, task: Task) -> AdviceLookup:

@@ -7,10 +7,9 @@ from typing import Final
 
 import typer
 
-from tutelage.graphs.terminal import bench, cache, config, envs, evaluate, graphs
+from tutelage.graphs.terminal import bench, cache, config, envs, evaluate, graphs, providers
 from tutelage.graphs.terminal.compare import command as compare
 from tutelage.graphs.terminal.prompts import command as prompts
-from tutelage.graphs.terminal.providers import command as providers
 from tutelage.graphs.terminal.run import command as run
 from tutelage.graphs.terminal.runs import command as runs
 from tutelage.graphs.terminal.trace import command as trace

@@ -31,7 +31,7 @@ from tutelage.graphs.state import TeachState, Update
 from tutelage.graphs.terminal.graphs import graph_shape
 from tutelage.graphs.terminal.run.live import LiveProgress
 from tutelage.graphs.terminal.run.summary import print_summary
-from tutelage.graphs.terminal.runs.view import run_row
+from tutelage.graphs.terminal.runs.command import run_row
 from tutelage.rl.policy.policy import load_student
 
 pytestmark = pytest.mark.usefixtures("one_thread")

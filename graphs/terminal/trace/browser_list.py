@@ -211,9 +211,9 @@ class Listing(DataTable[Text]):
         self.move_to(0 if side < 0 else len(self._shown) - 1)
 
     def action_order_by_next(self) -> None:
-        columns = list(COLUMNS[self._kind])
-        place = columns.index(self._order[0]) + 1 if self._order else 0
-        self.sort_by(columns[place % len(columns)])
+        columns = self._columns()
+        now = self._order[0] if self._order else None
+        self.sort_by(columns[(columns.index(now) + 1) % len(columns) if now in columns else 0])
 
     def action_reverse(self) -> None:
         if self._order is not None:

@@ -109,6 +109,18 @@ def test_several_are_shown_side_by_side(tmp_path: Path) -> None:
     assert [row["student"]["success_rate"] for row in rows] == [0.9, 0.7]
 
 
+@pytest.mark.parametrize(
+    ("started_by", "typed"),
+    [("/somewhere/cli.py", "python cli.py run"), ("/usr/bin/tutelage", "tutelage run")],
+)
+def test_a_hint_is_what_one_would_type(
+    started_by: str, typed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", [started_by])
+    shown = CliRunner().invoke(app, ["runs", "list", str(tmp_path)]).output
+    assert shown.endswith(f"make one: {typed}\n")
+
+
 EVIL = "\x1b[31mred\x1b]0;title\x07\x9b2J\u202e[bold]m[/bold]"
 
 

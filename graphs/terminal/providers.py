@@ -1,31 +1,43 @@
-"""Teachers at the terminal: which there are, what they cost, and whether one works."""
+"""`providers`: the teachers that can be asked, what they cost, and whether one works."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+import typer
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from tutelage.agents.client.prices import list_prices, own_file
 from tutelage.agents.common.invocation import hint
 from tutelage.agents.common.redact import redact
-from tutelage.agents.exam.check import Check, check, what_next
-from tutelage.agents.providers.catalogue import keys_at_hand, list_providers, variables_of
-from tutelage.agents.providers.human import human_behind
-from tutelage.agents.providers.replay import make_provider
-from tutelage.graphs.config.config import RunConfig
-from tutelage.graphs.runtime.run_spec import checked_library
-from tutelage.graphs.runtime.tasks import task_of
-from tutelage.graphs.terminal.common import tables
+from tutelage.graphs.terminal.common import completion
+from tutelage.graphs.terminal.common.options import (
+    Assignments,
+    BaseUrl,
+    ConfigFile,
+    Env,
+    Json,
+    Prompts,
+    Seed,
+)
+from tutelage.graphs.terminal.common.tables import print_rows
 from tutelage.graphs.terminal.common.text import console, print_json, safe
-from tutelage.graphs.terminal.run.dialogue import TerminalPerson
-from tutelage.rl.rollouts.example_states import rich_state
+
+if TYPE_CHECKING:
+    from tutelage.agents.exam.check import Check
+
+app = typer.Typer(help="See and try the teachers that can be asked.", no_args_is_help=True)
 
 
-def show_list(as_json: bool) -> None:
-    """Every teacher that is known by name: installed or not, key or not, what to install."""
+@app.command("list")
+def providers_list(as_json: Json = False) -> None:
+    """List well-known teachers: installed or not, key present or not, what to install.
+
+    Example: python cli.py providers list
+    """
+    from tutelage.agents.providers.catalogue import list_providers
+
     rows: list[dict[str, Any]] = [
         {
             "name": info.name,
@@ -56,8 +68,14 @@ def show_list(as_json: bool) -> None:
     console().print(Text(line, style="dim"), soft_wrap=True)
 
 
-def show_prices(as_json: bool) -> None:
-    """Every price that is known, where it stands, and where the user's own go."""
+@app.command("prices")
+def providers_prices(as_json: Json = False) -> None:
+    """List the prices that are known, and say where yours go.
+
+    Example: python cli.py providers prices
+    """
+    from tutelage.agents.client.prices import list_prices, own_file
+
     rows = [
         {
             "provider": row.provider,
@@ -79,17 +97,59 @@ def show_prices(as_json: bool) -> None:
         "out": "usd_per_million_out",
         "checked": "checked",
     }
-    tables.print_rows(console(), rows, as_json=False, columns=columns)
+    print_rows(console(), rows, as_json=False, columns=columns)
     console().print(safe(f"yours go into {own_file()}", "dim"), soft_wrap=True)
 
 
-def show_check(config: RunConfig, as_json: bool) -> bool:
-    """Ask a teacher about one real situation and print its answer; whether it works."""
-    settings = config.teacher
-    provider = make_provider(config.provider, config.base_url, settings)
-    library = checked_library(config.prompts)
-    task = task_of(config)
-    example = rich_state(task, config.seed)
+@app.command("check")
+def providers_check(
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="As for `run --provider`: openai:MODEL, offline, replay:FILE, …",
+            autocompletion=completion.providers,
+        ),
+    ],
+    base_url: BaseUrl = None,
+    env: Env = None,
+    prompts: Prompts = None,
+    seed: Seed = None,
+    config: ConfigFile = None,
+    assignments: Assignments = None,
+    as_json: Json = False,
+) -> None:
+    """Ask a teacher about one real situation: how it answers, how fast, at what cost.
+
+    Exit code 0 where advice came out, 1 where none did, 2 for a mistake to be mended first.
+
+    Examples:
+
+    python cli.py providers check offline
+
+    python cli.py providers check openai:MODEL --base-url http://localhost:8000/v1
+    """
+    from tutelage.agents.exam.check import check
+    from tutelage.agents.providers.human import human_behind
+    from tutelage.agents.providers.replay import make_provider
+    from tutelage.graphs.config.config import make_config
+    from tutelage.graphs.runtime.run_spec import checked_library
+    from tutelage.graphs.runtime.tasks import task_of
+    from tutelage.graphs.terminal.run.dialogue import TerminalPerson
+    from tutelage.rl.rollouts.example_states import rich_state
+
+    options = {
+        "provider": name,
+        "base_url": base_url,
+        "env": env,
+        "prompts": prompts,
+        "seed": seed,
+    }
+    chosen = make_config(config, assignments or [], options)
+    settings = chosen.teacher
+    provider = make_provider(chosen.provider, chosen.base_url, settings)
+    library = checked_library(chosen.prompts)
+    task = task_of(chosen)
+    example = rich_state(task, chosen.seed)
     if not as_json:
         console().print(safe(f"{provider.name} · {task.name} · one situation", "bold"))
     human = human_behind(provider)
@@ -103,11 +163,14 @@ def show_check(config: RunConfig, as_json: bool) -> bool:
     if as_json:
         print_json(_redacted(result.to_json()))
     else:
-        _print_check(result, config.provider)
-    return result.works
+        _print_check(result, chosen.provider)
+    raise typer.Exit(0 if result.works else 1)
 
 
 def _print_check(result: Check, provider: str) -> None:
+    from tutelage.agents.exam.check import what_next
+    from tutelage.agents.providers.catalogue import keys_at_hand, variables_of
+
     out = console()
     out.print(Panel(safe(result.situation), title="what the teacher is told", expand=False))
     for call in result.requests:
