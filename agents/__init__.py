@@ -1,1 +1,1 @@
-"""A teacher made of a chat model: asked, checked, cached, and stood in for."""
+"""A teacher made of a chat model: client, planner, plan cache, providers, fallback chain."""

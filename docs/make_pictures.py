@@ -15,21 +15,23 @@ import sys
 from io import StringIO
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / ".package"))
 
-from graphs.comparison import find_runs
-from graphs.curves import panels_of
-from graphs.events import IterationDone, RunStarted
-from graphs.views.browser import TraceBrowser
-from graphs.views.figures import write_figure
-from graphs.views.live import LiveProgress
-from graphs.views.results import print_summary
-from graphs.views.trace_list import situation_row, situations_table
-from graphs.views.trace_show import details_of, tree_of
-from graphs.views.traces import open_trace
 from rich.console import Console
 from rich.text import Text
-from rl.runfolder import RunFolder
+
+from tutelage.graphs.analysis.comparison import find_runs
+from tutelage.graphs.analysis.curves import panels_of
+from tutelage.graphs.analysis.trace_details import details_of
+from tutelage.graphs.config.events import IterationDone, RunStarted
+from tutelage.graphs.records.run_folder import RunFolder
+from tutelage.graphs.terminal.common.figures import write_figure
+from tutelage.graphs.terminal.run.live import LiveProgress
+from tutelage.graphs.terminal.run.summary import print_summary
+from tutelage.graphs.terminal.trace.browser import TraceBrowser
+from tutelage.graphs.terminal.trace.lines import open_trace
+from tutelage.graphs.terminal.trace.listing import situation_row, situations_table
+from tutelage.graphs.terminal.trace.show import tree_of
 
 DOCS = Path(__file__).resolve().parent
 

@@ -7,12 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from tutelage.rl.errors import UserError
+
 if TYPE_CHECKING:
-    from langgraph.checkpoint.base import BaseCheckpointSaver
     from langgraph.graph.state import CompiledStateGraph
 
 
-class UnknownGraphError(ValueError):
+class UnknownGraphError(UserError):
     """No graph of that name; the message lists what is allowed."""
 
 
@@ -100,10 +101,8 @@ def find_graph(name: str) -> GraphInfo:
     raise UnknownGraphError(f"unknown graph {name!r}; allowed: {allowed}")
 
 
-def build_graph(
-    name: str, saver: BaseCheckpointSaver[str] | None = None
-) -> CompiledStateGraph[Any, Any, Any, Any]:
-    """Compile the graph of that name, with its checkpoints in `saver`. Raises UnknownGraphError."""
-    build: Callable[..., CompiledStateGraph[Any, Any, Any, Any]]
+def build_graph(name: str) -> CompiledStateGraph[Any, Any, Any, Any]:
+    """Compile the graph of that name. Raises UnknownGraphError."""
+    build: Callable[[], CompiledStateGraph[Any, Any, Any, Any]]
     build = importlib.import_module(find_graph(name).module).build
-    return build(saver)
+    return build()

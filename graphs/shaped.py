@@ -1,15 +1,14 @@
 """The teacher's advice as reward: potential-based shaping, which leaves the best policy as it is.
 
-The nodes are those of `teacher_student`, but for a lesson that adds shaping terms to the rollout's
-rewards (`rl.teaching.shaping`) in place of a term to the loss. They fall and end with the teacher's
-weight.
+The nodes are those of `teacher_student`, but for an update rule that adds shaping terms to the
+rollout's rewards (`rl.teaching.shaping`) in place of a term to the loss. They fall and end with the
+teacher's weight.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph.state import CompiledStateGraph
 
 from tutelage.graphs.nodes.learn import shaping
@@ -18,8 +17,6 @@ from tutelage.graphs.state import TeachState
 from tutelage.graphs.teacher_student import taught
 
 
-def build(
-    saver: BaseCheckpointSaver[str] | None = None,
-) -> CompiledStateGraph[TeachState, RunContext, Any, Any]:
-    """The compiled graph. saver: where LangGraph keeps its checkpoints, if anywhere."""
-    return taught(shaping, saver)
+def build() -> CompiledStateGraph[TeachState, RunContext, Any, Any]:
+    """The compiled graph."""
+    return taught(shaping)

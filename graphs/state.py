@@ -1,4 +1,8 @@
-"""What travels through a graph: small, typed and serialisable. Everything heavy is context."""
+"""What travels through a graph: typed, small, and kept in the run's checkpoints as JSON.
+
+Networks, environments and stores are no part of it: they hang on the context
+(`graphs.runtime.context`).
+"""
 
 from __future__ import annotations
 
@@ -20,23 +24,25 @@ Phase = Literal["teaching", "alone", "finished"]
 Update = dict[str, Any]
 """What a node changes of the state."""
 
-PlanRows = list[dict[str, Any]]
-"""Advice as plain lists and strings (`Advice.to_json`)."""
-
 
 class TeachState(TypedDict):
     """The state of a run between two nodes.
 
-    iteration, env_steps: rollouts and environment steps done. until_iteration: where this call of
-    the graph stops; paused: whether it does. phase: see `Phase`. situations: the situation ids that
-    advice is wanted on, of the last rollout or ahead of it. missing: those without advice so far;
-    unsettled: those that the planner could not answer. advice: what the teacher said, by situation
-    id; stand_ins: what the fallback said in its place. teacher_weight: in force for the next
-    update; weaning: where it stands (`rl.teaching.weight_schedule.Weaning`); trial: how good the
-    teacher itself is (`rl.teaching.teacher_check.TeacherCheck`). teacher_removed_at_step: None
-    while it teaches. train_success: share of successes among recent training episodes. steps_to_95,
-    last_eval: the first of two consecutive evaluations at or above 0.95, and (steps, success) of
-    the latest. report: the figures of this iteration, on their way to metrics.jsonl.
+    iteration, env_steps: rollouts and environment steps done.
+    until_iteration: where this call of the graph stops; paused: whether it has come there.
+    phase: see `Phase`.
+    situations: the ids of the situations that advice is wanted on, those of the last rollout or
+        those that lie ahead of it. missing: those of them that have no advice yet. unsettled: those
+        that the planner could not answer.
+    advice: the teacher's, by situation id. stand_ins: what the fallback advised in its place.
+    teacher_weight: the weight in force for the next update. weight_schedule: its schedule's own
+        state. teacher_check: what is known of the teacher's worth.
+    teacher_removed_at_step: in environment steps; None while it teaches.
+    train_success: the share of successes among recent training episodes; None before there are
+        enough.
+    last_eval: (environment steps, success rate) of the latest evaluation. steps_to_95: the first of
+        two consecutive evaluations at or above 0.95, in environment steps.
+    report: this iteration's figures, on their way to metrics.jsonl.
     """
 
     iteration: int
@@ -47,11 +53,11 @@ class TeachState(TypedDict):
     situations: list[int]
     missing: list[int]
     unsettled: list[int]
-    advice: dict[str, PlanRows]
-    stand_ins: dict[str, PlanRows]
+    advice: dict[int, Advice]
+    stand_ins: dict[int, Advice]
     teacher_weight: float
-    weight_schedule: dict[str, Any]
-    teacher_check: dict[str, Any]
+    weight_schedule: WeightSchedule
+    teacher_check: TeacherCheck
     teacher_removed_at_step: int | None
     train_success: float | None
     steps_to_95: int | None
@@ -62,24 +68,8 @@ class TeachState(TypedDict):
 _STATE: Final = TypeAdapter(TeachState)
 
 
-def checked_state(values: Mapping[str, Any], task: Task) -> TeachState:
-    """A stored state's own values, known to be what the nodes expect.
-
-    Raises KeyError, TypeError or ValueError where they are not, or where the advice is not about
-    options of the task.
-    """
-    found = {name: values[name] for name in TeachState.__annotations__}
-    # By way of JSON, which has no tuples: LangGraph's format has none either.
-    state = _STATE.validate_json(json.dumps(found), strict=True)
-    for advice in known_advice(state).values():
-        encode_plans(task, advice.plans)
-    WeightSchedule.model_validate(state["weight_schedule"])
-    TeacherCheck.model_validate(state["teacher_check"])
-    return state
-
-
 def first_state(teacher_weight: float) -> TeachState:
-    """The state in which a run begins."""
+    """The state in which a run begins. teacher_weight: 0 for a run without a teacher."""
     taught = teacher_weight > 0
     return TeachState(
         iteration=0,
@@ -93,8 +83,8 @@ def first_state(teacher_weight: float) -> TeachState:
         advice={},
         stand_ins={},
         teacher_weight=teacher_weight,
-        weight_schedule=WeightSchedule().model_dump(),
-        teacher_check=TeacherCheck().model_dump(),
+        weight_schedule=WeightSchedule(),
+        teacher_check=TeacherCheck(),
         teacher_removed_at_step=None if taught else 0,
         train_success=None,
         steps_to_95=None,
@@ -103,12 +93,30 @@ def first_state(teacher_weight: float) -> TeachState:
     )
 
 
+def to_record(state: TeachState) -> dict[str, Any]:
+    """The state as JSON has it, for a checkpoint."""
+    record: dict[str, Any] = _STATE.dump_python(state, mode="json")
+    return record
+
+
+def from_record(record: Mapping[str, Any], task: Task) -> TeachState:
+    """The inverse of `to_record`, checked.
+
+    Raises ValueError or TypeError for what is no state, or whose advice names options that the
+    task does not know.
+    """
+    # By way of JSON, in which Pydantic's strict mode takes lists for tuples and texts for keys.
+    state = _STATE.validate_json(json.dumps(record), strict=True)
+    for advice in advice_in_force(state).values():
+        encode_plans(task, advice.plans)
+    return state
+
+
 def with_update(state: TeachState, update: Update) -> TeachState:
     """The state after a node has changed it, where no graph is between two nodes."""
     return cast(TeachState, {**state, **update})
 
 
-def known_advice(state: TeachState) -> dict[int, Advice]:
-    """The advice in force, by situation_id: the teacher's, else what stands in for it."""
-    rows = {**state["stand_ins"], **state["advice"]}
-    return {int(situation_id): Advice.from_json(plans) for situation_id, plans in rows.items()}
+def advice_in_force(state: TeachState) -> dict[int, Advice]:
+    """The advice by situation id: the teacher's, else what stands in for it."""
+    return {**state["stand_ins"], **state["advice"]}

@@ -1,30 +1,28 @@
 """PPO without a teacher: no LLM node is in the graph, and none is ever asked.
 
-practice -> assess -> practice ... END
+training_loop -> assess -> training_loop ... END
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
-from tutelage.graphs.nodes.assess import after_assess, assess
+from tutelage.graphs.nodes.assess import assess
 from tutelage.graphs.nodes.learn import imitation, training_loop_of
+from tutelage.graphs.nodes.routes import after_assess
 from tutelage.graphs.runtime.context import RunContext
 from tutelage.graphs.state import TeachState
 
 
-def build(
-    saver: BaseCheckpointSaver[str] | None = None,
-) -> CompiledStateGraph[TeachState, RunContext, Any, Any]:
-    """The compiled graph. saver: where LangGraph keeps its checkpoints, if anywhere."""
+def build() -> CompiledStateGraph[TeachState, RunContext, Any, Any]:
+    """The compiled graph."""
     graph = StateGraph(TeachState, context_schema=RunContext)
     for node in (training_loop_of(imitation), assess):
         graph.add_node(node.__name__, node)
     graph.add_edge(START, "training_loop")
     graph.add_edge("training_loop", "assess")
     graph.add_conditional_edges("assess", after_assess, ["training_loop", END])
-    return graph.compile(checkpointer=saver)
+    return graph.compile()

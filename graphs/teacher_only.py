@@ -8,31 +8,29 @@ student is tested, so that the two can be compared.
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import Any
 
-from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
-from tutelage.graphs.nodes.advise import after_fallback, after_planner, cache, fallback, planner
-from tutelage.graphs.nodes.perform import after_perform, after_tally, perform, tally
+from tutelage.graphs.nodes import routes
+from tutelage.graphs.nodes.advise import cache, fallback, planner
+from tutelage.graphs.nodes.perform import perform, tally
 from tutelage.graphs.runtime.context import RunContext
 from tutelage.graphs.state import TeachState
 
 
-def build(
-    saver: BaseCheckpointSaver[str] | None = None,
-) -> CompiledStateGraph[TeachState, RunContext, Any, Any]:
-    """The compiled graph. saver: where LangGraph keeps its checkpoints, if anywhere."""
+def build() -> CompiledStateGraph[TeachState, RunContext, Any, Any]:
+    """The compiled graph."""
     graph = StateGraph(TeachState, context_schema=RunContext)
     for node in (perform, cache, planner, fallback, tally):
         graph.add_node(node.__name__, node)
     graph.add_edge(START, "perform")
-    graph.add_conditional_edges("perform", after_perform)
+    graph.add_conditional_edges("perform", routes.after_perform)
     graph.add_edge("cache", "planner")
-    graph.add_conditional_edges("planner", after_planner)
-    graph.add_conditional_edges(
-        "fallback", after_fallback, {"teacher_check": "perform", "__end__": "__end__"}
-    )
-    graph.add_conditional_edges("tally", after_tally)
-    return graph.compile(checkpointer=saver)
+    graph.add_conditional_edges("planner", routes.after_planner)
+    then: dict[Hashable, str] = {"teacher_check": "perform", "__end__": "__end__"}
+    graph.add_conditional_edges("fallback", routes.after_fallback, then)
+    graph.add_conditional_edges("tally", routes.after_tally)
+    return graph.compile()

@@ -11,9 +11,8 @@ from typing import Final
 
 from platformdirs import user_config_path
 
-from tutelage.prompts.reading import Reading, read_template
-from tutelage.prompts.slots import SLOTS
-from tutelage.prompts.template import PromptError, PromptTemplate, listed
+from tutelage.prompts.slots import SLOTS, Slot
+from tutelage.prompts.template import PromptError, PromptTemplate, listed, read_template
 
 SHIPPED = Path(__file__).parent
 """The folder of the shipped templates."""
@@ -33,8 +32,10 @@ class PromptLibrary:
     """
 
     def __init__(self, folder: Path | None = None) -> None:
-        self._files = {} if folder is None else _files_of(folder)
-        self._readings: dict[str, Reading] = {}
+        own = {} if folder is None else _files_of(folder)
+        self._sources = {name: own.pop(f"{name}.md", SHIPPED / f"{name}.md") for name in SLOTS}
+        self._strays = own
+        self._templates: dict[str, PromptTemplate] = {}
 
     def names(self) -> tuple[str, ...]:
         """The names of all templates, broken ones included."""
@@ -42,43 +43,38 @@ class PromptLibrary:
 
     def sources(self) -> dict[str, Path]:
         """The file that each template comes from: the user's where there is one."""
-        return {name: self._source(name) for name in SLOTS}
+        return dict(self._sources)
 
     def get(self, name: str) -> PromptTemplate:
-        """The template of a name.
+        """The template of a name, read once: whoever asks later gets the text that was checked.
 
-        Raises PromptError for an unknown name, and the first problem of a broken template.
+        Raises PromptError for an unknown name, and with every problem of a broken template.
         """
-        if name not in SLOTS:
-            raise PromptError(f"prompt {name!r} is not known; allowed: {listed(SLOTS)}")
-        reading = self._read(name)
-        if reading.template is None:
-            raise PromptError(reading.problems[0])
-        return reading.template
+        slot = find_slot(name)
+        if name not in self._templates:
+            self._templates[name] = read_template(self._sources[name], slot)
+        return self._templates[name]
 
     def check(self) -> list[str]:
         """Every problem of every template and of the folder, a line each; empty if all is well."""
-        problems = [problem for name in SLOTS for problem in self._read(name).problems]
-        return problems + self._strays()
-
-    def _source(self, name: str) -> Path:
-        file = f"{name}.md"
-        return self._files.get(file, SHIPPED / file)
-
-    def _read(self, name: str) -> Reading:
-        """A template's file, read once: whoever asks later sees the text that was checked."""
-        if name not in self._readings:
-            self._readings[name] = read_template(self._source(name), SLOTS[name])
-        return self._readings[name]
-
-    def _strays(self) -> list[str]:
-        """A line for each file of the folder that replaces no template."""
-        allowed = [f"{name}.md" for name in SLOTS]
-        return [
-            f"{path}: file name {name!r} is no template; allowed: {listed(allowed)}"
-            for name, path in self._files.items()
-            if name not in allowed
+        problems: list[str] = []
+        for name in SLOTS:
+            try:
+                self.get(name)
+            except PromptError as error:
+                problems += error.problems
+        allowed = listed(f"{name}.md" for name in SLOTS)
+        return problems + [
+            f"{path}: file name {name!r} is no template; allowed: {allowed}"
+            for name, path in self._strays.items()
         ]
+
+
+def find_slot(name: str) -> Slot:
+    """The slot of a name. Raises PromptError for an unknown one."""
+    if name not in SLOTS:
+        raise PromptError(f"prompt {name!r} is not known; allowed: {listed(SLOTS)}")
+    return SLOTS[name]
 
 
 def own_folder() -> Path:

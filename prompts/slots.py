@@ -1,7 +1,6 @@
-"""The templates the code asks for, declared once: each slot's role and the variables it fills in.
+"""The templates the code asks for, declared once: the role of each and the variables it may use.
 
-A slot is a place in the code that needs a prompt; a template is the file that fills it. What a
-slot declares here is what the check holds its template to.
+A slot is a place in the code that needs a prompt; a template is the file that fills it.
 """
 
 from __future__ import annotations
@@ -13,25 +12,20 @@ from typing import Final, Literal
 Role = Literal["system", "user", "part"]
 """Whose message a template makes; a part is put into another template's message."""
 
-FENCE: Final = "```"
-"""Closes a fenced block; followed by the name of its variable, it opens the block."""
-
 
 @dataclass(frozen=True)
 class Slot:
     """What the code demands of one template.
 
-    variables: every variable the code supplies, with a sentence that says what it holds. required:
-    the variables that the template must use. optional: the variables that may be empty; a line that
-    holds nothing else then goes with them. fenced: a variable that must stand alone in a fenced
-    block of its own name, so that a program
-        can read it back out of the rendered text; None where there is none.
+    variables: every variable the code supplies, with a sentence that says what it holds.
+    optional: the variables that may be empty; a line that holds nothing else then goes with them.
+    fenced: the variable that the template must use, alone in a fenced block of its own name, so
+    that a program can read it back out of the rendered text; None where there is none.
     """
 
     name: str
     role: Role
     variables: Mapping[str, str]
-    required: frozenset[str] = frozenset()
     optional: frozenset[str] = frozenset()
     fenced: str | None = None
 
@@ -57,7 +51,6 @@ _SLOTS = (
             "situation": "The situation's canonical text, the mission among its lines.",
             "options": "The options on offer in the situation, one a line.",
         },
-        required=frozenset({"situation"}),
         fenced="situation",
     ),
     Slot(name="planner_examples", role="part", variables={}),

@@ -1,30 +1,40 @@
-"""One prompt template that passed the check, and the filling in of its variables.
+"""Prompt templates: Markdown files, checked as they are read, with variables to be filled in.
 
-In the body `{{ name }}` stands for a variable; nothing else in it is interpreted.
+The first line is a comment that says what the template is for; it is not sent. The rest is the
+body: in it `{{ name }}` stands for a variable, and nothing else is interpreted.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
 
-from tutelage.prompts.slots import FENCE, SLOTS, Role, Slot
+from tutelage.prompts.slots import Slot
+from tutelage.rl.errors import UserError
 
-VARIABLE: Final = re.compile(r"\{\{(?:[ \t]*([A-Za-z_][A-Za-z0-9_]*)[ \t]*\}\})?")
+_FENCE: Final = "```"
+"""Closes a fenced block; followed by the name of its variable, it opens the block."""
+_DESCRIPTION: Final = re.compile(r"<!--\s*(\S(?:(?!-->).)*?)\s*-->")
+_VARIABLE: Final = re.compile(r"\{\{(?:[ \t]*([A-Za-z_][A-Za-z0-9_]*)[ \t]*\}\})?")
 """A variable; group 1 is its name, or None for a `{{` that begins no variable."""
+_LARGEST: Final = 1 << 20
+"""Bytes of the largest template that is read."""
 
 
-class PromptError(ValueError):
-    """A template or prompts folder is not as it must be. The message is one line."""
+class PromptError(UserError):
+    """A template or prompts folder is not as it must be.
 
+    problems: all that is wrong, a line each; the message holds them in one line.
+    """
 
-def located(path: Path, line: int, message: str) -> str:
-    """A message with the place it speaks of in front; line counts from 1."""
-    return f"{path}:{line}: {message}"
+    def __init__(self, *problems: str) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
 
 
 def listed(names: Iterable[str]) -> str:
@@ -32,30 +42,25 @@ def listed(names: Iterable[str]) -> str:
     return ", ".join(names) or "none"
 
 
-def unknown_variable(name: str, slot: Slot) -> str:
-    """The message for a variable that a slot does not have."""
-    return f"variable {name!r} is not known to {slot.name}; allowed: {listed(slot.variables)}"
-
-
 @dataclass(frozen=True)
 class PromptTemplate:
     """A template that passed the check.
 
-    variables: the variables its body uses, in the order of the head. text: the whole file; body:
-    what follows the head, without blank lines around it and white
-        space at line ends.
-    variables_line, body_line: where in the file these begin, from 1.
+    text: the whole file. body: what follows the description, without blank lines around it and
+    white space at line ends. body_line: the line of the file that the body begins in, from 1.
     """
 
-    name: str
-    role: Role
-    description: str
-    variables: tuple[str, ...]
-    text: str
-    body: str
+    slot: Slot
     path: Path
-    variables_line: int
+    text: str
+    description: str
+    body: str
     body_line: int
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """The variables that the body uses, in the order of their first use."""
+        return tuple(dict.fromkeys(match[1] for match in _VARIABLE.finditer(self.body)))
 
     @property
     def digest(self) -> str:
@@ -71,44 +76,133 @@ class PromptTemplate:
         Raises PromptError for a value that is missing, one that the slot does not know, and, in a
         slot with a fenced block, one that holds a fence line and so would break the block.
         """
-        slot = SLOTS[self.name]
         for name, value in values.items():
-            if name not in slot.variables:
-                raise self._error(self.variables_line, unknown_variable(name, slot))
-            if slot.fenced and _has_fence_line(str(value)):
-                raise self._error(
-                    self._line_of(name),
-                    f"the value of variable {name!r} may have no line that begins with {FENCE}",
-                )
+            if name not in self.slot.variables:
+                raise self._error(name, _unknown(name, self.slot))
+            if self.slot.fenced and _has_fence_line(str(value)):
+                message = f"the value of variable {name!r} may have no line that begins with "
+                raise self._error(name, message + _FENCE)
         for name in self.variables:
             if name not in values:
-                raise self._error(
-                    self._line_of(name),
-                    f"variable {name!r} has no value; given: {listed(values)}",
-                )
-        empty = [name for name in slot.optional if values.get(name) == ""]
-        body = _without_lines_of(empty, self.body)
-        return VARIABLE.sub(lambda match: str(values[match[1]]), body).rstrip("\n")
+                message = f"variable {name!r} has no value; given: {listed(values)}"
+                raise self._error(name, message)
+        body = self.body
+        for name in self.slot.optional:
+            if values.get(name) == "":
+                alone = rf"^\{{\{{[ \t]*{name}[ \t]*\}}\}}(?:\n\n|\n|\Z)"
+                body = re.sub(alone, "", body, flags=re.MULTILINE)
+        return _VARIABLE.sub(lambda match: str(values[match[1]]), body).rstrip("\n")
 
-    def _error(self, line: int, message: str) -> PromptError:
-        return PromptError(located(self.path, line, message))
-
-    def _line_of(self, name: str) -> int:
-        """The line that first uses a variable, or that of the head where none does."""
-        for match in VARIABLE.finditer(self.body):
-            if match[1] == name:
-                return self.body_line + self.body.count("\n", 0, match.start())
-        return self.variables_line
+    def _error(self, name: str, message: str) -> PromptError:
+        """An error about a variable, with the line that first uses it, or the body's first."""
+        uses = (match for match in _VARIABLE.finditer(self.body) if match[1] == name)
+        before = self.body[: match.start()] if (match := next(uses, None)) else ""
+        return PromptError(_located(self.path, self.body_line + before.count("\n"), message))
 
 
-def _without_lines_of(names: Iterable[str], body: str) -> str:
-    """The body without the lines that hold nothing but one of these variables."""
-    for name in names:
-        body = re.sub(
-            rf"^\{{\{{[ \t]*{name}[ \t]*\}}\}}(?:\n\n|\n|\Z)", "", body, flags=re.MULTILINE
-        )
-    return body
+def read_template(path: Path, slot: Slot) -> PromptTemplate:
+    """Read the template that fills a slot. Raises PromptError with every problem of the file."""
+    text = _read(path)
+    # White space at the end of a line is not seen: it must not change a prompt or hide a fence.
+    lines = [line.rstrip() for line in text.split("\n")]
+    description = _DESCRIPTION.fullmatch(lines[0])
+    start = next((i for i, line in enumerate(lines) if line and not (description and i == 0)), 1)
+    template = PromptTemplate(
+        slot=slot,
+        path=path,
+        text=text,
+        description=description[1] if description else "",
+        body="\n".join(lines[start:]).rstrip(),
+        body_line=start + 1,
+    )
+    faults = list(_faults(template))
+    if faults:
+        raise PromptError(*(_located(path, *fault) for fault in faults))
+    return template
+
+
+def _located(path: Path, line: int, message: str) -> str:
+    """A message with the place it speaks of in front; line counts from 1."""
+    return f"{path}:{line}: {message}"
+
+
+def _unknown(name: str, slot: Slot) -> str:
+    """The message for a variable that a slot does not have."""
+    nearest = get_close_matches(name, slot.variables, n=1)
+    hint = f" (did you mean {nearest[0]!r}?)" if nearest else ""
+    allowed = listed(slot.variables)
+    return f"variable {name!r} is not known to {slot.name}{hint}; allowed: {allowed}"
 
 
 def _has_fence_line(text: str) -> bool:
-    return any(line.lstrip().startswith(FENCE) for line in text.splitlines())
+    return any(line.lstrip().startswith(_FENCE) for line in text.splitlines())
+
+
+def _read(path: Path) -> str:
+    """The file's text, line ends as `\\n`. Raises PromptError."""
+    try:
+        if path.exists() and not path.is_file():
+            raise PromptError(_located(path, 1, "cannot be read: it is no plain file"))
+        if path.stat().st_size > _LARGEST:
+            raise PromptError(_located(path, 1, f"has more than the {_LARGEST:,} bytes allowed"))
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        message = f"byte 0x{error.object[error.start]:02x} is not UTF-8; save it as UTF-8"
+        raise PromptError(_located(path, line, message)) from error
+    except OSError as error:
+        raise PromptError(_located(path, 1, f"cannot be read: {error.strerror}")) from error
+
+
+def _faults(template: PromptTemplate) -> Iterator[tuple[int, str]]:
+    """What is wrong with a template, each with its line in the file."""
+    slot, first = template.slot, template.body_line
+    lines = template.body.split("\n")
+    if lines[0] == "---":  # how templates began that had a head of typed fields
+        end = first + (lines.index("---", 1) if "---" in lines[1:] else 0)
+        yield (
+            first,
+            f"a head is not needed any more: delete lines {first} to {end}, and let the first line "
+            "say what the template is for, as in <!-- Asks the teacher for a plan. -->",
+        )
+        return
+    if not template.description:
+        yield (
+            1,
+            "the first line must be a comment that says what the template is for, as in "
+            "<!-- Asks the teacher for a plan. -->",
+        )
+    if not template.body:
+        yield first, "the body is empty; write the prompt below the first line"
+        return
+    for match in _VARIABLE.finditer(template.body):
+        line = first + template.body.count("\n", 0, match.start())
+        if match[1] is None:
+            allowed = listed(slot.variables)
+            yield line, f"'{{{{' must begin a variable, as in {{{{ name }}}}; allowed: {allowed}"
+        elif match[1] not in slot.variables:
+            yield line, _unknown(match[1], slot)
+    if slot.fenced is not None:
+        for row, message in _fence_faults(lines, slot.fenced):
+            yield first + row, message
+
+
+def _fence_faults(lines: list[str], name: str) -> Iterator[tuple[int, str]]:
+    """What keeps a variable from standing alone in the one fenced block of its name; rows of body.
+
+    The block has to be found again in the rendered text, so each of its three parts has a line to
+    itself and there is one block only.
+    """
+    opening, variable = _FENCE + name, f"{{{{ {name} }}}}"
+    rows = [row for row, line in enumerate(lines) if line == opening]
+    if not rows:
+        yield 0, f"a line {opening} is missing; below it go a line {variable} and a line {_FENCE}"
+        return
+    for row in rows[1:]:
+        yield row, f"a second line {opening}; allowed: one"
+    first, second = (*lines[rows[0] + 1 :], "", "")[:2]
+    match = _VARIABLE.fullmatch(first)
+    if match is None or match[1] != name:
+        yield rows[0] + 1, f"a line {variable} is missing right below the line {opening}"
+    elif second != _FENCE:
+        yield rows[0] + 2, f"a line {_FENCE} is missing right below the line {variable}"

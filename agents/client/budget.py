@@ -1,4 +1,4 @@
-"""What a run may spend on its teachers, kept by all threads that ask together."""
+"""The budget of a run: requests, tokens and US dollars, shared by all threads that ask."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tutelage.agents.common.settings import TeacherSettings
 
 
 class Budget:
-    """Counts requests, tokens and dollars, and says no when a limit is reached.
+    """Counts requests, tokens and dollars, and refuses requests when a limit is reached.
 
     The limit on requests is exact. What a request costs is known only afterwards, so the limits on
     tokens and dollars can be overrun by the requests under way, and by no others. Where a server
@@ -19,14 +19,14 @@ class Budget:
 
     def __init__(self, settings: TeacherSettings) -> None:
         self._settings = settings
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._calls = 0
         self._tokens = 0
         self._usd = 0.0
         self._unpriced = 0
 
     def start_from(self, calls: int, tokens: int, usd: float, unpriced: int) -> None:
-        """Take over what an interrupted run had spent. unpriced: answers of unknown cost."""
+        """Start with the spending of an interrupted run. unpriced: answers of unknown cost."""
         with self._lock:
             self._calls, self._tokens = calls, tokens
             self._usd, self._unpriced = usd, unpriced
@@ -40,7 +40,7 @@ class Budget:
     def take_call(self) -> bool:
         """Claim one request. False, and nothing claimed, where a limit is reached."""
         with self._lock:
-            if self._limit_reached() is not None:
+            if self.limit_reached is not None:
                 return False
             self._calls += 1
             return True
@@ -48,13 +48,21 @@ class Budget:
     @property
     def limit_reached(self) -> str | None:
         """The limit after which no further request may be made, as it was set; None before."""
+        limits = self._settings
         with self._lock:
-            return self._limit_reached()
+            if limits.budget_calls is not None and self._calls >= limits.budget_calls:
+                return f"budget_calls = {limits.budget_calls}"
+            if limits.budget_tokens is not None and self._tokens >= limits.budget_tokens:
+                return f"budget_tokens = {limits.budget_tokens}"
+            if limits.budget_usd is not None and (self._unpriced or self._usd >= limits.budget_usd):
+                unknown = ", and the cost of an answer is not known" if self._unpriced else ""
+                return f"budget_usd = {limits.budget_usd:g}{unknown}"
+        return None
 
     def add_answer(
         self, prompt_tokens: int | None, completion_tokens: int | None, price: Price | None
     ) -> None:
-        """Count what an answered request has cost. None: not known."""
+        """Add the cost of an answered request. None: not known."""
         cost = None if price is None else price.cost(prompt_tokens, completion_tokens)
         with self._lock:
             self._tokens += (prompt_tokens or 0) + (completion_tokens or 0)
@@ -63,17 +71,6 @@ class Budget:
 
     @property
     def cost_usd(self) -> float | None:
-        """What it has cost so far, in US dollars; None where that is not known."""
+        """The cost so far, in US dollars; None where it is not known."""
         with self._lock:
             return None if self._unpriced else self._usd
-
-    def _limit_reached(self) -> str | None:
-        limits = self._settings
-        if limits.budget_calls is not None and self._calls >= limits.budget_calls:
-            return f"budget_calls = {limits.budget_calls}"
-        if limits.budget_tokens is not None and self._tokens >= limits.budget_tokens:
-            return f"budget_tokens = {limits.budget_tokens}"
-        if limits.budget_usd is not None and (self._unpriced or self._usd >= limits.budget_usd):
-            unknown = ", and the cost of an answer is not known" if self._unpriced else ""
-            return f"budget_usd = {limits.budget_usd:g}{unknown}"
-        return None

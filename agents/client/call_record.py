@@ -1,12 +1,16 @@
-"""One request to a provider, as it is kept: all that went in and all that came out."""
+"""One request to a provider, as it is kept: what was sent and came back, and its place in a run."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Final
+import time
+from dataclasses import KW_ONLY, dataclass, field, fields, replace
+from typing import Any, Final, Self
 
-Json = Any
-"""Anything that `json.dumps` writes."""
+JsonObject = dict[str, Any]
+JsonObjects = list[dict[str, Any]]
+
+PlansRead = list[list[tuple[str, str | None]] | None]
+"""For each answer a plan as JSON has it, the name and the target of each option; or None."""
 
 
 OK: Final = "ok"
@@ -22,41 +26,88 @@ STOOD_IN: Final = "stood_in"
 
 
 NOBODY: Final = "nobody_stood_in"
-"""Kinds of events that tell how a situation was settled which the teacher left open: who was tried,
-what came of each, in order."""
+"""Kinds of events that tell how the fallback chain settled a situation which the teacher left open:
+who was tried, with which result, in order."""
 
 
 @dataclass(frozen=True)
-class CallRecord:
-    """One request to a provider: all that went in and all that came out.
+class Exchange:
+    """A request and its response; the plan cache and recordings keep it.
 
-    node: the graph's node that it was made for: `planner`, `cache` or `fallback`. attempt: 1 for
-    the first try. status: `ok`, `cached` or a failure's name. error: the failure in words, or what
-    is wrong with some of the answers. plans: what was read out of each answer, a list of [option,
-    target] steps, or None where it holds no plan; empty where nobody noted it. started_at: seconds
-    since the epoch. Token counts are None where the provider gave none. A cached call is one by the
-    conversation alone: it has no tokens, took no time, and started when the cache was read; so sums
-    over all calls are what the run itself has spent. cost_usd: in US dollars, None where it is not
-    known. id: given by the trace; None before that.
+    provider, model: who answered. error: the failure in words, or what is wrong with some of the
+    answers. messages: of the chat, in OpenAI's form. tools: their schemas, or that of the answer.
+    settings: output mode and sampling arguments. answers: chat messages, one for each sample.
+    plans: what was read out of each answer, a list of [option, target] steps, or None where it
+    holds no plan; empty where it is not known. attempt: 1 for the first try. status: `ok` (it
+    brought at least one plan), `cached` or a failure's name. Tokens are None where the provider
+    counted none. started_at: seconds since the epoch. cost_usd: in US dollars, None where it is
+    not known.
+
+    What has a default may be missing in a recording that was written by hand.
+    """
+
+    provider: str
+    model: str
+    error: str | None
+    messages: JsonObjects
+    tools: JsonObjects
+    settings: JsonObject
+    answers: JsonObjects
+    _: KW_ONLY
+    plans: PlansRead = field(default_factory=list)
+    attempt: int = 1
+    status: str = OK
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    started_at: float = 0.0
+    latency_s: float = 0.0
+    cost_usd: float | None = None
+
+    @property
+    def is_unpriced(self) -> bool:
+        """Whether an answer came whose cost is not known."""
+        return bool(self.answers) and self.status != CACHED and self.cost_usd is None
+
+    def replayed(self) -> Self:
+        """The exchange in a run that finds it in a store: no request, no tokens, no time."""
+        return replace(
+            self,
+            attempt=1,
+            status=CACHED,
+            prompt_tokens=None,
+            completion_tokens=None,
+            started_at=time.time(),
+            latency_s=0.0,
+            cost_usd=None,
+        )
+
+    def record(self, iteration: int, env_steps: int, node: str, situation_id: int) -> CallRecord:
+        """The exchange with its place in a run."""
+        return CallRecord(
+            **vars(self),
+            iteration=iteration,
+            env_steps=env_steps,
+            node=node,
+            situation_id=situation_id,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CallRecord(Exchange):
+    """An exchange with its place in a run; the trace keeps it.
+
+    node: the graph's node that it was made for: `planner`, `cache` or `fallback`. A cached call is
+    one by its conversation alone: it has no tokens, took no time, and started when the cache was
+    read; so sums over all calls are what the run itself has spent. id: given by the trace; None
+    before that.
     """
 
     iteration: int
     env_steps: int
     node: str
     situation_id: int
-    provider: str
-    model: str
-    attempt: int
-    status: str
-    error: str | None
-    messages: Json
-    tools: Json
-    settings: Json
-    answers: Json
-    plans: Json
-    prompt_tokens: int | None
-    completion_tokens: int | None
-    started_at: float
-    latency_s: float
-    cost_usd: float | None = None
     id: int | None = None
+
+    def exchange(self) -> Exchange:
+        """The exchange without its place in the run."""
+        return Exchange(**{each.name: getattr(self, each.name) for each in fields(Exchange)})

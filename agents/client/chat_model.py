@@ -1,4 +1,4 @@
-"""A chat model and what it is called: all that a client needs of a provider."""
+"""A chat model and its names: all that a client needs of a provider."""
 
 from __future__ import annotations
 
@@ -10,16 +10,14 @@ from tutelage.agents.client.prices import Price
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
-    from tutelage.agents.providers.human import HumanTeacher
-
 
 @dataclass(frozen=True)
 class ChatProvider:
-    """A chat model and what it is called.
+    """A chat model and its names.
 
     identity: everything about the provider that its answers depend on; part of the cache's key.
     wait_always: it is waited for, without a limit: its answers come at once and are reproducible,
-    or they come from a person. price: None where it is not known. person: None for all others.
+    or they come from a person. price: None where it is not known.
     """
 
     model: BaseChatModel
@@ -28,4 +26,3 @@ class ChatProvider:
     identity: dict[str, Any]
     wait_always: bool
     price: Price | None = None
-    person: HumanTeacher | None = None

@@ -1,4 +1,4 @@
-"""Requests to a provider: at once with a bound on how many, within the budget, on the clock."""
+"""Requests to a provider: how many at a time, how many a second, and within the budget."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from langchain_core.rate_limiters import InMemoryRateLimiter
 
 from tutelage.agents.client.bind import bind
 from tutelage.agents.client.budget import Budget
+from tutelage.agents.client.call_record import Exchange
 from tutelage.agents.client.chat_model import ChatProvider
 from tutelage.agents.client.errors import FailureName, retry_after
 from tutelage.agents.client.pool import at_once, within
-from tutelage.agents.client.records import Call
-from tutelage.agents.client.request_modes import Manner
+from tutelage.agents.client.request_modes import RequestMode
 from tutelage.agents.common.settings import TeacherSettings
 from tutelage.rl.tasks.options import Plan
 
 LONGEST_PAUSE_S: Final = 60.0
-"""What is to be waited for longer than this is not waited for."""
+"""A request that would have to wait longer is given up."""
 
 _GRACE_S: Final = 1.0
 _LOOK_S: Final = 0.02
-"""How often a request that has to wait for its turn looks whether it has come."""
+"""Seconds between two attempts of a request to get its turn."""
 
 _LONGEST_QUOTE: Final = 2000
 _LONGEST_ANSWER: Final = 1 << 18
@@ -38,20 +38,21 @@ _LONGEST_ANSWER: Final = 1 << 18
 
 @dataclass(frozen=True)
 class Request:
-    """What goes out. wanted: how many answers; tools: see `asking.schemas_for`."""
+    """A request that can be sent. wanted: how many answers; tools: as `bind` takes them."""
 
     messages: list[BaseMessage]
     tools: list[dict[str, Any]]
-    manner: Manner
+    mode: RequestMode
     sampling: dict[str, Any]
     wanted: int
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What came back.
+    """The response to a request.
 
-    unsent: why nothing was sent. error: what the provider's package raised. started_at: wall clock.
+    unsent: why nothing was sent. error: what the provider's package raised. started_at: seconds
+    since the epoch.
     """
 
     request: Request
@@ -63,16 +64,16 @@ class Reply:
 
     @property
     def tokens(self) -> tuple[int | None, int | None]:
-        """Tokens in and out; None where nobody counted. Each answer carries those of all."""
+        """Tokens in and out; None where the server gave none. Each answer carries those of all."""
         usage = self.messages[0].usage_metadata if self.messages else None
         return (None, None) if usage is None else (usage["input_tokens"], usage["output_tokens"])
 
 
-class Line:
-    """The line to a provider. May be used by many threads at once.
+class RateLimitedClient:
+    """Sends requests to one provider. May be used by many threads at once.
 
-    It keeps the limits on how many requests are under way, and on how many go out in a second. A
-    server that says when it may be asked again (`Retry-After`) is left alone until then.
+    It bounds how many requests are under way and how many are sent in a second. A server that says
+    when it may be asked again (`Retry-After`) is sent nothing until then.
     """
 
     def __init__(self, provider: ChatProvider, settings: TeacherSettings, budget: Budget) -> None:
@@ -87,7 +88,7 @@ class Line:
 
     @property
     def held_s(self) -> float:
-        """For how many seconds from now the server wants to be left alone."""
+        """The seconds from now in which the server wants no request."""
         return max(0.0, self._not_before - time.monotonic())
 
     @property
@@ -100,7 +101,7 @@ class Line:
         self._closed.set()
 
     def pause(self, seconds: float) -> None:
-        """Wait, unless the line is closed."""
+        """Wait, unless the client is closed."""
         self._closed.wait(seconds)
 
     def send(self, requests: Sequence[Request]) -> list[Reply]:
@@ -111,17 +112,14 @@ class Line:
     def record(
         self,
         reply: Reply,
-        situation_id: int,
         attempt: int,
         status: str,
         error: str | None,
         plans: Sequence[Plan | None],
-    ) -> Call:
-        """The record of a request that was sent. plans: what was read out of each answer."""
+    ) -> Exchange:
+        """A request that was sent, with its response. plans: those read out of each answer."""
         request, price = reply.request, self._provider.price
-        way = request.manner.way
-        return Call(
-            situation_id=situation_id,
+        return Exchange(
             provider=self._provider.name,
             model=self._provider.model_name,
             attempt=attempt,
@@ -129,7 +127,11 @@ class Line:
             error=error,
             messages=convert_to_openai_messages(request.messages),
             tools=request.tools,
-            settings={"way": way, "temperature": self._settings.temperature, **request.sampling},
+            settings={
+                "output_mode": request.mode.output_mode,
+                "temperature": self._settings.temperature,
+                **request.sampling,
+            },
             answers=[_plain(message) for message in reply.messages],
             plans=[None if p is None else [(o.name, o.target) for o in p] for p in plans],
             prompt_tokens=reply.tokens[0],
@@ -165,7 +167,7 @@ class Line:
         return not self.is_closed and self._budget.limit_reached is None
 
     def _sent(self, request: Request) -> Reply:
-        """What came of a request that goes out now."""
+        """Send a request now."""
         messages: list[AIMessage] = []
         failure = None
         started_at, started = time.time(), time.perf_counter()
@@ -181,7 +183,7 @@ class Line:
         """All answers to a request."""
 
         def ask() -> LLMResult:
-            model, bound = bind(self._provider.model, request.tools, request.manner.way)
+            model, bound = bind(self._provider.model, request.tools, request.mode.output_mode)
             return model.generate([request.messages], **bound, **request.sampling)
 
         # The client library's own timeout, which names its cause better, comes first.

@@ -11,7 +11,7 @@ import re
 import time
 from collections.abc import Iterator, Mapping
 from email.utils import parsedate_to_datetime
-from typing import Final, Literal, get_args
+from typing import Final, Literal
 
 from langchain_core.language_models import BaseChatModel
 from pydantic import SecretStr
@@ -33,8 +33,6 @@ rate_limited: too many requests (429). refused: the key or its rights (401, 403)
 server or the client library rejects what is asked (other 4xx). unusable_answer: something came
 back, and it is no plan. budget_spent: the run may make no further request. not_recorded: the file
 that is replayed has no answer."""
-
-FAILURES: Final[tuple[str, ...]] = get_args(FailureName)
 
 HOPELESS: Final = frozenset({"refused", "bad_request", "unusable_answer", "budget_spent"})
 """Asking again at once would end the same; an unusable answer has been sent back by then."""
@@ -62,7 +60,7 @@ _LONGEST_ERROR: Final = 500
 class UnusableAnswer(ValueError):  # noqa: N818  # named as what it is: an answer
     """An answer that is no plan. The message says why, in one line.
 
-    shapeless: it has not even the form of one, so that another way of asking may help.
+    shapeless: it has not even the form of one, so that another output mode may help.
     """
 
     def __init__(self, reason: str, shapeless: bool = False) -> None:
@@ -86,7 +84,7 @@ def name_failure(error: BaseException) -> FailureName:
 
 
 def is_rejection(error: BaseException) -> bool:
-    """Whether the way of asking may be to blame, so that a simpler one is worth a try.
+    """Whether the request mode may be to blame, so that a simpler one should be tried.
 
     Servers answer 400, 422 or 501 for a parameter they do not know; llama.cpp answers 500 for
     tools when it was started without `--jinja`.

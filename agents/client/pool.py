@@ -2,7 +2,7 @@
 
 `concurrent.futures.ThreadPoolExecutor` joins its threads when the interpreter ends, so that one
 request without an answer would hold up the exit for its whole timeout. These threads are daemons:
-whoever leaves does not wait for them.
+the interpreter ends without them.
 """
 
 from __future__ import annotations
@@ -23,42 +23,23 @@ def within(seconds: float, call: Callable[[], Result]) -> Result:
     thinks would keep a request going for ever, so the whole of it is bounded here. A call that
     takes too long is left behind in its daemon thread.
     """
-    future: Future[Result] = Future()
-    worker = threading.Thread(target=_settle, args=(future, call), name="request", daemon=True)
-    worker.start()
+    pool: RequestPool[Result] = RequestPool(1)
+    future = pool.submit(call)
+    pool.close()
     return future.result(timeout=seconds)
 
 
 def at_once(calls: Sequence[Callable[[], Result]], most: int) -> list[Result]:
-    """The calls' results in their order; at most so many calls are under way at a time.
+    """The calls' results in their order; at most `most` calls run at the same time.
 
-    Raises what the first of them raises that does.
+    Raises the exception of the first call that raises.
     """
     if len(calls) == 1:
         return [calls[0]()]
-    futures: list[Future[Result]] = [Future() for _ in calls]
-    waiting = iter(zip(futures, calls, strict=True))
-    lock = threading.Lock()
-
-    def work() -> None:
-        while True:
-            with lock:
-                task = next(waiting, None)
-            if task is None:
-                return
-            _settle(*task)
-
-    for _ in range(min(most, len(calls))):
-        threading.Thread(target=work, name="requests", daemon=True).start()
+    pool: RequestPool[Result] = RequestPool(most)
+    futures = [pool.submit(call) for call in calls]
+    pool.close()
     return [future.result() for future in futures]
-
-
-def _settle(future: Future[Result], call: Callable[[], Result]) -> None:
-    """Put what a call returns or raises into its future."""
-    try:
-        future.set_result(call())
-    except BaseException as error:  # whoever asks for the result gets it
-        future.set_exception(error)
 
 
 class RequestPool(Generic[Result]):
@@ -87,5 +68,9 @@ class RequestPool(Generic[Result]):
     def _work(self) -> None:
         while (task := self._queue.get()) is not None:
             future, call = task
-            if future.set_running_or_notify_cancel():
-                _settle(future, call)
+            if not future.set_running_or_notify_cancel():
+                continue
+            try:
+                future.set_result(call())
+            except BaseException as error:  # raised where the result is asked for
+                future.set_exception(error)

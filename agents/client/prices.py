@@ -1,6 +1,6 @@
-"""What a model's tokens cost: a dated table that comes along, with the user's own layered over it.
+"""The prices of models' tokens: a dated table that is shipped, and the user's own on top of it.
 
-A price that stands in neither is not known. It is None everywhere, and never a guess.
+A price that neither table holds is not known: it is None, and never a guess.
 """
 
 from __future__ import annotations
@@ -16,10 +16,12 @@ from urllib.parse import urlsplit
 from platformdirs import user_config_path
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from tutelage.rl.errors import UserError
+
 SHIPPED: Final = Path(__file__).with_name("prices.toml")
 
 
-class PriceFileError(ValueError):
+class PriceFileError(UserError):
     """A file of prices that cannot be used. The message is one line."""
 
 
@@ -32,9 +34,9 @@ class Price:
     source: str
 
     def cost(self, prompt_tokens: int | None, completion_tokens: int | None) -> float | None:
-        """What so many tokens cost, in US dollars.
+        """The cost of tokens, in US dollars.
 
-        None where nobody counted them, unless any number would cost nothing.
+        None where their number is not known, unless any number would cost nothing.
         """
         if self.input_usd == self.output_usd == 0.0:
             return 0.0
@@ -48,7 +50,7 @@ FREE: Final = Price(0.0, 0.0, "asks nobody who charges")
 
 @dataclass(frozen=True)
 class ListedPrice:
-    """A row of the tables. file: the one that it stands in. checked: when, if the file says so."""
+    """A row of the tables. file: where it is. checked: when, None where the file has no date."""
 
     provider: str
     model: str
@@ -102,7 +104,7 @@ def own_file() -> Path:
 
 
 def list_prices() -> list[ListedPrice]:
-    """All prices that are known, the user's in the place of those that come along.
+    """All prices that are known; the user's replace those that are shipped.
 
     Raises PriceFileError.
     """

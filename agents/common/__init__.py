@@ -1,1 +1,1 @@
-"""What all agents need: settings, redaction, safe files."""
+"""For all rooms of agents: settings, redaction, safe files, how the program was started."""

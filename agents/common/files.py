@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
+from tutelage.rl.errors import UserError
+
 JSON_LIMIT: Final = 1 << 28
 """Bytes of the largest JSON file that is read."""
 
@@ -22,7 +24,7 @@ _SQLITE_SIDE_FILES: Final = ("-wal", "-shm", "-journal")
 _DAMAGE: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT})
 
 
-class RunFolderError(ValueError):
+class RunFolderError(UserError):
     """A run folder that cannot be made, read or written; the message is one line."""
 
 
@@ -78,7 +80,7 @@ def set_aside(path: Path) -> Path:
 
 
 def is_damage(error: sqlite3.Error) -> bool:
-    """Whether SQLite found the file to be none of its own, rather than in use, say, or too large.
+    """Whether SQLite found the file damaged or no database, rather than in use or too large.
 
     By the primary code: the extended ones keep it in their low byte.
     """
@@ -86,7 +88,7 @@ def is_damage(error: sqlite3.Error) -> bool:
 
 
 def sqlite_reason(error: sqlite3.Error) -> str:
-    """What SQLite says, in one line. Some of a full disk it calls an error of the disk."""
+    """SQLite's message in one line. It reports a full disk as a disk error at times."""
     failed = (getattr(error, "sqlite_errorcode", 0) & 0xFF) == sqlite3.SQLITE_IOERR
     return f"{error} (the disk may be full)" if failed else " ".join(str(error).split())
 
@@ -94,7 +96,7 @@ def sqlite_reason(error: sqlite3.Error) -> str:
 def check_entries(folder: Path, names: tuple[str, ...]) -> None:
     """See that what a run folder's own names stand for lies in it. Raises RunFolderError.
 
-    A link could lead to any file of whoever opens a stranger's run, and a pipe would hang. The
+    In a stranger's run, a link could lead to any file of the user, and a pipe would hang. The
     folder itself may be a link, and so may files that the run has nothing to do with.
     """
     with explained("read", folder):

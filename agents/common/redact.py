@@ -11,9 +11,10 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from functools import cache
-from typing import Final
+from typing import Any, Final
 
-from tutelage.agents.client.call_record import Json
+Json = Any
+"""Anything that `json.dumps` writes."""
 
 REDACTED: Final = "[redacted]"
 

@@ -8,16 +8,20 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+OFFLINE: Final = "offline"
+"""The provider that is a script."""
+
+
 CACHED_ADVICE: Final = "cached"
-"""In a list of stand-ins: the last advice of any model on the same situation."""
+"""In a list of fallbacks: the last advice of any model on the same situation."""
 
 
 SECRET: Final = "secret"
 """The kind of a problem whose value must not be repeated."""
 
 
-def stand_in(step: str) -> tuple[str, str | None]:
-    """The provider and the address in `PROVIDER:MODEL@BASE_URL`; None where there is no address."""
+def provider_and_address(step: str) -> tuple[str, str | None]:
+    """Splits `PROVIDER:MODEL@BASE_URL`; the address is None where there is none."""
     name, at, url = step.partition("@http")
     return (name, f"http{url}") if at else (step, None)
 
@@ -139,8 +143,8 @@ class TeacherSettings(BaseModel):
 
     @field_validator("fallback", mode="before")
     @classmethod
-    def _nobody(cls, steps: Any) -> Any:
-        """`none` is nobody: all that it can mean is the end of the list."""
+    def _without_none(cls, steps: Any) -> Any:
+        """`none` stands for an empty list, or for the end of the list."""
         if steps is None:
             return ()
         steps = cls._listed(steps)
@@ -151,7 +155,7 @@ class TeacherSettings(BaseModel):
     def _checked(cls, steps: tuple[str, ...]) -> tuple[str, ...]:
         """Names of the right form; whether there is such a provider shows when it is made."""
         for step in steps:
-            name, url = stand_in(step)
+            name, url = provider_and_address(step)
             if name not in (OFFLINE, CACHED_ADVICE) and ":" not in name:
                 raise ValueError(
                     f"{step!r} cannot stand in; allowed: {OFFLINE}, {CACHED_ADVICE}, "
@@ -173,6 +177,3 @@ class TeacherSettings(BaseModel):
                 "usd_per_million_prompt_tokens and usd_per_million_completion_tokens go together"
             )
         return self
-
-
-OFFLINE: Final = "offline"

@@ -1,1 +1,1 @@
-"""Teachers tried out before anything is trained."""
+"""The check of a provider, and the exam of a teacher, before anything is trained."""

@@ -1,14 +1,14 @@
-"""Trying a teacher out: one real situation is asked about, and everything that came of it told."""
+"""Checks a teacher: asks about one real situation and reports requests, cost and advice."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any, Final
 
-from tutelage.agents.client.call_record import CACHED
+from tutelage.agents.client.call_record import CACHED, Exchange
 from tutelage.agents.client.errors import FailureName
-from tutelage.agents.client.records import Call, PlannerAnswer
 from tutelage.agents.common.settings import TeacherSettings
+from tutelage.agents.planner.answer import PlannerAnswer
 from tutelage.agents.planner.planner import Planner
 from tutelage.agents.planner.verbaliser import Situations
 from tutelage.agents.providers.replay import Provider, RecordedPlanner, Recording
@@ -30,7 +30,7 @@ _NEXT: Final[dict[FailureName, str]] = {
 
 @dataclass(frozen=True)
 class Check:
-    """What asking about one situation brought. cost_usd, tokens: None where they are not known."""
+    """The result of a check. cost_usd: None where it is not known."""
 
     provider: str
     model: str
@@ -45,8 +45,8 @@ class Check:
         return self.answer.advice is not None
 
     @property
-    def requests(self) -> tuple[Call, ...]:
-        """What was sent, in order; none for a recording."""
+    def requests(self) -> tuple[Exchange, ...]:
+        """The requests that were sent, in order; none for a recording."""
         return tuple(call for call in self.answer.calls if call.status != CACHED)
 
     @property
@@ -72,7 +72,7 @@ class Check:
             "provider": self.provider,
             "model": self.model,
             "works": self.works,
-            "way": self.answer.way if self.works and self.requests else None,
+            "output_mode": self.answer.output_mode if self.works and self.requests else None,
             "failure": self.answer.failure,
             "latency_s": round(self.latency_s, 3),
             "prompt_tokens": tokens_in,
@@ -120,5 +120,5 @@ def check(
 
 
 def what_next(failure: FailureName, keys: tuple[str, ...]) -> str:
-    """What to do about a failure. keys: the variables that hold the provider's key."""
+    """Advice on a failure. keys: the variables that hold the provider's key."""
     return _NEXT[failure].format(keys=" or ".join(keys) or "the server's settings")

@@ -2,8 +2,8 @@
 
 The situations and plans are in `prompts/situations.yaml`, which says how they are meant. A plan in
 it ends with the step that changes the situation, for then the teacher is asked again; within the
-situation what is impossible stays so. An answer is therefore marked by what the agent would do of
-it: without the steps that are impossible there, it must begin with one of the sensible plans.
+situation what is impossible stays so. An answer is therefore marked without the steps that are
+impossible there: what is left must begin with one of the sensible plans.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from concurrent.futures import as_completed
 from dataclasses import dataclass
 from functools import cache, partial
 from itertools import zip_longest
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, runtime_checkable
 
 import yaml
 
 from tutelage.agents.client.pool import RequestPool
-from tutelage.agents.client.records import PlannerAnswer
+from tutelage.agents.planner.answer import PlannerAnswer
 from tutelage.agents.planner.planner import Planner
 from tutelage.agents.providers.offline_rules import SituationFields, is_possible
 from tutelage.prompts.library import SHIPPED
@@ -30,8 +30,9 @@ FILE: Final = SHIPPED / "situations.yaml"
 _STEP: Final = re.compile(r"(\w+)\(([^()]*)\)")
 
 
+@runtime_checkable
 class ReadsSituations(Protocol):
-    """What a task needs besides, so that its situations can be given as texts."""
+    """The part of a task that turns a situation's text back into its id."""
 
     def read(self, text: str) -> int:
         """The situation id of a situation's text. Raises ValueError for another text."""
@@ -41,8 +42,8 @@ class ReadsSituations(Protocol):
 class Item:
     """One situation of the exam.
 
-    text: as the task describes it. sensible: the plans that are, each up to the step that changes
-    the situation. why: for people.
+    text: as the task describes it. sensible: the sensible plans, each up to the step that changes
+    the situation. why: the reason, for people.
     """
 
     task: str
@@ -51,17 +52,14 @@ class Item:
     why: str
 
     def accepts(self, plan: Plan) -> bool:
-        """Whether an answer is a sensible one."""
+        """Whether the possible steps of an answer begin with a sensible plan."""
         done = carried_out(plan, SituationFields.parse(self.text))
         return any(done[: len(good)] == good for good in self.sensible)
 
 
 @dataclass(frozen=True)
 class Marked:
-    """An item and what came of asking. The shares are of all samples and sum to 1 at most.
-
-    wrong: the plans that are not sensible, each with its share. unusable: what held no plan.
-    """
+    """An item with a teacher's answer. The shares are of all samples and sum to 1 at most."""
 
     item: Item
     answer: PlannerAnswer
@@ -73,12 +71,12 @@ class Marked:
 
     @property
     def wrong(self) -> list[tuple[Plan, float]]:
-        """The other plans, the likeliest first."""
+        """The plans that are not sensible, each with its share, the likeliest first."""
         return [(plan, p) for plan, p in self._plans() if not self.item.accepts(plan)]
 
     @property
     def unusable(self) -> float:
-        """The share of answers that are no plan, or never came."""
+        """The share of samples without a plan: the answer held none, or did not come."""
         return max(0.0, 1.0 - sum(p for _, p in self._plans()))
 
     def _plans(self) -> list[tuple[Plan, float]]:
@@ -103,9 +101,9 @@ def items() -> tuple[Item, ...]:
 
 
 def carried_out(plan: Plan, situation: SituationFields) -> Plan:
-    """What the agent does of a plan while the situation lasts.
+    """The steps of a plan that the agent carries out while the situation lasts.
 
-    Walking up to a thing and then picking it up or opening it is what these two do by themselves.
+    `pick_up` and `open` walk up to their target themselves, so a `go_to` before them is left out.
     """
     possible = [step for step in plan if is_possible(step, situation)]
     return tuple(
@@ -122,9 +120,10 @@ def ask(
     concurrency: int,
     on_progress: Callable[[int], None] = lambda _: None,
 ) -> list[Marked]:
-    """Ask a planner about situations of its task, so many at a time, and mark its answers.
+    """Ask a planner about situations of its task and mark its answers, in the order of the items.
 
-    on_progress: told how many are done. Raises what `Planner.ask` raises.
+    concurrency: the largest number of questions at a time. on_progress: is called with the number
+    of answers so far. Raises what `Planner.ask` raises.
     """
     pool: RequestPool[PlannerAnswer] = RequestPool(concurrency)
     futures = [pool.submit(partial(planner.ask, task.read(item.text))) for item in asked]

@@ -27,19 +27,16 @@ from tutelage.rl.tasks.options import Option
 
 LETTERS: Final = string.ascii_uppercase
 
-ARGUMENTS: Final[Mapping[str, Any]] = {"logprobs": True, "top_logprobs": 20, "max_tokens": 8}
-"""What a request for letters carries; 20 is the most that OpenAI's protocol allows."""
-
 _LEAST_SHARE: Final = 1e-3
-"""Less is not worth a plan of its own."""
+"""Options of a smaller share are left out."""
 _LEAST_CAUGHT: Final = 0.5
 """Where the letters have less than this together, the model was not answering with a letter."""
 _MARKS: Final = " \t\r\n\u2581\u0120\u010a"
 """Blanks, and what tokenisers write in their place."""
 
 
-def question_in_letters(options: Sequence[Option]) -> str:
-    """What ends the question: the options, no more than there are letters, with their letters."""
+def question_with_letters(options: Sequence[Option]) -> str:
+    """The end of the question: the options, no more than there are letters, with their letters."""
     listed = "\n".join(f"{LETTERS[i]}. {option}" for i, option in enumerate(options))
     return (
         "There are no tools to call. Which option should the agent follow now? Answer with its"

@@ -41,7 +41,7 @@ class LookupTools:
         return bool(self.answers)
 
     def answer(self, tool: str) -> str:
-        """What a call of the tool gets: its answer, or why there is none."""
+        """The answer to a call of the tool, or why there is none."""
         if tool in self.answers:
             return self.answers[tool]
         if tool.startswith(PREFIX):

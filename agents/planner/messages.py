@@ -1,4 +1,4 @@
-"""How a situation is put to a model in each way of asking, and how its answer is read.
+"""How a situation is put to a model in each output mode, and how its answer is read.
 
 Called directly, and not through `invoke`, a model gives all `n` answers instead of the first.
 """
@@ -12,9 +12,9 @@ from typing import Any, Final
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
 from tutelage.agents.client.errors import UnusableAnswer
-from tutelage.agents.client.request_modes import WITH_TOOLS, Way, ways_for
+from tutelage.agents.client.request_modes import WITH_TOOLS, OutputMode, output_modes_for
 from tutelage.agents.common.settings import TeacherSettings
-from tutelage.agents.planner import logprobs as letters
+from tutelage.agents.planner import logprobs
 from tutelage.agents.planner.option_tools import OptionTools
 from tutelage.agents.planner.plan_grammar import read_plan, write_step
 from tutelage.agents.planner.text_tool_calls import without_thoughts
@@ -44,27 +44,27 @@ It cannot be used: {reason}. Answer once more, in the form that was asked for.""
 _LONGEST_QUOTE: Final = 500
 
 
-def ways_of(question: Question, settings: TeacherSettings) -> tuple[Way, ...]:
-    """The ways in which the question can be put, the first to try first."""
-    ways = ways_for(settings)
-    fits = len(question.options) <= len(letters.LETTERS)
-    return ways if fits else tuple(way for way in ways if way != "logprobs")
+def output_modes_of(question: Question, settings: TeacherSettings) -> tuple[OutputMode, ...]:
+    """The output modes in which the question can be put, the first to try first."""
+    modes = output_modes_for(settings)
+    fits = len(question.options) <= len(logprobs.LETTERS)
+    return modes if fits else tuple(mode for mode in modes if mode != "logprobs")
 
 
-def messages_for(question: Question, way: Way) -> list[BaseMessage]:
+def messages_for(question: Question, output_mode: OutputMode) -> list[BaseMessage]:
     """The question's messages; without tools they end with what was looked up and how to answer."""
-    if way in WITH_TOOLS:
+    if output_mode in WITH_TOOLS:
         return list(question.messages)
     *before, last = question.messages
-    parts = [last.text, question.lookups.told(), _how_to_answer(question, way)]
+    parts = [last.text, question.lookups.told(), _how_to_answer(question, output_mode)]
     return [*before, HumanMessage("\n\n".join(part for part in parts if part))]
 
 
-def schemas_for(question: Question, way: Way) -> list[dict[str, Any]]:
-    """What the model is given besides the messages: tools, or the schema of its answer."""
-    if way in WITH_TOOLS:
+def schemas_for(question: Question, output_mode: OutputMode) -> list[dict[str, Any]]:
+    """The schemas that go with the messages: of the tools, or of the answer."""
+    if output_mode in WITH_TOOLS:
         return question.lookups.schemas + question.tools.schemas
-    return [_answer_schema(question.tools)] if way == "json" else []
+    return [_answer_schema(question.tools)] if output_mode == "json" else []
 
 
 def sent_back(messages: Sequence[BaseMessage], answer: str, reason: str) -> list[BaseMessage]:
@@ -87,22 +87,24 @@ def quoted(message: AIMessage) -> str:
     return said[:_LONGEST_QUOTE] or "(nothing)"
 
 
-def plan_of(question: Question, way: Way, message: AIMessage, max_options: int) -> Plan:
+def plan_of(
+    question: Question, output_mode: OutputMode, message: AIMessage, max_options: int
+) -> Plan:
     """The plan that an answer holds. Raises UnusableAnswer where it holds none."""
-    if way in WITH_TOOLS:
+    if output_mode in WITH_TOOLS:
         return question.tools.plan_of(message, max_options)
     answer = without_thoughts(str(message.text))
-    if way == "json":
+    if output_mode == "json":
         return question.tools.plan_of_calls(_calls_in_json(answer), max_options)
     steps = [(name, {"target": target}) for name, target in read_plan(answer)]
     return question.tools.plan_of_calls(steps, max_options)
 
 
-def _how_to_answer(question: Question, way: Way) -> str:
-    if way == "logprobs":
-        return letters.question_in_letters(question.options)
+def _how_to_answer(question: Question, output_mode: OutputMode) -> str:
+    if output_mode == "logprobs":
+        return logprobs.question_with_letters(question.options)
     functions = _functions(question.tools)
-    if way == "json":
+    if output_mode == "json":
         allowed = [f"{f['name']}: {', '.join(_targets(f)) or 'no target'}" for f in functions]
         return _JSON_FORMAT + "\n".join(allowed)
     steps = [write_step(f["name"], target) for f in functions for target in _aims(f)]

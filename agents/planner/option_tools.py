@@ -23,14 +23,14 @@ _HELP: Final = {
     "drop": "Put down what is carried.",
     "open": "Walk up to the door and open it; a locked one needs the key of its colour in hand.",
 }
-"""What the options of grid worlds do, for the model."""
+"""Descriptions of grid worlds' options, for the model."""
 
 _MAX_TOOL_NAME: Final = 64
 """The longest function name that OpenAI's protocol allows."""
 
 
 def calls_of(message: AIMessage) -> list[tuple[str, Any]]:
-    """A message's tool calls as (tool, arguments), also those that stand in its words.
+    """A message's tool calls as (tool, arguments), also those written as text.
 
     Raises UnusableAnswer for one whose arguments are broken.
     """
@@ -92,7 +92,7 @@ class OptionTools:
         return tuple(steps)
 
     def _option(self, name: str, args: Any) -> Option:
-        """The option on offer that a call names. Case and outer blanks of a target are passed over.
+        """The option on offer that a call names. Case and outer blanks of a target are ignored.
 
         Models often send an empty target to a tool that takes none: that counts as none.
         """

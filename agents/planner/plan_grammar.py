@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
 from typing import Final
 
 from tutelage.agents.client.errors import UnusableAnswer
@@ -34,11 +33,6 @@ def write_step(name: str, target: str) -> str:
     """A step as the grammar has it; the target quoted where it has to be."""
     needs_quotes = target and (not _BARE.fullmatch(target) or not target.isprintable())
     return f"{name}({json.dumps(target) if needs_quotes else target})"
-
-
-def write_plan(steps: Sequence[Step]) -> str:
-    """A plan's line."""
-    return "plan: " + "; ".join(write_step(name, target) for name, target in steps)
 
 
 def read_plan(text: str) -> list[Step]:

@@ -1,27 +1,28 @@
 """Asks a chat model for plans in a situation: k samples, made into advice.
 
-Everything a provider can do wrong becomes a named failure with a bounded number of tries; nothing
-that it raises gets past `Planner.ask`.
+Each error of a provider becomes a named failure, after a bounded number of tries; nothing that it
+raises gets past `Planner.ask`.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Iterable
+from dataclasses import replace
 from inspect import signature
 
 from tenacity import RetryCallState, Retrying, retry_if_result, stop_after_attempt
 
 from tutelage.agents.client.budget import Budget
 from tutelage.agents.client.chat_model import ChatProvider
-from tutelage.agents.client.client import LONGEST_PAUSE_S, Line
+from tutelage.agents.client.client import LONGEST_PAUSE_S, RateLimitedClient
 from tutelage.agents.client.errors import HOPELESS, FailureName, Redactor
-from tutelage.agents.client.records import PlannerAnswer
-from tutelage.agents.client.request_modes import Manner, ways_for
+from tutelage.agents.client.request_modes import RequestMode, output_modes_for
 from tutelage.agents.common.settings import TeacherSettings
-from tutelage.agents.planner.messages import ways_of
-from tutelage.agents.planner.sampling_session import Interview
-from tutelage.agents.planner.shared_lookups import SharedLooks
+from tutelage.agents.planner.answer import PlannerAnswer
+from tutelage.agents.planner.messages import output_modes_of
+from tutelage.agents.planner.sampling_session import SamplingSession
+from tutelage.agents.planner.shared_lookups import SharedLookups
 from tutelage.agents.planner.verbaliser import Question, Situations, Verbaliser
 from tutelage.prompts.library import PromptLibrary
 
@@ -30,9 +31,10 @@ class Planner:
     """Asks one provider about a task's situations. May be used by many threads at once.
 
     What a server turns out not to know (`n`, `seed`, tools) is remembered, so that only the first
-    situations pay for finding out.
+    situations pay for finding out. A question is rendered once: what `question` gave is kept until
+    `ask` or `forget`.
 
-    source: what the trace calls the origin of this planner's advice. Raises UnknownLookupError
+    source: the origin of this planner's advice, as the trace names it. Raises UnknownLookupError
     where the settings want look-ups that the task lacks.
     """
 
@@ -51,92 +53,96 @@ class Planner:
         self._verbaliser = Verbaliser(
             task, library, settings.max_options, settings.thinking, settings.lookups
         )
-        self._line = Line(provider, settings, budget or Budget(settings))
-        self._looks = SharedLooks()
+        self._client = RateLimitedClient(provider, settings, budget or Budget(settings))
+        self._shared_lookups = SharedLookups()
+        self._questions: dict[int, Question] = {}
         self._redactor = Redactor(provider.model)
         self._jitter = random.Random()
         kind = type(provider.model)
         self._numbers_samples = "first_sample" in signature(kind._generate).parameters
-        first = ways_for(settings)[0]
-        self._manner = Manner(first, settings.samples > 1, "seed" in kind.model_fields)
+        first = output_modes_for(settings)[0]
+        self._mode = RequestMode(first, settings.samples > 1, "seed" in kind.model_fields)
 
-    def question(self, situation: int) -> Question:
-        """What would be asked about a situation, given by its id.
+    def question(self, situation_id: int) -> Question:
+        """The question about a situation. Raises PromptError for a broken template."""
+        question = self._questions.get(situation_id) or self._verbaliser.question(situation_id)
+        self._questions[situation_id] = question
+        return question
 
-        Raises PromptError for a broken template.
-        """
-        return self._verbaliser.question(situation)
+    def forget(self, situation_ids: Iterable[int]) -> None:
+        """Drop the questions about situations that will not be asked about now."""
+        for situation_id in situation_ids:
+            self._questions.pop(situation_id, None)
 
     def close(self) -> None:
         """Cut pauses between tries short; no request is made from now on."""
-        self._line.close()
+        self._client.close()
 
     @property
-    def manner(self) -> Manner:
-        """How the next question would be put: as the last that was answered with a plan."""
-        return self._manner
+    def mode(self) -> RequestMode:
+        """The mode of the next request: that of the last one which brought a plan."""
+        return self._mode
 
-    def ask(self, situation: int, manner: Manner | None = None) -> PlannerAnswer:
+    def ask(self, situation_id: int, mode: RequestMode | None = None) -> PlannerAnswer:
         """Ask about a situation until there is an answer or the tries are spent.
 
-        situation: its id. manner: how to begin; None for `manner` as it is by then.
-        Raises what the task or a prompt template raises; nothing that the provider raises.
+        mode: the first one to try; None for `mode` as it is by then. Raises what the task or a
+        prompt template raises; nothing that the provider raises.
         """
-        question = self.question(situation)
-        interview = self._interview(question, manner or self._manner)
-        failure = self._held(interview.hold) if question.options else None
-        if interview.worked is not None:
-            self._manner = interview.worked
-        return PlannerAnswer(
-            situation_id=situation,
-            source=self._source,
-            advice=interview.advice,
-            calls=tuple(interview.calls),
-            failure=failure,
-            way=interview.manner.way,
-        )
-
-    def _interview(self, question: Question, manner: Manner) -> Interview:
-        ways = ways_of(question, self._settings)
-        if manner.way not in ways:
-            manner = Manner(ways[0], manner.with_n, manner.with_seed)
-        return Interview(
+        question = self.question(situation_id)
+        self.forget([situation_id])
+        mode = mode or self._mode
+        allowed = output_modes_of(question, self._settings)
+        if mode.output_mode not in allowed:
+            mode = replace(mode, output_mode=allowed[0])
+        session = SamplingSession(
             question,
-            manner,
-            self._line,
-            self._looks,
+            mode,
+            self._client,
+            self._shared_lookups,
             self._settings,
             self._redactor,
             self._numbers_samples,
         )
+        failure = self._tried(session) if question.options else None
+        if session.worked is not None:
+            self._mode = session.worked
+        return PlannerAnswer(
+            situation_id=situation_id,
+            source=self._source,
+            advice=session.advice,
+            calls=tuple(session.calls),
+            failure=failure,
+            output_mode=session.mode.output_mode,
+        )
 
-    def _held(self, hold: Callable[[], FailureName | None]) -> FailureName | None:
-        """Try until it works, there is no use in trying, or the tries are spent."""
+    def _tried(self, session: SamplingSession) -> FailureName | None:
+        """Run a session until it succeeds, there is no use in trying, or the tries are spent."""
         tries = Retrying(
             stop=stop_after_attempt(self._settings.max_tries),
             wait=self._pause,
             retry=retry_if_result(self._is_worth_a_try),
             retry_error_callback=_last_result,
-            sleep=self._line.pause,
+            sleep=self._client.pause,
         )
-        return tries(hold)
+        return tries(session.run)
 
     def _is_worth_a_try(self, failure: FailureName | None) -> bool:
-        in_time = self._line.held_s <= LONGEST_PAUSE_S and not self._line.is_closed
+        in_time = self._client.held_s <= LONGEST_PAUSE_S and not self._client.is_closed
         return failure is not None and failure not in HOPELESS and in_time
 
     def _pause(self, retry: RetryCallState) -> float:
         """Seconds before the next try: doubling, with jitter so that threads do not march.
 
-        Not before the server wants to be asked again. When a try is made has no part in what it
-        asks for, so the jitter changes no result.
+        Not before the server wants to be asked again. The request does not depend on when it is
+        made, so the jitter changes no result.
         """
         seconds = self._settings.backoff_s * 2.0 ** (retry.attempt_number - 1)
-        return self._line.held_s + min(seconds, LONGEST_PAUSE_S) * self._jitter.uniform(0.5, 1.0)
+        return self._client.held_s + min(seconds, LONGEST_PAUSE_S) * self._jitter.uniform(0.5, 1.0)
 
 
 def _last_result(retry: RetryCallState) -> FailureName | None:
-    """What the last of all tries came to."""
+    """The result of the last try."""
     outcome = retry.outcome
     assert outcome is not None, "tenacity calls back only after an outcome"
     failure: FailureName | None = outcome.result()

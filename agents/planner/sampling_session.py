@@ -1,21 +1,21 @@
-"""One situation on its way to an answer: look-ups, k samples, what is sent back, the ladder.
+"""Sampling k plans in one situation: look-ups, samples, unusable answers, the ladder of modes.
 
 Look-ups come first, once; the samples branch only after them. An answer that is no plan goes back
 to the model once, with the reason, and then counts as a sample that holds none. A server that
-rejects what it is sent, or answers in no form at all, is asked in the next manner down the ladder.
+rejects a request, or answers in no form at all, is asked in the next mode down the ladder.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 
 from langchain_core.messages import AIMessage, BaseMessage
 
-from tutelage.agents.client.call_record import OK
-from tutelage.agents.client.client import Line, Reply, Request
+from tutelage.agents.client.call_record import OK, Exchange
+from tutelage.agents.client.client import RateLimitedClient, Reply, Request
 from tutelage.agents.client.errors import (
     FailureName,
     Redactor,
@@ -23,62 +23,57 @@ from tutelage.agents.client.errors import (
     is_rejection,
     name_failure,
 )
-from tutelage.agents.client.records import Call
-from tutelage.agents.client.request_modes import WITH_TOOLS, Manner, Way
+from tutelage.agents.client.request_modes import WITH_TOOLS, OutputMode, RequestMode
 from tutelage.agents.common.settings import TeacherSettings
-from tutelage.agents.planner import logprobs as letters
+from tutelage.agents.planner import logprobs
 from tutelage.agents.planner.lookup_tools import is_lookup
 from tutelage.agents.planner.messages import messages_for, plan_of, quoted, schemas_for, sent_back
 from tutelage.agents.planner.option_tools import calls_of
-from tutelage.agents.planner.shared_lookups import SharedLooks, looked_up
+from tutelage.agents.planner.shared_lookups import SharedLookups, looked_up
 from tutelage.agents.planner.verbaliser import Question
 from tutelage.rl.advice.advice import Advice
 from tutelage.rl.tasks.options import Plan
 
 _SEED_SPACE: Final = 2**31
 
-
-@dataclass(frozen=True)
-class _Unusable:
-    """An answer that is no plan, as text, and why."""
-
-    answer: str
-    reason: str
+_Unusable = tuple[str, str]
+"""Why an answer is no plan, and the answer as text."""
 
 
-class Interview:
+class SamplingSession:
     """Asks about one situation, in one thread.
 
-    manner: how to begin. numbers_samples: the model draws the sample of a given number (the
-    offline script). calls: the requests so far. worked: the last manner that brought a plan.
+    mode: the first one to try. numbers_samples: the model draws the sample of a given number (the
+    offline script). calls: the requests so far. worked: the last mode that brought a plan; None
+    before that.
     """
 
     def __init__(
         self,
         question: Question,
-        manner: Manner,
-        line: Line,
-        looks: SharedLooks,
+        mode: RequestMode,
+        client: RateLimitedClient,
+        shared_lookups: SharedLookups,
         settings: TeacherSettings,
         redactor: Redactor,
         numbers_samples: bool,
     ) -> None:
-        self.manner = manner
-        self.calls: list[Call] = []
-        self.worked: Manner | None = None
+        self.mode = mode
+        self.calls: list[Exchange] = []
+        self.worked: RequestMode | None = None
         self._question = question
-        self._line, self._looks, self._settings = line, looks, settings
+        self._client, self._shared_lookups, self._settings = client, shared_lookups, settings
         self._redactor, self._numbers_samples = redactor, numbers_samples
         self._attempt = 0
         self._asked = 0
-        self._begin_rung()
+        self._start_output_mode()
 
     @property
     def advice(self) -> Advice | None:
         """The advice so far: samples without a plan leave their share out."""
-        return self._weighed or _merged(self._samples, self._settings.samples)
+        return self._from_logprobs or _merged(self._samples, self._settings.samples)
 
-    def hold(self) -> FailureName | None:
+    def run(self) -> FailureName | None:
         """One try. Returns why it failed, None where it did not; good samples are kept."""
         self._attempt += 1
         while True:
@@ -88,56 +83,56 @@ class Interview:
                     return failure
             if self.advice is not None:
                 return None
-            lower = self.manner.after_nonsense() if self._shapeless else None
+            lower = self.mode.after_nonsense() if self._shapeless else None
             if lower is None:
                 self._samples.clear()
                 return "unusable_answer"
-            self._go_on_in(lower)
+            self._change_to(lower)
 
-    def _begin_rung(self) -> None:
-        """Forget what belongs to one way of asking.
+    def _start_output_mode(self) -> None:
+        """Reset what belongs to one output mode.
 
         one_by_one: an answer that could not be read has spoilt a request for several. unseen: the
-        look-ups that have not been made. proven: this way has brought a plan. shapeless: an answer
-        had the form of none. lost: more samples of this way are of no use.
+        look-ups that have not been made. proven: this output mode has brought a plan. shapeless:
+        an answer had the form of none. lost: more samples of this output mode are of no use.
         """
         self._samples: list[Plan | None] = []
-        self._weighed: Advice | None = None
-        self._conversation = messages_for(self._question, self.manner.way)
-        with_lookups = bool(self._question.lookups) and self.manner.way in WITH_TOOLS
+        self._from_logprobs: Advice | None = None
+        self._conversation = messages_for(self._question, self.mode.output_mode)
+        with_lookups = bool(self._question.lookups) and self.mode.output_mode in WITH_TOOLS
         self._one_by_one = False
         self._unseen = set(self._question.lookups.answers)
         self._rounds_left = self._settings.max_lookup_rounds if with_lookups else 0
         self._proven = self._shapeless = self._lost = False
 
-    def _go_on_in(self, manner: Manner) -> None:
-        other_way = manner.way != self.manner.way
-        self.manner = manner
-        if other_way:
-            self._begin_rung()
+    def _change_to(self, mode: RequestMode) -> None:
+        changed = mode.output_mode != self.mode.output_mode
+        self.mode = mode
+        if changed:
+            self._start_output_mode()
 
     def _is_done(self) -> bool:
         gathered = len(self._samples) >= self._settings.samples
-        return gathered or self._lost or self._weighed is not None
+        return gathered or self._lost or self._from_logprobs is not None
 
     def _step(self) -> FailureName | None:
         """The next round of requests. Returns a failure that ends the try."""
-        if self.manner.way == "logprobs":
-            return self._weigh()
-        return self._look() if self._rounds_left > 0 else self._sample()
+        if self.mode.output_mode == "logprobs":
+            return self._ask_for_probabilities()
+        return self._look_up() if self._rounds_left > 0 else self._sample()
 
     # --- token probabilities ----------------------------------------------------------------------
 
-    def _weigh(self) -> FailureName | None:
-        """Ask for one letter. Where that brings no probabilities, the next rung is tried."""
-        request = Request(self._conversation, [], self.manner, {}, wanted=1)
-        (reply,) = self._line.send([request])
+    def _ask_for_probabilities(self) -> FailureName | None:
+        """Ask for one letter. Where that brings no probabilities, the next mode is tried."""
+        request = Request(self._conversation, [], self.mode, {}, wanted=1)
+        (reply,) = self._client.send([request])
         if reply.unsent or reply.error:
             return self._mend(reply)
         try:
             if not reply.messages:
                 raise UnusableAnswer("the answer has no choices", shapeless=True)
-            self._weighed = letters.advice_of(
+            self._from_logprobs = logprobs.advice_of(
                 reply.messages[0], self._question.options, self._settings.temperature
             )
         except UnusableAnswer as error:
@@ -145,38 +140,37 @@ class Interview:
             self._shapeless = self._lost = True
             return None
         self._record(reply, OK)
-        self.worked = self.manner
+        self.worked = self.mode
         return None
 
     # --- look-ups ---------------------------------------------------------------------------------
 
-    def _look(self) -> FailureName | None:
-        """One round: what the model wants to look up is told to it, or it has decided.
+    def _look_up(self) -> FailureName | None:
+        """One round: the model looks things up, or decides.
 
-        A decision is the first of the samples. What is neither ends the look-ups: the samples will
-        show what the model makes of the question.
+        A decision is the first of the samples. An answer that is neither ends the look-ups.
         """
         failure: FailureName | None = None
 
         def ask() -> AIMessage | None:
             nonlocal failure
-            (reply,) = self._line.send([self._looking()])
+            (reply,) = self._client.send([self._lookup_request()])
             if reply.unsent or reply.error:
                 failure = self._mend(reply)
                 return None
             self._record(reply, OK if reply.messages else "unusable_answer")
             return reply.messages[0] if reply.messages else AIMessage("")
 
-        answer = self._looks.answer(self._conversation, self.manner.way, ask)
+        answer = self._shared_lookups.answer(self._conversation, self.mode.output_mode, ask)
         if answer is not None:
-            self._take_look(answer)
+            self._take_lookup_answer(answer)
         return failure
 
-    def _looking(self) -> Request:
-        tools = schemas_for(self._question, self.manner.way)
-        return Request(self._conversation, tools, self.manner, self._sampling(1), wanted=1)
+    def _lookup_request(self) -> Request:
+        tools = schemas_for(self._question, self.mode.output_mode)
+        return Request(self._conversation, tools, self.mode, self._sampling(1), wanted=1)
 
-    def _take_look(self, answer: AIMessage) -> None:
+    def _take_lookup_answer(self, answer: AIMessage) -> None:
         try:
             calls = calls_of(answer)
         except UnusableAnswer:
@@ -190,7 +184,7 @@ class Interview:
             return
         self._rounds_left = 0
         try:
-            self._samples.append(self._plan(answer, self.manner.way))
+            self._samples.append(self._plan(answer, self.mode.output_mode))
         except UnusableAnswer:
             return
         self._asked += 1
@@ -201,24 +195,24 @@ class Interview:
     def _sample(self) -> FailureName | None:
         """Ask for the samples that are missing: in one request, else at once, one request each.
 
-        Until a manner has proved to work, one alone is tried.
+        Until a mode has proved to work, one request alone is tried.
         """
         missing = self._settings.samples - len(self._samples)
-        if self.manner.with_n and not self._one_by_one:
+        if self.mode.with_n and not self._one_by_one:
             parts = [missing]
         else:
             parts = [1] * (missing if self._proven else 1)
         unusable: list[_Unusable] = []
-        way, failure = self.manner.way, None
-        for reply in self._line.send([self._request(wanted) for wanted in parts]):
+        output_mode, failure = self.mode.output_mode, None
+        for reply in self._client.send([self._request(wanted) for wanted in parts]):
             failure = self._take(reply, unusable) or failure
-        if failure is None and unusable and self.manner.way == way:
+        if failure is None and unusable and self.mode.output_mode == output_mode:
             failure = self._send_back(unusable)
             self._lost |= self._shapeless and not self._proven
         return failure
 
     def _take(self, reply: Reply, unusable: list[_Unusable]) -> FailureName | None:
-        """Keep what a request brought; what is no plan is added to `unusable`."""
+        """Keep the plans of a response; answers without one are added to `unusable`."""
         if reply.unsent or reply.error:
             return self._mend(reply)
         if not reply.messages:
@@ -228,28 +222,28 @@ class Interview:
         plans = self._read(reply, unusable)
         self._samples += plans
         if len(reply.messages) < reply.request.wanted:
-            self.manner = replace(self.manner, with_n=False)
+            self.mode = replace(self.mode, with_n=False)
         if plans:
             self._note_success()
         return None
 
     def _send_back(self, unusable: Sequence[_Unusable]) -> FailureName | None:
         """Answers that are no plan, once, with the reason; those with the same reason together."""
-        examples = {bad.reason: bad.answer for bad in reversed(unusable)}
-        counts = Counter(bad.reason for bad in unusable)
-        together = self.manner.with_n and not self._one_by_one
+        examples = dict(reversed(unusable))
+        counts = Counter(reason for reason, _ in unusable)
+        together = self.mode.with_n and not self._one_by_one
         requests = []
         for reason, count in counts.items():
             messages = sent_back(self._conversation, examples[reason], reason)
             parts = [count] if together else [1] * count
             requests += [self._request(wanted, messages) for wanted in parts]
         failure = None
-        for reply in self._line.send(requests):
+        for reply in self._client.send(requests):
             failure = self._take_second(reply) or failure
         return failure
 
     def _take_second(self, reply: Reply) -> FailureName | None:
-        """What came of sending back: plans, and samples that now count as failed."""
+        """Keep the plans of a second answer; a sample without one now counts as failed."""
         if reply.unsent:
             return reply.unsent
         if reply.error is not None:
@@ -266,22 +260,23 @@ class Interview:
             self._note_success()
         return None
 
-    # --- what all of them need --------------------------------------------------------------------
+    # --- shared by all of them --------------------------------------------------------------------
 
     def _request(self, wanted: int, messages: list[BaseMessage] | None = None) -> Request:
         """A request for samples: of plans alone, look-ups are over by now."""
-        way, question = self.manner.way, self._question
-        tools = question.tools.schemas if way in WITH_TOOLS else schemas_for(question, way)
+        tools = schemas_for(self._question, self.mode.output_mode)
+        if self.mode.output_mode in WITH_TOOLS:
+            tools = self._question.tools.schemas
         sampling = self._sampling(wanted)
         self._asked += wanted
-        return Request(messages or self._conversation, tools, self.manner, sampling, wanted)
+        return Request(messages or self._conversation, tools, self.mode, sampling, wanted)
 
     def _sampling(self, wanted: int) -> dict[str, Any]:
         """The sampling arguments of the next request."""
         sampling: dict[str, Any] = {"n": wanted} if wanted > 1 else {}
         if self._numbers_samples:
             sampling["first_sample"] = self._asked
-        elif self.manner.with_seed:
+        elif self.mode.with_seed:
             # One seed for two requests with the same messages would give the same answer twice.
             sampling["seed"] = (self._settings.seed + self._asked) % _SEED_SPACE
         return sampling
@@ -292,18 +287,18 @@ class Interview:
         reason = None
         for message in reply.messages:
             try:
-                found.append(self._plan(message, reply.request.manner.way))
+                found.append(self._plan(message, reply.request.mode.output_mode))
             except UnusableAnswer as error:
                 reason = str(error)
                 found.append(None)
-                unusable.append(_Unusable(quoted(message), reason))
+                unusable.append((reason, quoted(message)))
                 self._shapeless |= error.shapeless
         plans = [plan for plan in found if plan is not None]
         self._record(reply, OK if plans else "unusable_answer", reason, found)
         return plans
 
-    def _plan(self, message: AIMessage, way: Way) -> Plan:
-        return plan_of(self._question, way, message, self._settings.max_options)
+    def _plan(self, message: AIMessage, output_mode: OutputMode) -> Plan:
+        return plan_of(self._question, output_mode, message, self._settings.max_options)
 
     def _mend(self, reply: Reply) -> FailureName | None:
         """After a rejection go down the ladder; count nonsense as an answer without a plan."""
@@ -312,11 +307,11 @@ class Interview:
         failure, complaint = name_failure(reply.error), self._redactor.error(reply.error)
         self._record(reply, failure, complaint)
         if is_rejection(reply.error):
-            if reply.request.manner != self.manner:
+            if reply.request.mode != self.mode:
                 return None  # another request of the same round has led down already
-            simpler = self.manner.after_rejection(complaint)
+            simpler = self.mode.after_rejection(complaint)
             if simpler is not None:
-                self._go_on_in(simpler)
+                self._change_to(simpler)
                 return None
         if failure != "unusable_answer":
             return failure
@@ -324,7 +319,7 @@ class Interview:
         return None
 
     def _take_nonsense(self, wanted: int) -> None:
-        """What cannot be read at all, not even to be sent back.
+        """Count a response that cannot be read at all, not even to be sent back.
 
         One sample like that spoils its whole request: the others are asked for singly.
         """
@@ -336,7 +331,7 @@ class Interview:
         self._samples.append(None)
 
     def _note_success(self) -> None:
-        self._proven, self.worked = True, self.manner
+        self._proven, self.worked = True, self.mode
 
     def _record(
         self,
@@ -345,8 +340,7 @@ class Interview:
         error: str | None = None,
         plans: Sequence[Plan | None] = (),
     ) -> None:
-        situation_id, attempt = self._question.situation_id, self._attempt
-        self.calls.append(self._line.record(reply, situation_id, attempt, status, error, plans))
+        self.calls.append(self._client.record(reply, self._attempt, status, error, plans))
 
 
 def _merged(samples: Sequence[Plan | None], wanted: int) -> Advice | None:

@@ -1,7 +1,7 @@
 """Rounds of look-ups that many situations share.
 
-As long as two situations have the same messages, the model is in the same place in both: what it
-wants to look up is asked once, and each gets its own answers from there.
+As long as two situations have the same messages, the model would look up the same in both. It is
+asked once, and each situation gets its own answers to the look-ups.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from langchain_core.messages import (
     convert_to_openai_messages,
 )
 
-from tutelage.agents.client.request_modes import Way
+from tutelage.agents.client.request_modes import OutputMode
 from tutelage.agents.planner.lookup_tools import LookupTools, is_lookup
 
 
-class SharedLooks:
+class SharedLookups:
     """Answers to requests for look-ups, by the messages. May be used by many threads at once."""
 
     def __init__(self) -> None:
@@ -31,28 +31,25 @@ class SharedLooks:
         self._answers: dict[str, Future[AIMessage | None]] = {}
 
     def answer(
-        self, messages: Sequence[BaseMessage], way: Way, ask: Callable[[], AIMessage | None]
+        self,
+        messages: Sequence[BaseMessage],
+        output_mode: OutputMode,
+        ask: Callable[[], AIMessage | None],
     ) -> AIMessage | None:
-        """The answer to these messages: another's, waited for where it is under way, or one's own.
+        """The answer to these messages: another thread's, waited for if need be, or one's own.
 
-        ask: gets it; None, where that fails, is nobody else's answer.
+        ask: gets it. None, where that fails, is not shared.
         """
-        key = json.dumps([way, convert_to_openai_messages(messages)], sort_keys=True)
+        key = json.dumps([output_mode, convert_to_openai_messages(messages)], sort_keys=True)
+        mine: Future[AIMessage | None] = Future()
         while True:
             with self._lock:
-                found = self._answers.get(key)
-                if found is None:
-                    mine: Future[AIMessage | None] = Future()
-                    self._answers[key] = mine
-                    break
+                found = self._answers.setdefault(key, mine)
+            if found is mine:
+                break
             answer = found.result()
             if answer is not None:
                 return answer
-        return self._ask_for_all(key, mine, ask)
-
-    def _ask_for_all(
-        self, key: str, mine: Future[AIMessage | None], ask: Callable[[], AIMessage | None]
-    ) -> AIMessage | None:
         answer = None
         try:
             answer = ask()

@@ -7,8 +7,8 @@ A server without a parser for its model's own form hands the calls on as text. T
     <|python_tag|>{"name": ..., "parameters": {...}}; {...}       to the end of the text
     {"name": ..., "arguments": {...}} {...}                       nothing else but a fence around it
 
-What stands in a `<think>` block is thought, not answer. All of it is data: read as JSON, looked up
-in what is on offer, never evaluated.
+The content of a `<think>` block is no answer. All of it is data: read as JSON, looked up in what is
+on offer, never evaluated.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""From a situation id to what the model is told: the rendered messages and the tools on offer."""
+"""From a situation id to a question: the rendered messages and the tools on offer."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Situations(Protocol):
 
 @dataclass(frozen=True)
 class Question:
-    """What a model is asked in one situation: what it is told, may do, and may look up."""
+    """The question about one situation: messages, options on offer, and look-ups."""
 
     situation_id: int
     messages: tuple[BaseMessage, ...]
@@ -81,18 +81,11 @@ class Verbaliser:
             options=plain(_listed(options)),
         )
         messages = (SystemMessage(system), HumanMessage(situation))
-        return Question(
-            situation_id, messages, options, OptionTools(options), self._found(situation_id)
-        )
-
-    def _found(self, situation_id: int) -> LookupTools:
-        """What looking things up in a situation gives."""
-        return LookupTools(
-            {
-                name: LookedUp(lookup.help, plain(lookup.answer(situation_id)))
-                for name, lookup in self._lookups.items()
-            }
-        )
+        answers = {
+            name: LookedUp(lookup.help, plain(lookup.answer(situation_id)))
+            for name, lookup in self._lookups.items()
+        }
+        return Question(situation_id, messages, options, OptionTools(options), LookupTools(answers))
 
 
 def plain(text: str) -> str:

@@ -1,4 +1,4 @@
-"""The providers that are known by name: their packages, their keys, and whether they are at hand.
+"""The providers that are known by name: their packages, their keys, and which can be used here.
 
 Nothing heavy is imported here, so that listing them is quick.
 """
@@ -69,7 +69,7 @@ class ProviderInfo:
 
 
 def list_providers() -> list[ProviderInfo]:
-    """What needs no model, the best known providers, and what entry points add.
+    """The providers that need no model, the best known ones, and those that entry points add.
 
     Raises KeyFileError.
     """
@@ -93,7 +93,7 @@ def is_installed(name: str) -> bool:
 
 
 def not_installed(name: str) -> str:
-    """What to tell people who lack a provider's package."""
+    """The message where a provider's package is missing, with the command that installs it."""
     package = KNOWN[name][0] if name in KNOWN else f"langchain-{name.replace('_', '-')}"
     return f"provider {name!r} needs the package {package}: {_install(name, package)}"
 

@@ -1,7 +1,7 @@
-"""A person as the teacher: a chat model that asks whoever sits at the terminal.
+"""A person as the teacher: a chat model that asks the person at the terminal.
 
-It is asked like any model, with options as tools, and answers with calls of them. How a person is
-asked is not decided here: whoever puts a run together attaches a `Person`.
+It is asked like any model, with options as tools, and answers with calls of them. The interface to
+the person, a `Person`, is attached when a run is put together.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MODEL_NAME: Final = "human"
 
 
 class Person(Protocol):
-    """Somebody who can be asked for a plan."""
+    """The interface to a person who can be asked for a plan."""
 
     def ask(
         self, situation: str, options: Sequence[Option], picture: str | None, max_options: int
@@ -39,7 +39,7 @@ class Person(Protocol):
         """
 
     def close(self) -> None:
-        """Nobody waits for an answer any more."""
+        """No answer is awaited any more."""
 
 
 class HumanTeacher(EmbeddedModel):
@@ -75,14 +75,14 @@ class HumanTeacher(EmbeddedModel):
         self._pictures.update({text.strip(): picture for text, picture in pictures.items()})
 
     def close(self) -> None:
-        """Nobody waits for an answer any more."""
+        """Close the interface: no answer is awaited any more."""
         if self._person is not None:
             self._person.close()
 
     def _generate(
         self,
         messages: list[BaseMessage],
-        stop: list[str] | None = None,  # noqa: ARG002  # the base class's situation id
+        stop: list[str] | None = None,  # noqa: ARG002  # the base class's signature
         run_manager: CallbackManagerForLLMRun | None = None,  # noqa: ARG002  # likewise
         *,
         n: int = 1,
@@ -102,6 +102,12 @@ class HumanTeacher(EmbeddedModel):
                 picture = self._pictures.get(situation)
                 self._given[key] = self._person.ask(situation, options, picture, self.max_options)
             return self._given.get(key, ())
+
+
+def human_behind(provider: object) -> HumanTeacher | None:
+    """The model behind which a person sits; None for any other provider."""
+    model = getattr(provider, "model", None)
+    return model if isinstance(model, HumanTeacher) else None
 
 
 def _answer(plan: Plan) -> AIMessage:

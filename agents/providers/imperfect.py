@@ -27,7 +27,7 @@ from tutelage.rl.tasks.options import Option
 
 
 class ImperfectTeacher(OfflineTeacher):
-    """What they share: a name, and that their answers have a version of their own."""
+    """The base of the teachers with faults: a name, and a version of their answers."""
 
     @property
     def _llm_type(self) -> str:

@@ -1,4 +1,4 @@
-"""What the imperfect teachers say in the place of a sensible plan.
+"""The plans that the imperfect teachers give in the place of a sensible one.
 
 Like `agents.providers.offline_rules`, of whose plans it makes worse ones, it sees a situation's
 text and the options on offer, and no state: what it calls possible can be done in most of the
@@ -27,8 +27,8 @@ SILENCE: Final[Plan] = (Option("no_idea"),)
 """An answer of an answer's form that can't be used: nothing of that name is ever on offer."""
 
 _BY_HARM: Final = ("drop", "pick_up", "explore", "go_to", "open")
-"""What a wrong step does, the worst first: to let go of what is needed, to fill the hands with what
-is not, to look around when there is something to do, to walk somewhere."""
+"""Wrong steps, the worst first: to let go of what is needed, to pick up what is not needed, to look
+around when there is something to do, to walk somewhere."""
 
 
 def due_step(plan: Plan, situation: SituationFields) -> Option:

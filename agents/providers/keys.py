@@ -19,6 +19,7 @@ from typing import Any, Final
 from platformdirs import user_config_path
 
 from tutelage.agents.common.redact import MIN_LENGTH, is_secret_name
+from tutelage.rl.errors import UserError
 
 _OTHERS: Final = 0o077
 """The rights of everybody but the owner."""
@@ -27,7 +28,7 @@ _LARGEST: Final = 1 << 16
 _LINE: Final = re.compile(r"at line (\d+)")
 
 
-class KeyFileError(ValueError):
+class KeyFileError(UserError):
     """A key file that cannot be used. The message is one line, and repeats nothing of the file."""
 
 
@@ -72,7 +73,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _check_rights(path: Path, status: os.stat_result) -> None:
-    """See that the file is the user's own and nobody else's to read."""
+    """Raises KeyFileError unless the file is the user's own, and no one else may read it."""
     if not stat.S_ISREG(status.st_mode):
         raise KeyFileError(f"key file {path} is no plain file")
     if os.name != "posix":

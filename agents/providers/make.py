@@ -1,11 +1,11 @@
-"""Where a teacher's chat model comes from: by a provider's name to a LangChain chat model.
+"""Makes a teacher's LangChain chat model from a provider's name.
 
     offline                  the embedded script (no LLM, no network)
     faulty:0.3, weak, ...    the same with a fault, see `agents.providers.imperfect`
     openai:gpt-4o-mini       any provider that LangChain's `init_chat_model` knows
     my_package.teacher:make  a function of your own, (settings) -> chat model
     NAME                     an entry point of the group `tutelage.providers`, the same function
-    human                    whoever sits at the terminal, see `agents.providers.human`
+    human                    the person at the terminal, see `agents.providers.human`
     replay:FILE              recorded answers, see `agents.providers.replay`
 
 LangChain is imported only when a model is made, so that listing providers is quick.
@@ -20,6 +20,7 @@ import math
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit, urlunsplit
@@ -43,16 +44,17 @@ from tutelage.agents.providers.keys import load_keys
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 from tutelage.agents.client.chat_model import ChatProvider
+from tutelage.rl.errors import UserError
 
 _PLACEHOLDER_KEY: Final = "not-needed"
-"""What a local server gets where the client library insists on a key."""
+"""The key for a local server, where the client library insists on one."""
 
 
 _ADDRESSES: Final = ("openai_api_base", "anthropic_api_url", "base_url", "endpoint")
 """Where chat models keep the address they speak to."""
 
 
-class ProviderError(ValueError):
+class ProviderError(UserError):
     """A provider cannot be used. The message is one line and says what to do."""
 
 
@@ -66,7 +68,8 @@ def make_chat_model(provider: str, base_url: str | None, settings: TeacherSettin
     """
     keep_tracing_private()
     _check_url(base_url)
-    return _checked_budget(_made(provider, base_url, settings), settings)
+    made = _made(provider, base_url, settings)
+    return _checked_budget(replace(made, price=_price(settings, made.price)), settings)
 
 
 def _made(provider: str, base_url: str | None, settings: TeacherSettings) -> ChatProvider:
@@ -128,8 +131,7 @@ def _embedded(
     else:
         model = WITHOUT_RATE.get(name, OfflineTeacher)(**answering)
     identity = {"provider": name, **model._identifying_params}
-    price = _price(settings, FREE)
-    return ChatProvider(model, provider, model.script_name, identity, wait_always=True, price=price)
+    return ChatProvider(model, provider, model.script_name, identity, wait_always=True, price=FREE)
 
 
 def _rate(name: str, text: str | None) -> float:
@@ -148,7 +150,7 @@ def _rate(name: str, text: str | None) -> float:
 
 
 def _human(base_url: str | None, settings: TeacherSettings) -> ChatProvider:
-    """Raises ProviderError where nobody can be asked."""
+    """A person at the terminal. Raises ProviderError where there is no terminal."""
     from tutelage.agents.providers.human import MODEL_NAME, HumanTeacher
 
     if base_url is not None:
@@ -161,8 +163,7 @@ def _human(base_url: str | None, settings: TeacherSettings) -> ChatProvider:
         )
     model = HumanTeacher(max_options=settings.max_options)
     identity = {"provider": HUMAN, **model._identifying_params}
-    price = _price(settings, FREE)
-    return ChatProvider(model, HUMAN, MODEL_NAME, identity, True, price, model)
+    return ChatProvider(model, HUMAN, MODEL_NAME, identity, wait_always=True, price=FREE)
 
 
 def _langchain(
@@ -192,7 +193,7 @@ def _langchain(
         "temperature": settings.temperature,
         "seed": settings.seed,
     }
-    price = _price(settings, find_price(name, model_name, address))
+    price = find_price(name, model_name, address)
     return ChatProvider(model, f"{name}:{model_name}", model_name, identity, False, price)
 
 
@@ -217,7 +218,7 @@ def _checked_budget(provider: ChatProvider, settings: TeacherSettings) -> ChatPr
 
 
 def _arguments(name: str, base_url: str | None, settings: TeacherSettings) -> dict[str, Any]:
-    """What a chat model is made with. Retries are the planner's business.
+    """The arguments of a chat model's constructor. Retries are the planner's business.
 
     Raises ProviderError where the provider's package or key is missing.
     """
@@ -267,12 +268,12 @@ def _own(
         "temperature": settings.temperature,
         "seed": settings.seed,
     }
-    price = _price(settings, find_price(provider, model_name))
+    price = find_price(provider, model_name)
     return ChatProvider(model, provider, model_name, identity, wait_always=False, price=price)
 
 
 def _attribute(provider: str, module_name: str, attribute: str) -> object:
-    """What `module:attribute` names."""
+    """The object that `module:attribute` names."""
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
@@ -289,7 +290,7 @@ def _attribute(provider: str, module_name: str, attribute: str) -> object:
 
 
 def _loaded(provider: str, make: Callable[[], Any]) -> Any:
-    """What the user's code returns; what it raises becomes one line."""
+    """The result of the user's code; an exception of it becomes a ProviderError of one line."""
     try:
         return make()
     except Exception as error:  # whatever it is, it is told in one line

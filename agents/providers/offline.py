@@ -82,7 +82,7 @@ class OfflineTeacher(EmbeddedModel):
     def _generate(
         self,
         messages: list[BaseMessage],
-        stop: list[str] | None = None,  # noqa: ARG002  # the base class's situation id
+        stop: list[str] | None = None,  # noqa: ARG002  # the base class's signature
         run_manager: CallbackManagerForLLMRun | None = None,  # noqa: ARG002  # likewise
         *,
         n: int = 1,
@@ -94,9 +94,9 @@ class OfflineTeacher(EmbeddedModel):
 
         It looks everything up that it may, once, before it answers.
         """
-        looks = _looks_to_make(messages, tools)
-        if looks:
-            return self._result([looks] * n, _usage(messages, [looks]))
+        lookups = _lookups_to_make(messages, tools)
+        if lookups:
+            return self._result([lookups] * n, _usage(messages, [lookups]))
         offered, text, told = (
             options_of(tools),
             situation_text(messages).strip(),
@@ -132,7 +132,7 @@ def hashed(*parts: int | str) -> float:
     return int.from_bytes(digest) / 2**64
 
 
-def _looks_to_make(messages: Sequence[BaseMessage], tools: Sequence[dict[str, Any]]) -> Plan:
+def _lookups_to_make(messages: Sequence[BaseMessage], tools: Sequence[dict[str, Any]]) -> Plan:
     """Calls of the look-up tools on offer that have not been made yet."""
     made = {call["name"] for m in messages if isinstance(m, AIMessage) for call in m.tool_calls}
     names = [tool["function"]["name"] for tool in tools]
@@ -140,7 +140,7 @@ def _looks_to_make(messages: Sequence[BaseMessage], tools: Sequence[dict[str, An
 
 
 def _looked_up(messages: Sequence[BaseMessage]) -> str:
-    """What its look-ups have told."""
+    """The answers to its look-ups."""
     return "\n".join(str(message.text) for message in messages if isinstance(message, ToolMessage))
 
 

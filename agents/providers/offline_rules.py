@@ -1,4 +1,4 @@
-"""What the offline teacher knows: a script that weighs a few plans for a grid situation.
+"""The rules of the offline teacher: a script that weighs a few plans for a grid situation.
 
 It sees what a model would see, the situation's canonical text and the options on offer, and it
 knows what a beginner knows of keys and doors. It is no LLM and does not pretend to be one.
@@ -21,7 +21,7 @@ BEST, SENSIBLE, WRONG = 0.0, -2.5, -4.0
 """Scores of plans. At temperature 1 the best plan of three has about nine tenths of the mass."""
 
 RECORD_OF_FAILURE: Final = "plans here: tried and mostly failed"
-"""What a look-up tells where the last plans came to nothing."""
+"""The text of a look-up where the last plans have failed."""
 
 _OBJECT: Final = re.compile(
     r"(?:\b(red|green|blue|purple|yellow|grey)\s+)?\b(key|ball|box|door)s?\b"
@@ -58,7 +58,7 @@ class SituationFields:
 
     @classmethod
     def parse(cls, text: str) -> SituationFields:
-        """Reads the `field: value` lines; lines of other fields are passed over."""
+        """Reads the `field: value` lines; lines of other fields are ignored."""
         fields = dict(_fields(text))
         carrying = fields.get("carrying", "nothing")
         return cls(
@@ -97,10 +97,10 @@ def candidates(
 
 def reconsidered(found: Sequence[Candidate]) -> list[Candidate]:
     """The plans where the best has failed: it changes places with the other sensible ones."""
-    mixed_episodes = {BEST: SENSIBLE, SENSIBLE: BEST}
+    swapped = {BEST: SENSIBLE, SENSIBLE: BEST}
     if all(candidate.score != SENSIBLE for candidate in found):
         return list(found)
-    return [Candidate(c.plan, mixed_episodes.get(c.score, c.score)) for c in found]
+    return [Candidate(c.plan, swapped.get(c.score, c.score)) for c in found]
 
 
 def draw(found: Sequence[Candidate], temperature: float, uniform: float) -> Plan:

@@ -1,4 +1,4 @@
-"""A recorded teacher: `replay:FILE` answers from a file of recorded answers, and asks nobody.
+"""A recorded teacher: `replay:FILE` answers from a file of recorded answers, without requests.
 
 Its advice is exactly what was recorded, so that a run can be made again without the model, the
 network and the bill. What the file does not cover is named, and is learned from reward alone.
@@ -11,17 +11,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from tutelage.agents.client.call_record import Exchange
 from tutelage.agents.client.chat_model import ChatProvider
 from tutelage.agents.client.prices import FREE, Price
-from tutelage.agents.client.records import Call, PlannerAnswer
+from tutelage.agents.common.invocation import command
 from tutelage.agents.common.settings import TeacherSettings
-from tutelage.agents.planner.verbaliser import Question, Situations, canonical
+from tutelage.agents.planner.answer import PlannerAnswer
+from tutelage.agents.planner.verbaliser import Situations, canonical
 from tutelage.agents.providers.make import ProviderError, make_chat_model
 from tutelage.agents.store.recordings import RecordedAnswer, RecordingError, read_recording
 
 if TYPE_CHECKING:
     from tutelage.agents.client.errors import FailureName
-    from tutelage.agents.client.request_modes import Manner
+    from tutelage.agents.client.request_modes import RequestMode
 
 PREFIX: Final = "replay:"
 SOURCE: Final = "replay"
@@ -35,7 +37,6 @@ class Recording:
     answers: dict[str, tuple[int, RecordedAnswer]]
     wait_always: bool = True
     price: Price = FREE
-    person: None = None
 
     @property
     def name(self) -> str:
@@ -44,7 +45,7 @@ class Recording:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What its answers depend on."""
+        """Everything that its answers depend on."""
         return {"provider": self.name}
 
     @property
@@ -64,7 +65,7 @@ class Recording:
             if known.advice != answer.advice:
                 problems.append(
                     f"{path}, lines {first} and {number} answer the same situation differently; "
-                    "keep one of them (`cache export --run` writes one run's answers)"
+                    f"keep one of them (`{command()} cache export --run` writes one run's answers)"
                 )
         if problems:
             raise RecordingError(problems)
@@ -99,45 +100,45 @@ class RecordedPlanner:
         self._recording = recording
         self._on_gap = on_gap
 
-    def question(self, situation: int) -> Question:
-        """Nothing is asked. Raises RuntimeError."""
-        raise RuntimeError(f"a recording is not asked about situation {situation}")
+    mode: RequestMode | None = None
+    """None: no request is made."""
 
-    manner: Manner | None = None
-    """Nothing is asked, in no manner."""
-
-    def ask(self, situation: int, manner: Manner | None = None) -> PlannerAnswer:  # noqa: ARG002
-        """What was recorded about a situation, given by its id."""
-        text = self._task.describe(situation)
+    def ask(
+        self,
+        situation_id: int,
+        mode: RequestMode | None = None,  # noqa: ARG002  # as a planner has it
+    ) -> PlannerAnswer:
+        """The recorded answer about a situation; a failure where there is none."""
+        text = self._task.describe(situation_id)
         number, answer = self._recording.answers.get(canonical(text), (0, None))
         if answer is None:
             self._on_gap(f"{self._recording.name} has no answer for: {_one_line(text)}")
-            return self._answer(situation, None, "not_recorded")
-        offered = set(self._task.options(situation))
+            return self._answer(situation_id, None, "not_recorded")
+        offered = set(self._task.options(situation_id))
         unknown = [str(o) for plan in answer.advice.plans for o in plan if o not in offered]
         if unknown:
-            allowed = ", ".join(str(option) for option in self._task.options(situation))
+            allowed = ", ".join(str(option) for option in self._task.options(situation_id))
             self._on_gap(
                 f"{self._recording.path}, line {number}: {unknown[0]} is not on offer in that "
                 f"situation; allowed: {allowed}"
             )
-            return self._answer(situation, None, "not_recorded")
-        return self._answer(situation, answer, None)
+            return self._answer(situation_id, None, "not_recorded")
+        return self._answer(situation_id, answer, None)
 
     def close(self) -> None:
         """There is nothing to stop."""
 
     def _answer(
-        self, situation: int, answer: RecordedAnswer | None, failure: FailureName | None
+        self, situation_id: int, answer: RecordedAnswer | None, failure: FailureName | None
     ) -> PlannerAnswer:
-        calls = () if answer is None else answer.calls
+        calls: tuple[Exchange, ...] = () if answer is None else answer.calls
         return PlannerAnswer(
-            situation_id=situation,
+            situation_id=situation_id,
             source=SOURCE,
             advice=None if answer is None else answer.advice,
-            calls=tuple(Call.from_cache(call, situation) for call in calls),
+            calls=tuple(call.replayed() for call in calls),
             failure=failure,
-            way="required",
+            output_mode="required",
         )
 
 

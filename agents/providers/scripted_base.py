@@ -1,4 +1,4 @@
-"""What the embedded teachers share: they read a situation and answer with tool calls."""
+"""The base of the embedded teachers: they read a situation and answer with tool calls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The plan cache: what a model answered, replayed only where it would see exactly the same.
+"""The plan cache: a model's answers, replayed only where it would see exactly the same.
 
 With the advice it keeps the conversation behind it, for the trace of a run that replays it. One
 SQLite file for all runs, a LangGraph store inside. Losing it costs money, not correctness: so
@@ -28,7 +28,7 @@ from langgraph.store.sqlite import SqliteStore
 from platformdirs import user_cache_path
 from pydantic import TypeAdapter
 
-from tutelage.agents.client.records import Exchange
+from tutelage.agents.client.call_record import Exchange
 from tutelage.agents.common.files import is_damage, set_aside
 from tutelage.agents.common.redact import json_writer
 from tutelage.agents.store.plan_file import SUFFIX, CacheError, CacheFullError, is_full, open_store
@@ -37,7 +37,7 @@ from tutelage.rl.advice.advice import Advice
 logger = logging.getLogger(__name__)
 
 
-KEY_VERSION: Final = 2
+KEY_VERSION: Final = 3
 """Raise it when stored advice changes its meaning: old entries are then never found."""
 
 _NAMESPACE: Final = ("plans",)
@@ -105,7 +105,7 @@ def cache_key(
     messages: Sequence[BaseMessage],
     tools: Sequence[Mapping[str, Any]],
     *,
-    way: str,
+    output_mode: str,
     samples: int,
     max_options: int,
     uncertainty: str,
@@ -114,7 +114,7 @@ def cache_key(
     """SHA-256 of all that an answer depends on.
 
     identity: provider, model, address and sampling settings, as in `ChatProvider.identity`.
-    way: the way of asking. samples: k. max_options: longer answers were refused.
+    output_mode: how the model was to answer. samples: k. max_options: longer answers were refused.
     uncertainty: where the shares were to come from. lookups: what each look-up on offer tells, by
     its tool's name: the model may have looked at any of them.
     """
@@ -123,7 +123,7 @@ def cache_key(
         "identity": dict(identity),
         "messages": convert_to_openai_messages(messages),
         "tools": list(tools),
-        "way": way,
+        "output_mode": output_mode,
         "samples": samples,
         "max_options": max_options,
         "uncertainty": uncertainty,

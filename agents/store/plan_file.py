@@ -13,6 +13,8 @@ from typing import Any, Final
 
 from langgraph.store.sqlite import SqliteStore
 
+from tutelage.rl.errors import UserError
+
 SUFFIX: Final = ".sqlite"
 """Only a file with this ending is renamed where it is damaged."""
 
@@ -22,7 +24,7 @@ _FILE_VERSION: Final = 1
 _NO_ROOM: Final = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR})
 
 
-class CacheError(ValueError):
+class CacheError(UserError):
     """The cache's file cannot be used. The message is one line."""
 
 

@@ -22,11 +22,12 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter, ValidationError
 
-from tutelage.agents.client.records import Exchange
+from tutelage.agents.client.call_record import Exchange
 from tutelage.agents.common.files import replace_file
 from tutelage.agents.common.redact import json_writer
 from tutelage.agents.store.plan_cache import CacheEntry, now
 from tutelage.rl.advice.advice import Advice
+from tutelage.rl.errors import UserError
 from tutelage.rl.tasks.options import Option, Plan
 
 FORMAT: Final = 1
@@ -44,7 +45,7 @@ _MOST_SHOWN: Final = 3
 _CALLS: Final = TypeAdapter(tuple[Exchange, ...])
 
 
-class RecordingError(ValueError):
+class RecordingError(UserError):
     """Recorded answers that cannot be read or written.
 
     problems: all that is wrong, a line each. The message is one line.
@@ -59,7 +60,7 @@ class RecordingError(ValueError):
 
 @dataclass(frozen=True)
 class RecordedAnswer:
-    """What a teacher said in one situation.
+    """A teacher's advice on one situation, and where it came from.
 
     key: its place in a plan cache, None where it has none. calls: the requests that brought it.
     """
@@ -92,7 +93,7 @@ class RecordedAnswer:
         }
 
     def entry(self) -> CacheEntry:
-        """What a plan cache keeps of it."""
+        """The entry of a plan cache."""
         return CacheEntry(
             advice=self.advice,
             calls=self.calls,

@@ -1,4 +1,4 @@
-"""What a teacher has done so far, in figures and in what is worth telling."""
+"""A teacher's counters, and its events for the trace."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from pydantic import TypeAdapter
 NO_MORE: Final = "no_more_advice"
 FAULT: Final = "provider_fault"
 RESTS: Final = "provider_rests"
-"""Kinds of news, beside those about one situation (`graphs.records.trace.records`): the budget is
-spent, a provider has a fault, it is left alone for a while or answers again."""
+"""Kinds of events that are not about one situation: the budget is spent; a provider has a fault; a
+provider is not asked for a while, or answers again."""
 
 
 @dataclass
 class Counters:
-    """What the teacher has done so far.
+    """Totals of a teacher's requests and answers.
 
-    calls: requests; what the cache replays is none, and has no tokens. situations: those that were
-    asked about. failures: how often asking the teacher about a situation failed, by the failure's
-    name. fallbacks: situations that a stand-in settled. usd: what the answers have cost, but for
-    those whose cost is not known; unpriced: their number. A second model's requests count, the
+    calls: requests; an answer from the cache counts none, and no tokens. situations: those that
+    were asked about. failures: how often asking the teacher about a situation failed, by the
+    failure's name. fallbacks: situations on which a fallback has given advice. usd: the cost of all
+    answers of known cost; unpriced: the number of the others. A second model's requests count, the
     script's do not.
     """
 
@@ -40,8 +40,8 @@ COUNTERS: Final = TypeAdapter(Counters)
 
 
 @dataclass(frozen=True)
-class News:
-    """Something about the teacher that happened once. situation_id: the situation it is about."""
+class TeacherEvent:
+    """Something that happened once. situation_id: the situation it is about, if it is about one."""
 
     kind: str
     message: str

@@ -1,11 +1,11 @@
-"""Who advises where the teacher could not: a list of stand-ins, tried one after the other.
+"""The fallback chain: who advises where the teacher could not, tried one after the other.
 
     PROVIDER:MODEL[@BASE_URL]  a second model, asked in the background like the first
     cached                     what another model, or another prompt, has said of the situation
     offline                    the script
 
-What a stand-in says is never taken for the teacher's word: it carries its own source, and it is
-not stored in the plan cache. Which stand-ins were tried, and what came of each, is told.
+A fallback's advice is never taken for the teacher's: it carries its own source, and it is not
+stored in the plan cache. Which fallbacks were tried, and with which result, is reported.
 """
 
 from __future__ import annotations
@@ -18,15 +18,20 @@ from typing import Any, Final
 
 from tutelage.agents.client.budget import Budget
 from tutelage.agents.client.chat_model import ChatProvider
-from tutelage.agents.client.records import Call, PlannerAnswer
-from tutelage.agents.common.settings import CACHED_ADVICE, OFFLINE, TeacherSettings, stand_in
+from tutelage.agents.common.settings import (
+    CACHED_ADVICE,
+    OFFLINE,
+    TeacherSettings,
+    provider_and_address,
+)
+from tutelage.agents.planner.answer import PlannerAnswer
 from tutelage.agents.planner.planner import Planner
 from tutelage.agents.planner.verbaliser import Situations, canonical
 from tutelage.agents.providers.catalogue import is_embedded
 from tutelage.agents.providers.make import ProviderError, make_chat_model
 from tutelage.agents.store.plan_cache import CacheEntry, PlanCache
 from tutelage.agents.store.recordings import of_entry
-from tutelage.agents.teacher.scheduler import Asker, Rest
+from tutelage.agents.teacher.scheduler import BackOffs, Scheduler
 from tutelage.prompts.library import PromptLibrary
 
 PREFIX: Final = "fallback:"
@@ -35,9 +40,9 @@ SOURCE: Final = f"{PREFIX}{OFFLINE}"
 
 @dataclass(frozen=True)
 class Settled:
-    """What the stand-ins made of a situation.
+    """A situation that the chain has settled.
 
-    steps: who was tried and what came of it, in order, the teacher first. answers: of those that
+    steps: who was tried and with which result, in order, the teacher first. answers: of those that
     were asked; where there is advice, the last one has it.
     """
 
@@ -47,39 +52,22 @@ class Settled:
 
     @property
     def is_advised(self) -> bool:
-        """Whether one of them stands in."""
+        """Whether a fallback has given advice."""
         return bool(self.answers) and self.answers[-1].advice is not None
 
 
-class Script:
-    """The offline script, which costs nothing and has no budget."""
-
-    def __init__(self, task: Situations, library: PromptLibrary, settings: TeacherSettings) -> None:
-        free = settings.model_copy(
-            update={"budget_calls": None, "budget_tokens": None, "budget_usd": None}
-        )
-        provider = replace(make_chat_model(OFFLINE, None, free), name=SOURCE)
-        self.name = OFFLINE
-        self._planner = Planner(task, library, provider, free, source=SOURCE)
-
-    def answer(self, situation_id: int) -> PlannerAnswer | None:
-        """Its plans; where it knows none, an answer that says so."""
-        return self._planner.ask(situation_id)
-
-
 class CachedAdvice:
-    """The newest advice in the plan cache on the very same situation, whoever gave it.
+    """The newest advice in the plan cache on the very same situation, of any provider.
 
     The scripts of this program are left out: some of them are wrong on purpose.
     """
 
     def __init__(self, task: Situations, cache: PlanCache | None) -> None:
-        self.name = CACHED_ADVICE
         self._task = task
         self._cache = cache
 
-    def answer(self, situation_id: int) -> PlannerAnswer | None:
-        """What was said, under the name of whoever said it; None where nothing is stored."""
+    def ask(self, situation_id: int) -> PlannerAnswer | None:
+        """The stored advice, under its provider's name; None where there is none."""
         entry = self._entries.get(canonical(self._task.describe(situation_id)))
         offered = set(self._task.options(situation_id))
         if entry is None or not all(offered.issuperset(plan) for plan in entry.advice.plans):
@@ -88,29 +76,28 @@ class CachedAdvice:
             situation_id=situation_id,
             source=f"{PREFIX}{CACHED_ADVICE}:{entry.provider}",
             advice=entry.advice,
-            calls=tuple(Call.from_cache(part, situation_id) for part in entry.calls),
+            calls=tuple(call.replayed() for call in entry.calls),
             failure=None,
-            way="required",
+            output_mode="required",
         )
 
     @cached_property
     def _entries(self) -> Mapping[str, CacheEntry]:
-        """What the cache holds when it is first needed, by situation."""
-        found = {} if self._cache is None else self._cache.entries()
-        stored = dict(sorted(found.items(), key=lambda item: (item[1].date, item[0])))
-        known = {key: of_entry(key, entry) for key, entry in stored.items()}
-        return {
-            canonical(answer.situation): stored[key]
-            for key, answer in known.items()
-            if answer is not None and not is_embedded(answer.provider or OFFLINE)
-        }
+        """The cache's entries by situation, read when they are first needed."""
+        stored = {} if self._cache is None else self._cache.entries()
+        newest = {}
+        for key, entry in sorted(stored.items(), key=lambda item: (item[1].date, item[0])):
+            answer = of_entry(key, entry)
+            if answer is not None and not is_embedded(entry.provider):
+                newest[canonical(answer.situation)] = entry
+        return newest
 
 
-Step = Asker | CachedAdvice | Script
+Step = Scheduler | CachedAdvice | Planner
 
 
-class StandIns:
-    """Settles situations step by step. A second model is waited for only where the caller waits.
+class FallbackChain:
+    """Settles situations step by step. A second model is waited for only if the caller waits.
 
     models: the providers that the settings name, by step.
     """
@@ -126,18 +113,19 @@ class StandIns:
     ) -> None:
         def made(step: str) -> Step:
             if step == OFFLINE:
-                return Script(task, library, settings)
+                return _script(task, library, settings)
             if step == CACHED_ADVICE:
                 return CachedAdvice(task, cache)
             source = f"{PREFIX}{models[step].name}"
             planner = Planner(task, library, models[step], settings, budget, source)
-            return Asker(planner, models[step], settings.concurrency)
+            return Scheduler(planner, models[step], settings.concurrency)
 
         self._steps = [made(step) for step in settings.fallback]
+        self._names = [models[s].name if s in models else s for s in settings.fallback]
         self._tried: dict[int, list[str]] = {}
         self._answers: defaultdict[int, list[PlannerAnswer]] = defaultdict(list)
         self._next: dict[int, int] = {}
-        self._rests: defaultdict[int, Rest] = defaultdict(Rest)
+        self._back_offs = BackOffs()
         self._done: list[Settled] = []
         self._iteration = 0
 
@@ -147,25 +135,25 @@ class StandIns:
         return tuple(sorted(self._next))
 
     def begin(self, causes: Mapping[int, str], iteration: int) -> None:
-        """Find somebody who stands in. causes: why the teacher did not answer, by situation id.
+        """Start the chain. causes: why the teacher did not answer, by situation id.
 
-        Passed over are those that are pending, and those for which nobody was found not long ago.
+        Situations that are pending are passed over, and those on which the chain failed lately.
         """
         self._iteration = iteration
         for situation_id, cause in sorted(causes.items()):
-            resting = situation_id in self._rests and iteration < self._rests[situation_id].until
-            if self._steps and situation_id not in self._next and not resting:
+            is_due = self._back_offs.are_over(situation_id, iteration)
+            if self._steps and situation_id not in self._next and is_due:
                 self._tried[situation_id] = [cause]
                 self._go_on(situation_id, 0)
 
     def harvest(self, wait_for_all: bool, timeout_s: float | None = None) -> list[Settled]:
-        """What has been settled, in the order of the situation ids, each given once.
+        """The situations that have been settled, ordered by id, each given once.
 
         wait_for_all: wait first for the first model that is being asked, at most `timeout_s`
-        seconds. Where others are asked after that, `pending` says so.
+        seconds. Others may be asked after that, see `pending`.
         """
         for position, step in enumerate(self._steps):
-            if isinstance(step, Asker) and step.pending:
+            if isinstance(step, Scheduler) and step.pending:
                 answers = step.harvest(wait_for_all, timeout_s)
                 wait_for_all = False
                 for answer in answers:
@@ -175,40 +163,38 @@ class StandIns:
         return sorted(done, key=lambda each: each.situation_id)
 
     def close(self) -> list[Settled]:
-        """Stop asking; what has been settled and was not given yet."""
+        """Stop asking. Returns what has been settled and was not given yet."""
         for position, step in enumerate(self._steps):
-            if isinstance(step, Asker):
+            if isinstance(step, Scheduler):
                 for answer in step.close():
                     self._take(answer, position)
         self._next.clear()
         return self.harvest(wait_for_all=False)
 
     def snapshot(self) -> dict[str, Any]:
-        """Who is left alone for a while, as JSON has it."""
+        """The back-offs, as JSON has it."""
         return {
-            "rests": {
-                str(situation_id): rest.to_json() for situation_id, rest in self._rests.items()
-            },
-            "models": [s.snapshot() if isinstance(s, Asker) else None for s in self._steps],
+            "back_offs": self._back_offs.to_json(),
+            "models": [s.snapshot() if isinstance(s, Scheduler) else None for s in self._steps],
         }
 
     def restore(self, record: Mapping[str, Any]) -> None:
-        """Go on from a snapshot. Raises what `Asker.restore` does, or ValueError."""
-        rests = {int(s): Rest.from_json(rest) for s, rest in record["rests"].items()}
+        """Go on from a snapshot. Raises what `Scheduler.restore` does, or ValueError."""
+        back_offs = BackOffs.from_json(record["back_offs"])
         for step, stored in zip(self._steps, record["models"], strict=True):
-            if isinstance(step, Asker):
+            if isinstance(step, Scheduler):
                 step.restore(stored)
-        self._rests = defaultdict(Rest, rests)
+        self._back_offs = back_offs
 
     def _take(self, answer: PlannerAnswer, position: int) -> None:
-        """What a model has said, or why it has not."""
+        """Take a model's answer, or go on to the next."""
         if answer.advice is None:
             self._fail(answer.situation_id, position, answer.failure or "no answer", answer)
         else:
             self._settle(answer.situation_id, position, answer)
 
-    def _pass_over(self, model: Asker, position: int) -> None:
-        """Go on with what a model was not asked about after all: it has not answered others."""
+    def _pass_over(self, model: Scheduler, position: int) -> None:
+        """Go on with what a model was not asked about, as it has not answered others."""
         waiting = set(model.pending)
         for situation_id in [
             s for s, p in self._next.items() if p == position and s not in waiting
@@ -216,18 +202,18 @@ class StandIns:
             self._fail(situation_id, position, "did not answer others")
 
     def _go_on(self, situation_id: int, position: int) -> None:
-        """Try one stand-in after the other, until one is waited for or has an answer."""
+        """Try one fallback after the other, until one is waited for or has an answer."""
         if position == len(self._steps):
             self._settle(situation_id, position, None)
             return
         step = self._steps[position]
-        if isinstance(step, Asker):
+        if isinstance(step, Scheduler):
             if step.submit([situation_id], self._iteration):
                 self._next[situation_id] = position
             else:
-                self._fail(situation_id, position, "resting")
+                self._fail(situation_id, position, "paused")
             return
-        answer = step.answer(situation_id)
+        answer = step.ask(situation_id)
         if answer is None:
             self._fail(situation_id, position, "nothing stored")
         else:
@@ -236,21 +222,21 @@ class StandIns:
     def _fail(
         self, situation_id: int, position: int, cause: str, answer: PlannerAnswer | None = None
     ) -> None:
-        """Note why a stand-in has no answer, and go on to the next."""
+        """Note why a fallback has no answer, and go on to the next."""
         self._next.pop(situation_id, None)
-        self._tried[situation_id].append(f"{_name(self._steps[position])}: {cause}")
+        self._tried[situation_id].append(f"{self._names[position]}: {cause}")
         if answer is not None:
             self._answers[situation_id].append(answer)
         self._go_on(situation_id, position + 1)
 
     def _settle(self, situation_id: int, position: int, answer: PlannerAnswer | None) -> None:
-        """It ends here: with an answer, or with nobody left."""
+        """End the chain for a situation: with an answer, or as no fallback is left."""
         self._next.pop(situation_id, None)
         steps, answers = self._tried.pop(situation_id), self._answers.pop(situation_id, [])
         if answer is None:
-            self._rests[situation_id].fail(self._iteration)
+            self._back_offs[situation_id].fail(self._iteration)
         else:
-            steps.append(f"{_name(self._steps[position])}: answered")
+            steps.append(f"{self._names[position]}: answered")
             answers.append(answer)
         self._done.append(Settled(situation_id, tuple(steps), tuple(answers)))
 
@@ -266,7 +252,7 @@ def make_models(settings: TeacherSettings) -> dict[str, ChatProvider]:
     models = {}
     for step in settings.fallback:
         if step not in (OFFLINE, CACHED_ADVICE):
-            name, url = stand_in(step)
+            name, url = provider_and_address(step)
             try:
                 models[step] = make_chat_model(name, url, own)
             except ProviderError as error:
@@ -274,5 +260,9 @@ def make_models(settings: TeacherSettings) -> dict[str, ChatProvider]:
     return models
 
 
-def _name(step: Step) -> str:
-    return step.provider.name if isinstance(step, Asker) else step.name
+def _script(task: Situations, library: PromptLibrary, settings: TeacherSettings) -> Planner:
+    """The offline script, which costs nothing and has no budget."""
+    limits = ("budget_calls", "budget_tokens", "budget_usd")
+    free = settings.model_copy(update=dict.fromkeys(limits))
+    provider = replace(make_chat_model(OFFLINE, None, free), name=SOURCE)
+    return Planner(task, library, provider, free, source=SOURCE)

@@ -1,6 +1,6 @@
-"""A provider that is asked in the background, and left alone for a while after its faults.
+"""Schedules questions to one provider: in the background, and with a back-off after failures.
 
-Whoever asks does so from one thread; only the requests themselves run in the pool.
+All methods are called from one thread; only the requests themselves run in the pool.
 """
 
 from __future__ import annotations
@@ -16,50 +16,74 @@ from typing import Any, Final
 
 from tutelage.agents.client.errors import FINAL, PROVIDER_FAULTS
 from tutelage.agents.client.pool import RequestPool
-from tutelage.agents.client.records import PlannerAnswer
+from tutelage.agents.planner.answer import PlannerAnswer
 from tutelage.agents.planner.planner import Planner
 from tutelage.agents.providers.replay import Provider, RecordedPlanner
 
-FIRST_REST: Final = 10
-"""Iterations for which what has failed once is left alone; doubled with each further failure."""
+FIRST_PAUSE: Final = 10
+"""Iterations in which what has failed once is not tried; doubled with each further failure."""
 
 
 @dataclass
-class Rest:
-    """Leaves alone what has failed: for 10, 20, 40, ... iterations."""
+class BackOff:
+    """Pauses what has failed, for 10, 20, 40, ... iterations.
+
+    until: the iteration in which it may be tried again; infinite for never.
+    """
 
     failures: int = 0
-    until: float = -math.inf
+    until: float = 0.0
 
     def to_json(self) -> list[float | None]:
-        """As JSON has it, which knows no infinity."""
-        return [self.failures, self.until if math.isfinite(self.until) else None, self.until > 0]
+        """Failures and end; JSON has no infinity, which becomes None."""
+        return [self.failures, self.until if math.isfinite(self.until) else None]
 
     @classmethod
-    def from_json(cls, row: Sequence[Any]) -> Rest:
+    def from_json(cls, row: Sequence[Any]) -> BackOff:
         """The inverse. Raises TypeError or ValueError."""
-        failures, until, later = row
-        bound = math.inf if later else -math.inf
-        return cls(int(failures), bound if until is None else float(until))
+        failures, until = row
+        return cls(int(failures), math.inf if until is None else float(until))
 
     def fail(self, iteration: int) -> None:
-        """Begin a rest, longer than the one before."""
-        self.until = iteration + FIRST_REST * 2**self.failures
+        """Begin a pause, twice as long as the one before."""
+        self.until = iteration + FIRST_PAUSE * 2**self.failures
         self.failures += 1
 
-    def end(self) -> None:
-        """Leave it alone for good."""
+    def stop(self) -> None:
+        """Never try again."""
         self.until = math.inf
 
 
-class Asker:
+class BackOffs(defaultdict[int, BackOff]):
+    """The pauses of situations, by situation id."""
+
+    def __init__(self) -> None:
+        super().__init__(BackOff)
+
+    def are_over(self, situation_id: int, iteration: int) -> bool:
+        """Whether a situation may be tried."""
+        return situation_id not in self or iteration >= self[situation_id].until
+
+    def to_json(self) -> dict[str, Any]:
+        """All of them as JSON has it."""
+        return {str(situation_id): pause.to_json() for situation_id, pause in self.items()}
+
+    @classmethod
+    def from_json(cls, rows: Mapping[str, Any]) -> BackOffs:
+        """The inverse. Raises AttributeError, TypeError or ValueError."""
+        back_offs = cls()
+        back_offs.update({int(s): BackOff.from_json(row) for s, row in rows.items()})
+        return back_offs
+
+
+class Scheduler:
     """Asks one provider about situations, many at the same time.
 
     A situation that failed is asked about again after 10 iterations, then 20, 40, ... The same
-    goes for the provider as a whole when nothing but its own faults came back. And a provider that
-    has not answered yet, or has rested, is tried with a few situations first; the others wait until
-    it answers, and are not asked about where it does not. So a server that is down or hangs costs
-    a few requests now and then, and holds up nothing.
+    goes for the provider as a whole when all its answers were faults of its own. A provider that
+    has not answered yet, or comes out of a pause, is tried with a few situations first; the others
+    wait until it answers, and are not asked about where it does not. So a server that is down or
+    hangs costs a few requests now and then, and holds up nothing.
 
     places: how many situations are asked about at the same time. asked: how many were so far.
     """
@@ -72,8 +96,8 @@ class Asker:
         self._pool: RequestPool[PlannerAnswer] = RequestPool(places)
         self._asked: dict[int, Future[PlannerAnswer]] = {}
         self._held: list[int] = []
-        self._rests: defaultdict[int, Rest] = defaultdict(Rest)
-        self._rest = Rest()
+        self._back_offs = BackOffs()
+        self._back_off = BackOff()
         self._proven = provider.wait_always
         self._iteration = 0
 
@@ -83,39 +107,36 @@ class Asker:
         return tuple(sorted([*self._asked, *self._held]))
 
     @property
-    def rests_until(self) -> float:
-        """The iteration in which it may be asked again; infinite where it never may."""
-        return self._rest.until
+    def paused_until(self) -> float:
+        """The iteration in which the provider may be asked again; infinite for never."""
+        return self._back_off.until
 
     def snapshot(self) -> dict[str, Any]:
-        """What it leaves alone for a while, as JSON has it."""
+        """Its back-offs and what it has asked so far, as JSON has it."""
         return {
-            "rests": {
-                str(situation_id): rest.to_json() for situation_id, rest in self._rests.items()
-            },
-            "provider_rest": self._rest.to_json(),
+            "back_offs": self._back_offs.to_json(),
+            "provider_back_off": self._back_off.to_json(),
             "proven": self._proven,
+            "asked": self.asked,
         }
 
     def restore(self, record: Mapping[str, Any]) -> None:
         """Go on from a snapshot.
 
-        Raises AttributeError, KeyError, TypeError or ValueError for anything else, with nothing
-        changed.
+        Raises AttributeError, KeyError, TypeError or ValueError for anything else.
         """
-        rests = {int(s): Rest.from_json(rest) for s, rest in record["rests"].items()}
-        rest, proven = Rest.from_json(record["provider_rest"]), bool(record.get("proven", True))
-        self._rests = defaultdict(Rest, rests)
-        self._rest, self._proven = rest, proven
+        self._back_offs = BackOffs.from_json(record["back_offs"])
+        self._back_off = BackOff.from_json(record["provider_back_off"])
+        self._proven = bool(record["proven"])
+        self.asked = int(record["asked"])
 
     def submit(self, situation_ids: Iterable[int], iteration: int) -> int:
         """Start asking about situations, in this order; returns how many of them are pending now.
 
-        Passed over are those that are pending already, those that failed not long ago, and all
-        while the provider rests.
+        Skipped are those that are pending or paused, and all of them while the provider is paused.
         """
         self._iteration = iteration
-        if iteration < self._rest.until:
+        if iteration < self._back_off.until:
             return 0
         wanted = [s for s in dict.fromkeys(situation_ids) if self._is_due(s)]
         now = len(wanted) if self._proven else max(0, self._places - len(self._asked))
@@ -151,12 +172,12 @@ class Asker:
         return answers
 
     def _is_due(self, situation_id: int) -> bool:
-        resting = situation_id in self._rests and self._iteration < self._rests[situation_id].until
-        return situation_id not in self._asked and situation_id not in self._held and not resting
+        pending = situation_id in self._asked or situation_id in self._held
+        return not pending and self._back_offs.are_over(situation_id, self._iteration)
 
     def _ask(self, situation_ids: Sequence[int]) -> None:
-        """Begin with all in the same manner: which of them ends first must not matter."""
-        ask = partial(self.planner.ask, manner=self.planner.manner)
+        """Start all in the same mode: which of them ends first must not matter."""
+        ask = partial(self.planner.ask, mode=self.planner.mode)
         for situation_id in situation_ids:
             self._asked[situation_id] = self._pool.submit(partial(ask, situation_id))
         self.asked += len(situation_ids)
@@ -176,7 +197,7 @@ class Asker:
         wait(self._asked.values(), left())
 
     def _go_on(self) -> None:
-        """Ask about what was held back once the provider has answered; drop it where it failed."""
+        """Ask about what was held back once the provider has answered; drop it if it failed."""
         if not self._held:
             return
         done = [future.result() for future in self._asked.values() if future.done()]
@@ -188,17 +209,17 @@ class Asker:
             self._held.clear()
 
     def _note(self, answers: Sequence[PlannerAnswer]) -> None:
-        """Begin the rests that are due, and end the provider's where it has answered."""
+        """Begin the pauses that are due, and end the provider's where it has answered."""
         for answer in answers:
             if answer.failure is not None:
-                self._rests[answer.situation_id].fail(self._iteration)
+                self._back_offs[answer.situation_id].fail(self._iteration)
             if answer.failure in FINAL or not (answer.advice or answer.failure):
-                self._rests[answer.situation_id].end()
+                self._back_offs[answer.situation_id].stop()
         if any(answer.failure == "budget_spent" for answer in answers):
-            self._rest.end()
+            self._back_off.stop()
         elif any(answer.advice is not None for answer in answers):
-            self._rest, self._proven = Rest(), True
+            self._back_off, self._proven = BackOff(), True
         elif answers and all(answer.failure in PROVIDER_FAULTS for answer in answers):
             self._proven = False
-            if self._iteration >= self._rest.until:  # else it rests by now: no second failure
-                self._rest.fail(self._iteration)
+            if self._iteration >= self._back_off.until:  # else its pause has begun already
+                self._back_off.fail(self._iteration)

@@ -16,18 +16,19 @@ from tutelage.agents.client.budget import Budget
 from tutelage.agents.client.call_record import CACHED, NOBODY, OK, STOOD_IN
 from tutelage.agents.client.chat_model import ChatProvider
 from tutelage.agents.client.errors import PROVIDER_FAULTS
-from tutelage.agents.client.records import Call, PlannerAnswer
-from tutelage.agents.client.request_modes import Way
+from tutelage.agents.client.request_modes import OutputMode
 from tutelage.agents.common.settings import TeacherSettings
-from tutelage.agents.planner.messages import messages_for, schemas_for, ways_of
+from tutelage.agents.planner.answer import PlannerAnswer
+from tutelage.agents.planner.messages import messages_for, output_modes_of, schemas_for
 from tutelage.agents.planner.planner import Planner
 from tutelage.agents.planner.verbaliser import Situations, plain
 from tutelage.agents.providers.catalogue import variables_of
+from tutelage.agents.providers.human import human_behind
 from tutelage.agents.providers.replay import Provider, RecordedPlanner, Recording
 from tutelage.agents.store.plan_cache import CacheEntry, PlanCache, cache_key, now
-from tutelage.agents.teacher.counters import COUNTERS, FAULT, NO_MORE, RESTS, Counters, News
-from tutelage.agents.teacher.fallback import PREFIX, SOURCE, Settled, StandIns
-from tutelage.agents.teacher.scheduler import Asker
+from tutelage.agents.teacher.counters import COUNTERS, FAULT, NO_MORE, RESTS, Counters, TeacherEvent
+from tutelage.agents.teacher.fallback import PREFIX, SOURCE, FallbackChain, Settled
+from tutelage.agents.teacher.scheduler import Scheduler
 from tutelage.prompts.library import PromptLibrary
 from tutelage.rl.advice.advice import Advice
 
@@ -39,9 +40,9 @@ _LONGEST_QUOTE: Final = 200
 class Teacher:
     """Answers for situations, from the cache or from the provider.
 
-    cache: None for none. What it holds is the full distribution; with `soft` off, advice is
-    hardened here, on its way out. on_notice: told what people should know, in one line; the log,
-    unless given. models: the second models among the stand-ins, see
+    cache: None for none. It holds the full distribution; with `soft` off, advice is hardened here,
+    on its way out. on_notice: called with what people should know, in one line; the log, unless
+    given. models: the second models of the fallback chain, see
     `agents.teacher.fallback.make_models`.
     """
 
@@ -62,64 +63,65 @@ class Teacher:
         self._cache = cache
         self._budget = Budget(settings)
         self._on_notice = on_notice
-        self._news: list[News] = []
+        self._events: list[TeacherEvent] = []
         self._told: set[str] = set()
         self._causes: dict[int, str] = {}
-        self._keys: dict[int, dict[Way, str]] = {}
-        self._planner: Planner | RecordedPlanner
-        self._stand_ins = StandIns(task, library, settings, models or {}, cache, self._budget)
+        self._keys: dict[int, dict[OutputMode, str]] = {}
+        planner: Planner | RecordedPlanner
+        self._fallbacks = FallbackChain(task, library, settings, models or {}, cache, self._budget)
         if isinstance(provider, Recording):
             # What is in a file already is not kept a second time.
             self._cache = None
-            self._planner = RecordedPlanner(task, provider, on_notice)
+            planner = RecordedPlanner(task, provider, on_notice)
         else:
-            self._planner = Planner(task, library, provider, settings, self._budget)
+            planner = Planner(task, library, provider, settings, self._budget)
+        self._planner = planner if isinstance(planner, Planner) else None
+        self._human = human_behind(provider)
         # One at a time for the script: nothing is gained by more, and a budget then always ends
         # at the same situation.
         places = 1 if provider.wait_always else settings.concurrency
-        self._asker = Asker(self._planner, provider, places)
-        self._asked_before = 0
+        self._scheduler = Scheduler(planner, provider, places)
 
     @property
     def pending(self) -> tuple[int, ...]:
         """The situations that the teacher is being asked about, sorted."""
-        return self._asker.pending
+        return self._scheduler.pending
 
     @property
-    def standing_in(self) -> tuple[int, ...]:
+    def pending_fallbacks(self) -> tuple[int, ...]:
         """The situations that a second model is being asked about, sorted."""
-        return self._stand_ins.pending
+        return self._fallbacks.pending
 
     @property
     def cost_usd(self) -> float | None:
-        """What the tokens so far have cost; None where their price or their number is not known.
+        """The cost of all tokens so far; None where their price or their number is not known.
 
-        Nothing has cost nothing, whatever the price.
+        It is 0 before the first request, whatever the price.
         """
         return self._budget.cost_usd if self._budget.calls else 0.0
 
     @property
     def asks_a_person(self) -> bool:
-        """Whether it is worth drawing a state of each situation."""
-        return self.provider.person is not None
+        """Whether a person teaches, for whom a state of each situation is to be drawn."""
+        return self._human is not None
 
     def illustrate(self, pictures: Mapping[int, str]) -> None:
         """Show a person these drawn states, by situation id, when asking about them."""
-        if self.provider.person is not None:
+        if self._human is not None:
             shown = {plain(self._task.describe(s)): picture for s, picture in pictures.items()}
-            self.provider.person.illustrate(shown)
+            self._human.illustrate(shown)
 
     def snapshot(self) -> dict[str, Any]:
-        """What it counts and what it leaves alone for a while, as JSON has it."""
+        """The counters, what was told, and the back-offs, as JSON has it."""
         return {
             "counters": asdict(self.counters),
             "told": sorted(self._told),
-            "stand_ins": self._stand_ins.snapshot(),
-            **self._asker.snapshot(),
+            "scheduler": self._scheduler.snapshot(),
+            "fallbacks": self._fallbacks.snapshot(),
         }
 
     def restore(self, record: Mapping[str, Any]) -> None:
-        """Go on counting, spending and resting from a snapshot.
+        """Go on from a snapshot: its counters are what is spent of the budget.
 
         Raises AttributeError, KeyError, TypeError or ValueError for anything else, with nothing
         changed.
@@ -133,13 +135,12 @@ class Teacher:
 
     def _restore(self, record: Mapping[str, Any]) -> None:
         counted = COUNTERS.validate_python(record["counters"])
-        self._asker.restore(record)
-        if "stand_ins" in record:  # else an older program's
-            self._stand_ins.restore(record["stand_ins"])
-        self._told = {str(line) for line in record.get("told", ())}
+        self._scheduler.restore(record["scheduler"])
+        self._fallbacks.restore(record["fallbacks"])
+        self._told = {str(line) for line in record["told"]}
         tokens = counted.prompt_tokens + counted.completion_tokens
         self._budget.start_from(counted.calls, tokens, counted.usd, counted.unpriced)
-        self.counters, self._asked_before = counted, counted.situations
+        self.counters = counted
 
     def lookup(self, situation_ids: Iterable[int]) -> list[PlannerAnswer]:
         """The answers that the cache holds, in the order of their situations. Raises PromptError.
@@ -162,8 +163,8 @@ class Teacher:
     def submit(self, situation_ids: Iterable[int], iteration: int) -> int:
         """Start asking about situations, in their own order; returns how many are asked about.
 
-        Passed over are those that are being asked about already, those that failed not long ago,
-        and all while the provider rests.
+        Passed over are those that are being asked about already, those that failed lately, and all
+        while the provider is paused.
         """
         return self._submit(sorted(set(situation_ids)), iteration)
 
@@ -173,10 +174,11 @@ class Teacher:
         wait_for_all: wait for every pending answer first, at most `timeout_s` seconds.
         Good answers are stored in the cache on the way.
         """
-        before = self._asker.rests_until
-        answers = self._asker.harvest(wait_for_all, timeout_s)
-        self._count_situations()
-        self._note_rest(before)
+        before, pending = self._scheduler.paused_until, set(self.pending)
+        answers = self._scheduler.harvest(wait_for_all, timeout_s)
+        self._forget(pending.difference(self.pending))
+        self.counters.situations = self._scheduler.asked
+        self._note_pause(before)
         return self._gone_through(answers)
 
     def settle(
@@ -186,56 +188,59 @@ class Teacher:
         wait_for_all: bool = False,
         timeout_s: float | None = None,
     ) -> list[PlannerAnswer]:
-        """The answers of those who stand in, in the order of the situation ids, each given once.
+        """The answers of the fallback chain, ordered by situation id, each given once.
 
-        Looked after are those situations that the teacher is not being asked about. wait_for_all:
-        as `harvest` has it; a second model may still be asked afterwards, see `standing_in`.
+        Settled are those situations that the teacher is not being asked about. wait_for_all: as in
+        `harvest`; a second model may still be asked afterwards, see `pending_fallbacks`.
         """
         busy = set(self.pending)
         causes = {
-            situation_id: f"{self.provider.name}: {self._causes.get(situation_id, 'resting')}"
+            situation_id: f"{self.provider.name}: {self._causes.get(situation_id, 'paused')}"
             for situation_id in situation_ids
             if situation_id not in busy
         }
-        self._stand_ins.begin(causes, iteration)
-        return self._taken(self._stand_ins.harvest(wait_for_all, timeout_s))
+        self._fallbacks.begin(causes, iteration)
+        return self._taken(self._fallbacks.harvest(wait_for_all, timeout_s))
 
-    def take_news(self) -> list[News]:
-        """What happened since this was called last."""
-        news, self._news = self._news, []
-        return news
+    def take_events(self) -> list[TeacherEvent]:
+        """The events since this was called last."""
+        events, self._events = self._events, []
+        return events
 
     def close(self) -> list[PlannerAnswer]:
-        """Stop asking; the answers that are there and were not given yet.
+        """Stop asking. Returns the answers that are there and were not given yet.
 
         They are in the cache by then. A hanging request is left behind, and counted: it may be
         paid for.
         """
-        answers = self._gone_through(self._asker.close())
-        answers += self._taken(self._stand_ins.close())
-        if self.provider.person is not None:
-            self.provider.person.close()
+        answers = self._gone_through(self._scheduler.close())
+        answers += self._taken(self._fallbacks.close())
+        if self._human is not None:
+            self._human.close()
         self.counters.calls = self._budget.calls
         return answers
 
-    def _note_rest(self, before: float) -> None:
-        """Note where the provider begins to rest, or answers again. before: its last rest's end."""
-        after = self._asker.rests_until
+    def _note_pause(self, before: float) -> None:
+        """Note the start of a pause, or that the provider answers again. before: the last end."""
+        after = self._scheduler.paused_until
         if after in (before, math.inf):  # for good: the budget is spent, which is told
             return
-        rests = f"is not asked before iteration {after:.0f}" if after > 0 else "answers again"
-        self._news.append(News(RESTS, f"{self.provider.name} {rests}"))
+        change = f"is not asked before iteration {after:.0f}" if after > 0 else "answers again"
+        self._events.append(TeacherEvent(RESTS, f"{self.provider.name} {change}"))
 
     def _submit(self, situation_ids: Sequence[int], iteration: int) -> int:
-        asked = self._asker.submit(situation_ids, iteration)
-        self._count_situations()
+        asked = self._scheduler.submit(situation_ids, iteration)
+        self.counters.situations = self._scheduler.asked
+        self._forget(set(situation_ids).difference(self.pending))
         return asked
 
-    def _count_situations(self) -> None:
-        self.counters.situations = self._asked_before + self._asker.asked
+    def _forget(self, situation_ids: Iterable[int]) -> None:
+        """Drop the questions about situations that are not, or no longer, to be asked about."""
+        if self._planner is not None:
+            self._planner.forget(situation_ids)
 
     def _gone_through(self, answers: Sequence[PlannerAnswer]) -> list[PlannerAnswer]:
-        """The teacher's answers as they go out: counted, stored, told of where they failed."""
+        """The teacher's answers as they go out: counted, stored, failures reported."""
         failures = self.counters.failures
         for answer in answers:
             self._count(answer)
@@ -246,12 +251,12 @@ class Teacher:
         return [self._hardened(answer) for answer in self._stored(answers)]
 
     def _taken(self, settled: Sequence[Settled]) -> list[PlannerAnswer]:
-        """The answers of those who stand in, counted, with the news of how it came to that."""
+        """The answers of the fallback chain, counted, with the events that tell its steps."""
         for each in settled:
             kind = STOOD_IN if each.is_advised else NOBODY
             path = " -> ".join(each.steps)
-            self._news.append(
-                News(kind, f"situation {each.situation_id}: {path}", each.situation_id)
+            self._events.append(
+                TeacherEvent(kind, f"situation {each.situation_id}: {path}", each.situation_id)
             )
             self.counters.fallbacks += each.is_advised
             for answer in each.answers:
@@ -261,7 +266,7 @@ class Teacher:
         return [self._hardened(answer) for each in settled for answer in each.answers]
 
     def _tell(self, answer: PlannerAnswer, name: str) -> None:
-        """Say once what is wrong with a provider, and once that the budget is spent."""
+        """Report each fault of a provider once, and once that the budget is spent."""
         if answer.failure == "budget_spent":
             limit = self._budget.limit_reached
             line = f"the budget is spent ({limit}); the run goes on without new advice"
@@ -277,57 +282,58 @@ class Teacher:
     def _say(self, kind: str, about: str, line: str) -> None:
         if about not in self._told:
             self._told.add(about)
-            self._news.append(News(kind, line))
+            self._events.append(TeacherEvent(kind, line))
             self._on_notice(line)
 
     def _cached(self, situation_ids: Iterable[int]) -> list[PlannerAnswer]:
         """The answers that the cache holds, in the order of their situations."""
-        if self._cache is None:
+        if self._cache is None or self._planner is None:
             return []
-        keys = {
-            situation_id: self._keys_of(situation_id) for situation_id in sorted(set(situation_ids))
-        }
-        entries = self._cache.get_many(key for ways in keys.values() for key in ways.values())
-        found = (
-            self._replayed(s, {way: entries[key] for way, key in ways.items() if key in entries})
-            for s, ways in keys.items()
-        )
-        return [answer for answer in found if answer is not None]
+        keys = {s: self._keys_of(self._planner, s) for s in sorted(set(situation_ids))}
+        entries = self._cache.get_many(key for modes in keys.values() for key in modes.values())
+        found = [self._replayed(s, modes, entries) for s, modes in keys.items()]
+        answers = [answer for answer in found if answer is not None]
+        self._planner.forget(answer.situation_id for answer in answers)
+        return answers
 
-    def _keys_of(self, situation_id: int) -> dict[Way, str]:
-        """The cache's keys of a situation, one for each way of asking, the best way first."""
+    def _keys_of(self, planner: Planner, situation_id: int) -> dict[OutputMode, str]:
+        """The cache's keys of a situation, one for each output mode, the best first."""
         if situation_id not in self._keys:
-            question = self._planner.question(situation_id)
+            question = planner.question(situation_id)
             self._keys[situation_id] = {
-                way: cache_key(
+                output_mode: cache_key(
                     self.provider.identity,
-                    messages_for(question, way),
-                    schemas_for(question, way),
-                    way=way,
+                    messages_for(question, output_mode),
+                    schemas_for(question, output_mode),
+                    output_mode=output_mode,
                     samples=self._settings.samples,
                     max_options=self._settings.max_options,
                     uncertainty=self._settings.uncertainty,
                     lookups=question.lookups.answers,
                 )
-                for way in ways_of(question, self._settings)
+                for output_mode in output_modes_of(question, self._settings)
             }
         return self._keys[situation_id]
 
     def _replayed(
-        self, situation_id: int, entries: Mapping[Way, CacheEntry]
+        self,
+        situation_id: int,
+        keys: Mapping[OutputMode, str],
+        entries: Mapping[str, CacheEntry],
     ) -> PlannerAnswer | None:
         """The first entry of which all is on offer, as an answer: a file can be tampered with."""
         offered = set(self._task.options(situation_id))
-        for way, entry in entries.items():
-            if all(offered.issuperset(plan) for plan in entry.advice.plans):
+        for output_mode, key in keys.items():
+            entry = entries.get(key)
+            if entry is not None and all(offered.issuperset(plan) for plan in entry.advice.plans):
                 return PlannerAnswer(
-                    key=self._keys_of(situation_id)[way],
                     situation_id=situation_id,
                     source="cache",
                     advice=entry.advice,
-                    calls=tuple(Call.from_cache(part, situation_id) for part in entry.calls),
+                    calls=tuple(call.replayed() for call in entry.calls),
                     failure=None,
-                    way=way,
+                    output_mode=output_mode,
+                    key=key,
                 )
         return None
 
@@ -345,14 +351,15 @@ class Teacher:
 
         A failed or incomplete answer is never kept.
         """
-        if self._cache is None:
+        if self._cache is None or self._planner is None:
             return list(answers)
-        keyed = [
-            replace(answer, key=self._keys_of(answer.situation_id)[answer.way])
-            if answer.advice is not None and answer.failure is None
-            else answer
-            for answer in answers
-        ]
+        keyed = []
+        for answer in answers:
+            if answer.advice is not None and answer.failure is None:
+                keys = self._keys_of(self._planner, answer.situation_id)
+                answer = replace(answer, key=keys[answer.output_mode])
+            keyed.append(answer)
+        self._planner.forget(answer.situation_id for answer in keyed)
         self._cache.put_many(
             {
                 answer.key: self._entry(answer, answer.advice)
@@ -363,11 +370,15 @@ class Teacher:
         return keyed
 
     def _entry(self, answer: PlannerAnswer, advice: Advice) -> CacheEntry:
-        # What a way of asking brought that was given up later is no part of the advice.
-        brought = [c for c in answer.calls if c.status == OK and c.settings["way"] == answer.way]
+        # An output mode that was given up later has no part in the advice.
+        brought = [
+            c
+            for c in answer.calls
+            if c.status == OK and c.settings["output_mode"] == answer.output_mode
+        ]
         return CacheEntry(
             advice=advice,
-            calls=tuple(call.exchange() for call in brought),
+            calls=tuple(brought),
             provider=self.provider.name,
             model=self.provider.model_name,
             date=now(),
@@ -376,10 +387,7 @@ class Teacher:
         )
 
     def _hardened(self, answer: PlannerAnswer) -> PlannerAnswer:
-        return (
-            answer if answer.advice is None else replace(answer, advice=self._served(answer.advice))
-        )
-
-    def _served(self, advice: Advice) -> Advice:
-        """What reaches the student: all of it, or with `soft` off the likeliest plan."""
-        return advice if self._settings.soft else advice.hardened()
+        """The answer as it reaches the student: with `soft` off, the likeliest plan alone."""
+        if answer.advice is None or self._settings.soft:
+            return answer
+        return replace(answer, advice=answer.advice.hardened())

@@ -6,19 +6,17 @@ and details are made of what can be read.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
-from typing import Any, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 from tutelage.agents.common.files import RunFolderError
 from tutelage.graphs.analysis.trace_details import details_of
 from tutelage.graphs.records.run_folder import RunFolder
 from tutelage.graphs.records.trace.names import plan_line
 from tutelage.graphs.records.trace.reader import TraceReader
-from tutelage.graphs.records.trace.records import SituationSummary
-from tutelage.graphs.records.trace.search import CallRow
 from tutelage.rl.advice.advice import Advice
 from tutelage.rl.advice.decisions import Advised, Decision, advised
 
@@ -26,17 +24,83 @@ Kind = Literal["situations", "calls", "events"]
 KINDS: tuple[Kind, ...] = ("situations", "calls", "events")
 
 
-@dataclass(frozen=True)
-class Row:
-    """A row of a list. key: the same for the same thing at the next refresh; head, tail: its two
-    lines; good: None where that is no question; searched: what a search looks into, casefolded.
+def in_short(text: str) -> str:
+    """A situation's text in a line, its first line, the mission, left out where there are more."""
+    lines = text.splitlines()
+    return " · ".join(lines[1:] or lines)
+
+
+COLUMNS: Final[Mapping[Kind, Mapping[str, Callable[[Any], Any]]]] = {
+    "situations": {
+        "id": lambda situation: situation.number,
+        "visits": lambda situation: situation.visits,
+        "agree": lambda situation: situation.agreement,
+        "situation": lambda situation: in_short(situation.text),
+    },
+    "calls": {
+        "call": lambda call: call.id if call.kind == "call" else None,
+        "iter": lambda call: call.iteration,
+        "status": lambda call: call.status,
+        "seconds": lambda call: call.latency_s,
+        "situation": lambda call: in_short(call.text or ""),
+    },
+    "events": {
+        "iter": lambda event: event.iteration,
+        "event": lambda event: event.kind.replace("_", " "),
+        "message": lambda event: event.message,
+    },
+}
+"""The columns of each list, and the value of a record there; None where it is not known."""
+
+
+class Row(NamedTuple):
+    """A row of a list. record: a SituationSummary, CallRow or EventRecord, by the kind of list.
+
+    Texts are made of it when they are needed: a list may have a hundred thousand rows.
     """
 
-    key: tuple[str, int]
-    head: str
-    tail: str
-    good: bool | None
-    searched: str
+    kind: Kind
+    record: Any
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """The same for the same thing at the next refresh."""
+        if self.kind == "situations":
+            return ("situation", self.record.number)
+        return (self.record.kind if self.kind == "calls" else "event", self.record.id or 0)
+
+    @property
+    def good(self) -> bool | None:
+        """Whether it went well; None where that is no question."""
+        record = self.record
+        if self.kind == "calls":
+            return record.status in ("ok", "cached")
+        if self.kind == "events":
+            return record.kind == "teacher_removed" or None
+        return bool(record.sources) if record.sources or record.failures else None
+
+    def value(self, column: str) -> Any:
+        """What stands in a column of `COLUMNS`."""
+        return COLUMNS[self.kind][column](self.record)
+
+    @property
+    def searched(self) -> str:
+        """What a search looks into, casefolded."""
+        record = self.record
+        if self.kind == "situations":
+            plans = (plan_line(row["plan"]) for row in record.plans or ())
+            words = (record.number, record.text, ", ".join(record.sources), *plans)
+        elif self.kind == "calls":
+            words = (
+                f"c{self.value('call')}",
+                record.status,
+                record.model or record.provider,
+                record.node,
+            )
+            words += (f"iteration {record.iteration}", record.text, record.error)
+        else:
+            words = (record.kind, record.node, record.message)
+        return " ".join(str(word) for word in words if word is not None).casefold()
 
 
 @dataclass(frozen=True)
@@ -97,26 +161,21 @@ class TraceBook:
     def rows(self, kind: Kind) -> list[Row]:
         """All rows of a list, in its order: the most visited situations, the latest of the rest."""
         if kind == "situations":
-            return [_situation_row(situation) for situation in self._reader.situations()]
-        if kind == "calls":
-            calls, _ = self._reader.find_calls(sort="id", reverse=True)
-            return [_call_row(call) for call in calls]
-        return [
-            Row(
-                ("event", event.id or 0),
-                f"{event.kind.replace('_', ' ')}",
-                f"iteration {event.iteration} · {event.node} · {event.message}",
-                event.kind == "teacher_removed" or None,
-                f"{event.kind} {event.node} {event.message}".casefold(),
-            )
-            for event in reversed(self._reader.events())
-        ]
+            records: Sequence[Any] = self._reader.situations()
+        elif kind == "calls":
+            records, _ = self._reader.find_calls(sort="id", reverse=True)
+        else:
+            records = self._reader.events()[::-1]
+        return [Row(kind, record) for record in records]
 
     def detail(self, row: Row) -> Detail:
         """All about a row. Raises TraceError where it is gone."""
         kind, number = row.key
         if kind in ("event", "given up"):
-            return Detail(row.head, row.tail)
+            record = row.record
+            what = record.message if kind == "event" else in_short(record.text or "")
+            title = (record.kind if kind == "event" else record.status).replace("_", " ")
+            return Detail(title, f"iteration {record.iteration} · {record.node} · {what}")
         values = details_of(self._reader, f"c{number}" if kind == "call" else str(number))
         given = values["advice_given"]
         plans = given[-1]["plans"] if given else []
@@ -133,36 +192,6 @@ class TraceBook:
     def close(self) -> None:
         """Close the trace."""
         self._reader.close()
-
-
-def in_short(text: str) -> str:
-    """A situation's text in a line, its first line, the mission, left out where there are more."""
-    lines = text.splitlines()
-    return " · ".join(lines[1:] or lines)
-
-
-def _situation_row(situation: SituationSummary) -> Row:
-    sources = ", ".join(situation.sources) or "no advice"
-    agree = "" if situation.agreement is None else f" · agree {100 * situation.agreement:.0f} %"
-    failed = f" · {situation.failures} failed" if situation.failures else ""
-    plans = " ".join(plan_line(row["plan"]) for row in situation.plans or ())
-    return Row(
-        ("situation", situation.number),
-        in_short(situation.text),
-        f"{situation.number} · {situation.visits:,} visits{agree} · {sources}{failed}",
-        None if not situation.sources and not situation.failures else bool(situation.sources),
-        f"{situation.number} {situation.text} {sources} {plans}".casefold(),
-    )
-
-
-def _call_row(call: CallRow) -> Row:
-    name = f"c{call.id}" if call.kind == "call" else "given up"
-    model = call.model or call.provider or ""
-    seconds = "" if call.latency_s is None else f" · {call.latency_s:.2f} s"
-    head = f"{name} · {call.status} · {model}{seconds}"
-    tail = f"iteration {call.iteration} · {in_short(call.text or '')}"
-    searched = f"{head} {call.node} {tail} {call.error or ''}".casefold()
-    return Row((call.kind, call.id), head, tail, call.status in ("ok", "cached"), searched)
 
 
 def _example(values: dict[str, Any], plans: list[dict[str, Any]]) -> Example:

@@ -1,9 +1,10 @@
-"""Comparing runs: those that differ only in their seed are one setting, with intervals over seeds.
+"""Comparing runs. Those that differ only in their seed are one condition, with intervals.
 
-The success of a setting is the mean over its seeds. Its interval is Student's over the seeds, and
+The success of a condition is the mean over its seeds. Its interval is Student's over the seeds, and
 never narrower than Wilson's over all their episodes: seeds that happen to agree are no proof. The
-difference of two settings is treated alike, by Welch's interval over the seeds and Newcombe's over
-the episodes. Every other figure has Student's or Welch's alone, which a single seed cannot give.
+difference of two conditions is treated alike, by Welch's interval over the seeds and Newcombe's
+over the episodes. Every other figure has Student's or Welch's alone, which a single seed cannot
+give.
 """
 
 from __future__ import annotations
@@ -34,24 +35,24 @@ METHODS: Final = {
     "Newcombe's (1998, method 10) over all episodes",
 }
 
-_NO_SETTING: Final = frozenset(
+_NOT_COMPARED: Final = frozenset(
     {"seed", "run_dir", "cache", "checkpoint_every", "loggers", "evaluation.final_episodes"}
 )
-"""Fields that make no other setting of a run: what is random, where it lies, how often it is saved,
-how long the student is tested at the end."""
+"""Fields that make no other condition of a run: what is random, where it lies, how often it is
+saved, how long the student is tested at the end."""
 
 
 @dataclass(frozen=True)
 class RunRecord:
-    """A run that was made. config: by dotted key, with the defaults of fields that it has not."""
+    """A run. config: by dotted key, with the defaults of fields that it has not."""
 
     path: Path
     config: Mapping[str, Any]
 
     @property
-    def setting(self) -> dict[str, Any]:
+    def compared(self) -> dict[str, Any]:
         """The configuration without what two seeds of it may differ in."""
-        return {key: value for key, value in self.config.items() if key not in _NO_SETTING}
+        return {key: value for key, value in self.config.items() if key not in _NOT_COMPARED}
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ Run = TypeVar("Run", bound=RunRecord)
 
 @dataclass(frozen=True)
 class Condition(Generic[Run]):
-    """Runs that differ only in their seed. differs: the fields in which settings differ."""
+    """Runs that differ only in their seed. differs: the fields in which conditions differ."""
 
     differs: Mapping[str, Any]
     runs: tuple[Run, ...]
@@ -111,28 +112,28 @@ def read_result(path: Path) -> Result | None:
     return Result(path, stored_fields(folder), summary, summary.student)
 
 
-def settings_of(runs: Sequence[Run]) -> tuple[list[Condition[Run]], list[Path]]:
-    """The settings, in the order in which they first come, and what was left out of them.
+def conditions_of(runs: Sequence[Run]) -> tuple[list[Condition[Run]], list[Path]]:
+    """The conditions, in the order in which they first come, and what was left out of them.
 
-    A second run of a setting with the same seed is left out: it is no further evidence.
+    A second run of a condition with the same seed is left out: it is no further evidence.
     """
     groups: dict[str, dict[Any, Run]] = {}
     repeated = []
     for run in runs:
-        key = json.dumps(run.setting, sort_keys=True, default=str)
+        key = json.dumps(run.compared, sort_keys=True, default=str)
         seeds = groups.setdefault(key, {})
         if seeds.setdefault(run.config["seed"], run) is not run:
             repeated.append(run.path)
     members = [tuple(seeds.values()) for seeds in groups.values()]
-    differing = _differing([made[0].setting for made in members])
-    settings = [
-        Condition({key: made[0].setting.get(key) for key in differing}, made) for made in members
+    differing = _differing([runs[0].compared for runs in members])
+    conditions = [
+        Condition({key: runs[0].compared.get(key) for key in differing}, runs) for runs in members
     ]
-    return settings, repeated
+    return conditions, repeated
 
 
 def compare(paths: Sequence[Path], episodes: int | None = None) -> dict[str, Any]:
-    """The comparison of runs as plain values: settings, and each against the first.
+    """The comparison of runs as plain values: conditions, and each against the first.
 
     episodes: a student that its run tested on fewer is tested anew; None takes what is there.
     Raises ConfigError where no run has ended, and RunFolderError.
@@ -149,11 +150,11 @@ def compare(paths: Sequence[Path], episodes: int | None = None) -> dict[str, Any
     unfinished = [path for path in left_out if not _teacher_acted(path)]
     if episodes is not None:
         ended = [_tested(result, episodes) for result in ended]
-    settings, repeated = settings_of(ended)
+    conditions, repeated = conditions_of(ended)
     return {
         "methods": METHODS,
-        "settings": [_figures(setting) for setting in settings],
-        "differences": [_difference(setting, settings[0]) for setting in settings[1:]],
+        "settings": [_figures(condition) for condition in conditions],
+        "differences": [_difference(each, conditions[0]) for each in conditions[1:]],
         "unfinished": [str(path) for path in unfinished],
         "without_student": [str(path) for path in left_out if path not in unfinished],
         "repeated": [str(path) for path in repeated],
@@ -179,28 +180,28 @@ def _tested(result: Result, episodes: int) -> Result:
     return replace(result, student=student)
 
 
-def _differing(settings: Sequence[Mapping[str, Any]]) -> list[str]:
+def _differing(configs: Sequence[Mapping[str, Any]]) -> list[str]:
     """The keys that have not the same value in all."""
-    keys = dict.fromkeys(key for setting in settings for key in setting)
-    return [key for key in keys if any(s.get(key) != settings[0].get(key) for s in settings)]
+    keys = dict.fromkeys(key for config in configs for key in config)
+    return [key for key in keys if any(c.get(key) != configs[0].get(key) for c in configs)]
 
 
-def _figures(setting: Condition[Result]) -> dict[str, Any]:
-    runs = setting.runs
+def _figures(condition: Condition[Result]) -> dict[str, Any]:
+    runs = condition.runs
     summaries, students = [r.summary for r in runs], [r.student for r in runs]
     reached = [s.steps_to_95 for s in summaries]
     costs = [s.llm.cost_usd for s in summaries]
     argmax = [s.argmax_success_rate for s in students if s.argmax_success_rate is not None]
     return {
-        "name": setting.name,
-        "differs": dict(setting.differs),
+        "name": condition.name,
+        "differs": dict(condition.differs),
         "env": summaries[0].env,
         "graph": summaries[0].graph,
         "provider": summaries[0].provider,
         "seeds": [s.seed for s in summaries],
         "runs": [str(r.path) for r in runs],
         "episodes": sum(s.episodes for s in students),
-        "success": _success(setting),
+        "success": _success(condition),
         "argmax_success": _mean(argmax) if argmax else None,
         "return": _mean([s.mean_return for s in students]),
         "length": _mean([s.mean_length for s in students]),
@@ -219,9 +220,9 @@ def _figures(setting: Condition[Result]) -> dict[str, Any]:
     }
 
 
-def _success(setting: Condition[Result]) -> dict[str, Any]:
-    rates = [r.student.success_rate for r in setting.runs]
-    wilson = wilson_interval(*_pooled(setting))
+def _success(condition: Condition[Result]) -> dict[str, Any]:
+    rates = [r.student.success_rate for r in condition.runs]
+    wilson = wilson_interval(*_pooled(condition))
     low, high = _wider(t_interval(rates), wilson)
     return {"mean": fmean(rates), "ci95": (max(low, 0.0), min(high, 1.0)), "by_seed": rates}
 
@@ -235,9 +236,9 @@ def _median_reached(steps: Sequence[int | None]) -> int | None:
     return int(middle) if middle < float("inf") else None
 
 
-def _difference(setting: Condition[Result], base: Condition[Result]) -> dict[str, Any]:
-    """What the setting has more than the base."""
-    pair = (setting, base)
+def _difference(condition: Condition[Result], base: Condition[Result]) -> dict[str, Any]:
+    """What the condition has more than the base."""
+    pair = (condition, base)
     students = [[r.student for r in s.runs] for s in pair]
     rates = [[s.success_rate for s in group] for group in students]
     (successes1, episodes1), (successes2, episodes2) = map(_pooled, pair)
@@ -247,7 +248,7 @@ def _difference(setting: Condition[Result], base: Condition[Result]) -> dict[str
         "ci95": _wider(welch_interval(rates[0], rates[1]), newcombe),
     }
     return {
-        "setting": setting.name,
+        "setting": condition.name,
         "against": base.name,
         "success": success,
         "return": _welch([[s.mean_return for s in group] for group in students]),
@@ -259,9 +260,9 @@ def _welch(pair: Sequence[Sequence[float]]) -> dict[str, Any]:
     return {"difference": fmean(pair[0]) - fmean(pair[1]), "ci95": welch_interval(pair[0], pair[1])}
 
 
-def _pooled(setting: Condition[Result]) -> tuple[int, int]:
+def _pooled(condition: Condition[Result]) -> tuple[int, int]:
     """Successes and episodes of all seeds together."""
-    students = [r.student for r in setting.runs]
+    students = [r.student for r in condition.runs]
     successes = sum(round(s.success_rate * s.episodes) for s in students)
     return successes, sum(s.episodes for s in students)
 

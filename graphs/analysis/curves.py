@@ -15,7 +15,7 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from tutelage.graphs.analysis.comparison import Condition, RunRecord, settings_of, stored_fields
+from tutelage.graphs.analysis.comparison import Condition, RunRecord, conditions_of, stored_fields
 from tutelage.graphs.config.config import ConfigError
 from tutelage.graphs.records.run_folder import RunFolder
 from tutelage.graphs.records.shapes import MetricsRow
@@ -41,9 +41,9 @@ _MOST_POINTS: Final = 400
 
 @dataclass(frozen=True)
 class Curve:
-    """A setting's mean at the places x, float64 [P]; low, high: its interval, NaN where unknown.
+    """A condition's mean at the places x, float64 [P]; low, high: its interval, NaN where unknown.
 
-    number: the setting's, the same in every panel.
+    number: the condition's, the same in every panel.
     """
 
     number: int
@@ -82,12 +82,12 @@ def panels_of(
         raise ConfigError(f"--x {x!r}: allowed: {', '.join(AXES)}")
     chosen = [_metric(name) for name in metrics or METRICS]
     folders = [RunFolder.open(path) for path in paths]
-    settings, _ = settings_of([RunRecord(f.path, stored_fields(f)) for f in folders])
-    rows = {made.path: RunFolder(made.path).read_metrics() for s in settings for made in s.runs}
+    conditions, _ = conditions_of([RunRecord(f.path, stored_fields(f)) for f in folders])
+    rows = {run.path: RunFolder(run.path).read_metrics() for c in conditions for run in c.runs}
     panels = []
     for field, title in chosen:
         share = any(word in field for word in _SHARES)
-        curves = [_curve(n, s, rows, field, x, share) for n, s in enumerate(settings)]
+        curves = [_curve(n, c, rows, field, x, share) for n, c in enumerate(conditions)]
         panels.append(Panel(title, AXES[x], share, tuple(c for c in curves if len(c.x))))
     if not any(panel.curves for panel in panels):
         raise ConfigError("nothing to draw yet: the runs have no such figures so far")
@@ -115,13 +115,13 @@ def _metric(name: str) -> tuple[str, str]:
 
 def _curve(
     number: int,
-    setting: Condition[RunRecord],
+    condition: Condition[RunRecord],
     rows: dict[Path, list[MetricsRow]],
     field: str,
     x: str,
     share: bool,
 ) -> Curve:
-    lines = [_points(rows[made.path], field, x) for made in setting.runs]
+    lines = [_points(rows[run.path], field, x) for run in condition.runs]
     lines = [line for line in lines if len(line[0])]
     places = _places([line[0] for line in lines])
     values = np.full((len(lines), len(places)), np.nan)
@@ -134,7 +134,7 @@ def _curve(
         low[p], high[p] = t_interval(known.tolist()) or (np.nan, np.nan)
     if share:
         low, high = np.clip(low, 0.0, 1.0), np.clip(high, 0.0, 1.0)
-    return Curve(number, setting.name, len(lines), places, mean, low, high)
+    return Curve(number, condition.name, len(lines), places, mean, low, high)
 
 
 def _points(rows: Sequence[MetricsRow], field: str, x: str) -> tuple[Array, Array]:

@@ -1,4 +1,4 @@
-"""Testing a run that was made: its student alone, and its teacher alone, on held-out episodes."""
+"""Testing a run: its student alone, and its teacher alone, on held-out episodes."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from tutelage.agents.client.records import PlannerAnswer
+from tutelage.agents.planner.answer import PlannerAnswer
 from tutelage.agents.providers.make import keep_tracing_private
 from tutelage.agents.teacher.teacher import Teacher
 from tutelage.graphs.config.config import ConfigError, RunConfig
-from tutelage.graphs.config.events import Event
+from tutelage.graphs.config.events import Tell
 from tutelage.graphs.records.run_folder import RunFolder
 from tutelage.graphs.registry import find_graph
 from tutelage.graphs.runtime.run import stored_config
-from tutelage.graphs.runtime.run_spec import RunSpec, open_teacher
+from tutelage.graphs.runtime.run_spec import MakePerson, RunSpec, open_teacher
 from tutelage.graphs.runtime.tasks import task_of
 from tutelage.rl.advice.advice import Advice
 from tutelage.rl.policy.policy import Policy, load_student
@@ -26,7 +26,6 @@ from tutelage.rl.tasks.lookups import with_lookups
 from tutelage.rl.tasks.registry import make_task
 
 Progress = Callable[[int], None]
-Tell = Callable[[Event], None]
 
 
 @dataclass(frozen=True)
@@ -65,12 +64,13 @@ def evaluate_run(
     teacher: bool = False,
     on_progress: Progress | None = None,
     tell: Tell = lambda _: None,
+    make_person: MakePerson | None = None,
 ) -> RunTest:
     """Test the student of a run, and its teacher if asked for; that alone where none was trained.
 
     env, seed: another task, which must look the same to the student, and another seed than the
     run's own. on_progress: told how many episodes have ended, from 0 on for each way of playing.
-    tell: told what people should know. Raises one of `graphs.runtime.errors.USER_ERRORS`.
+    tell: told what people should know. make_person: see `open_teacher`. Raises UserError.
     """
     config = config_of(path, env, seed)
     with ExitStack() as resources:
@@ -79,7 +79,7 @@ def evaluate_run(
         if not teacher or find_graph(config.graph).learns:
             student, task = student_of(path, config)
             name = task.name
-        asked = teacher_of(path, config, tell, resources) if teacher else None
+        asked = teacher_of(path, config, tell, resources, make_person) if teacher else None
         result = tested = None
         if student is not None:
             result = evaluate_both_ways(task, student, episodes, config.seed, on_progress)
@@ -115,13 +115,20 @@ def student_of(path: Path, config: RunConfig) -> tuple[Policy, Task]:
     return student, task
 
 
-def teacher_of(path: Path, config: RunConfig, tell: Tell, resources: ExitStack) -> Teacher:
+def teacher_of(
+    path: Path,
+    config: RunConfig,
+    tell: Tell,
+    resources: ExitStack,
+    make_person: MakePerson | None = None,
+) -> Teacher:
     """The teacher of a run, asked with the prompts that the run has recorded.
 
     Raises as `evaluate_run` does.
     """
     keep_tracing_private()
-    teacher = open_teacher(RunSpec(config, RunFolder.open(path).recorded_prompts), tell, resources)
+    spec = RunSpec(config, RunFolder.open(path).recorded_prompts)
+    teacher = open_teacher(spec, tell, resources, make_person)
     if teacher is None:
         raise ConfigError(
             f"--teacher: this run had none (graph = {config.graph!r}, weaning.schedule = "
@@ -154,27 +161,27 @@ def _test_teacher(
 class Adviser:
     """A teacher as the lookup that an acting teacher needs: every answer is waited for.
 
-    A situation is asked about once; where the teacher failed and nobody stands in, it stays
-    without advice.
+    A situation is asked about once, and its advice is remembered; where the teacher failed and
+    nobody stands in, it stays without advice.
     """
 
     def __init__(self, teacher: Teacher) -> None:
         self._teacher = teacher
         self._asked: set[int] = set()
+        self._known: dict[int, Advice] = {}
 
     def __call__(self, situation_ids: Sequence[int]) -> Mapping[int, Advice]:
         fresh = [s for s in situation_ids if s not in self._asked]
         self._asked.update(fresh)
-        found = self._gathered(self._teacher.lookup(fresh))
-        missing = [s for s in fresh if s not in found]
+        self._learn(self._teacher.lookup(fresh))
         # Situations are counted in place of iterations: what has failed is not asked about again.
-        self._teacher.submit(missing, len(self._asked))
-        found |= self._gathered(self._teacher.harvest(wait_for_all=True))
-        unsettled = [s for s in fresh if s not in found]
-        settled = self._teacher.settle(unsettled, len(self._asked))
-        while self._teacher.standing_in:
-            settled += self._teacher.settle([], len(self._asked), wait_for_all=True)
-        return found | self._gathered(settled)
+        self._teacher.submit([s for s in fresh if s not in self._known], len(self._asked))
+        self._learn(self._teacher.harvest(wait_for_all=True))
+        unsettled = [s for s in fresh if s not in self._known]
+        self._learn(self._teacher.settle(unsettled, len(self._asked)))
+        while self._teacher.pending_fallbacks:
+            self._learn(self._teacher.settle([], len(self._asked), wait_for_all=True))
+        return {s: self._known[s] for s in situation_ids if s in self._known}
 
-    def _gathered(self, answers: Iterable[PlannerAnswer]) -> dict[int, Advice]:
-        return {a.situation_id: a.advice for a in answers if a.advice is not None}
+    def _learn(self, answers: Iterable[PlannerAnswer]) -> None:
+        self._known |= {a.situation_id: a.advice for a in answers if a.advice is not None}

@@ -8,17 +8,15 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from tutelage.agents.client.call_record import OK
+from tutelage.agents.client.call_record import OK, Exchange
 from tutelage.agents.client.chat_model import ChatProvider
 from tutelage.agents.client.errors import PROVIDER_FAULTS
-from tutelage.agents.client.records import Call
-from tutelage.agents.exam.exam import FILE, Item, Marked, ask, items, mean
+from tutelage.agents.exam.exam import FILE, Item, Marked, ReadsSituations, ask, items, mean
 from tutelage.agents.planner.planner import Planner
 from tutelage.agents.providers.make import ProviderError, make_chat_model
 from tutelage.graphs.config.config import ConfigError, RunConfig
 from tutelage.graphs.runtime.run_spec import checked_library
 from tutelage.prompts.library import PromptLibrary
-from tutelage.rl.minigrid.task import GridTask
 from tutelage.rl.tasks.registry import make_task
 
 ALL = "all"
@@ -119,8 +117,8 @@ def examine(
     marked: list[Marked] = []
     for name, group in groupby(asked, key=lambda item: item.task):
         task = make_task(name, config.student.map_crop, config.task)
-        if not isinstance(task, GridTask):
-            raise ConfigError(f"{FILE}: {name} is no grid task")
+        if not isinstance(task, ReadsSituations):
+            raise ConfigError(f"{FILE}: {name} reads no situation from text")
         planner = Planner(task, contender.library, contender.provider, config.teacher)
         rest = list(group)
         if not marked:
@@ -211,7 +209,7 @@ def _score(task: str, marked: Sequence[Marked]) -> Score:
     )
 
 
-def _counting(calls: Sequence[Call]) -> list[Call]:
+def _counting(calls: Sequence[Exchange]) -> list[Exchange]:
     """The requests that something came back from: others have no tokens to count."""
     return [call for call in calls if call.answers]
 

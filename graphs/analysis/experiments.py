@@ -1,6 +1,6 @@
-"""Several settings over several seeds: a run for each, some side by side, finished ones kept.
+"""Several conditions over several seeds: a run for each, some side by side, finished ones kept.
 
-Each run is a process of its own (`cli.py run` or `resume`), so that one that fails takes no other
+Each run is a process of its own (`tutelage run` or `resume`), so that one that fails takes no other
 with it, and has its own folder below the experiment's. Called again, an experiment goes on where it
 stopped.
 """
@@ -23,12 +23,18 @@ from pathlib import Path
 from threading import Event as StopSignal
 from typing import IO, Any, Final, Literal
 
-import graphs
+import tutelage
+from tutelage.agents.common.invocation import command, hint
 from tutelage.graphs.analysis.comparison import stored_fields
 from tutelage.graphs.config.config import ConfigError, RunConfig, flat, parsed, with_fields
 from tutelage.graphs.records.run_folder import RunFolder
 
-CLI: Final = Path(graphs.__file__).resolve().parent.parent / "cli.py"
+CLI: Final = (
+    Path(sys.argv[0]).resolve()
+    if command() == "python cli.py"
+    else Path(tutelage.__file__).with_name("__main__.py")
+)
+"""The script of the command line, as this process was started."""
 _POLL_S: Final = 0.2
 _INTERRUPTED: Final = (128 + signal.SIGINT, 128 + signal.SIGTERM)
 _PLACES: Final = ("run_dir", "cache", "loggers")
@@ -115,11 +121,11 @@ def plan_experiment(
     where = folder or Path("runs") / f"compare-{_digest(base, list(fields))}"
     jobs = []
     for values in itertools.product(*fields.values()):
-        setting = dict(zip(fields, values, strict=True))
+        condition = dict(zip(fields, values, strict=True))
         for seed in dict.fromkeys(seeds):
-            name = "-".join([*(_slug(k, v) for k, v in setting.items()), f"seed{seed}"])
+            name = "-".join([*(_slug(k, v) for k, v in condition.items()), f"seed{seed}"])
             path = where / name
-            config = with_fields(base, {**setting, "seed": seed, "run_dir": str(path)})
+            config = with_fields(base, {**condition, "seed": seed, "run_dir": str(path)})
             jobs.append(Job(name, config, path, _status_of(path, config)))
     if len({job.path for job in jobs}) < len(jobs):
         raise ConfigError(f"--vary {' '.join(vary)!r}: two of the values give the same run")
@@ -164,7 +170,7 @@ def _status_of(path: Path, config: RunConfig) -> Status:
         if key not in _PLACES and given and there.get(key) != value:
             raise ConfigError(
                 f"{path} holds another run ({key} = {there.get(key)!r}, wanted: {value!r}); "
-                f"choose another --dir, or delete it: python cli.py runs delete {path}"
+                f"choose another --dir, or delete it: {hint('runs', 'delete', path)}"
             )
     summary = folder.read_summary()
     return "finished" if summary is not None and summary.status == "finished" else "stopped"

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
 
 from tutelage.agents.client.call_record import CACHED, OK, CallRecord
-from tutelage.agents.client.records import Exchange
 from tutelage.agents.providers.replay import SOURCE
 from tutelage.agents.store.recordings import RecordedAnswer
 from tutelage.graphs.config.config import RunConfig
@@ -51,7 +49,7 @@ def _answers(trace: TraceReader, config: RunConfig) -> Iterator[RecordedAnswer]:
             key=last.cache_key if config.teacher.soft else None,
             prompt_tokens=sum(call.prompt_tokens or 0 for call in calls),
             completion_tokens=sum(call.completion_tokens or 0 for call in calls),
-            calls=tuple(_exchange(call) for call in brought),
+            calls=tuple(call.exchange() for call in brought),
         )
 
 
@@ -59,7 +57,3 @@ def _date(calls: Sequence[CallRecord]) -> str | None:
     """When the model answered, in UTC; None where the run found the answer in the cache."""
     asked = [call.started_at for call in calls if call.status == OK]
     return datetime.fromtimestamp(asked[-1], UTC).isoformat(timespec="seconds") if asked else None
-
-
-def _exchange(call: CallRecord) -> Exchange:
-    return Exchange(**{field.name: getattr(call, field.name) for field in fields(Exchange)})

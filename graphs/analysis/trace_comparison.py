@@ -9,6 +9,7 @@ from difflib import unified_diff
 from typing import Any, Final
 
 from tutelage.agents.client.call_record import CACHED, OK, CallRecord
+from tutelage.graphs.analysis.trace_details import mappings
 from tutelage.graphs.records.trace.names import plan_line, read_id
 from tutelage.graphs.records.trace.reader import TraceReader
 from tutelage.graphs.records.trace.records import PlanRows, SituationSummary
@@ -18,7 +19,7 @@ PARTS: Final = ("prompt", "answer", "advice")
 
 @dataclass(frozen=True)
 class Conversation:
-    """What was asked about a situation and what came of it, as lines of text.
+    """A request about a situation with its answers and the advice, as lines of text.
 
     prompt: all messages. answer: each answer. advice: the plans, the likeliest first.
     """
@@ -49,8 +50,8 @@ def latest_conversation(reader: TraceReader, situation_id: int) -> Conversation:
 
 def conversation(calls: Sequence[Any], plans: PlanRows) -> Conversation:
     """That of calls (with messages and answers) and the advice that came of them."""
-    prompt = [line for m in _mappings(calls[-1].messages) for line in _message(m)] if calls else []
-    answers = [answer for call in calls for answer in _mappings(call.answers)]
+    prompt = [line for m in mappings(calls[-1].messages) for line in _message(m)] if calls else []
+    answers = [answer for call in calls for answer in mappings(call.answers)]
     told = [line for n, a in enumerate(answers, 1) for line in (f"answer {n}:", *_message(a)[1:])]
     advice = [f"{plan['p']:.2f} {plan_line(plan['plan'])}" for plan in plans]
     return Conversation(prompt, told, advice)
@@ -113,7 +114,7 @@ def _message(message: Mapping[str, Any]) -> list[str]:
     content = message.get("content") or ""
     text = content if isinstance(content, str) else json.dumps(content)
     lines = [f"{message.get('role', message.get('type', '?'))}:", *text.splitlines()]
-    for call in _mappings(message.get("tool_calls")):
+    for call in mappings(message.get("tool_calls")):
         inner = call.get("function", call)
         if isinstance(inner, Mapping):
             arguments = inner.get("args", inner.get("arguments", {}))
@@ -123,7 +124,3 @@ def _message(message: Mapping[str, Any]) -> list[str]:
 
 def _arguments(arguments: Any) -> str:
     return arguments if isinstance(arguments, str) else json.dumps(arguments)
-
-
-def _mappings(value: Any) -> list[Mapping[str, Any]]:
-    return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []

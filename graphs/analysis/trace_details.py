@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -33,3 +34,15 @@ def details_of(reader: TraceReader, id: str) -> dict[str, Any]:
         "events": [asdict(event) for event in reader.events(situation_id)],
         "history": [asdict(visit) for visit in reader.visits(situation_id)],
     }
+
+
+def mappings(value: Any) -> list[Mapping[str, Any]]:
+    """The mappings of a list: a trace may hold what no provider of ours has written."""
+    return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []
+
+
+def mean_over_visits(rows: Iterable[Mapping[str, Any]], name: str) -> float | None:
+    """The mean of a figure, each row weighted by its `visits`; None where no row has the figure."""
+    counted = [row for row in rows if row[name] is not None]
+    visits = sum(row["visits"] for row in counted)
+    return sum(row[name] * row["visits"] for row in counted) / visits if visits else None

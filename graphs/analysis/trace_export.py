@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from tutelage.agents.client.call_record import CACHED, OK, CallRecord
+from tutelage.graphs.analysis.trace_details import mappings
 from tutelage.graphs.records.trace.reader import TraceReader
 
 SCHEMA_URL: Final = "https://opentelemetry.io/schemas/1.41.0"
@@ -67,8 +68,8 @@ def _span(call: CallRecord, run: Path, own: Mapping[str, Any]) -> dict[str, Any]
 
 def _attributes(call: CallRecord) -> dict[str, Any]:
     settings = call.settings if isinstance(call.settings, Mapping) else {}
-    answers = _mappings(call.answers)
-    messages = _mappings(call.messages)
+    answers = mappings(call.answers)
+    messages = mappings(call.messages)
     system = [message for message in messages if message.get("role") == "system"]
     metadata = [_mapping(answer.get("response_metadata")) for answer in answers]
     first = metadata[0] if metadata else {}
@@ -80,7 +81,7 @@ def _attributes(call: CallRecord) -> dict[str, Any]:
         "gen_ai.request.temperature": settings.get("temperature"),
         "gen_ai.request.seed": settings.get("seed"),
         "gen_ai.request.choice.count": None if choices == 1 else choices,
-        "gen_ai.output.type": "json" if settings.get("way") == "json" else None,
+        "gen_ai.output.type": "json" if settings.get("output_mode") == "json" else None,
         "gen_ai.response.id": first.get("id"),
         "gen_ai.response.model": first.get("model_name"),
         "gen_ai.response.finish_reasons": [_finish(answer) for answer in answers] or None,
@@ -89,7 +90,7 @@ def _attributes(call: CallRecord) -> dict[str, Any]:
         "gen_ai.system_instructions": _json([part for m in system for part in _parts(m)]),
         "gen_ai.input.messages": _json([_input(m) for m in messages if m not in system]),
         "gen_ai.output.messages": _json([_output(answer) for answer in answers]),
-        "gen_ai.tool.definitions": _json([_definition(tool) for tool in _mappings(call.tools)]),
+        "gen_ai.tool.definitions": _json([_definition(tool) for tool in mappings(call.tools)]),
         "error.type": None if call.status in (OK, CACHED) else call.status,
         "tutelage.call.id": call.id,
         "tutelage.iteration": call.iteration,
@@ -128,7 +129,7 @@ def _parts(message: Mapping[str, Any]) -> list[dict[str, Any]]:
     if content:
         text = content if isinstance(content, str) else json.dumps(content)
         parts.append({"type": "text", "content": text})
-    for call in _mappings(message.get("tool_calls")):
+    for call in mappings(message.get("tool_calls")):
         function = _mapping(call.get("function")) or call
         arguments = function.get("args", function.get("arguments"))
         name = str(function.get("name", ""))
@@ -176,8 +177,3 @@ def _any_value(value: Any) -> dict[str, Any]:
 
 def _mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
-
-
-def _mappings(value: Any) -> Sequence[Mapping[str, Any]]:
-    """The mappings of a list: a trace may hold what no provider of ours has written."""
-    return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []

@@ -6,13 +6,13 @@ by a new one, or is cut back because the run was killed and resumed.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
 from tutelage.agents.client.call_record import CallRecord
+from tutelage.agents.common.invocation import hint
 from tutelage.graphs.records.lock import in_use
 from tutelage.graphs.records.run_folder import RunFolder
 from tutelage.graphs.records.trace.reader import TraceReader
@@ -137,4 +137,4 @@ def _end(run: Path) -> str:
     if summary is not None and summary.status == "finished":
         return f"the run has finished after {summary.env_steps:,} steps"
     how = "was interrupted" if summary is not None else "does not go on"
-    return f"the run {how}; go on with it: python cli.py resume {shlex.quote(str(run))}"
+    return f"the run {how}; go on with it: {hint('resume', run)}"

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tutelage.agents.client.records import Call
+from tutelage.agents.client.call_record import Exchange
 from tutelage.agents.planner.planner import Planner
 from tutelage.agents.providers.make import make_chat_model
 from tutelage.graphs.analysis.trace_comparison import Conversation, conversation, conversation_of
@@ -110,7 +110,7 @@ def _config(
     return RunConfig.model_validate({**config.model_dump(), **changes})
 
 
-def _cost(calls: list[Call]) -> float | None:
+def _cost(calls: list[Exchange]) -> float | None:
     """None where a call was answered whose cost nobody knows."""
     if any(call.is_unpriced for call in calls):
         return None

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final, TypeVar
 
 from tutelage.agents.client.call_record import CACHED, NOBODY, OK, STOOD_IN
+from tutelage.graphs.analysis.trace_details import mean_over_visits
 from tutelage.graphs.records.trace.reader import TraceReader
 from tutelage.graphs.records.trace.records import IterationTotals, VisitRecord
 
@@ -75,8 +76,8 @@ def _over_time(totals: Sequence[IterationTotals]) -> list[dict[str, Any]]:
             "first": first,
             "last": last,
             "visits": sum(each.visits for each in part),
-            "m": _mean(part, "coverage"),
-            "agreement": _mean(part, "agreement"),
+            "m": mean_over_visits(map(vars, part), "coverage"),
+            "agreement": mean_over_visits(map(vars, part), "agreement"),
         }
         for first, last in bounds
         if (part := _within(totals, first, last))
@@ -90,7 +91,8 @@ def _situations(reader: TraceReader) -> list[dict[str, Any]]:
     rows = []
     for situation in reader.situations()[:SITUATIONS]:
         visits = reader.visits(situation.situation_id)
-        agreement = [_mean(_within(visits, *bound), "agreement") for bound in bounds]
+        parts = [_within(visits, *bound) for bound in bounds]
+        agreement = [mean_over_visits(map(vars, part), "agreement") for part in parts]
         told = [share for share in agreement if share is not None]
         rows.append(
             {
@@ -114,11 +116,3 @@ def _bounds(first: int, last: int) -> list[tuple[int, int]]:
 
 def _within(totals: Sequence[Totals], first: int, last: int) -> list[Totals]:
     return [each for each in totals if first <= each.iteration <= last]
-
-
-def _mean(totals: Sequence[VisitRecord] | Sequence[IterationTotals], name: str) -> float | None:
-    """The mean over visits, of those that have the figure; None where none has."""
-    counted: list[Mapping[str, Any]] = [vars(each) for each in totals]
-    counted = [each for each in counted if each[name] is not None]
-    visits = sum(each["visits"] for each in counted)
-    return sum(each[name] * each["visits"] for each in counted) / visits if visits else None

@@ -14,6 +14,7 @@ from tutelage.graphs.analysis.evaluation import Adviser, config_of, student_of, 
 from tutelage.graphs.config.config import RunConfig
 from tutelage.graphs.records.run_folder import RunFolder
 from tutelage.graphs.records.trace.reader import TraceReader
+from tutelage.graphs.runtime.run_spec import MakePerson
 from tutelage.rl.advice.advice import Advice
 from tutelage.rl.advice.decisions import Advised, advised, options_at
 from tutelage.rl.policy.policy import softmax
@@ -82,7 +83,7 @@ class EpisodeViewer:
 
     provider: asked about situations in the place of what the run's trace holds, which costs what it
     costs; None asks nobody. argmax: the likeliest actions, not drawn ones. images: draw pixels.
-    Raises one of `graphs.runtime.errors.USER_ERRORS`.
+    make_person: see `open_teacher`. Raises UserError.
     """
 
     def __init__(
@@ -93,12 +94,13 @@ class EpisodeViewer:
         provider: str | None = None,
         argmax: bool = False,
         images: bool = False,
+        make_person: MakePerson | None = None,
     ) -> None:
         config = config_of(path, seed=seed)
         self._student, self._task = student_of(path, config)
         self._watchable = find_ability(self._task, Watchable)
         self._seed, self._argmax, self._images = config.seed, argmax, images
-        self._advise = _adviser(path, config, self._task, provider, resources)
+        self._advise = _adviser(path, config, self._task, provider, resources, make_person)
 
     def frames(self, episode: int) -> Iterator[Frame]:
         """One episode of the evaluation split, from its first state to its end."""
@@ -196,32 +198,18 @@ def _drawn(probs: Any, rng: np.random.Generator) -> int:
 
 
 def _adviser(
-    path: Path, config: RunConfig, task: Task, provider: str | None, resources: ExitStack
+    path: Path,
+    config: RunConfig,
+    task: Task,
+    provider: str | None,
+    resources: ExitStack,
+    make_person: MakePerson | None,
 ) -> AdviceLookup:
     if provider is None:
         return _recorded(path, task)
     base_url = config.base_url if provider == config.provider else None
     asked = config.model_copy(update={"provider": provider, "base_url": base_url})
-    return _remembering(Adviser(teacher_of(path, asked, lambda _: None, resources)))
-
-
-def _remembering(advise: AdviceLookup) -> AdviceLookup:
-    """Asks once about each situation: a teacher gives each answer once."""
-    known: dict[int, Advice] = {}
-    asked: set[int] = set()
-
-    def look_up(situation_ids: Sequence[int]) -> dict[int, Advice]:
-        new = [situation_id for situation_id in situation_ids if situation_id not in asked]
-        if new:
-            asked.update(new)
-            known.update(advise(new))
-        return {
-            situation_id: known[situation_id]
-            for situation_id in situation_ids
-            if situation_id in known
-        }
-
-    return look_up
+    return Adviser(teacher_of(path, asked, lambda _: None, resources, make_person))
 
 
 def _recorded(path: Path, task: Task) -> AdviceLookup:

@@ -23,8 +23,9 @@ from pydantic_core import PydanticCustomError
 from tutelage.agents.common.redact import redact
 from tutelage.agents.common.settings import SECRET, TeacherSettings
 from tutelage.graphs.config.compatibility import unused_settings
-from tutelage.graphs.records.config_versions import up_to_date
+from tutelage.graphs.records import versions
 from tutelage.graphs.registry import find_graph
+from tutelage.rl.errors import UserError
 from tutelage.rl.policy.settings import StudentSettings
 from tutelage.rl.ppo.settings import PPOSettings
 from tutelage.rl.rollouts.settings import EvaluationSettings
@@ -33,7 +34,7 @@ from tutelage.rl.teaching.settings import ShapingSettings
 from tutelage.rl.teaching.weight_schedule import WeaningSettings
 
 
-class ConfigError(ValueError):
+class ConfigError(UserError):
     """A configuration that cannot be used; the message is one line."""
 
 
@@ -273,10 +274,10 @@ def _read(file: Path) -> dict[str, Any]:
     if "schema_version" not in values:
         return values
     try:
-        # A run's own config.json repeats that run.
-        return without_own_fields(up_to_date(values))
+        versions.check_version(values["schema_version"], versions.CONFIG)
     except ValueError as error:
         raise ConfigError(f"--config {file}: {error}") from error
+    return without_own_fields(values)  # a run's own config.json, which repeats that run
 
 
 def _put(values: dict[str, Any], key: str, value: Any) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,3 +63,6 @@ class Asking:
 
 
 Event = IterationDone | Evaluating | Asking | Notice | RunStarted | RunEnded
+
+Tell = Callable[[Event], None]
+"""Tells whoever watches a run."""

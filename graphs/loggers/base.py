@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol
 
 from tutelage.agents.common.redact import redact
 from tutelage.graphs.config.config import ConfigError, RunConfig, flat
-from tutelage.graphs.config.events import Event, IterationDone, Notice
+from tutelage.graphs.config.events import Event, IterationDone, Notice, Tell
 from tutelage.graphs.records.run_folder import RunFolder
 from tutelage.graphs.records.shapes import MetricsRow
 
@@ -42,9 +42,7 @@ def check_loggers(names: Sequence[str]) -> None:
             raise ConfigError(f'loggers: {name} is not installed: pip install "tutelage[{name}]"')
 
 
-def with_loggers(
-    config: RunConfig, folder: RunFolder, tell: Callable[[Event], None], resources: ExitStack
-) -> Callable[[Event], None]:
+def with_loggers(config: RunConfig, folder: RunFolder, tell: Tell, resources: ExitStack) -> Tell:
     """`tell`, with the run's loggers listening; they are closed when `resources` are.
 
     Each is first told the rows that the run has so far: a logger keeps what it has of them, or
@@ -89,13 +87,13 @@ class _Guarded:
         config: RunConfig,
         folder: RunFolder,
         rows: Sequence[MetricsRow],
-        tell: Callable[[Event], None],
+        tell: Tell,
     ) -> None:
         self._name, self._tell = name, tell
         self._logger: Logger | None = None
 
         def begin() -> None:
-            module = importlib.import_module(f"graphs.loggers.{name}_logger")
+            module = importlib.import_module(f"{__package__}.{name}_logger")
             self._logger = module.make(config, folder)
             for row in rows:
                 self._log(row)

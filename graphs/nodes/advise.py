@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
-from typing import Literal
 
 import numpy as np
 from langgraph.runtime import Runtime
 
-from tutelage.agents.client.records import PlannerAnswer
+from tutelage.agents.planner.answer import PlannerAnswer
 from tutelage.agents.teacher.teacher import Teacher
 from tutelage.graphs.runtime.context import RunContext
 from tutelage.graphs.runtime.recording import trace_answers
-from tutelage.graphs.state import PlanRows, TeachState, Update
+from tutelage.graphs.state import TeachState, Update
+from tutelage.rl.advice.advice import Advice
 
 _POLL_S = 0.2
 """How often a wait for answers looks whether the run is to stop."""
@@ -22,14 +22,14 @@ _POLL_S = 0.2
 def cache(state: TeachState, runtime: Runtime[RunContext]) -> Update:
     """Look up the situations that this run has no advice for yet."""
     context = runtime.context
-    unknown = [s for s in state["situations"] if str(s) not in state["advice"]]
+    unknown = [s for s in state["situations"] if s not in state["advice"]]
     with context.timers.phase("advice"):
-        answers = _teacher(context).lookup(unknown)
+        answers = teacher_of(context).lookup(unknown)
     trace_answers(context, state, answers)
-    rows = _rows(answers)
+    found = _advice_in(answers)
     return {
-        "advice": state["advice"] | rows,
-        "missing": [s for s in unknown if str(s) not in rows],
+        "advice": state["advice"] | found,
+        "missing": [s for s in unknown if s not in found],
     }
 
 
@@ -40,7 +40,7 @@ def planner(state: TeachState, runtime: Runtime[RunContext]) -> Update:
     for the teacher where nothing at all is known, at most `teacher.patience_s`.
     """
     context = runtime.context
-    teacher = _teacher(context)
+    teacher = teacher_of(context)
     with context.timers.phase("advice"):
         if teacher.asks_a_person:
             teacher.illustrate(_pictures(context, state["missing"]))
@@ -53,60 +53,28 @@ def planner(state: TeachState, runtime: Runtime[RunContext]) -> Update:
             context, teacher.harvest, lambda: met.intersection(teacher.pending), at_the_start
         )
     trace_answers(context, state, answers)
-    rows = _rows(answers)
-    waiting = set(teacher.pending)
+    found, waiting = _advice_in(answers), set(teacher.pending)
     return {
-        "advice": state["advice"] | rows,
-        "unsettled": [s for s in state["missing"] if str(s) not in rows and s not in waiting],
+        "advice": state["advice"] | found,
+        "unsettled": [s for s in state["missing"] if s not in found and s not in waiting],
     }
 
 
 def fallback(state: TeachState, runtime: Runtime[RunContext]) -> Update:
-    """Settle what the planner could not answer: stand-in advice, or none, which is m(s) = 0.
+    """Settle what the planner could not answer: stand-in advice, or none: a coverage of 0.
 
     A second model is waited for as the teacher is.
     """
     context = runtime.context
-    teacher, iteration = _teacher(context), state["iteration"]
-    fresh = [s for s in state["unsettled"] if str(s) not in state["stand_ins"]]
+    teacher, iteration = teacher_of(context), state["iteration"]
+    fresh = [s for s in state["unsettled"] if s not in state["stand_ins"]]
     with context.timers.phase("advice"):
         answers = teacher.settle(fresh, iteration)
         at_the_start = iteration == 1 and not state["advice"]
         wait_for_more = partial(teacher.settle, (), iteration)
-        answers += _awaited(context, wait_for_more, lambda: teacher.standing_in, at_the_start)
+        answers += _awaited(context, wait_for_more, lambda: teacher.pending_fallbacks, at_the_start)
     trace_answers(context, state, answers)
-    return {"stand_ins": state["stand_ins"] | _rows(answers)}
-
-
-def after_planner(
-    state: TeachState,  # noqa: ARG001 - LangGraph hands a route the state first
-    runtime: Runtime[RunContext],
-) -> Literal["fallback", "__end__"]:
-    """A run that is to stop while it waits for answers ends here, and resumes before them.
-
-    Learning without them would not be what the unbroken run does.
-    """
-    return "__end__" if _given_up(runtime.context) else "fallback"
-
-
-def after_fallback(
-    state: TeachState,  # noqa: ARG001 - LangGraph hands a route the state first
-    runtime: Runtime[RunContext],
-) -> Literal["teacher_check", "__end__"]:
-    """As `after_planner`, where a second model is waited for."""
-    return "__end__" if _given_up(runtime.context) else "teacher_check"
-
-
-def _given_up(context: RunContext) -> bool:
-    """Whether a wait for answers was cut short."""
-    teacher = _teacher(context)
-    return context.wait and context.stop.is_set() and bool(teacher.pending + teacher.standing_in)
-
-
-def lacks_advice(state: TeachState) -> bool:
-    """Whether there is a teacher to be asked about the last rollout's situations."""
-    known = state["advice"]
-    return state["phase"] == "teaching" and any(str(s) not in known for s in state["situations"])
+    return {"stand_ins": state["stand_ins"] | _advice_in(answers)}
 
 
 def _pictures(context: RunContext, situations: Sequence[int]) -> dict[int, str]:
@@ -117,15 +85,16 @@ def _pictures(context: RunContext, situations: Sequence[int]) -> dict[int, str]:
     return {s: context.task.picture(states, int(row[0])) for s, row in rows.items() if len(row)}
 
 
-def _teacher(context: RunContext) -> Teacher:
+def teacher_of(context: RunContext) -> Teacher:
+    """The run's teacher. Raises RuntimeError where it has none, yet its weight is above 0."""
     if context.teacher is None:
         raise RuntimeError("this run has no teacher, yet its teacher's weight is above 0")
     return context.teacher
 
 
-def _rows(answers: Sequence[PlannerAnswer]) -> dict[str, PlanRows]:
-    """The advice in the answers, as the state keeps it."""
-    return {str(a.situation_id): a.advice.to_json() for a in answers if a.advice is not None}
+def _advice_in(answers: Sequence[PlannerAnswer]) -> dict[int, Advice]:
+    """The advice in the answers, by situation id."""
+    return {a.situation_id: a.advice for a in answers if a.advice is not None}
 
 
 def _awaited(

@@ -1,24 +1,21 @@
-"""The nodes that graphs are made of. Each takes the state and gives back what it changes."""
+"""The node `assess`: the evaluation, the next teacher weight, the row of metrics, the end."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 from langgraph.runtime import Runtime
 
 from tutelage.graphs.config.events import Evaluating, IterationDone
-from tutelage.graphs.nodes.advise import lacks_advice
 from tutelage.graphs.records.trace.records import EventRecord
 from tutelage.graphs.runtime.context import RunContext
 from tutelage.graphs.runtime.recording import trace_answers
 from tutelage.graphs.runtime.saving import save_checkpoint
-from tutelage.graphs.state import TeachState, Update
+from tutelage.graphs.state import TeachState, Update, with_update
 from tutelage.rl.rollouts.evaluate import evaluate
 from tutelage.rl.rollouts.results import Evaluation
 from tutelage.rl.tasks.plan_outcomes import PlanOutcomeTask
-from tutelage.rl.teaching.teacher_check import TeacherCheck
-from tutelage.rl.teaching.weight_schedule import WeightSchedule
 
 Row = dict[str, Any]
 """A row of metrics.jsonl (`graphs.records.shapes.MetricsRow`)."""
@@ -27,23 +24,23 @@ Row = dict[str, Any]
 def assess(state: TeachState, runtime: Runtime[RunContext]) -> Update:
     """Evaluate when due, write the iteration down, set the next teacher weight, decide the end."""
     context = runtime.context
-    row, update = assessed(context, state, TeacherCheck.model_validate(state["teacher_check"]))
+    row, update = assessed(context, state)
     write_rows(context, [row])
     return close_iteration(context, state, update)
 
 
-def assessed(context: RunContext, state: TeachState, check: TeacherCheck) -> tuple[Row, Update]:
-    """As `assess`, with the row that is still to be written. trial: the state's, as a model."""
+def assessed(context: RunContext, state: TeachState) -> tuple[Row, Update]:
+    """What `assess` changes, and the iteration's row, which is still to be written."""
     update = _evaluation_update(context, state)
     report = state["report"] | update.pop("report", {})
-    row = told_row(context, state, check, report)
+    row = metrics_row(context, state, report)
     if state["env_steps"] >= context.steps:
         if state["teacher_weight"] > 0 and context.config.weaning.ends:
             # A run shorter than one rollout after the removal still ends without its teacher.
             update |= _remove_teacher(context, state)
         update["phase"] = "finished"
     elif state["phase"] == "teaching":
-        update |= _wean(context, state, check)
+        update |= _wean(context, state)
     return row, update
 
 
@@ -63,48 +60,19 @@ def close_iteration(context: RunContext, state: TeachState, update: Update) -> U
     with context.timers.phase("record"):
         context.trace.commit()
         if update["paused"]:
-            save_checkpoint(context, dict(state) | update)
+            save_checkpoint(context, with_update(state, update))
     return update
 
 
-def begin(state: TeachState, runtime: Runtime[RunContext]) -> Literal["collect", "training_loop"]:
-    """One rollout, while the teacher is being asked or tried out; else as many as come."""
-    if lacks_advice(state) or not _is_checked(runtime.context, state):
-        return "collect"
-    return "training_loop"
-
-
-def after_collect(
-    state: TeachState, runtime: Runtime[RunContext]
-) -> Literal["cache", "teacher_check", "learner"]:
-    """A teacher that has answered everything is not asked again."""
-    if lacks_advice(state):
-        return "cache"
-    return "learner" if _is_checked(runtime.context, state) else "teacher_check"
-
-
-def after_assess(
-    state: TeachState, runtime: Runtime[RunContext]
-) -> Literal["collect", "training_loop", "__end__"]:
-    """Go on, unless the run is done, is to stop, or this call of the graph has done its share."""
-    return "__end__" if state["paused"] else begin(state, runtime)
-
-
-def _is_checked(context: RunContext, state: TeachState) -> bool:
-    """Whether the advice needs no trial, or none any more."""
-    if state["phase"] != "teaching" or context.config.weaning.schedule != "adaptive":
-        return True
-    return TeacherCheck.model_validate(state["teacher_check"]).is_over
-
-
-def _wean(context: RunContext, state: TeachState, check: TeacherCheck) -> Update:
+def _wean(context: RunContext, state: TeachState) -> Update:
     """Set the next teacher weight; at 0 the teacher goes."""
     settings, progress = context.config.weaning, state["env_steps"] / context.steps
-    weaning = WeightSchedule.model_validate(state["weight_schedule"])
+    schedule = state["weight_schedule"]
     if settings.schedule == "adaptive":
-        weaning = weaning.after(settings, progress, state["train_success"], check.success)
-    update = {"weight_schedule": weaning.model_dump()}
-    weight = weaning.weight(settings, progress)
+        teacher = state["teacher_check"].success
+        schedule = schedule.after(settings, progress, state["train_success"], teacher)
+    update: Update = {"weight_schedule": schedule}
+    weight = schedule.weight(settings, progress)
     return update | ({"teacher_weight": weight} if weight > 0 else _remove_teacher(context, state))
 
 
@@ -164,10 +132,9 @@ def _steps_to_95(state: TeachState, success: float) -> int | None:
     return steps if min(previous, success) >= 0.95 else None
 
 
-def told_row(
-    context: RunContext, state: TeachState, check: TeacherCheck, report: Mapping[str, float | None]
-) -> Row:
+def metrics_row(context: RunContext, state: TeachState, report: Mapping[str, float | None]) -> Row:
     """The iteration's row of metrics.jsonl, which those who watch are told at once."""
+    check = state["teacher_check"]
     counters = context.teacher.counters if context.teacher else None
     row = {
         "iteration": state["iteration"],

@@ -1,16 +1,20 @@
-"""The learner nodes: the teacher's advice is tried out, turned into labels, and learned from."""
+"""The nodes `learner` and `training_loop`: advice becomes labels, and the student learns from them.
+
+The update rules here label a rollout and update the policy; what is written down of it is apart.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from time import monotonic
-from typing import Final, Literal, Protocol
+from typing import Final, Protocol
 
 from langgraph.runtime import Runtime
 
-from tutelage.graphs.nodes.advise import lacks_advice
 from tutelage.graphs.nodes.assess import assessed, ends_call, write_rows
 from tutelage.graphs.nodes.collect import collect
+from tutelage.graphs.nodes.routes import lacks_advice
 from tutelage.graphs.runtime.context import RunContext
 from tutelage.graphs.runtime.recording import (
     Visits,
@@ -19,20 +23,15 @@ from tutelage.graphs.runtime.recording import (
     trace_examples,
     trace_visits,
 )
-from tutelage.graphs.state import TeachState, Update, known_advice, with_update
+from tutelage.graphs.state import TeachState, Update, advice_in_force, with_update
 from tutelage.rl.advice.labels import Labels, label, mixed_with_uniform, with_retention_targets
 from tutelage.rl.policy.policy import softmax
+from tutelage.rl.ppo.ppo import UpdateReport
 from tutelage.rl.tasks.arrays import FloatArray
 from tutelage.rl.teaching.shaping import potentials, shaping_rewards
-from tutelage.rl.teaching.teacher_check import TeacherCheck
 
 _PASS_S: Final = 1.0
-"""How long the student practises before the graph and the record are brought up to date."""
-
-
-def after_training_loop(state: TeachState) -> Literal["cache", "assess"]:
-    """A rollout in which the teacher has to be asked is not learned from yet."""
-    return "assess" if state["report"] else "cache"
+"""Seconds of the training loop after which the graph and the record are brought up to date."""
 
 
 class Node(Protocol):
@@ -43,21 +42,31 @@ class Node(Protocol):
     def __call__(self, state: TeachState, runtime: Runtime[RunContext]) -> Update: ...
 
 
-UpdateRule = Callable[[RunContext, TeachState], tuple[Update, Visits]]
-"""Learns from the last rollout; what that changes, and what is to be written down."""
+@dataclass(frozen=True)
+class Learned:
+    """What an update has learned from. labels: the advice on the rollout; None without advice.
+
+    report: PPO's figures.
+    """
+
+    labels: Labels | None
+    report: UpdateReport
 
 
-def imitation(context: RunContext, state: TeachState) -> tuple[Update, Visits]:
+UpdateRule = Callable[[RunContext, TeachState], Learned]
+"""Labels the last rollout and learns from it. It writes nothing down."""
+
+
+def imitation(context: RunContext, state: TeachState) -> Learned:
     """Label the whole rollout in one call, then do the PPO update at the teacher's weight."""
     labels = imitated = _labels(context, state)
     if labels is not None:
-        imitated = with_retention_targets(
-            labels, _retention_policy(context, state), context.config.weaning.hold
-        )
-    return _learn(context, state, labels, imitated)
+        retained, weight = _retention_policy(context, state), context.config.weaning.hold
+        imitated = with_retention_targets(labels, retained, weight)
+    return Learned(labels, _update(context, state, imitated))
 
 
-def shaping(context: RunContext, state: TeachState) -> tuple[Update, Visits]:
+def shaping(context: RunContext, state: TeachState) -> Learned:
     """Label the whole rollout in one call, shape its rewards by that, then do the PPO update."""
     labels = _labels(context, state)
     if labels is not None:
@@ -66,15 +75,15 @@ def shaping(context: RunContext, state: TeachState) -> tuple[Update, Visits]:
         phi = potentials(labels, rollout.actions.reshape(-1), scale)
         ended = rollout.terminated | rollout.truncated
         rollout.rewards += shaping_rewards(phi.reshape(ended.shape), ended, settings.ppo.gamma)
-    return _learn(context, state, labels, imitated=None)
+    return Learned(labels, _update(context, state, labels=None))
 
 
 def learner_of(update_rule: UpdateRule) -> Node:
-    """The node `learner`: one lesson, written down. It is described as the lesson is."""
+    """The node `learner`: one update, written down. It is described as its rule is."""
 
     def learner(state: TeachState, runtime: Runtime[RunContext]) -> Update:
         context = runtime.context
-        update, visits = update_rule(context, state)
+        update, visits = _noted(context, state, update_rule(context, state))
         with context.timers.phase("record"):
             trace_visits(context, state, visits)
         return update
@@ -93,18 +102,17 @@ def training_loop_of(update_rule: UpdateRule) -> Node:
     def training_loop(state: TeachState, runtime: Runtime[RunContext]) -> Update:
         """Whole iterations in a row, for as long as there is nothing to ask of the teacher."""
         context, began = runtime.context, monotonic()
-        check = TeacherCheck.model_validate(state["teacher_check"])
         now, rows, met = state, [], []
         while True:
             now = with_update(now, collect(now, runtime))
             if lacks_advice(now):
-                break  # the teacher comes first; the lesson follows
-            update, visits = update_rule(context, now)
+                break  # the teacher comes first; the update follows
+            update, visits = _noted(context, now, update_rule(context, now))
             now = with_update(now, update)
             met.append((now, visits))
             if ends_call(context, now) or monotonic() - began > _PASS_S:
                 break
-            row, update = assessed(context, now, check)
+            row, update = assessed(context, now)
             rows.append(row)
             now = with_update(now, update)
         with context.timers.phase("record"):
@@ -121,7 +129,7 @@ def _retention_policy(context: RunContext, state: TeachState) -> FloatArray:
     rollout = context.collector.rollout
     num_actions = rollout.logits.shape[-1]
     policy = softmax(rollout.logits.reshape(-1, num_actions))
-    if not TeacherCheck.model_validate(state["teacher_check"]).falls_short:
+    if not state["teacher_check"].falls_short:
         return policy
     allowed = None if rollout.allowed is None else rollout.allowed.reshape(-1, num_actions)
     return mixed_with_uniform(policy, allowed, context.config.weaning.chance)
@@ -132,27 +140,29 @@ def _labels(context: RunContext, state: TeachState) -> Labels | None:
     if state["teacher_weight"] == 0:
         return None
     with context.timers.phase("advice"):
-        followed = TeacherCheck.model_validate(state["teacher_check"]).followed(known_advice(state))
+        followed = state["teacher_check"].followed(advice_in_force(state))
         if not followed:
             return None
         situation_ids = context.collector.rollout.situation_ids.reshape(-1)
         return label(context.task, context.collector.states(), situation_ids, followed)
 
 
-def _learn(
-    context: RunContext, state: TeachState, labels: Labels | None, imitated: Labels | None
-) -> tuple[Update, Visits]:
-    """The PPO update, its figures, and what the rollout was to the teacher.
-
-    labels: the advice; imitated: what of it is a term of the loss.
-    """
+def _update(context: RunContext, state: TeachState, labels: Labels | None) -> UpdateReport:
+    """The PPO update. labels: what is a term of the loss."""
     with context.timers.phase("update"):
-        rollout, progress = context.collector.rollout, state["env_steps"] / context.steps
-        done = context.ppo.update(rollout, imitated, state["teacher_weight"], progress)
+        progress = state["env_steps"] / context.steps
+        return context.ppo.update(
+            context.collector.rollout, labels, state["teacher_weight"], progress
+        )
+
+
+def _noted(context: RunContext, state: TeachState, learned: Learned) -> tuple[Update, Visits]:
+    """What an update changes of the state, and what its rollout was in each situation."""
     with context.timers.phase("record"):
-        visits = count_visits(context, labels)
+        visits = count_visits(context, learned.labels)
         note_visits(context, state, visits)
         trace_examples(context, state, visits)
+    done, labels = learned.report, learned.labels
     report = {
         "train_return": context.collector.log.mean_return,
         "advised_share": 0.0 if labels is None else float(labels.coverage.mean()),

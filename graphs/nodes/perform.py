@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
 
 from langgraph.runtime import Runtime
 
 from tutelage.graphs.config.events import Evaluating
-from tutelage.graphs.nodes.assess import close_iteration, told_row, write_rows
+from tutelage.graphs.nodes.assess import close_iteration, metrics_row, write_rows
 from tutelage.graphs.registry import ROUND
 from tutelage.graphs.runtime.context import RunContext
 from tutelage.graphs.runtime.recording import trace_texts
-from tutelage.graphs.state import TeachState, Update, known_advice, with_update
+from tutelage.graphs.state import TeachState, Update, advice_in_force, with_update
 from tutelage.rl.advice.advice import Advice
-from tutelage.rl.teaching.teacher_check import TeacherCheck
 
 
 class _Unknown(Exception):  # noqa: N818 - no error: the advice is fetched, and the step made again
@@ -27,13 +25,13 @@ class _Unknown(Exception):  # noqa: N818 - no error: the advice is fetched, and 
 def perform(state: TeachState, runtime: Runtime[RunContext]) -> Update:
     """The teacher acts for a round of steps, or until it needs advice that is not there yet."""
     context = runtime.context
-    teacher_episodes = context.teacher_episodes
-    fresh = teacher_episodes.between_rounds
+    episodes = context.teacher_episodes
+    fresh = episodes.between_rounds
     if fresh:
-        teacher_episodes.begin_round(ROUND)
+        episodes.begin_round(ROUND)
     # What was asked about in this round without an answer is not waited for again.
     asked = [] if fresh else state["situations"]
-    known = known_advice(state)
+    known = advice_in_force(state)
 
     def advise(situation_ids: Sequence[int]) -> Mapping[int, Advice]:
         unknown = [s for s in situation_ids if s not in known and s not in asked]
@@ -44,15 +42,15 @@ def perform(state: TeachState, runtime: Runtime[RunContext]) -> Update:
     met: list[int] = []
     with context.timers.phase("collect"):
         try:
-            teacher_episodes.play(advise, context.leave_if_late)
+            episodes.play(advise, context.leave_if_late)
         except _Unknown as found:
             met = found.situation_ids
     with context.timers.phase("record"):
         trace_texts(context, met)
-    context.tell(Evaluating(teacher_episodes.ended, teacher_episodes.episodes))
+    context.tell(Evaluating(episodes.ended, episodes.episodes))
     return {
         "iteration": state["iteration"] + int(fresh),
-        "env_steps": teacher_episodes.env_steps,
+        "env_steps": episodes.env_steps,
         "situations": sorted({*asked, *met}),
         "missing": [],
         "unsettled": [],
@@ -62,28 +60,15 @@ def perform(state: TeachState, runtime: Runtime[RunContext]) -> Update:
 def tally(state: TeachState, runtime: Runtime[RunContext]) -> Update:
     """Write the round down, and decide the end: all episodes have ended."""
     context = runtime.context
-    teacher_episodes = context.teacher_episodes
-    outcome = teacher_episodes.outcome()
+    episodes = context.teacher_episodes
+    outcome = episodes.outcome()
     report = {
         "train_return": outcome.mean_return if outcome else None,
-        "advised_share": 1.0 - teacher_episodes.unadvised / teacher_episodes.env_steps,
+        "advised_share": 1.0 - episodes.unadvised / episodes.env_steps,
     }
     update: Update = {"train_success": outcome.success_rate if outcome else None}
-    if teacher_episodes.over:
+    if episodes.over:
         update["phase"] = "finished"
     now = with_update(state, update)
-    write_rows(context, [told_row(context, now, TeacherCheck(), report)])
+    write_rows(context, [metrics_row(context, now, report)])
     return close_iteration(context, state, update)
-
-
-def after_perform(
-    state: TeachState,  # noqa: ARG001 - LangGraph hands a route the state first
-    runtime: Runtime[RunContext],
-) -> Literal["cache", "tally"]:
-    """A round that is not over waits for advice."""
-    return "tally" if runtime.context.teacher_episodes.between_rounds else "cache"
-
-
-def after_tally(state: TeachState) -> Literal["perform", "__end__"]:
-    """The next round, unless the run is done, is to stop, or has done its share."""
-    return "__end__" if state["paused"] else "perform"

@@ -1,40 +1,35 @@
-"""The node that tries the teacher's advice out before it is learned from."""
+"""The node `teacher_check`: what the advice is worth, before it is learned from."""
 
 from __future__ import annotations
-
-from typing import Literal
 
 from langgraph.runtime import Runtime
 
 from tutelage.graphs.config.events import Notice
 from tutelage.graphs.records.trace.records import ADVICE_REJECTED, EventRecord
 from tutelage.graphs.runtime.context import RunContext
-from tutelage.graphs.state import TeachState, Update, known_advice
+from tutelage.graphs.state import TeachState, Update, advice_in_force
 from tutelage.rl.teaching.teacher_check import TeacherCheck, TeacherChecker
 
 
 def teacher_check(state: TeachState, runtime: Runtime[RunContext]) -> Update:
-    """Try the advice out, before it is learned, where it is to be judged: by an adaptive schedule.
+    """Check the advice before it is learned from, where the schedule is adaptive.
 
     What the teacher leads on to is asked about first, as much as can be at the same time.
     """
     context = runtime.context
-    before = TeacherCheck.model_validate(state["teacher_check"])
     if context.config.weaning.schedule != "adaptive":
         return {}
+    before = state["teacher_check"]
     examiner = TeacherChecker(
         context.task, context.student, context.config.seed, context.leave_if_late
     )
     with context.timers.phase("advice"):
-        after = examiner.after(before, known_advice(state), state["situations"], state["env_steps"])
+        after = examiner.after(
+            before, advice_in_force(state), state["situations"], state["env_steps"]
+        )
     _tell_verdicts(context, state, before, after)
     ahead = sorted(after.ahead[: context.config.teacher.concurrency])
-    return {"teacher_check": after.model_dump(), "situations": ahead or state["situations"]}
-
-
-def after_teacher_check(state: TeachState) -> Literal["cache", "learner"]:
-    """Back to the teacher with what lies ahead: once, then the check concludes without."""
-    return "cache" if state["teacher_check"]["ahead"] else "learner"
+    return {"teacher_check": after, "situations": ahead or state["situations"]}
 
 
 def _tell_verdicts(

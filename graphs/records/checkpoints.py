@@ -21,9 +21,10 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from tutelage.agents.common.files import RunFolderError, explained
+from tutelage.graphs.records import versions
 from tutelage.graphs.records.run_folder import RunFolder
+from tutelage.rl.errors import UserError
 
-SCHEMA_VERSION: Final = 1
 KEPT: Final = 2
 """Checkpoints that are kept; the older one serves where the newer one is damaged."""
 
@@ -31,7 +32,7 @@ _TENSORS: Final = "tensors.safetensors"
 _RECORD: Final = "record.json"
 
 
-class CheckpointError(ValueError):
+class CheckpointError(UserError):
     """A checkpoint that cannot be used; the message is one line."""
 
 
@@ -56,7 +57,7 @@ class Checkpoints:
         content = save({key: t.detach().cpu().contiguous() for key, t in tensors.items()})
         self._folder.write_atomic(f"{name}/{_TENSORS}", lambda path: _write(path, content))
         whole = {
-            "schema_version": SCHEMA_VERSION,
+            "schema_version": versions.CHECKPOINT,
             "tensors_sha256": _digest(content),
             "record_sha256": digest_of(record),
             "record": record,
@@ -78,7 +79,7 @@ class Checkpoints:
         """Read a checkpoint and check it.
 
         most_bytes: what its tensors may take; a larger file is refused before it is read. Raises
-        CheckpointError, and RunFolderError where a newer program wrote it.
+        CheckpointError, and RunFolderError where another version of the program wrote it.
         """
         record = self._checked(iteration)
         path = self._path(iteration) / _TENSORS
@@ -116,12 +117,13 @@ class Checkpoints:
             whole = self._folder.read_json(str(path.relative_to(self._folder.path)))
         except RunFolderError as error:
             raise CheckpointError(str(error)) from error
-        version, record = whole.get("schema_version"), whole.get("record")
-        if isinstance(version, int) and version > SCHEMA_VERSION:
-            raise RunFolderError(
-                f"{path}: schema_version {version} is newer than {SCHEMA_VERSION},"
-                " the newest this program knows; update the program"
-            )
+        record = whole.get("record")
+        try:
+            versions.check_version(whole.get("schema_version"), versions.CHECKPOINT)
+        except versions.OtherVersionError as error:
+            raise RunFolderError(f"{path}: {error}") from error
+        except ValueError as error:
+            raise CheckpointError(f"checkpoint {path} is damaged: {error}") from error
         try:
             whole_yet = isinstance(record, dict) and whole["record_sha256"] == digest_of(record)
         except (KeyError, RecursionError):

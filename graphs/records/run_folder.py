@@ -15,7 +15,6 @@ import json
 import os
 import platform
 import re
-import shlex
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -36,8 +35,9 @@ from tutelage.agents.common.files import (
     set_aside,
     sync,
 )
-from tutelage.graphs.records.config_versions import NewerVersionError, newest_version, up_to_date
-from tutelage.graphs.records.shapes import SCHEMA_VERSION, MetricsRow, Summary
+from tutelage.agents.common.invocation import hint
+from tutelage.graphs.records import versions
+from tutelage.graphs.records.shapes import MetricsRow, Summary
 
 _LINE_LIMIT: Final = 1 << 16
 """Bytes of the longest row of metrics.jsonl that is read."""
@@ -73,7 +73,7 @@ class RunFolder:
             if not folder._is_unused():
                 raise RunFolderError(
                     f"{path} is not empty; choose another --run-dir, or continue that run with:"
-                    f" python cli.py resume {shlex.quote(str(path))}"
+                    f" {hint('resume', path)}"
                 )
             folder.checkpoints.mkdir(exist_ok=True)
         return folder
@@ -179,18 +179,14 @@ class RunFolder:
 
     def write_config(self, config: Mapping[str, Any]) -> None:
         """Write config.json with `schema_version` and `versions` added to it."""
-        stamp = {"schema_version": newest_version(), "versions": package_versions()}
+        stamp = {"schema_version": versions.CONFIG, "versions": package_versions()}
         self.write_json(self.config.name, {**config, **stamp})
 
     def read_config(self) -> dict[str, Any]:
-        """config.json, brought up to date; `schema_version` and `versions` are included."""
+        """config.json; `schema_version` and `versions` are included."""
         config = self.read_json(self.config.name)
-        try:
-            return up_to_date(config)
-        except NewerVersionError as error:
-            raise RunFolderError(f"{self.config}: {error}") from error
-        except ValueError as error:
-            raise RunFolderError(f"{self.config} is damaged: {error}") from error
+        _check_version(self.config, config, versions.CONFIG)
+        return config
 
     def write_summary(self, summary: Summary | Mapping[str, Any]) -> None:
         """Write summary.json. Raises pydantic.ValidationError for what is not its shape."""
@@ -201,7 +197,7 @@ class RunFolder:
         if not self.summary.exists():
             return None
         summary = self.read_json(self.summary.name)
-        _check_version(self.summary, summary)
+        _check_version(self.summary, summary, versions.SUMMARY)
         try:
             return Summary.model_validate(summary)
         except ValidationError as error:
@@ -325,15 +321,13 @@ def _entry(folder: RunFolder) -> RunEntry:
     return RunEntry(folder.path, config, summary, problem)
 
 
-def _check_version(path: Path, value: Mapping[str, Any]) -> None:
-    found = value.get("schema_version")
-    if not isinstance(found, int) or found < 1:
-        raise RunFolderError(f"{path} is damaged: schema_version is {found!r}")
-    if found > SCHEMA_VERSION:
-        raise RunFolderError(
-            f"{path}: schema_version {found} is newer than {SCHEMA_VERSION},"
-            " the newest this program knows; update the program"
-        )
+def _check_version(path: Path, value: Mapping[str, Any], known: int) -> None:
+    try:
+        versions.check_version(value.get("schema_version"), known)
+    except versions.OtherVersionError as error:
+        raise RunFolderError(f"{path}: {error}") from error
+    except ValueError as error:
+        raise RunFolderError(f"{path} is damaged: {error}") from error
 
 
 def _first_problem(error: ValidationError) -> str:

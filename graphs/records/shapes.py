@@ -12,11 +12,8 @@ from pydantic import (
     model_serializer,
 )
 
+from tutelage.graphs.records import versions
 from tutelage.rl.rollouts.results import StudentResult, TeacherResult, _Count, _Shape
-
-SCHEMA_VERSION: Final = 1
-"""The version of summary.json that this program writes, and the newest it reads."""
-
 
 NO_TEACHER: Final = "none"
 """The provider of a run in which no teacher was asked."""
@@ -104,7 +101,7 @@ class Summary(_Shape):
     trial_steps: environment steps of the teacher's trial, which are not among env_steps.
     """
 
-    schema_version: Annotated[int, Field(ge=1, le=SCHEMA_VERSION)] = SCHEMA_VERSION
+    schema_version: Literal[1] = versions.SUMMARY
     graph: str
     env: str
     provider: str

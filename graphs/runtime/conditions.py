@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import errno
-import shlex
 import sqlite3
 from typing import Final
 
+from tutelage.agents.common.invocation import hint
 from tutelage.graphs.records.run_folder import RunFolder
+from tutelage.rl.errors import UserError
 
 _CONDITIONS: Final = frozenset(
     {
@@ -33,27 +34,17 @@ _OUT_OF_MEMORY: Final = ("can't allocate memory", "out of memory", "can't start 
 """How torch and Python's threads say it, which raise no MemoryError."""
 
 
-class RunStoppedError(ValueError):
+class RunStoppedError(UserError):
     """A run that cannot go on for now; the message is one line and says how it goes on later."""
 
 
 def stopped(error: Exception, folder: RunFolder) -> RunStoppedError | None:
     """What to tell of a run that an error ended; None for a fault of the program."""
-    # Here and not above: an error line is to be quick, and these come with torch.
-    from tutelage.agents.common.files import RunFolderError
-    from tutelage.agents.store.plan_file import CacheError
-    from tutelage.graphs.records.checkpoints import CheckpointError
-    from tutelage.graphs.records.trace.schema import TraceError
-
-    if isinstance(error, CacheError | CheckpointError | RunFolderError | TraceError):
-        line = str(error)
-    else:
-        line = machine_trouble(error) or ""
-    if not line:
+    line = str(error) if isinstance(error, UserError) else machine_trouble(error)
+    if line is None:
         return None
     if folder.config.is_file():
-        hint = f"python cli.py resume {shlex.quote(str(folder.path))}"
-        line = f"{line}; once that is mended, go on with: {hint}"
+        line = f"{line}; once that is mended, go on with: {hint('resume', folder.path)}"
     return RunStoppedError(line)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Event as StopSignal
 from time import monotonic
@@ -10,11 +9,10 @@ from typing import Final
 
 from tutelage.agents.teacher.teacher import Teacher
 from tutelage.graphs.config.config import RunConfig
-from tutelage.graphs.config.events import Event
+from tutelage.graphs.config.events import Tell
 from tutelage.graphs.records.checkpoints import Checkpoints
 from tutelage.graphs.records.run_folder import RunFolder
 from tutelage.graphs.records.trace.writer import TraceWriter
-from tutelage.graphs.runtime.saving import GraphCheckpoints
 from tutelage.graphs.runtime.timers import PhaseTimers
 from tutelage.rl.policy.policy import Policy
 from tutelage.rl.ppo.ppo import PPO
@@ -47,8 +45,8 @@ class RunContext:
     done, or those that it takes at most. wait: whether every answer of the teacher is waited for.
     stop: set from outside to end the run at the next iteration's end. tell: told of what a watcher
     may want to see; LangGraph's custom stream would put every node into a thread of its own.
-    started: when the run began by `monotonic`, had it never stopped. thread: the iteration after
-    which the present call of the graph began. stop_seen: when `stop` was first found set.
+    started: when the run began by `monotonic`, had it never stopped. stop_seen: when `stop` was
+    first found set.
     """
 
     config: RunConfig
@@ -58,14 +56,12 @@ class RunContext:
     folder: RunFolder
     trace: TraceWriter
     checkpoints: Checkpoints
-    graph_checkpoints: GraphCheckpoints
     timers: PhaseTimers
     steps: int
     wait: bool
     stop: StopSignal
-    tell: Callable[[Event], None]
+    tell: Tell
     started: float
-    thread: int = 0
     stop_seen: float | None = None
 
     @property

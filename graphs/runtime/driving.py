@@ -13,7 +13,7 @@ from typing import Any
 import scipy.stats  # noqa: F401
 
 from tutelage.agents.teacher.teacher import Teacher
-from tutelage.graphs.config.events import Evaluating, Event, Notice, RunStarted
+from tutelage.graphs.config.events import Evaluating, Notice, RunStarted, Tell
 from tutelage.graphs.loggers.base import with_loggers
 from tutelage.graphs.records.run_folder import RunFolder
 from tutelage.graphs.records.shapes import NO_TEACHER, LlmUse, Summary, TimeShares
@@ -26,9 +26,6 @@ from tutelage.graphs.runtime.setup import open_context, renew_progress, renew_re
 from tutelage.graphs.state import TeachState, first_state
 from tutelage.rl.rollouts.evaluate import evaluate_both_ways
 from tutelage.rl.rollouts.results import StudentResult, TeacherResult
-from tutelage.rl.teaching.teacher_check import TeacherCheck
-
-Tell = Callable[[Event], None]
 
 
 def drive(
@@ -100,10 +97,9 @@ def _starting_state(
 
 def _drive(context: RunContext, state: TeachState) -> TeachState:
     """Call the graph, a bounded number of iterations at a time, until the run ends or stops."""
-    graph = build_graph(context.config.graph, context.graph_checkpoints.saver)
+    graph = build_graph(context.config.graph)
     delete_old_checkpoints(context)  # a process that was killed may not have come to it
     while state["phase"] != "finished" and not context.stop.is_set():
-        context.thread = state["iteration"]
         state["until_iteration"] = state["iteration"] + context.config.checkpoint_every
         with context.timers.phase("graph"):
             state = _invoke(graph, state, context)
@@ -113,10 +109,10 @@ def _drive(context: RunContext, state: TeachState) -> TeachState:
 
 
 def _invoke(graph: Any, state: TeachState, context: RunContext) -> TeachState:
-    config = context.graph_checkpoints.begin(state["iteration"])
-    graph_steps = find_graph(context.config.graph).steps
-    config["recursion_limit"] = context.config.checkpoint_every * graph_steps + 1
-    stream = graph.stream(state, config, context=context, stream_mode="values", durability="exit")
+    """The state after one call of the graph, or as far as it came before it was to stop."""
+    steps = find_graph(context.config.graph).steps
+    config = {"recursion_limit": context.config.checkpoint_every * steps + 1}
+    stream = graph.stream(state, config, context=context, stream_mode="values")
     with suppress(StopAskedError):
         for reached in stream:
             state = reached
@@ -178,7 +174,7 @@ def _summary(
         teacher=teacher,
         teacher_removed_at_step=state["teacher_removed_at_step"],
         steps_to_95=state["steps_to_95"],
-        trial_steps=TeacherCheck.model_validate(state["teacher_check"]).env_steps,
+        trial_steps=state["teacher_check"].env_steps,
         time=TimeShares.model_validate(seconds),
         llm=_llm_use(context),
     )

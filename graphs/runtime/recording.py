@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tutelage.agents.client.records import PlannerAnswer
+from tutelage.agents.planner.answer import PlannerAnswer
 from tutelage.graphs.records.trace.records import (
     AdviceRecord,
     EventRecord,
@@ -48,7 +48,9 @@ def trace_answers(context: RunContext, state: TeachState, answers: Sequence[Plan
         # Some were asked in advance, about situations that no rollout has come to yet.
         trace_texts(context, [answer.situation_id for answer in answers])
         context.trace.calls(
-            call.record(*step, _node(answer)) for answer in answers for call in answer.calls
+            call.record(*step, _node(answer), answer.situation_id)
+            for answer in answers
+            for call in answer.calls
         )
         context.trace.advice(
             AdviceRecord(*step, a.situation_id, a.source, a.advice.to_json(), a.key)
@@ -60,10 +62,10 @@ def trace_answers(context: RunContext, state: TeachState, answers: Sequence[Plan
             for a in answers
             if a.failure is not None
         )
-        news = [] if context.teacher is None else context.teacher.take_news()
+        happened = [] if context.teacher is None else context.teacher.take_events()
         context.trace.events(
             EventRecord(*step, "fallback", each.kind, each.message, each.situation_id)
-            for each in news
+            for each in happened
         )
 
 
@@ -152,7 +154,7 @@ def note_visits(context: RunContext, state: TeachState, visits: Visits) -> None:
     """For the look-up of what came of the advice, where the task keeps such a record."""
     if isinstance(context.task, PlanOutcomeTask):
         for situation_id, came in visits:
-            if str(situation_id) in state["advice"]:
+            if situation_id in state["advice"]:
                 context.task.note(situation_id, came)
 
 

@@ -6,7 +6,7 @@ meanwhile the teacher may be thinking.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
@@ -16,15 +16,18 @@ from time import monotonic
 from tutelage.agents.common.files import RunFolderError
 from tutelage.agents.providers.make import keep_tracing_private
 from tutelage.graphs.config.config import ConfigError, RunConfig, validated, without_own_fields
-from tutelage.graphs.config.events import Event, RunEnded
+from tutelage.graphs.config.events import Event, RunEnded, Tell
 from tutelage.graphs.records.lock import locked
 from tutelage.graphs.records.run_folder import RunFolder, default_run_dir
 from tutelage.graphs.records.shapes import Summary
 from tutelage.graphs.runtime.conditions import stopped
-from tutelage.graphs.runtime.run_spec import RunSpec, ask_in_advance, open_teacher
+from tutelage.graphs.runtime.run_spec import (
+    MakePerson,
+    RunSpec,
+    ask_in_advance,
+    open_teacher,
+)
 from tutelage.graphs.runtime.trust import check_address, check_imports
-
-Tell = Callable[[Event], None]
 
 
 def run(
@@ -32,18 +35,19 @@ def run(
     on_event: Tell | None = None,
     stop: StopSignal | None = None,
     import_s: float = 0.0,
+    make_person: MakePerson | None = None,
 ) -> Summary:
     """Make a run from start to end and return its summary, which is in the run folder too.
 
     on_event: told of everything that a watcher may want to see. stop: ends the run at the next
     iteration's end when set. import_s: seconds that the caller spent importing, for the record;
-    what task and provider still import is added, and what setting up takes. Raises one of
-    `graphs.runtime.errors.USER_ERRORS` where the configuration cannot be used, before the run
-    folder is made, and RunStoppedError where the machine does not let the run go on.
+    what task and provider still import is added, and what setting up takes. make_person: see
+    `graphs.runtime.run_spec.open_teacher`. Raises UserError where the configuration cannot be used,
+    before the run folder is made, and RunStoppedError where the machine does not let the run go on.
     """
     started = monotonic() - import_s
     spec = RunSpec(config)
-    return _session(spec, new_folder(spec), on_event, stop, started, is_new=True)
+    return _session(spec, new_folder(spec), on_event, stop, started, make_person, is_new=True)
 
 
 def new_folder(spec: RunSpec) -> RunFolder:
@@ -66,6 +70,7 @@ def resume(
     stop: StopSignal | None = None,
     import_s: float = 0.0,
     base_urls: Sequence[str] = (),
+    make_person: MakePerson | None = None,
 ) -> Summary:
     """Go on with a run that stopped, from its newest checkpoint, to the numbers it would have had.
 
@@ -83,7 +88,7 @@ def resume(
     config = stored_config(folder)
     check_address(folder.path, config, base_urls)
     spec = RunSpec(config, folder.recorded_prompts)
-    return _session(spec, folder, on_event, stop, started, is_new=False)
+    return _session(spec, folder, on_event, stop, started, make_person, is_new=False)
 
 
 def stored_config(folder: RunFolder) -> RunConfig:
@@ -106,6 +111,7 @@ def _session(
     on_event: Tell | None,
     stop: StopSignal | None,
     started: float,
+    make_person: MakePerson | None,
     is_new: bool,
 ) -> Summary:
     """One process's share of a run. started: when the process began, by `monotonic`."""
@@ -114,7 +120,7 @@ def _session(
     try:
         with ExitStack() as resources:
             resources.enter_context(locked(folder))
-            teacher = open_teacher(spec, tell, resources)
+            teacher = open_teacher(spec, tell, resources, make_person)
             if teacher is not None and is_new:
                 ask_in_advance(spec, teacher)
             from tutelage.graphs.runtime.driving import drive  # here and not above: see the top

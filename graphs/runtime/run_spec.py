@@ -12,22 +12,26 @@ from typing import Any, Final
 
 from tutelage.agents.client.chat_model import ChatProvider
 from tutelage.agents.common.settings import TeacherSettings
+from tutelage.agents.providers.human import Person, human_behind
+from tutelage.agents.providers.make import ProviderError
 from tutelage.agents.providers.replay import Provider, make_provider
 from tutelage.agents.store.plan_cache import PlanCache, default_cache_path
 from tutelage.agents.store.plan_file import CacheFullError
 from tutelage.agents.teacher.fallback import make_models
 from tutelage.agents.teacher.teacher import Teacher
 from tutelage.graphs.config.config import ConfigError, RunConfig
-from tutelage.graphs.config.events import Event, Notice
+from tutelage.graphs.config.events import Notice, Tell
 from tutelage.graphs.loggers.base import check_loggers
 from tutelage.graphs.registry import find_graph
 from tutelage.graphs.runtime.tasks import task_of
-from tutelage.graphs.terminal.run.dialogue import TerminalPerson
 from tutelage.prompts.library import PromptLibrary, find_library
 from tutelage.prompts.template import PromptError
 from tutelage.rl.tasks.base import Task
 from tutelage.rl.tasks.registry import settings_of
 from tutelage.rl.teaching.scouting import MOST_SCOUTS, scout
+
+MakePerson = Callable[[Tell], Person]
+"""Makes the interface to a person. The function that it is given tells a run's watchers."""
 
 _WIDESPREAD: Final = 0.25
 """The share of scouts that must have met a situation for it to be worth a question in advance."""
@@ -79,7 +83,7 @@ def checked_library(folder: Path | None) -> PromptLibrary:
     library = find_library(folder)
     problems = library.check()
     if problems:
-        raise PromptError("; ".join(problems))
+        raise PromptError(*problems)
     return library
 
 
@@ -107,14 +111,20 @@ def _in_turn(config: RunConfig) -> TeacherSettings:
 
 
 def open_teacher(
-    spec: RunSpec, tell: Callable[[Event], None], resources: ExitStack
+    spec: RunSpec, tell: Tell, resources: ExitStack, make_person: MakePerson | None = None
 ) -> Teacher | None:
     """The run's teacher with its cache, closed when `resources` are; None where it has none.
 
-    Raises CacheError.
+    make_person: of the interface through which a person is asked, where one is the teacher. Raises
+    CacheError, and ProviderError where there is no such interface.
     """
     if spec.provider is None:
         return None
+    human = human_behind(spec.provider)
+    if human is not None:
+        if make_person is None:
+            raise ProviderError("provider 'human': there is no interface here to ask a person")
+        human.attach(make_person(tell))
     path = spec.config.cache or default_cache_path()
     cache = None
     try:
@@ -122,8 +132,6 @@ def open_teacher(
         resources.callback(cache.close)
     except CacheFullError as error:
         tell(Notice(f"{error}; going on without it"))
-    if spec.provider.person is not None:
-        spec.provider.person.attach(TerminalPerson(tell))
     teacher = Teacher(
         spec.task,
         spec.library,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import ExitStack
 from threading import Event as StopSignal
 from time import monotonic
@@ -10,14 +9,13 @@ from time import monotonic
 import torch
 
 from tutelage.agents.teacher.teacher import Teacher
-from tutelage.graphs.config.events import Event, Notice
+from tutelage.graphs.config.events import Notice, Tell
 from tutelage.graphs.records.checkpoints import Checkpoints
 from tutelage.graphs.records.run_folder import RunFolder
 from tutelage.graphs.records.trace.schema import TraceDamagedError
 from tutelage.graphs.records.trace.writer import TraceWriter
 from tutelage.graphs.runtime.context import Learner, RunContext
 from tutelage.graphs.runtime.run_spec import RunSpec
-from tutelage.graphs.runtime.saving import GraphCheckpoints
 from tutelage.graphs.runtime.timers import PhaseTimers
 from tutelage.rl.policy.policy import Policy, make_policy
 from tutelage.rl.ppo.ppo import PPO
@@ -32,7 +30,7 @@ def open_context(
     teacher: Teacher | None,
     started: float,
     stop: StopSignal,
-    tell: Callable[[Event], None],
+    tell: Tell,
     resources: ExitStack,
 ) -> RunContext:
     """Everything that a run holds on to; closed when `resources` are.
@@ -52,7 +50,6 @@ def open_context(
         folder=folder,
         trace=resources.enter_context(_trace(folder, tell)),
         checkpoints=Checkpoints(folder),
-        graph_checkpoints=resources.enter_context(GraphCheckpoints(folder)),
         timers=timers,
         steps=spec.steps,
         wait=spec.waits,
@@ -80,7 +77,7 @@ def renew_records(context: RunContext, resources: ExitStack) -> list[str]:
     return lines
 
 
-def _trace(folder: RunFolder, tell: Callable[[Event], None]) -> TraceWriter:
+def _trace(folder: RunFolder, tell: Tell) -> TraceWriter:
     """The trace, a new one where there is none or a damaged one."""
     try:
         return TraceWriter(folder.trace)

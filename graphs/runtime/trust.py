@@ -17,7 +17,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from tutelage.agents.common.files import RunFolderError
-from tutelage.agents.common.settings import stand_in
+from tutelage.agents.common.invocation import command
+from tutelage.agents.common.settings import provider_and_address
 from tutelage.agents.providers.catalogue import keys_at_hand
 from tutelage.graphs.config.config import RunConfig
 
@@ -44,14 +45,14 @@ def check_imports(folder: Path, config: RunConfig) -> None:
 
 
 def check_address(
-    folder: Path, config: RunConfig, named: Sequence[str], command: str | None = None
+    folder: Path, config: RunConfig, named: Sequence[str], typed: str | None = None
 ) -> None:
     """See that a key goes to no address but those that the user names. Raises RunFolderError.
 
     named: the addresses as the user gives them, that of the teacher and those of second models.
-    This machine's own need no word. command: what they typed; None for `resume`.
+    This machine's own need no word. typed: their command; None for `resume`.
     """
-    second = [stand_in(step) for step in config.teacher.fallback]
+    second = [provider_and_address(step) for step in config.teacher.fallback]
     asked = [(name, url) for name, url in [(config.provider, config.base_url), *second] if url]
     for url in named:
         if url not in [known for _, known in asked]:
@@ -62,10 +63,10 @@ def check_address(
     sent = " and ".join(f"({' or '.join(k)}) to {url}" for url, k in keys.items() if k)
     if sent:
         words = " ".join(f"--base-url {shlex.quote(url)}" for url in (*named, *keys))
-        typed = command or f"resume {shlex.quote(str(folder))}"
+        again = typed or f"resume {shlex.quote(str(folder))}"
         raise RunFolderError(
             f"{folder} would send your key {sent}; if you trust that address, say so: "
-            f"python cli.py {typed} {words}"
+            f"{command()} {again} {words}"
         )
 
 

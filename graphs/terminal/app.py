@@ -7,15 +7,9 @@ from typing import Final
 
 import typer
 
-from tutelage.graphs.terminal.bench import command as bench
-from tutelage.graphs.terminal.cache import command as cache
+from tutelage.graphs.terminal import bench, cache, config, envs, evaluate, graphs, providers
 from tutelage.graphs.terminal.compare import command as compare
-from tutelage.graphs.terminal.config import command as config
-from tutelage.graphs.terminal.envs import command as envs
-from tutelage.graphs.terminal.evaluate import command as evaluate
-from tutelage.graphs.terminal.graphs import command as graphs
 from tutelage.graphs.terminal.prompts import command as prompts
-from tutelage.graphs.terminal.providers import command as providers
 from tutelage.graphs.terminal.run import command as run
 from tutelage.graphs.terminal.runs import command as runs
 from tutelage.graphs.terminal.trace import command as trace

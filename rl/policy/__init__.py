@@ -1,1 +1,1 @@
-"""The student's policy: its network, its recurrent state, how it picks actions, its file."""
+"""The policy: its network, its recurrent state, how it picks actions, and its file."""

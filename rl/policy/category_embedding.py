@@ -1,7 +1,7 @@
-"""A dense layer over category codes, computed by adding up rows in place of multiplying zeros.
+"""A dense layer over one-hot category codes, computed by adding up rows of its weights.
 
 One-hot cells times a matrix is a sum of as many of its rows as there are cells. PyTorch's own
-`embedding_bag` is as quick forwards, but sorts all indices on the way back; these loops do not.
+`embedding_bag` is as quick forwards, but sorts all indices backwards; these loops do not.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ _GAIN: Final = math.sqrt(2)
 
 
 class CategoryEmbeddingSum(nn.Module):
-    """From codes [B, H, W] to [B, width]: each cell adds a row for each part of its code.
+    """From codes [B, H, W] to [B, width]: each cell adds a row for each attribute of its code.
 
-    A code's parts are given by `ObservationSpec.parts`, such as kind and colour: what is learned
-    of a red key helps with a blue one. Orthogonal initialisation, scaled so that the sums have the
-    variance that gain sqrt(2) gives a dense layer of as many inputs as rows are added.
+    A code's attributes are given by `ObservationSpec.attributes`, such as kind and colour: what is
+    learned of a red key helps with a blue one. Orthogonal initialisation, scaled so that the sums
+    have the variance that gain sqrt(2) gives a dense layer of as many inputs as rows are added.
     """
 
     def __init__(self, spec: ObservationSpec, width: int) -> None:
@@ -38,7 +38,7 @@ class CategoryEmbeddingSum(nn.Module):
             spec.attributes or [[code] for code in range(spec.num_codes)], dtype=np.int64
         )
         sizes = attributes.max(axis=0) + 1
-        # rows[c, k]: the table's first row of part k in cell c.
+        # rows[c, k]: the table's first row of attribute k in cell c.
         starts = cells * np.concatenate(([0], sizes.cumsum()[:-1]))
         rows = starts + np.arange(cells)[:, None] * sizes
         self._attributes: Tensor
@@ -51,9 +51,9 @@ class CategoryEmbeddingSum(nn.Module):
         nn.init.orthogonal_(self.table, _GAIN * math.sqrt(len(self.table) / added))
 
     def forward(self, codes: Tensor, added: Tensor | None = None) -> Tensor:
-        """codes: uint8 [B, H, W]; added: float32 [B, width], added to the sums.
+        """The sums, float32 [B, width], of the codes' rows, the bias, and `added` of that shape.
 
-        Returns float32 [B, width].
+        codes: uint8 [B, H, W].
         """
         flat = codes.reshape(len(codes), -1)
         begun = self.bias.expand(len(codes), -1) if added is None else added + self.bias
@@ -65,29 +65,23 @@ class CategoryEmbeddingSum(nn.Module):
         return sums
 
     def add_rows(self, codes: Tensor, sums: Tensor) -> None:
-        """Add the rows to sums, float32 [B, width], in place; on the CPU, for no gradient.
+        """Add the codes' rows to sums, float32 [B, width], in place; on the CPU, without autograd.
 
         codes: uint8 [B, H * W]. Raises IndexError for a code that is not below num_codes.
         """
-        attributes, rows, table = (
-            self._attributes.numpy(),
-            self._rows.numpy(),
-            self.table.detach().numpy(),
-        )
-        joined = np.empty((len(rows), len(attributes), table.shape[1]), np.float32)
-        _add_rows(codes.numpy(), attributes, rows, table, joined, sums.numpy())
+        attributes, rows = self._attributes.numpy(), self._rows.numpy()
+        table = self.table.detach().numpy()
+        code_rows = np.empty((len(rows), len(attributes), table.shape[1]), np.float32)
+        _add_rows(codes.numpy(), attributes, rows, table, code_rows, sums.numpy())
 
     def scatter_rows(self, codes: Tensor, by_sums: Tensor, by_table: Tensor) -> None:
         """Add the sums' gradient, float32 [B, width], to the table's; on the CPU."""
-        attributes, rows, grads = (
-            self._attributes.numpy(),
-            self._rows.numpy(),
-            by_sums.contiguous().numpy(),
-        )
+        attributes, rows = self._attributes.numpy(), self._rows.numpy()
+        grads = by_sums.contiguous().numpy()
         _scatter_rows(codes.numpy(), attributes, rows, grads, by_table.numpy())
 
     def _sums(self, codes: Tensor, begun: Tensor) -> Tensor:
-        """What the sums begin with and the rows added to it; as `add_rows`."""
+        """The codes' rows added to a copy of `begun`; as `add_rows`."""
         sums = begun.detach().clone(memory_format=torch.contiguous_format)
         self.add_rows(codes, sums)
         return sums
@@ -99,13 +93,13 @@ class CategoryEmbeddingSum(nn.Module):
 
 
 def num_rows(spec: ObservationSpec) -> int:
-    """How many rows the table has for a picture: one a cell for each value of each part."""
+    """The table's number of rows: one for each cell and each value of each attribute."""
     sizes = [max(values) + 1 for values in zip(*spec.attributes, strict=True)] or [spec.num_codes]
     return int(spec.height * spec.width * sum(sizes))
 
 
 class _Sum(torch.autograd.Function):
-    """A layer's sums, and their gradients by its table and by what they begin with."""
+    """A layer's sums, and their gradients by its table and by `begun`."""
 
     @staticmethod
     def forward(
@@ -129,42 +123,42 @@ def _add_rows(
     attributes: IntArray,
     rows: IntArray,
     table: FloatArray,
-    joined: FloatArray,
+    code_rows: FloatArray,
     sums: FloatArray,
 ) -> None:
-    """To sums[b], add the table's rows over cells and parts.
+    """To sums[b], add the table's rows over cells and attributes.
 
-    joined: float32 [cells, codes, width], room for the rows of each code that is met in a cell,
-    which are joined once for all pictures. Four of them are added to a sum at once: it is read and
-    written a quarter as often.
+    code_rows: float32 [cells, codes, width], room for the sum of the rows of each code met in a
+    cell, which are added up once for all pictures. Four of them are added to a sum at once: it is
+    read and written a quarter as often.
     """
     num_cells = codes.shape[1]
-    is_joined = np.zeros((num_cells, attributes.shape[0]), np.bool_)
+    is_added_up = np.zeros((num_cells, attributes.shape[0]), np.bool_)
     for b in range(codes.shape[0]):
         for c in range(num_cells):
             code = codes[b, c]
             if code >= attributes.shape[0]:
                 raise IndexError("a category code is not below num_codes")
-            if not is_joined[c, code]:
-                is_joined[c, code] = True
-                _join_rows(table, rows[c], attributes[code], joined[c, code])
+            if not is_added_up[c, code]:
+                is_added_up[c, code] = True
+                _add_up_rows(table, rows[c], attributes[code], code_rows[c, code])
     whole = num_cells - num_cells % 4
     for b in range(codes.shape[0]):
         out = sums[b]
         for c in range(0, whole, 4):
-            one, two = joined[c, codes[b, c]], joined[c + 1, codes[b, c + 1]]
-            three, four = joined[c + 2, codes[b, c + 2]], joined[c + 3, codes[b, c + 3]]
+            one, two = code_rows[c, codes[b, c]], code_rows[c + 1, codes[b, c + 1]]
+            three, four = code_rows[c + 2, codes[b, c + 2]], code_rows[c + 3, codes[b, c + 3]]
             for h in range(out.shape[0]):
                 out[h] += (one[h] + two[h]) + (three[h] + four[h])
         for c in range(whole, num_cells):
-            row = joined[c, codes[b, c]]
+            row = code_rows[c, codes[b, c]]
             for h in range(out.shape[0]):
                 out[h] += row[h]
 
 
 @njit(cache=True, nogil=True)
-def _join_rows(table: FloatArray, starts: IntArray, values: IntArray, out: FloatArray) -> None:
-    """Add up the rows of one code in one cell. starts: where each part's rows begin there."""
+def _add_up_rows(table: FloatArray, starts: IntArray, values: IntArray, out: FloatArray) -> None:
+    """Add up the rows of one code in one cell. starts: each attribute's first row."""
     out[:] = table[starts[0] + values[0]]
     for k in range(1, len(values)):
         row = table[starts[k] + values[k]]
@@ -176,10 +170,10 @@ def _join_rows(table: FloatArray, starts: IntArray, values: IntArray, out: Float
 def _scatter_rows(
     codes: CodeArray, attributes: IntArray, rows: IntArray, grads: FloatArray, table: FloatArray
 ) -> None:
-    """Add each sum's gradient to the rows that it was made of.
+    """Add each sum's gradient to the gradients of its rows.
 
     Cell by cell, first to one row a code, which stay in the processor's nearest cache, then to the
-    rows of the code's parts.
+    rows of the code's attributes.
     """
     by_code = np.empty((attributes.shape[0], grads.shape[1]), np.float32)
     for c in range(codes.shape[1]):

@@ -14,10 +14,10 @@ from torch import Tensor
 
 
 def unrolled(gates: Tensor, starts: Tensor, hidden: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """What a GRU (Cho et al. 2014, as PyTorch's `GRUCell` has it) remembers after each step.
+    """The hidden states of a GRU (Cho et al. 2014, as PyTorch's `GRUCell`) after each step.
 
     gates: float32 [T, B, 3 * H], the inputs' share of reset, update and new gate; starts: bool
-    [T, B], where what was remembered is forgotten before the step; hidden: [B, H], before the first
+    [T, B], where the hidden state is reset to 0 before the step; hidden: [B, H], before the first
     step, a constant; weight [3 * H, H], bias [3 * H]: the recurrent ones. Returns [T, B, H].
     """
     outputs: Tensor = _Unroll.apply(  # type: ignore[no-untyped-call]  # PyTorch leaves it untyped
@@ -27,7 +27,7 @@ def unrolled(gates: Tensor, starts: Tensor, hidden: Tensor, weight: Tensor, bias
 
 
 class _Unroll(torch.autograd.Function):
-    """Per step, with h the memory kept and (a, b) the parts of gates and of h * weight + bias:
+    """Per step, with h the hidden state and (a, b) the slices of gates and of h * weight + bias:
     r, z = sigmoid(a + b); n = tanh(a + r * b); h' = n + z * (h - n).
     """
 
@@ -58,7 +58,7 @@ class _Unroll(torch.autograd.Function):
         steps, rows, size = kept.shape
         reset, update = both[..., :size], both[..., size:]
         # What does not depend on the steps after it, for all steps at once: the factors of the
-        # memory's gradient in the gradients of the three gates.
+        # hidden state's gradient in the gradients of the three gates.
         to_new = (1 - update) * (1 - new.square())
         factors = torch.cat(
             (
@@ -70,11 +70,11 @@ class _Unroll(torch.autograd.Function):
         ).view(steps, rows, 3, size)
         own = torch.empty_like(factors)
         carried = torch.zeros_like(kept[0])
-        memories = torch.empty_like(kept)
+        by_hidden = torch.empty_like(kept)
         for t in range(steps - 1, -1, -1):
-            memory = torch.add(grads[0][t], carried, out=memories[t])
-            torch.mul(memory[:, None], factors[t], out=own[t])
-            carried = torch.addmm(memory * update[t], own[t].view(rows, -1), weight).mul_(keep[t])
+            hidden = torch.add(grads[0][t], carried, out=by_hidden[t])
+            torch.mul(hidden[:, None], factors[t], out=own[t])
+            carried = torch.addmm(hidden * update[t], own[t].view(rows, -1), weight).mul_(keep[t])
         flat = own.view(steps * rows, 3 * size)
-        inputs = torch.cat((own[:, :, :2].flatten(2), to_new.mul_(memories)), dim=2)
+        inputs = torch.cat((own[:, :, :2].flatten(2), to_new.mul_(by_hidden)), dim=2)
         return inputs, None, None, flat.t() @ kept.view(-1, size), flat.sum(dim=0)

@@ -1,4 +1,4 @@
-"""The student's network: an actor-critic over a picture of category codes and some features."""
+"""The policy's network: an actor-critic over a picture of category codes and some features."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _CHANNELS: Final = 32
 
 
 class PolicyNetwork(nn.Module):
-    """Picture and features meet in a first layer; a second layer, or a GRU, leads to the heads.
+    """The encodings of picture and features are added; then a GRU, if any, a layer and two heads.
 
-    Policy and value share everything but their last layer. Orthogonal initialisation: gain
-    sqrt(2) in the layers, 1 in the GRU, 0.01 for the policy's and 1 for the value's last layer
+    Policy and value share everything but the heads. Orthogonal initialisation: gain
+    sqrt(2) in the layers, 1 in the GRU, 0.01 for the policy's and 1 for the value's head
     (Andrychowicz et al. 2021, "What Matters In On-Policy Reinforcement Learning?").
     """
 
@@ -29,7 +29,7 @@ class PolicyNetwork(nn.Module):
         width = settings.hidden
         self.memory_size = width if settings.memory == "gru" else 0
         inputs = spec.features + (num_actions if self.memory_size else 0)
-        self.picture = _picture(spec, settings) if spec.height else None
+        self.picture = _picture_encoder(spec, settings) if spec.height else None
         self.features = nn.Linear(inputs, width) if inputs else None
         self.memory = nn.GRUCell(width, width) if self.memory_size else None
         self.trunk = nn.Linear(width, width)
@@ -38,19 +38,19 @@ class PolicyNetwork(nn.Module):
         self._initialise()
 
     def forward(self, codes: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
-        """codes: uint8 [B, H, W]; features: float32 [B, F]. Returns logits [B, A], values [B].
+        """Logits [B, A] and values [B], for a network without memory.
 
-        For a network without memory.
+        codes: uint8 [B, H, W]; features: float32 [B, F].
         """
-        return self._heads(self._first(codes, features))
+        return self._heads(self._encode(codes, features))
 
     def step(self, codes: Tensor, features: Tensor, hidden: Tensor) -> tuple[Tensor, ...]:
-        """One step of a network with memory: logits [B, A], values [B], and what it is now.
+        """One step of a network with memory: logits [B, A], values [B], and the new hidden state.
 
         features: float32 [B, F + A], the previous action's one-hot last; hidden: [B, memory_size].
         """
         assert self.memory is not None
-        hidden = self.memory(self._first(codes, features), hidden)
+        hidden = self.memory(self._encode(codes, features), hidden)
         return *self._heads(hidden), hidden
 
     def unroll(
@@ -59,13 +59,13 @@ class PolicyNetwork(nn.Module):
         """T steps of B sequences: logits [T * B, A] and values [T * B], time-major.
 
         codes: uint8 [T, B, H, W]; features: float32 [T, B, F + A]; starts: bool [T, B], where an
-        episode begins and what was remembered is forgotten; hidden: float32 [B, memory_size].
+        episode begins and the hidden state is reset; hidden: float32 [B, memory_size].
         """
         assert self.memory is not None
         steps, rows = starts.shape
-        seen = self._first(codes.flatten(0, 1), features.flatten(0, 1))
+        encoded = self._encode(codes.flatten(0, 1), features.flatten(0, 1))
         # The inputs' share of the gates, for all steps at once.
-        gates = functional.linear(seen, self.memory.weight_ih, self.memory.bias_ih)
+        gates = functional.linear(encoded, self.memory.weight_ih, self.memory.bias_ih)
         outputs = unrolled(
             gates.view(steps, rows, -1),
             starts,
@@ -75,15 +75,15 @@ class PolicyNetwork(nn.Module):
         )
         return self._heads(outputs.flatten(0, 1))
 
-    def _first(self, codes: Tensor, features: Tensor) -> Tensor:
-        told = None if self.features is None else self.features(features)
+    def _encode(self, codes: Tensor, features: Tensor) -> Tensor:
+        by_features = None if self.features is None else self.features(features)
         if self.picture is None:
-            assert told is not None
-            return functional.relu(told)
+            assert by_features is not None
+            return functional.relu(by_features)
         if isinstance(self.picture, CategoryEmbeddingSum):
-            return functional.relu(self.picture(codes, told))
-        seen = self.picture(codes)
-        return functional.relu(seen if told is None else seen + told)
+            return functional.relu(self.picture(codes, by_features))
+        by_picture = self.picture(codes)
+        return functional.relu(by_picture if by_features is None else by_picture + by_features)
 
     def _heads(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
         hidden = functional.relu(self.trunk(hidden))
@@ -107,9 +107,9 @@ class PolicyNetwork(nn.Module):
 
 
 def first_layer_size(spec: ObservationSpec, settings: StudentSettings) -> int:
-    """How many weights read what the student sees: what its file must hold at least.
+    """The number of weights of the encoders' layers: what a policy's file must hold at least.
 
-    Raises ValueError for a picture too small for its body.
+    Raises ValueError for a picture too small for its encoder.
     """
     inputs = spec.features
     if spec.height:
@@ -117,27 +117,19 @@ def first_layer_size(spec: ObservationSpec, settings: StudentSettings) -> int:
     return inputs * settings.hidden
 
 
-class _ChannelsFirst(nn.Module):
-    """[B, H, W, C] to [B, C, H, W]."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x.permute(0, 3, 1, 2)
-
-
 class _Embedding(nn.Embedding):
-    """An embedding that takes codes as they are stored, uint8."""
+    """From uint8 codes [B, H, W], as observations store them, to [B, C, H, W]."""
 
     def forward(self, codes: Tensor) -> Tensor:
-        return super().forward(codes.int())
+        return super().forward(codes.int()).permute(0, 3, 1, 2)
 
 
-def _picture(spec: ObservationSpec, settings: StudentSettings) -> nn.Module:
+def _picture_encoder(spec: ObservationSpec, settings: StudentSettings) -> nn.Module:
     """From codes [B, H, W] to [B, hidden]."""
     if settings.body == "dense":
         return CategoryEmbeddingSum(spec, settings.hidden)
     return nn.Sequential(
         _Embedding(spec.num_codes, settings.embedding),
-        _ChannelsFirst(),
         nn.Conv2d(settings.embedding, _CHANNELS, 3),
         nn.ReLU(),
         nn.Conv2d(_CHANNELS, _CHANNELS, 3),
@@ -148,7 +140,7 @@ def _picture(spec: ObservationSpec, settings: StudentSettings) -> nn.Module:
 
 
 def _flat_size(spec: ObservationSpec) -> int:
-    """How many numbers the convolutions give. Raises ValueError for too small a picture."""
+    """Size of the convolutions' output. Raises ValueError for too small a picture."""
     if min(spec.height, spec.width) < SMALLEST_CONV:
         raise ValueError(
             f"a picture of {spec.height} x {spec.width} cells is too small for the conv body;"

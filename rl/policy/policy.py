@@ -1,4 +1,4 @@
-"""The student: its network, what it remembers between steps, how it picks actions, its file."""
+"""A policy: its network, its recurrent state, how it picks actions, and its file."""
 
 from __future__ import annotations
 
@@ -17,44 +17,48 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from tutelage.rl.errors import UserError
 from tutelage.rl.policy.network import PolicyNetwork, first_layer_size
 from tutelage.rl.policy.sampling import draw
 from tutelage.rl.policy.settings import StudentSettings
 from tutelage.rl.tasks.arrays import BoolArray, FloatArray, IntArray
 from tutelage.rl.tasks.base import Observation, ObservationSpec
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
+"""Version of the description in a policy's file."""
 FORBIDDEN: Final = -1e8
 """The logit of an action that is not allowed: its probability and its gradient are 0 (Huang &
 Ontañón 2022, "A Closer Look at Invalid Action Masking in Policy Gradient Algorithms")."""
-_METADATA: Final = "student"
+_METADATA: Final = "policy"
+"""The field of a file's metadata that describes the policy."""
 
 _NO_ACTION: Final = -1
 """The previous action of an episode's first step."""
 
 
-class PolicyFileError(ValueError):
-    """A file that holds no student that can be used; the message is one line."""
+class PolicyFileError(UserError):
+    """A file that is missing, damaged, or does not hold a policy."""
 
 
 @dataclass
 class RecurrentState:
-    """What a student remembers of B running episodes, besides what it sees.
+    """What a policy carries from step to step in B running episodes.
 
-    hidden: float32 [B, memory_size]; previous: int64 [B], the last actions, -1 at the beginning.
+    hidden: float32 [B, memory_size], the GRU's state; previous: int64 [B], the last actions, -1 at
+    an episode's first step.
     """
 
     hidden: FloatArray
     previous: IntArray
 
     def forget(self, ended: BoolArray) -> None:
-        """Begin anew where an episode ended. ended: bool [B]."""
+        """Reset the rows whose episode ended. ended: bool [B]."""
         if ended.any():
             self.hidden = np.where(ended[:, None], np.float32(0), self.hidden)
             self.previous = np.where(ended, _NO_ACTION, self.previous)
 
     def __getitem__(self, rows: BoolArray | slice) -> RecurrentState:
-        """A copy of some rows, which can be moved on alone."""
+        """A copy of some rows, which can be stepped by itself."""
         return RecurrentState(self.hidden[rows].copy(), self.previous[rows].copy())
 
 
@@ -64,8 +68,14 @@ def with_actions(features: FloatArray, previous: IntArray, num_actions: int) -> 
     return np.concatenate((features, one_hot), axis=-1)
 
 
+def softmax(logits: FloatArray) -> FloatArray:
+    """Probabilities of each row of logits [B, A]."""
+    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(shifted / shifted.sum(axis=1, keepdims=True), dtype=np.float32)
+
+
 class Policy:
-    """A network, where it runs, and how it picks actions."""
+    """An actor-critic network on a device, and how it picks actions in a task."""
 
     def __init__(
         self,
@@ -80,63 +90,64 @@ class Policy:
         self.network = PolicyNetwork(spec, num_actions, settings).to(device)
 
     def initial_state(self, num_envs: int) -> RecurrentState:
-        """What it remembers at the first steps of episodes: nothing."""
+        """The recurrent state at the first steps of episodes: zeros, and no previous actions."""
         hidden = np.zeros((num_envs, self.network.memory_size), dtype=np.float32)
         return RecurrentState(hidden, np.full(num_envs, _NO_ACTION, dtype=np.int64))
 
     def policy_and_value(
-        self, observation: Observation, memory: RecurrentState | None = None
+        self, observation: Observation, state: RecurrentState | None = None
     ) -> tuple[FloatArray, FloatArray]:
-        """Logits float32 [B, A] and values float32 [B] of a batch, without gradients.
+        """Logits float32 [B, A] and values float32 [B] of B observations, without gradients.
 
-        memory: what it remembers of these B episodes, moved on by this observation; a student
-        without a GRU needs none. Raises ValueError where one is needed and not given.
+        state: the recurrent state of these B episodes, whose `hidden` is updated; needed only by a
+        policy with a GRU. Raises ValueError where it is needed and missing.
         """
         with torch.inference_mode():
-            logits, values = self._forward(observation, memory)
-            chosen = logits.cpu().numpy()
+            logits, values = self._forward(observation, state)
+            masked = logits.cpu().numpy()
         if observation.allowed is not None:
-            chosen[~observation.allowed] = FORBIDDEN
-        return chosen, values.cpu().numpy()
+            masked[~observation.allowed] = FORBIDDEN
+        return masked, values.cpu().numpy()
 
     def act(
         self,
         observation: Observation,
         rng: np.random.Generator | None = None,
-        memory: RecurrentState | None = None,
+        state: RecurrentState | None = None,
     ) -> IntArray:
-        """Actions int64 [B]: drawn from the policy with `rng`, its likeliest ones without.
+        """Actions int64 [B]: sampled with `rng`, the likeliest ones without.
 
-        memory: as in `judge`; the actions are noted there. Call its `forget` for the episodes
-        that end with them.
+        state: as in `policy_and_value`; its `previous` actions are updated too. Call its `forget`
+        for the episodes that end with these actions.
         """
-        logits, _ = self.policy_and_value(observation, memory)
+        logits, _ = self.policy_and_value(observation, state)
         actions = logits.argmax(axis=1) if rng is None else draw(logits, rng)[0]
-        if memory is not None:
-            memory.previous = actions
+        if state is not None:
+            state.previous = actions
         return actions
 
     def _forward(
-        self, observation: Observation, memory: RecurrentState | None
+        self, observation: Observation, state: RecurrentState | None
     ) -> tuple[Tensor, Tensor]:
         codes = torch.from_numpy(observation.codes).to(self.device)
         if not self.network.memory_size:
-            features = torch.from_numpy(observation.features).to(self.device)
-            judged: tuple[Tensor, Tensor] = self.network(codes, features)
-            return judged
-        if memory is None:
-            raise ValueError("this student remembers: give judge and act a new_memory(B)")
-        told = with_actions(observation.features, memory.previous, self.num_actions)
+            logits, values = self.network(
+                codes, torch.from_numpy(observation.features).to(self.device)
+            )
+            return logits, values
+        if state is None:
+            raise ValueError("a recurrent policy needs its state: pass that of initial_state(B)")
+        features = with_actions(observation.features, state.previous, self.num_actions)
         logits, values, hidden = self.network.step(
             codes,
-            torch.from_numpy(told).to(self.device),
-            torch.from_numpy(memory.hidden).to(self.device),
+            torch.from_numpy(features).to(self.device),
+            torch.from_numpy(state.hidden).to(self.device),
         )
-        memory.hidden = hidden.cpu().numpy()
+        state.hidden = hidden.cpu().numpy()
         return logits, values
 
     def save(self, path: Path) -> None:
-        """Write the network and what is needed to build it again, as safetensors."""
+        """Write the weights and what is needed to build the network again, as safetensors."""
         described = {
             "schema_version": SCHEMA_VERSION,
             "task": self.task_name,
@@ -144,35 +155,49 @@ class Policy:
             "observation_spec": asdict(self.spec),
             "settings": self.settings.model_dump(mode="json"),
         }
-        # One field: safetensors orders several at random, and equal students give equal files.
+        # One field: safetensors orders several at random, and equal policies give equal files.
         metadata = {_METADATA: json.dumps(described, sort_keys=True)}
         tensors = {name: t.contiguous().cpu() for name, t in self.network.state_dict().items()}
         path.write_bytes(save(tensors, metadata))
 
 
-def load_student(path: str | Path, device: str = "cpu") -> Policy:
-    """The student of a `student.safetensors` file, or of the run folder that holds it.
+def make_policy(
+    task_name: str,
+    spec: ObservationSpec,
+    num_actions: int,
+    settings: StudentSettings,
+    device: str,
+    seed: int,
+) -> Policy:
+    """A new policy whose initial weights depend on the seed alone."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return Policy(task_name, spec, num_actions, settings, torch.device(device))
 
-    Raises PolicyFileError where the file is missing, damaged, or not a student's.
+
+def load_student(path: str | Path, device: str = "cpu") -> Policy:
+    """The policy in a `student.safetensors` file, or in that of a run folder.
+
+    Raises PolicyFileError where the file is missing, damaged, or does not hold a policy.
     """
     file = Path(path)
     file = file / "student.safetensors" if file.is_dir() else file
     try:
         if file.exists() and not file.is_file():
-            raise OSError("it is no plain file")  # opening a pipe would hang
+            raise OSError("it is not a regular file")  # opening a pipe would hang
         with safe_open(str(file), framework="pt") as stored:
-            student = _from_metadata(stored, torch.device(device))
-            tensors = _matching_tensors(student, stored)
+            policy = _from_metadata(stored, torch.device(device))
+            tensors = _matching_tensors(policy, stored)
     except (OSError, SafetensorError) as error:
-        raise PolicyFileError(_one_line(f"cannot read a student from {file}", error)) from error
+        raise PolicyFileError(_one_line(f"cannot read a policy from {file}", error)) from error
     except (KeyError, TypeError, ValueError) as error:
-        raise PolicyFileError(_one_line(f"{file} does not describe a student", error)) from error
-    student.network.load_state_dict(tensors)
-    return student
+        raise PolicyFileError(_one_line(f"{file} does not describe a policy", error)) from error
+    policy.network.load_state_dict(tensors)
+    return policy
 
 
 class _StoredSpec(BaseModel):
-    """`ObservationSpec` as a file has it."""
+    """`ObservationSpec` in a file's metadata, within bounds."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -189,12 +214,12 @@ class _StoredSpec(BaseModel):
         if self.attributes and (
             len(self.attributes) != self.num_codes or len(lengths) > 1 or 0 in lengths
         ):
-            raise ValueError("attributes must have a row a code, all as long")
+            raise ValueError("attributes must have a row for each code, all of one length")
         return self
 
 
 class _StoredPolicy(BaseModel):
-    """All that a file says about its student, besides the weights."""
+    """A file's description of its policy: everything but the weights."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -206,7 +231,7 @@ class _StoredPolicy(BaseModel):
 
 
 def _from_metadata(stored: Any, device: torch.device) -> Policy:
-    """The student that an open file describes, its weights not read yet."""
+    """The policy that an open file describes; its weights are not read yet."""
     described = (stored.metadata() or {})[_METADATA]
     version = from_json(described)["schema_version"]
     if version != SCHEMA_VERSION:
@@ -222,16 +247,19 @@ def _from_metadata(stored: Any, device: torch.device) -> Policy:
 
 
 def _check_size(stored: Any, spec: ObservationSpec, settings: StudentSettings) -> None:
-    """Nothing is built that is much larger than the file: the other layers are bounded apart."""
+    """Refuse a description of a network much larger than the file, before that network is built.
+
+    The first layer can be; the sizes of the others are bounded by the settings.
+    """
     names = stored.keys()
-    held = sum(math.prod(stored.get_slice(name).get_shape()) for name in names)
-    if first_layer_size(spec, settings) > held:
+    stored_size = sum(math.prod(stored.get_slice(name).get_shape()) for name in names)
+    if first_layer_size(spec, settings) > stored_size:
         raise ValueError("it is smaller than the network that it describes")
 
 
-def _matching_tensors(student: Policy, stored: Any) -> dict[str, Tensor]:
-    """The tensors of an open file, read only once they are known to be the network's."""
-    expected = {name: list(t.shape) for name, t in student.network.state_dict().items()}
+def _matching_tensors(policy: Policy, stored: Any) -> dict[str, Tensor]:
+    """The tensors of an open file, read only after their names, shapes and types are checked."""
+    expected = {name: list(t.shape) for name, t in policy.network.state_dict().items()}
     if set(stored.keys()) != set(expected):
         raise ValueError("its tensors are not those of the network that it describes")
     for name, shape in expected.items():
@@ -242,31 +270,11 @@ def _matching_tensors(student: Policy, stored: Any) -> dict[str, Tensor]:
 
 
 def _one_line(what: str, error: Exception) -> str:
-    """A message with its cause, short and free of control characters that a file may hold."""
+    """A message with its cause, short and without the control characters that a file may hold."""
     cause = str(error)
     if isinstance(error, KeyError):
-        cause = f"it has no {error}"
+        cause = f"it has no field {error}"
     if isinstance(error, ValidationError):
         problem = error.errors(include_url=False)[0]
         cause = ": ".join((*map(str, problem["loc"]), problem["msg"]))
     return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+", " ", f"{what}: {cause[:200]}")
-
-
-def softmax(logits: FloatArray) -> FloatArray:
-    """Probabilities of each row of logits [B, A]."""
-    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(shifted / shifted.sum(axis=1, keepdims=True), dtype=np.float32)
-
-
-def make_policy(
-    task_name: str,
-    spec: ObservationSpec,
-    num_actions: int,
-    settings: StudentSettings,
-    device: str,
-    seed: int,
-) -> Policy:
-    """A new student whose initial weights depend on the seed alone."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        return Policy(task_name, spec, num_actions, settings, torch.device(device))

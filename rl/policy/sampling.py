@@ -1,4 +1,4 @@
-"""Drawing actions from a policy's logits, a row of the batch at a time."""
+"""Drawing actions from a policy's logits."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from tutelage.rl.tasks.arrays import FloatArray, IntArray
 
 
 def draw(logits: FloatArray, rng: np.random.Generator) -> tuple[IntArray, FloatArray, IntArray]:
-    """One action for each row of logits [B, A], by inverting the cumulative distribution.
+    """Sample one action for each row of logits, float32 [B, A].
 
-    Returns the actions int64 [B], their log-probabilities float32 [B], and the likeliest actions
-    int64 [B], the first of equals.
+    Inverts each row's cumulative distribution. Returns the actions int64 [B], their
+    log-probabilities float32 [B], and the likeliest actions int64 [B], the first of equals.
     """
     rows = len(logits)
     actions, greedy = np.empty(rows, np.int64), np.empty(rows, np.int64)
@@ -29,7 +29,7 @@ def _draw(
     log_probs: FloatArray,
     greedy: IntArray,
 ) -> None:
-    """uniform: float32 [B], in [0, 1), where each row's distribution is inverted."""
+    """Fill in the last three. uniform: float32 [B], in [0, 1), a draw for each row."""
     num_actions = logits.shape[1]
     sums = np.empty(num_actions)
     for b in range(logits.shape[0]):
@@ -40,7 +40,7 @@ def _draw(
             total += np.exp(row[k] - row[best])
             sums[k] = total
         action = 0
-        # Below the last sum, as the mark is below 1: an action of no weight is never drawn.
+        # The draw is below 1 and so below the last sum: an action of no weight is never drawn.
         while sums[action] <= uniform[b] * total:
             action += 1
         actions[b], greedy[b] = action, best

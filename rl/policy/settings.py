@@ -1,4 +1,4 @@
-"""The student's settings, apart from torch: a configuration is checked before it is loaded."""
+"""The policy's settings; this file imports no torch, so that configurations are checked quickly."""
 
 from __future__ import annotations
 
@@ -7,36 +7,35 @@ from typing import Final, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 SMALLEST_CONV: Final = 5
-"""Side of the smallest picture that two 3x3 convolutions without padding leave something of."""
+"""Side of the smallest picture that fits two 3x3 convolutions without padding."""
 
 
 class StudentSettings(BaseModel):
-    """The student's eyes and its network."""
+    """What the student observes, and the sizes of its network."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     sees: Literal["map", "view"] = Field(
         "map",
-        description="What it sees of a grid world: a crop of the remembered map, or the bare view "
-        "and the direction, from which it must remember for itself.",
+        description="What the student observes of a grid world: a crop of the remembered map, or "
+        "the bare view and the direction, from which it must remember for itself.",
     )
     memory: Literal["none", "gru"] = Field(
         "none",
-        description="What it remembers by: nothing of its own, or a GRU, which is told its "
-        "previous action too.",
+        description="Recurrent memory: none, or a GRU, which is given the previous action too.",
     )
-    crop: int = Field(7, ge=3, le=41, description="Side of the map crop it sees, in cells; odd.")
+    crop: int = Field(7, ge=3, le=41, description="Side of the map crop, in cells; odd.")
     body: Literal["dense", "conv"] = Field(
-        "dense", description="How the picture is read: one dense layer, or two 3x3 convolutions."
+        "dense", description="Encoder of the picture: one dense layer, or two 3x3 convolutions."
     )
     embedding: int = Field(
-        8, ge=1, le=64, description="Numbers for each category code before the convolutions."
+        8, ge=1, le=64, description="Embedding size of a category code before the convolutions."
     )
     hidden: int = Field(128, ge=8, le=2048, description="Width of the hidden layers.")
 
     @property
     def map_crop(self) -> int | None:
-        """Side of the map crop that it sees; None where it sees the bare view."""
+        """Side of the map crop; None where the student sees the bare view."""
         return self.crop if self.sees == "map" else None
 
     @field_validator("crop")

@@ -1,4 +1,4 @@
-"""Generalised advantage estimation, with time-outs told from true ends."""
+"""Generalised advantage estimation that bootstraps at time-outs."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def advantages_of(
     num_steps = len(rewards)
     discounts = gamma if isinstance(gamma, np.ndarray) else [gamma] * num_steps
     advantages = np.zeros_like(rewards)
-    running = np.zeros_like(last_values)
+    advantage = np.zeros_like(last_values)
     for t in reversed(range(num_steps)):
-        following = values[t + 1] if t + 1 < num_steps else last_values
-        following = np.where(truncated[t], final_values[t], following)
-        following = np.where(terminated[t], 0.0, following)
-        delta = rewards[t] + discounts[t] * following - values[t]
-        carries_on = ~(terminated[t] | truncated[t])
-        running = delta + discounts[t] * gae_lambda * carries_on * running
-        advantages[t] = running
+        next_values = values[t + 1] if t + 1 < num_steps else last_values
+        next_values = np.where(truncated[t], final_values[t], next_values)
+        next_values = np.where(terminated[t], 0.0, next_values)
+        delta = rewards[t] + discounts[t] * next_values - values[t]
+        goes_on = ~(terminated[t] | truncated[t])
+        advantage = delta + discounts[t] * gae_lambda * goes_on * advantage
+        advantages[t] = advantage
     return advantages

@@ -1,12 +1,12 @@
-"""Proximal policy optimisation with the teacher's advice as one more term of the loss.
+"""Proximal policy optimisation (Schulman et al. 2017) with the teacher's advice in the loss.
 
-The loss itself is in `rl.ppo.loss`, its gradient in `rl.ppo.gradients`; here are the epochs, the
-minibatches and the gradient steps.
+`PPO.update` is the algorithm: advantages (`rl.ppo.gae`), epochs of minibatches, and for each one
+the clipped gradient (`rl.ppo.gradients`) of the loss (`rl.ppo.loss`) and a step of Adam.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -14,25 +14,33 @@ from typing import Any, Final
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
+from torch.optim.adam import adam
 
 from tutelage.rl.advice.labels import Labels
 from tutelage.rl.policy.policy import Policy, with_actions
-from tutelage.rl.ppo.adam import Adam
+from tutelage.rl.ppo.cpu.backprop import BackpropGradient, supports
 from tutelage.rl.ppo.gae import advantages_of
-from tutelage.rl.ppo.gradients import gradient_into, views_of
+from tutelage.rl.ppo.gradients import AutogradGradient, Gradient, flat_weights
 from tutelage.rl.ppo.loss import LOSS_METRICS
 from tutelage.rl.ppo.settings import PPOSettings
 from tutelage.rl.rollouts.buffer import Rollout
 from tutelage.rl.tasks.arrays import BoolArray, FloatArray
 
+ADAM_EPSILON: Final = 1e-5
+"""Larger than Adam's default, as in the reference implementations of PPO (Huang et al. 2022, "The
+37 Implementation Details of PPO", detail 3)."""
+_APPROX_KL: Final = LOSS_METRICS.index("approx_kl")
+_NETWORK: Final = "network."
 _ADAM: Final = "adam."
-"""What the names of the optimiser's tensors begin with."""
+"""Prefixes of the names of a snapshot's tensors."""
 
 
 @dataclass(frozen=True)
 class UpdateReport:
-    """Means over the gradient steps of one update; explained_variance is the rollout's."""
+    """The `LOSS_METRICS`, means over the gradient steps of one update, and how much of the returns'
+    variance the rollout's values explain.
+    """
 
     policy_loss: float
     value_loss: float
@@ -44,21 +52,28 @@ class UpdateReport:
 
 
 class PPO:
-    """Updates a student from rollouts."""
+    """Updates a policy from rollouts."""
 
-    def __init__(self, student: Policy, settings: PPOSettings, rng: np.random.Generator) -> None:
-        self._student, self._settings, self._rng = student, settings, rng
-        weights = joined(student.network)
-        self._gradient = torch.empty_like(weights)
-        self._differentiate = gradient_into(self._gradient, student.network)
-        self._adam = Adam(weights)
+    def __init__(self, policy: Policy, settings: PPOSettings, rng: np.random.Generator) -> None:
+        """rng: shuffles the minibatches. The network's parameters become views of one vector."""
+        self._policy, self._settings, self._rng = policy, settings, rng
+        self._weights = flat_weights(policy.network)
+        self._gradient = torch.empty_like(self._weights)
+        self._differentiate: Gradient = (
+            BackpropGradient(self._gradient, policy.network)
+            if supports(policy)
+            else AutogradGradient(self._gradient, policy.network)
+        )
+        self._moments = new_moments(self._weights)
 
     def update(
         self, rollout: Rollout, labels: Labels | None, teacher_weight: float, progress: float
     ) -> UpdateReport:
-        """Some epochs of minibatches over a rollout. Without labels, or at weight 0, plain PPO.
+        """Learn from a rollout of T steps in N environments: some epochs of minibatches.
 
-        progress: the share of the run that is done, 0..1 (`PPOSettings.at`).
+        labels: the teacher's action probabilities for the rollout's T * N steps; without them, or
+        at teacher_weight 0, this is plain PPO. progress: the share of the run that is done, 0..1
+        (`PPOSettings.at`).
         """
         settings = self._settings.at(progress)
         advised = labels is not None and teacher_weight > 0 and bool(labels.coverage.any())
@@ -80,27 +95,51 @@ class PPO:
 
     def snapshot(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """The network's and the optimiser's tensors by name, and the rest as JSON has it."""
-        tensors = {f"network.{k}": t for k, t in self._student.network.state_dict().items()}
-        tensors |= {f"{_ADAM}{name}": t for name, t in self._adam.tensors().items()}
+        tensors = {f"{_NETWORK}{k}": t for k, t in self._policy.network.state_dict().items()}
+        tensors |= {f"{_ADAM}{name}": tensor for name, tensor in self._moments.items()}
         return tensors, {"rng": self._rng.bit_generator.state}
 
     def restore(self, tensors: dict[str, Tensor], record: dict[str, Any]) -> None:
-        """The inverse of `snapshot`. Raises KeyError, RuntimeError, TypeError or ValueError for
-        another network's, or for none.
+        """The inverse of `snapshot`.
+
+        Raises KeyError, RuntimeError, TypeError or ValueError where tensors are missing or belong
+        to another network.
         """
-        network = {
-            name.removeprefix("network."): tensor
-            for name, tensor in tensors.items()
-            if name.startswith("network.")
-        }
-        self._student.network.load_state_dict(network)
-        moments = {
-            name.removeprefix(_ADAM): tensor
-            for name, tensor in tensors.items()
-            if name.startswith(_ADAM)
-        }
-        self._adam.restore(moments)
+        moments = _with_prefix(_ADAM, tensors)
+        if _shapes(moments) != _shapes(self._moments):
+            raise ValueError("the optimiser's tensors are those of another network")
+        self._policy.network.load_state_dict(_with_prefix(_NETWORK, tensors))
+        for name, tensor in moments.items():
+            self._moments[name].copy_(tensor)
         self._rng.bit_generator.state = record["rng"]
+
+    def _batch(
+        self, rollout: Rollout, advantages: FloatArray, returns: FloatArray, labels: Labels | None
+    ) -> dict[str, Tensor]:
+        """What the loss needs of each step, in rows t * N + i, on the policy's device."""
+        arrays: dict[str, NDArray[Any]] = {
+            "codes": rollout.codes,
+            "features": rollout.features,
+            "actions": rollout.actions,
+            "log_probs": rollout.log_probs,
+            "advantages": advantages,
+            "returns": returns,
+        }
+        if rollout.allowed is not None:
+            arrays["allowed"] = rollout.allowed
+        if self._policy.network.memory_size:
+            arrays["features"] = with_actions(
+                rollout.features, rollout.previous, self._policy.num_actions
+            )
+            arrays["starts"] = _starts(rollout)
+        flat = {
+            name: array.reshape(rollout.size, *array.shape[2:]) for name, array in arrays.items()
+        }
+        if labels is not None:
+            flat |= {"targets": labels.targets, "coverage": labels.coverage}
+        if self._policy.network.memory_size:
+            flat["hidden"] = rollout.hidden
+        return {name: torch.from_numpy(a).to(self._policy.device) for name, a in flat.items()}
 
     def _epochs(
         self,
@@ -109,32 +148,30 @@ class PPO:
         settings: PPOSettings,
         teacher_weight: float,
     ) -> list[float]:
-        """The gradient steps; the means of their LOSS_METRICS."""
+        """All gradient steps; returns the means of their LOSS_METRICS."""
         advised = "coverage" in batch
-        losses = []
+        steps = []
         for _ in range(settings.advised_epochs if advised else settings.epochs):
-            losses += [
+            steps += [
                 self._step(minibatch, settings, teacher_weight)
                 for minibatch in self._minibatches(batch, rollout)
             ]
-            if (
-                not advised
-                and float(losses[-1][LOSS_METRICS.index("approx_kl")]) > settings.target_kl
-            ):
+            if not advised and steps[-1][_APPROX_KL] > settings.target_kl:
                 break
-        means: list[float] = torch.stack(losses).mean(dim=0).tolist()
+        means: list[float] = torch.stack(steps).mean(dim=0).tolist()
         return means
 
     def _minibatches(
         self, batch: dict[str, Tensor], rollout: Rollout
     ) -> Iterator[dict[str, Tensor]]:
-        """The batch once through, shuffled: single steps, or a GRU's whole sequences.
+        """One pass over the shuffled batch: of single steps, or of a GRU's whole sequences.
 
-        Each has [B] rows, or [T, B] where the student remembers, and then hidden [B, memory_size].
+        Each minibatch has [B] rows, or [T, B] for a recurrent policy, and then hidden
+        [B, memory_size].
         """
         num_steps, num_envs = rollout.actions.shape
-        device = self._student.device
-        if not self._student.network.memory_size:
+        device = self._policy.device
+        if not self._policy.network.memory_size:
             order = torch.from_numpy(self._rng.permutation(rollout.size)).to(device)
             # Shuffled as a whole: a few large moves in place of many small ones.
             split = {
@@ -151,48 +188,64 @@ class PPO:
             part = {name: column[:, envs] for name, column in sequences.items()}
             yield {**part, "hidden": batch["hidden"][envs]}
 
-    def _batch(
-        self, rollout: Rollout, advantages: FloatArray, returns: FloatArray, labels: Labels | None
-    ) -> dict[str, Tensor]:
-        """What the loss needs of each step, rows t * N + i, on the student's device."""
-        arrays: dict[str, NDArray[Any]] = {
-            "codes": rollout.codes,
-            "features": rollout.features,
-            "actions": rollout.actions,
-            "log_probs": rollout.log_probs,
-            "advantages": advantages,
-            "returns": returns,
-        }
-        if rollout.allowed is not None:
-            arrays["allowed"] = rollout.allowed
-        if self._student.network.memory_size:
-            arrays["features"] = with_actions(
-                rollout.features, rollout.previous, self._student.num_actions
-            )
-            arrays["starts"] = _starts(rollout)
-        flat = {
-            name: array.reshape(rollout.size, *array.shape[2:]) for name, array in arrays.items()
-        }
-        if labels is not None:
-            flat |= {"targets": labels.targets, "coverage": labels.coverage}
-        if self._student.network.memory_size:
-            flat["hidden"] = rollout.hidden
-        return {name: torch.from_numpy(a).to(self._student.device) for name, a in flat.items()}
-
     def _step(
         self, batch: dict[str, Tensor], settings: PPOSettings, teacher_weight: float
     ) -> Tensor:
         """One gradient step; returns `rl.ppo.loss.LOSS_METRICS`, float64 [6]."""
-        gradient, figures = self._gradient, self._differentiate(batch, settings, teacher_weight)
+        gradient, metrics = self._gradient, self._differentiate(batch, settings, teacher_weight)
         norm = torch.linalg.vector_norm(gradient)
         gradient.mul_((settings.max_grad_norm / (norm + 1e-6)).clamp(max=1.0))
-        self._adam.step(gradient, settings.learning_rate)
-        return figures
+        adam_step(self._weights, gradient, self._moments, settings.learning_rate)
+        return metrics
+
+
+def new_moments(weights: Tensor) -> dict[str, Tensor]:
+    """Adam's number of steps and its moments of a vector of weights, before the first step."""
+    return {
+        "step": torch.zeros((), device=weights.device),
+        "exp_avg": torch.zeros_like(weights),
+        "exp_avg_sq": torch.zeros_like(weights),
+    }
+
+
+def adam_step(
+    weights: Tensor, gradient: Tensor, moments: Mapping[str, Tensor], learning_rate: float
+) -> None:
+    """A step of Adam (Kingma & Ba 2015, algorithm 1) against a gradient; all float32 [W].
+
+    Moves weights and moments in place. In its functional form: the first step of
+    `torch.optim.Adam`, which gives the same numbers, loads PyTorch's compiler for a second.
+    """
+    adam(
+        [weights],
+        [gradient],
+        [moments["exp_avg"]],
+        [moments["exp_avg_sq"]],
+        [],
+        [moments["step"]],
+        fused=True,
+        amsgrad=False,
+        beta1=0.9,
+        beta2=0.999,
+        lr=learning_rate,
+        weight_decay=0.0,
+        eps=ADAM_EPSILON,
+        maximize=False,
+    )
+
+
+def _with_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors whose names begin so, by the rest of their names."""
+    return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
+
+
+def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, torch.Size]:
+    return {name: tensor.shape for name, tensor in tensors.items()}
 
 
 @contextmanager
 def _denormals_as_zero() -> Iterator[None]:
-    """Numbers below 1e-38 count as 0 here, as the processor takes a hundred times as long for them.
+    """Numbers below 1e-38 count as 0 here: the processor takes a hundred times as long for them.
 
     Adam's mean of a weight whose gradient stays 0 shrinks by a tenth each step, and then stops at
     the smallest of them for ever: after some 800 gradient steps an update took half as long again.
@@ -204,21 +257,8 @@ def _denormals_as_zero() -> Iterator[None]:
         torch.set_flush_denormal(False)
 
 
-def joined(network: nn.Module) -> Tensor:
-    """All weights of a network as one vector, of which its own are views from now on.
-
-    One vector is clipped and moved by Adam in a few operations, where a dozen tensors take a few
-    each.
-    """
-    vector = torch.cat([parameter.detach().flatten() for parameter in network.parameters()])
-    views = views_of(vector, network)
-    for name, parameter in network.named_parameters():
-        parameter.data = views[name]
-    return vector
-
-
 def _starts(rollout: Rollout) -> BoolArray:
-    """bool [T, N], where a step is its episode's first; at t = 0 the memory tells already."""
+    """bool [T, N], where a step is its episode's first. At t = 0 the recurrent state tells."""
     starts = np.zeros_like(rollout.terminated)
     starts[1:] = rollout.terminated[:-1] | rollout.truncated[:-1]
     return starts

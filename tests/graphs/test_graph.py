@@ -23,9 +23,9 @@ from tutelage.agents.client.call_record import CallRecord
 from tutelage.graphs.config.config import make_config
 from tutelage.graphs.config.events import Evaluating, Event, IterationDone, RunEnded, RunStarted
 from tutelage.graphs.nodes.assess import _steps_to_95
-from tutelage.graphs.records.config_versions import newest_version
+from tutelage.graphs.records import versions
+from tutelage.graphs.records.checkpoints import Checkpoints
 from tutelage.graphs.records.trace.records import AdviceRecord
-from tutelage.graphs.runtime.saving import GraphCheckpoints
 from tutelage.graphs.state import TeachState, first_state
 from tutelage.prompts.library import SHIPPED
 from tutelage.rl.policy.policy import load_student
@@ -123,7 +123,7 @@ class TestRunFolder:
 
     def test_config_says_what_was_run_and_runs_it_again(self, taught: TinyRun) -> None:
         written = strict_json(taught.folder.config)
-        assert written["schema_version"] == newest_version()
+        assert written["schema_version"] == versions.CONFIG
         assert {"python", "torch", "numpy", "minigrid", "langgraph"} <= set(written["versions"])
         assert written["run_dir"] == str(taught.path)
         again = make_config(taught.folder.config, [], {})
@@ -446,21 +446,13 @@ class TestDriving:
         assert load_student(run.path).task_name == "SimpleDoorKey"
 
     def test_the_final_state_is_small_and_plain(self, constant: TinyRun) -> None:
-        with GraphCheckpoints(constant.folder) as checkpoints:
-            threads = [
-                int(row[0])
-                for row in checkpoints.saver.conn.execute(
-                    "SELECT DISTINCT thread_id FROM checkpoints"
-                )
-            ]
-            state = checkpoints.state(max(threads))
-        assert state is not None
+        checkpoints = Checkpoints(constant.folder)
+        state = checkpoints.record(checkpoints.iterations()[0])["state"]
+        assert set(state) == set(TeachState.__annotations__)
         assert state["env_steps"] == SIX
-        values = {name: state[name] for name in TeachState.__annotations__}
-        assert len(values["advice"]) == constant.summary.llm.situations
-        assert set(kinds_in(values)) <= {dict, list, tuple, str, int, float, bool, type(None)}
-        text = json.dumps(values, allow_nan=False)
-        assert len(text) < 100_000
+        assert len(state["advice"]) == constant.summary.llm.situations
+        assert set(kinds_in(state)) <= {dict, list, str, int, float, bool, type(None)}
+        assert len(json.dumps(state, allow_nan=False)) < 100_000
 
 
 def kinds_in(value: object) -> Iterator[type]:

@@ -20,7 +20,7 @@ from tutelage.graphs.analysis.watching import EpisodeViewer
 from tutelage.graphs.config.config import ConfigError, make_config
 from tutelage.graphs.config.events import Evaluating, Event, IterationDone
 from tutelage.graphs.nodes.assess import assess
-from tutelage.graphs.nodes.learn import after_training_loop
+from tutelage.graphs.nodes.routes import after_training_loop
 from tutelage.graphs.records.run_folder import list_runs
 from tutelage.graphs.records.shapes import Summary
 from tutelage.graphs.registry import build_graph, list_graphs
@@ -28,10 +28,10 @@ from tutelage.graphs.runtime.context import RunContext
 from tutelage.graphs.runtime.run import resume
 from tutelage.graphs.runtime.run import run as start
 from tutelage.graphs.state import TeachState, Update
-from tutelage.graphs.terminal.graphs.view import graph_shape
+from tutelage.graphs.terminal.graphs import graph_shape
 from tutelage.graphs.terminal.run.live import LiveProgress
 from tutelage.graphs.terminal.run.summary import print_summary
-from tutelage.graphs.terminal.runs.view import run_row
+from tutelage.graphs.terminal.runs.command import run_row
 from tutelage.rl.policy.policy import load_student
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -137,7 +137,7 @@ class TestPractice:
                 met.append(state["iteration"])
             return after_training_loop(state)
 
-        monkeypatch.setattr("tutelage.graphs.teacher_student.after_practice", counted)
+        monkeypatch.setattr("tutelage.graphs.nodes.routes.after_training_loop", counted)
         options: dict[str, Any] = {
             "graph": graph,
             "env": "SimpleDoorKey",

@@ -85,7 +85,7 @@ def test_a_run_in_the_studio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     folder = RunFolder.open(path)
     assert [row.iteration for row in folder.read_metrics()] == [1, 2]
     with TraceReader(folder.trace) as trace:
-        assert {str(each.situation_id) for each in trace.situations()} == set(state["advice"])
+        assert {each.situation_id for each in trace.situations()} == set(state["advice"])
 
 
 def test_the_teacher_acts_in_the_studio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

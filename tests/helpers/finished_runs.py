@@ -2,9 +2,9 @@
 
     python finished_runs.py run --config FILE --json      python finished_runs.py resume RUN --json
 
-The script stands for `cli.py` where only processes matter. The run's task says what becomes of it:
-`Broken` fails with a line, `Endless` goes on until it is interrupted, the first time at least; all
-others finish. The seed decides how well the student does.
+The script stands for the command where only processes matter. The run's task says what becomes of
+it: `Broken` fails with a line, `Endless` goes on until it is interrupted, the first time at least;
+all others finish. The seed decides how well the student does.
 """
 
 from __future__ import annotations
@@ -16,6 +16,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+if __name__ == "__main__":  # started as a program, in another folder, with nothing installed
+    sys.path[0] = str(Path(__file__).resolve().parents[2] / ".package")
 
 from tutelage.graphs.records.run_folder import RunFolder
 from tutelage.graphs.records.shapes import Summary

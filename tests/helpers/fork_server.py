@@ -261,7 +261,6 @@ def _install(points: _Points) -> None:
     from tutelage.graphs.records.checkpoints import Checkpoints
     from tutelage.graphs.records.run_folder import RunFolder
     from tutelage.graphs.records.trace.writer import TraceWriter
-    from tutelage.graphs.runtime.saving import GraphCheckpoints, _Saver
     from tutelage.rl.ppo.ppo import PPO
     from tutelage.rl.rollouts import evaluate
 
@@ -277,9 +276,6 @@ def _install(points: _Points) -> None:
         (TraceWriter, "close"),
         (Checkpoints, "save"),
         (Checkpoints, "delete"),
-        (GraphCheckpoints, "keep_only"),
-        (_Saver, "put"),
-        (_Saver, "delete_thread"),
         (PPO, "update"),
         (assess, "evaluate"),
         (evaluate, "evaluate"),

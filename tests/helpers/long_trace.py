@@ -27,9 +27,9 @@ def make_long_run(path: Path) -> RunFolder:
         connection.execute("PRAGMA synchronous = OFF")
         connection.executemany(
             "INSERT INTO calls (iteration, env_steps, situation_id, provider, model, attempt,"
-            " status, error, messages, tools, settings, answers, prompt_tokens, completion_tokens,"
-            " started_at, latency_s, node) VALUES (?, ?, ?, 'openai:m', 'm', 1, ?, ?, ?, '[]',"
-            " '{}', '[]', ?, ?, ?, ?, ?)",
+            " status, error, messages, tools, settings, answers, plans, prompt_tokens,"
+            " completion_tokens, started_at, latency_s, node) VALUES (?, ?, ?, 'openai:m', 'm', 1,"
+            " ?, ?, ?, '[]', '{}', '[]', '[]', ?, ?, ?, ?, ?)",
             (
                 (
                     i // 100,

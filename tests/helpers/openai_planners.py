@@ -8,8 +8,8 @@ from helpers.openai_server import (
     Behaviour,
     OpenAIServer,
 )
-from tutelage.agents.client.records import PlannerAnswer
 from tutelage.agents.common.settings import TeacherSettings
+from tutelage.agents.planner.answer import PlannerAnswer
 from tutelage.agents.planner.planner import Planner
 from tutelage.agents.providers.make import make_chat_model
 from tutelage.prompts.library import PromptLibrary

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
-
-import pytest
 
 from tutelage.agents.common.settings import TeacherSettings
 from tutelage.agents.providers.make import make_chat_model
+from tutelage.agents.providers.offline import OfflineTeacher
 from tutelage.agents.store.plan_cache import PlanCache
 from tutelage.agents.teacher.teacher import Teacher
 from tutelage.prompts.library import PromptLibrary
@@ -55,11 +52,9 @@ def teacher(chosen: TeacherSettings, cache: PlanCache | None = None, url: str = 
     return Teacher(TASK, LIBRARY, make_chat_model(name, url or None, chosen), chosen, cache)
 
 
-@pytest.fixture
-def cache(tmp_path: Path) -> Iterator[PlanCache]:
-    opened = PlanCache(tmp_path / "plans.sqlite")
-    yield opened
-    opened.close()
+def make_own(chosen: TeacherSettings) -> Any:
+    """A provider of one's own, as `helpers.planners:make_own`."""
+    return OfflineTeacher(seed=chosen.seed, max_options=chosen.max_options)
 
 
 def run_once(chosen: Teacher, situations: list[int], iteration: int = 0) -> dict[int, Any]:

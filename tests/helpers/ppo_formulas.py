@@ -60,7 +60,7 @@ def rollout_for(student: Policy, seed: int = 0, drift: float = 0.4) -> Rollout:
 
 
 def labels_for(rows: int, seed: int = 0, unadvised: float = 0.4) -> Labels:
-    """Soft targets with masses between 0 and 1, and rows without advice among them."""
+    """Soft targets with coverage between 0 and 1, and rows without advice among them."""
     rng = np.random.default_rng(seed + 1000)
     targets = rng.dirichlet(np.ones(NUM_ACTIONS), rows).astype(np.float32)
     coverage = rng.random(rows).astype(np.float32)
@@ -71,9 +71,9 @@ def labels_for(rows: int, seed: int = 0, unadvised: float = 0.4) -> Labels:
 
 @dataclass
 class Expected:
-    """One step's figures as a report has them, and the gradients of the loss."""
+    """One gradient step's metrics, by their names in `UpdateReport`, and the loss's gradients."""
 
-    figures: dict[str, float]
+    metrics: dict[str, float]
     gradients: dict[str, Any]
 
 
@@ -112,10 +112,10 @@ def by_the_formulas(
         + weight * means["advice_loss"]
     )
     loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-    figures = {name: mean.item() for name, mean in means.items()}
-    figures["explained_variance"] = 1 - np.var(returns - _flat(rollout.values)) / np.var(returns)
+    metrics = {name: mean.item() for name, mean in means.items()}
+    metrics["explained_variance"] = 1 - np.var(returns - _flat(rollout.values)) / np.var(returns)
     gradients = {name: parameter.grad for name, parameter in network.named_parameters()}
-    return Expected(figures, gradients)
+    return Expected(metrics, gradients)
 
 
 def _clipped_gain(ratio: torch.Tensor, advantage: float, clip_range: float) -> torch.Tensor:

@@ -9,13 +9,13 @@ from tutelage.rl.policy.settings import StudentSettings
 from tutelage.rl.tasks.base import Observation, ObservationSpec
 
 SMALL = StudentSettings(body="dense", hidden=16, embedding=3)
-PARTS = ((0, 0), (1, 0), (2, 1), (2, 2), (3, 1), (3, 2))
+ATTRIBUTES = ((0, 0), (1, 0), (2, 1), (2, 2), (3, 1), (3, 2))
 CONV = StudentSettings(body="conv", hidden=16, embedding=3, crop=7)
 KINDS: dict[str, tuple[ObservationSpec, StudentSettings]] = {
     "features": (ObservationSpec(0, 0, 0, 5), SMALL),
     "codes": (ObservationSpec(3, 4, 6, 0), SMALL),
     "dense": (ObservationSpec(3, 4, 6, 5), SMALL),
-    "parts": (ObservationSpec(3, 4, 6, 5, PARTS), SMALL),
+    "attributes": (ObservationSpec(3, 4, 6, 5, ATTRIBUTES), SMALL),
     "conv": (ObservationSpec(7, 6, 6, 5), CONV),
     "smallest conv": (ObservationSpec(5, 5, 6, 5), CONV),
 }

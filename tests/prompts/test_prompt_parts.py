@@ -15,11 +15,11 @@ from tutelage.agents.planner.planner import Planner
 from tutelage.agents.planner.verbaliser import Verbaliser
 from tutelage.agents.providers.make import make_chat_model
 from tutelage.agents.providers.offline import OfflineTeacher
-from tutelage.agents.providers.offline_rules import Situation
+from tutelage.agents.providers.offline_rules import SituationFields
 from tutelage.agents.store.plan_cache import PlanCache
 from tutelage.agents.teacher.teacher import Teacher
 from tutelage.prompts.library import SHIPPED, PromptLibrary
-from tutelage.rl.minigrid.catalogue import SHIPPED
+from tutelage.rl.minigrid import catalogue
 from tutelage.rl.minigrid.task import GridTask
 from tutelage.rl.tasks.base import Task
 from tutelage.rl.tasks.options import Option
@@ -29,11 +29,8 @@ from tutelage.rl.tasks.settings import TaskSettings
 FIRST = 1 << 43
 """The situation that an episode of a door-and-key task begins in: nothing seen, all unexplored."""
 KEY_AND_DOOR = FIRST | 1 << 2 | 1 << 32
-SYSTEM = """---
-description: Short.
-role: system
-variables: [task_notes, thinking, examples]
----
+SYSTEM = """<!-- Short. -->
+
 Before.
 
 {{ task_notes }}
@@ -65,9 +62,9 @@ def own_library(folder: Path, **texts: str) -> PromptLibrary:
     return library
 
 
-@pytest.mark.parametrize("info", SHIPPED, ids=lambda info: info.name)
+@pytest.mark.parametrize("info", catalogue.SHIPPED, ids=lambda info: info.name)
 def test_a_tasks_notes_are_in_its_prompt_and_in_no_others(info: object) -> None:
-    names = {shipped.name: shipped for shipped in SHIPPED}
+    names = {shipped.name: shipped for shipped in catalogue.SHIPPED}
     name = info.name  # type: ignore[attr-defined]
     text = first_message(grid(name), PromptLibrary())
     assert names[name].notes
@@ -194,7 +191,7 @@ def test_the_examples_are_possible_and_name_only_what_was_seen() -> None:
     examples = EXAMPLE.findall(PromptLibrary().get("planner_examples").body)
     assert len(examples) >= 4
     for text, plan in examples:
-        situation = Situation.parse(text)
+        situation = SituationFields.parse(text)
         assert situation.mission
         seen = {thing.name for thing in situation.seen}
         for name, target in re.findall(r"`(\w+)\((.*?)\)`", plan):

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Final, TypeVar
 
-from tutelage.agents.client.call_record import CallRecord, Json
-from tutelage.agents.common.redact import json_writer, text_cleaner
+from tutelage.agents.client.call_record import CallRecord
+from tutelage.agents.common.redact import Json, json_writer, text_cleaner
 
 PlanRows = list[dict[str, Any]]
 """A distribution over plans, as `rl.advice.advice.Advice.to_json` gives it."""
@@ -147,7 +147,7 @@ Record = TypeVar("Record", CallRecord, AdviceRecord, VisitRecord, ExampleRecord,
 _Convert = Callable[[Any], Any]
 
 
-_JSON_TYPES: Final = ("Json", "PlanRows")
+_JSON_TYPES: Final = ("Json", "JsonObject", "JsonObjects", "PlansRead", "PlanRows")
 
 
 def to_rows(kind: type[Record], records: Iterable[Record]) -> list[tuple[Any, ...]]:
@@ -173,8 +173,8 @@ def _kind(name: str, annotation: str) -> str:
 def from_row(kind: type[Record], row: Iterable[Any]) -> Record:
     """The record of a row of all its fields, in order. Raises ValueError for damaged JSON."""
     columns = zip(fields(kind), row, strict=True)
-    values = [json.loads(v) if field.type in _JSON_TYPES else v for field, v in columns]
-    return kind(*values)
+    values = {f.name: json.loads(v) if f.type in _JSON_TYPES else v for f, v in columns}
+    return kind(**values)
 
 
 def to_situation_id(value: int) -> int:

@@ -11,11 +11,13 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from tutelage.graphs.records.trace.names import DASH
 from tutelage.graphs.terminal.common.text import safe
 from tutelage.rl.tasks.watching import Drawing
 
-TEACHER: Final = "#5fd7ff"
-STUDENT: Final = "#ffaf5f"
+TEACHER: Final = "#0087d7"
+STUDENT: Final = "#d75f00"
+"""Colours that can be read on a dark and on a light ground."""
 _BAR: Final = 14
 _SHORTEST_BAR: Final = 3
 """Cells of a full bar, where there is room and where there is little."""
@@ -142,14 +144,12 @@ class ActionBars:
 
 def _bar(share: float | None, style: str, cells: int) -> Text:
     if share is None:
-        return Text(f"{'–':<{cells + _PERCENT}}", "dim")  # noqa: RUF001 - a dash for people
+        return Text(f"{DASH:<{cells + _PERCENT}}", "dim")
     eighths = round(max(0.0, min(1.0, share)) * cells * 8)
     whole, rest = divmod(eighths, 8)
     bar = "█" * whole + (" ▏▎▍▌▋▊▉"[rest] if rest else "")
     percent = f"{100 * share:4.0f} %"
-    return Text.assemble(
-        (f"{bar:<{cells}}", f"{style} on #1c1e24"), (percent, "" if eighths else "dim")
-    )
+    return Text.assemble((f"{bar:<{cells}}", style), (percent, "" if eighths else "dim"))
 
 
 @dataclass(frozen=True)

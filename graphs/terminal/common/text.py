@@ -10,12 +10,15 @@ from typing import Any, Final
 from rich.console import Console
 from rich.text import Text
 
+from tutelage.graphs.records.trace.names import DASH
+from tutelage.rl.errors import UserError
+
 # Everything that moves the cursor or starts an escape sequence; tabs and line ends are harmless.
 # The bidirectional controls could show one thing and mean another.
 _UNSAFE: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
-class NoTerminalError(ValueError):
+class NoTerminalError(UserError):
     """A full-screen view where there is no terminal."""
 
 
@@ -42,4 +45,4 @@ def console(stderr: bool = False) -> Console:
 
 def percent(share: float | None) -> str:
     """A share as a percentage, or a dash where there is none."""
-    return "–" if share is None else f"{100 * share:.1f} %"  # noqa: RUF001 - a dash for people
+    return DASH if share is None else f"{100 * share:.1f} %"

@@ -1,4 +1,4 @@
-"""`compare`: settings against each other, over seeds."""
+"""`compare`: conditions against each other, over seeds."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def compare(
         list[Path] | None,
         typer.Argument(
             metavar="[RUN]...",
-            help="Runs that were made, or folders of them.",
+            help="Finished runs, or folders of them.",
             autocompletion=completion.runs,
         ),
     ] = None,
@@ -52,7 +52,7 @@ def compare(
     ] = 1000,
     folder: Annotated[
         Path | None,
-        typer.Option("--dir", help="Folder of the runs; none takes runs/compare-<what is asked>."),
+        typer.Option("--dir", help="Folder of the runs; none takes runs/compare-<digest>."),
     ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Runs side by side.")] = 1,
     plot: Annotated[
@@ -60,7 +60,7 @@ def compare(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Train every combination of settings over several seeds, and compare what came out.
+    """Train every combination of values over several seeds, and compare the students.
 
     Finished runs are kept: the same command, typed again, goes on where it stopped. Given RUNs
     and no --vary, nothing is trained.
@@ -85,8 +85,9 @@ def compare(
     from tutelage.graphs.analysis.curves import panels_of
     from tutelage.graphs.analysis.experiments import plan_experiment, seeds_of
     from tutelage.graphs.config.config import make_config, with_fields
-    from tutelage.graphs.terminal.compare import view
-    from tutelage.graphs.terminal.runs.figures import check_format, write_figure
+    from tutelage.graphs.terminal.common import comparison
+    from tutelage.graphs.terminal.common.figures import check_format, write_figure
+    from tutelage.graphs.terminal.compare import board
 
     if plot is not None:
         check_format(plot)
@@ -95,10 +96,10 @@ def compare(
         base = make_config(config, assignments or [], options)
         base = with_fields(base, {"evaluation.final_episodes": episodes})
         experiment = plan_experiment(base, vary or [], seeds_of(seeds), folder)
-        code = view.make(experiment, jobs, as_json)
+        code = board.make(experiment, jobs, as_json)
         if code != 0:
             raise typer.Exit(code)
         given = [*given, *(job.path for job in experiment.jobs)]
-    view.show(given, episodes, as_json)
+    comparison.show(given, episodes, as_json)
     if plot is not None:
         write_figure(panels_of(find_runs(given)), plot)

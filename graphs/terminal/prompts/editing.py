@@ -16,10 +16,10 @@ from typing import Final
 import typer
 
 from tutelage.graphs.terminal.common.text import console, safe
-from tutelage.prompts.library import SHIPPED, SHIPPED_ALONE, own_folder
-from tutelage.prompts.reading import read_template
-from tutelage.prompts.slots import SLOTS
-from tutelage.prompts.template import PromptError, listed
+from tutelage.graphs.terminal.prompts.view import print_problems
+from tutelage.prompts.library import SHIPPED, SHIPPED_ALONE, find_slot, own_folder
+from tutelage.prompts.slots import Slot
+from tutelage.prompts.template import PromptError, read_template
 
 _EDITORS: Final = ("nano", "vim", "vi")
 """Looked for where neither VISUAL nor EDITOR is set."""
@@ -28,71 +28,64 @@ _MENDABLE: Final = 2
 
 
 def edit(name: str, folder: Path | None) -> int:
-    """Let the user edit a template; the exit code.
+    """Let the user edit a template; returns the exit code.
 
     folder: where own versions are; None for the user's own folder. Raises PromptError.
     """
-    if name not in SLOTS:
-        raise PromptError(f"prompt {name!r} is not known; allowed: {listed(SLOTS)}")
+    slot = find_slot(name)
     if folder == SHIPPED_ALONE:
         raise PromptError("the shipped templates stay as they are; name a folder of your own")
     place = folder or own_folder()
     editor = _editor()
     try:
         place.mkdir(parents=True, exist_ok=True)
-        return _Edit(name, place).through(editor)
+        return _edit_draft(slot, place, editor)
     except OSError as error:
         raise PromptError(f"{error.filename or place}: {error.strerror or error}") from error
 
 
-class _Edit:
-    """One template that is being edited."""
-
-    def __init__(self, name: str, place: Path) -> None:
-        self._name = name
-        self._own = place / f"{name}.md"
-        self._draft = place / f".{name}.draft.md"
-        self._shipped = (SHIPPED / f"{name}.md").read_bytes()
-        self._out = console()
-
-    def through(self, editor: list[str]) -> int:
-        """Edit until the draft passes the check or the user has had enough; the exit code."""
-        before = self._own.read_bytes() if self._own.exists() else self._shipped
-        if self._draft.exists():
-            self._say(f"going on with the draft of last time, {self._draft}")
+def _edit_draft(slot: Slot, place: Path, editor: list[str]) -> int:
+    """Edit until the draft passes the check or the user has had enough; returns the exit code."""
+    own, draft = place / f"{slot.name}.md", place / f".{slot.name}.draft.md"
+    before = (own if own.exists() else SHIPPED / own.name).read_bytes()
+    if draft.exists():
+        _say(f"going on with the draft of last time, {draft}")
+    else:
+        draft.write_bytes(before)
+    while True:
+        _run(editor, draft)
+        if draft.read_bytes() == before:
+            draft.unlink()
+            _say("nothing changed")
+            return 0
+        try:
+            read_template(draft, slot)
+        except PromptError as error:
+            print_problems(error.problems)
         else:
-            self._draft.write_bytes(before)
-        while True:
-            _run(editor, self._draft)
-            if self._draft.read_bytes() == before:
-                self._draft.unlink()
-                self._say("nothing changed")
-                return 0
-            problems = read_template(self._draft, SLOTS[self._name]).problems
-            if not problems:
-                self._keep()
-                return 0
-            for problem in problems:
-                self._out.print(safe(problem, "red"), soft_wrap=True)
-            if not _wants_again():
-                self._say(
-                    f"not in force yet: your text is kept in {self._draft}; `prompts edit "
-                    f"{self._name}` goes on with it"
-                )
-                return _MENDABLE
+            _put_in_force(draft, own)
+            return 0
+        if not _wants_again():
+            _say(
+                f"not in force yet: your text is kept in {draft}; `prompts edit {slot.name}` goes "
+                "on with it"
+            )
+            return _MENDABLE
 
-    def _keep(self) -> None:
-        """Put the draft in force; a version that is the shipped one is none."""
-        if self._draft.read_bytes() == self._shipped:
-            self._draft.unlink()
-            self._own.unlink(missing_ok=True)
-            self._say(f"{self._name} is as shipped again")
-            return
-        self._draft.replace(self._own)
-        self._say(f"saved as {self._own}; `prompts diff {self._name}` shows what it changes")
 
-    def _say(self, line: str) -> None:
-        self._out.print(safe(line), soft_wrap=True)
+def _put_in_force(draft: Path, own: Path) -> None:
+    """Make the draft the user's own version; where it says what is shipped, there is none."""
+    if draft.read_bytes() == (SHIPPED / own.name).read_bytes():
+        draft.unlink()
+        own.unlink(missing_ok=True)
+        _say(f"{own.stem} is as shipped again")
+        return
+    draft.replace(own)
+    _say(f"saved as {own}; `prompts diff {own.stem}` shows what it changes")
+
+
+def _say(line: str) -> None:
+    console().print(safe(line), soft_wrap=True)
 
 
 def _editor() -> list[str]:

@@ -1,4 +1,4 @@
-"""The teacher's exam at the terminal: progress, a table to compare by, and what went wrong."""
+"""The teacher's exam at the terminal: progress, a table to compare by, and the mistakes."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from tutelage.graphs.analysis.exams import (
     selected,
 )
 from tutelage.graphs.config.config import RunConfig
+from tutelage.graphs.terminal.common.tables import WIDE
 from tutelage.graphs.terminal.common.text import console, percent, print_json, safe
 
 _DASH: Final = "–"  # noqa: RUF001 - a dash for people
 _GOOD, _POOR = 0.95, 0.75
 """Shares of sensible plans from which a score is shown in green, and below which in red."""
 
-_WIDE: Final = 100
 _SPARED: Final = frozenset({"requests", "out"})
-"""Columns that a terminal of fewer than `_WIDE` columns goes without."""
+"""Columns of the table that a narrow terminal goes without."""
 
 
 def show(
@@ -45,7 +45,7 @@ def show(
     wrong: bool,
     as_json: bool,
 ) -> None:
-    """Let every contender take the exam and print how they did, side by side.
+    """Let every contender take the exam and print their scores side by side.
 
     Raises ConfigError, PromptError or ProviderError.
     """
@@ -55,12 +55,11 @@ def show(
         print_json(_as_json(marked, len(asked)))
         return
     out = console()
-    out.print(_table(marked, out.width >= _WIDE))
-    for contender, marks in marked:
-        missed = mistakes(marks)
-        if wrong:
-            _print_mistakes(out, contender, missed, alone=len(marked) == 1)
-    if not wrong and any(mistakes(marks) for _, marks in marked):
+    out.print(_table(marked, out.width >= WIDE))
+    if wrong:
+        for contender, marks in marked:
+            _print_mistakes(out, contender, mistakes(marks), alone=len(marked) == 1)
+    elif any(mistakes(marks) for _, marks in marked):
         out.print(safe("--wrong lists what was not sensible, and why", "dim"))
 
 
@@ -123,7 +122,7 @@ def _table(marked: Sequence[tuple[Contender, list[Marked]]], wide: bool) -> Tabl
 
 
 def _cells(score: Score) -> dict[str, Text]:
-    """A score's figures by their headings. Shares have colours: they are what is compared."""
+    """The cells of a score by their headings. Shares are coloured: they are what is compared."""
     shade = "green" if score.sensible >= _GOOD else "red" if score.sensible < _POOR else "yellow"
     return {
         "n": safe(str(score.situations)),
@@ -144,7 +143,7 @@ def _count(number: int | None) -> str:
 def _print_mistakes(
     out: Console, contender: Contender, missed: Sequence[Mapping[str, Any]], alone: bool
 ) -> None:
-    """Each situation that was not answered sensibly throughout: what came, and what should have."""
+    """Print each situation with an answer that is not sensible, and what would have been."""
     title = "not sensible" if alone else f"not sensible: {contender.name}"
     out.print(safe(title if missed else f"{title}: nothing", "bold"), soft_wrap=True)
     for row in missed:

@@ -1,11 +1,11 @@
-"""Prompt templates at the terminal."""
+"""The prompt templates at the terminal: listed, shown, compared, checked and rendered."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from difflib import unified_diff
 from pathlib import Path
 
-from rich.console import Group
 from rich.panel import Panel
 
 from tutelage.graphs.config.config import RunConfig
@@ -21,7 +21,10 @@ _DIFF_STYLES = {"+++": "bold", "---": "bold", "@@": "cyan", "+": "green", "-": "
 
 
 def folder_of(chosen: Path | None, run: Path | None) -> Path | None:
-    """The folder of templates that is meant. Raises PromptError or RunFolderError."""
+    """The folder of templates to look at: the one that a run has recorded, or the chosen one.
+
+    Raises PromptError or RunFolderError.
+    """
     if run is None:
         return chosen
     if chosen is not None:
@@ -55,8 +58,8 @@ def show_one(name: str, folder: Path | None, as_json: bool) -> None:
     if as_json:
         print_json(
             {
-                "name": template.name,
-                "role": template.role,
+                "name": name,
+                "role": template.slot.role,
                 "description": template.description,
                 "variables": list(template.variables),
                 "file": str(template.path),
@@ -71,7 +74,7 @@ def show_one(name: str, folder: Path | None, as_json: bool) -> None:
 def show_diff(name: str | None, folder: Path | None, as_json: bool) -> None:
     """What a folder's versions change in the shipped templates. Raises PromptError."""
     library, shipped = find_library(folder), PromptLibrary()
-    names = library.names() if name is None else (name,)
+    names = tuple(SLOTS) if name is None else (name,)
     changes = {one: _changes(shipped, library, one) for one in names}
     if as_json:
         rows = [{"name": one, "diff": "\n".join(lines)} for one, lines in changes.items() if lines]
@@ -87,14 +90,18 @@ def show_diff(name: str | None, folder: Path | None, as_json: bool) -> None:
 
 
 def check(folder: Path | None) -> bool:
-    """Say what is wrong with the templates; whether all is well."""
-    library = find_library(folder)
-    problems = library.check()
+    """Print what is wrong with the templates; returns whether all is well."""
+    problems = find_library(folder).check()
+    print_problems(problems)
+    if not problems:
+        console().print(safe(f"{len(SLOTS)} templates, no problem"))
+    return not problems
+
+
+def print_problems(problems: Iterable[str]) -> None:
+    """Problems of templates, a line each."""
     for problem in problems:
         console().print(safe(problem, "red"), soft_wrap=True)
-    if not problems:
-        console().print(safe(f"{len(library.names())} templates, no problem"))
-    return not problems
 
 
 def render(config: RunConfig, as_json: bool) -> None:
@@ -117,7 +124,7 @@ def render(config: RunConfig, as_json: bool) -> None:
         print_json({"messages": messages, "tools": question.tools.schemas})
         return
     for message in messages:
-        console().print(Panel(Group(safe(message["content"])), title=message["role"]))
+        console().print(Panel(safe(message["content"]), title=message["role"]))
 
 
 def _changes(shipped: PromptLibrary, library: PromptLibrary, name: str) -> list[str]:

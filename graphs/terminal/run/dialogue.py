@@ -13,13 +13,13 @@ import select
 import signal
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from rich.panel import Panel
 from rich.text import Text
 
-from tutelage.graphs.config.events import Asking, Event
+from tutelage.graphs.config.events import Asking, Tell
 from tutelage.graphs.terminal.common.text import console, safe
 from tutelage.rl.tasks.options import Option, Plan
 
@@ -39,7 +39,7 @@ class AskingEndedError(Exception):
 class TerminalPerson:
     """Whoever sits at the terminal. tell: told when a question begins and when it is over."""
 
-    def __init__(self, tell: Callable[[Event], None]) -> None:
+    def __init__(self, tell: Tell) -> None:
         self._tell = tell
         self._out = console(stderr=not sys.stdout.isatty())
         self._closed = threading.Event()

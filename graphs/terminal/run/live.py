@@ -22,6 +22,7 @@ from tutelage.graphs.config.events import (
     Notice,
     RunStarted,
 )
+from tutelage.graphs.records.trace.names import DASH
 from tutelage.graphs.terminal.common.text import percent, safe
 
 _PLAIN_EVERY_S: Final = 10.0
@@ -133,11 +134,11 @@ class LiveProgress:
                 "cache hits": f"{row['cache_hits']:,}",
             }
         evaluated = (
-            f"{percent(self._last_eval[1])} at {self._last_eval[0]:,}" if self._last_eval else "–"  # noqa: RUF001
+            f"{percent(self._last_eval[1])} at {self._last_eval[0]:,}" if self._last_eval else DASH
         )
         return {
             "iteration": f"{row['iteration']:,}",
-            "steps/s": f"{self._rate:,.0f}" if self._rate else "–",  # noqa: RUF001
+            "steps/s": f"{self._rate:,.0f}" if self._rate else DASH,
             "training success": percent(row["train_success"]),
             "held-out success": evaluated,
             "teacher weight": f"{row['teacher_weight']:.3f}",
@@ -160,7 +161,7 @@ class LiveProgress:
 
     def _time_left(self) -> str:
         if not (self._rate and self._started):
-            return "–"  # noqa: RUF001
+            return DASH
         seconds = int(max(self._started.steps - self._row["env_steps"], 0) / self._rate)
         return f"{seconds // 60}:{seconds % 60:02d}"
 

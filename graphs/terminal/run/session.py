@@ -15,6 +15,7 @@ from tutelage.graphs.records.shapes import Summary
 from tutelage.graphs.runtime.run import resume, run
 from tutelage.graphs.runtime.signals import stop_on_signals
 from tutelage.graphs.terminal.common.text import print_json
+from tutelage.graphs.terminal.run.dialogue import TerminalPerson
 from tutelage.graphs.terminal.run.live import LiveProgress
 from tutelage.graphs.terminal.run.summary import print_summary
 
@@ -50,7 +51,8 @@ def _watch(make: Callable[..., Summary], process_started: float, as_json: bool) 
             else:
                 progress.on_event(event)
 
-        summary = make(on_event, request.event, monotonic() - process_started)
+        import_s = monotonic() - process_started
+        summary = make(on_event, request.event, import_s, make_person=TerminalPerson)
     if as_json:
         print_json({"run_dir": ended[0].run_dir, **summary.model_dump(mode="json")})
     else:

@@ -1,13 +1,12 @@
-"""The end of a run at the terminal: a table of what came out, and what to type next."""
+"""The end of a run at the terminal: a table of its figures, and what to type next."""
 
 from __future__ import annotations
-
-import shlex
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from tutelage.agents.common.invocation import hint
 from tutelage.graphs.records.shapes import NO_TEACHER, Summary
 from tutelage.graphs.terminal.common.text import percent, safe
 from tutelage.rl.rollouts.results import StudentResult, TeacherResult
@@ -18,16 +17,16 @@ def print_summary(out: Console, run_dir: str, summary: Summary) -> None:
     table = Table(title=safe(f"{summary.env}: {summary.status}"), show_header=False)
     table.add_column(style="dim")
     table.add_column()
-    for name, value in _rows(summary):
+    for name, value in summary_rows(summary):
         table.add_row(name, safe(value))
     out.print(table)
-    folder = shlex.quote(run_dir)
-    out.print(Text("next: "), safe(f"python cli.py trace list {folder}", "bold"))
+    out.print(Text("next: "), safe(hint("trace", "list", run_dir), "bold"))
     if summary.status == "interrupted":
-        out.print(Text("      "), safe(f"python cli.py resume {folder}", "bold"))
+        out.print(Text("      "), safe(hint("resume", run_dir), "bold"))
 
 
-def _rows(summary: Summary) -> list[tuple[str, str]]:
+def summary_rows(summary: Summary) -> list[tuple[str, str]]:
+    """All that is told of a run that ended, as names and figures."""
     phases = {
         name: seconds for name, seconds in summary.time.model_dump().items() if seconds >= 0.05
     }
@@ -60,7 +59,7 @@ def _outcome(summary: Summary) -> list[tuple[str, str]]:
         rows.append(
             ("teacher removed at", "not removed" if removed is None else f"step {removed:,}")
         )
-        rows.append(("its trial", f"{summary.trial_steps:,} environment steps apart"))
+        rows.append(("teacher check", f"{summary.trial_steps:,} environment steps apart"))
     return rows
 
 

@@ -1,16 +1,40 @@
-"""`runs`: what was made so far, shown, drawn, compared, deleted."""
+"""`runs`: run folders listed, shown, drawn, compared, deleted."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from tutelage.agents.common.invocation import hint
 from tutelage.graphs.terminal.common import completion
 from tutelage.graphs.terminal.common.options import Json, Runs
+from tutelage.graphs.terminal.common.tables import new_table, print_rows
+from tutelage.graphs.terminal.common.text import console, print_json, safe
 
-app = typer.Typer(help="See, draw, compare and delete the runs that were made.")
+if TYPE_CHECKING:
+    from tutelage.graphs.records.run_folder import RunEntry
+    from tutelage.graphs.records.shapes import Summary
+
+_COLUMNS: Final = {
+    "run": "run",
+    "env": "env",
+    "teacher": "provider",
+    "seed": "seed",
+    "status": "status",
+    "steps": "env_steps",
+    "success": "success_rate",
+    "95 % at": "steps_to_95",
+    "calls": "llm_calls",
+}
+"""What `runs list` shows to people, of the fields of `run_row`."""
+
+
+_SPARED: Final = frozenset({"95 % at", "calls"})
+
+app = typer.Typer(help="See, draw, compare and delete runs.")
 
 
 @app.command("list")
@@ -23,14 +47,13 @@ def runs_list(
     Example: python cli.py runs list
     """
     from tutelage.graphs.records.run_folder import list_runs
-    from tutelage.graphs.terminal.common import tables, text
-    from tutelage.graphs.terminal.runs import view
 
-    rows = [view.run_row(entry) for entry in list_runs(folder)]
+    rows = [run_row(entry) for entry in list_runs(folder)]
     if rows or as_json:
-        tables.print_rows(text.console(), rows, as_json, view.RUN_COLUMNS, view.RUN_SPARED)
+        print_rows(console(), rows, as_json, _COLUMNS, _SPARED)
     else:
-        text.console().print(text.safe(f"no runs in {folder}; make one: python cli.py run"))
+        line = f"no runs in {folder}; make one: {hint('run')}"
+        console().print(safe(line), soft_wrap=True)
 
 
 @app.command("show")
@@ -40,9 +63,23 @@ def runs_show(runs: Runs, as_json: Json = False) -> None:
     Example: python cli.py runs show runs/my-run
     """
     from tutelage.graphs.analysis.comparison import find_runs
-    from tutelage.graphs.terminal.runs import view
+    from tutelage.graphs.records.run_folder import RunFolder
+    from tutelage.graphs.terminal.run.summary import print_summary
 
-    view.show(find_runs(runs), as_json)
+    summaries = {run: RunFolder.open(run).read_summary() for run in find_runs(runs)}
+    if as_json:
+        rows = [None if s is None else s.model_dump(mode="json") for s in summaries.values()]
+        print_json(rows[0] if len(rows) == 1 else rows)
+        return
+    out = console()
+    ended = {run: summary for run, summary in summaries.items() if summary is not None}
+    if len(ended) == 1:
+        [(run, summary)] = ended.items()
+        print_summary(out, str(run), summary)
+    elif ended:
+        _print_beside(ended)
+    for run in summaries.keys() - ended.keys():
+        out.print(safe(f"{run} has not ended"), soft_wrap=True)
 
 
 @app.command("plot")
@@ -69,20 +106,20 @@ def runs_plot(
 
     python cli.py runs plot runs/my-run --metric success --out curves.svg
     """
-    from tutelage.graphs.terminal.runs import curves
+    from tutelage.graphs.terminal.runs import plot
 
-    curves.show(runs, metric or [], x, out, as_json)
+    plot.show(runs, metric or [], x, out, as_json)
 
 
 @app.command("compare")
 def runs_compare(runs: Runs, as_json: Json = False) -> None:
-    """Compare runs; those that differ only in their seed are one setting.
+    """Compare runs; those that differ only in their seed are one condition.
 
     Example: python cli.py runs compare runs/my-run
     """
-    from tutelage.graphs.terminal.compare import view
+    from tutelage.graphs.terminal.common import comparison
 
-    view.show(runs, None, as_json)
+    comparison.show(runs, None, as_json)
 
 
 @app.command("delete")
@@ -97,6 +134,54 @@ def runs_delete(
 
     Example: python cli.py runs delete runs/my-run --yes
     """
-    from tutelage.graphs.terminal.runs import view
+    from tutelage.graphs.records.lock import check_deletable, delete_run
 
-    view.delete(runs, yes)
+    # Before anything is deleted: one that is no run, is a link, or is in use is refused.
+    for run in runs:
+        check_deletable(run)
+    out = console()
+    for run in runs:
+        out.print(safe(f"{run}: {_size(run)}"), soft_wrap=True)
+    if not yes:
+        typer.confirm(f"Delete {len(runs)} run(s) for good?", abort=True)
+    for run in runs:
+        delete_run(run)
+        out.print(safe(f"deleted {run}"), soft_wrap=True)
+
+
+def run_row(entry: RunEntry) -> dict[str, Any]:
+    """A run folder as plain values."""
+    summary = entry.summary
+    # A run without a student has the success of the teacher that acted in its place.
+    tested = (summary.student or summary.teacher) if summary else None
+    return {
+        "run": str(entry.path),
+        "graph": entry.config.get("graph") if entry.config else None,
+        "env": entry.config.get("env") if entry.config else None,
+        "provider": summary.provider if summary else (entry.config or {}).get("provider"),
+        "seed": entry.config.get("seed") if entry.config else None,
+        "status": summary.status if summary else entry.problem or "not finished",
+        "env_steps": summary.env_steps if summary else None,
+        "success_rate": tested.success_rate if tested else None,
+        "steps_to_95": summary.steps_to_95 if summary else None,
+        "llm_calls": summary.llm.calls if summary else None,
+    }
+
+
+def _size(run: Path) -> str:
+    sizes = [path.lstat().st_size for path in run.rglob("*") if path.is_file()]
+    return f"{len(sizes)} files, {sum(sizes) / 1e6:.1f} MB"
+
+
+def _print_beside(summaries: Mapping[Path, Summary]) -> None:
+    """A column for each run."""
+    from tutelage.graphs.terminal.run.summary import summary_rows
+
+    columns = [
+        dict([("task", s.env), ("status", s.status), *summary_rows(s)]) for s in summaries.values()
+    ]
+    headings = ["", *map(str, summaries)]
+    table = new_table(headings, words=headings)
+    for name in dict.fromkeys(name for column in columns for name in column):
+        table.add_row(safe(name, "dim"), *(safe(column.get(name, "")) for column in columns))
+    console().print(table)

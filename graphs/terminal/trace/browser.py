@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from pathlib import Path
 from typing import ClassVar, Final
@@ -16,6 +15,7 @@ from textual.screen import ModalScreen
 from textual.timer import Timer
 from textual.widgets import Input, Static
 
+from tutelage.agents.common.invocation import hint
 from tutelage.graphs.analysis.browsing import KINDS, Detail, Kind, StudentOfRun, TraceBook
 from tutelage.graphs.records.trace.schema import TraceError
 from tutelage.graphs.terminal.common.text import NoTerminalError, safe
@@ -29,9 +29,10 @@ HELP: Final = """\
 j k ↓ ↑        next, previous row         /    search as you type
 g G            first, last               n N  next, previous match
 ctrl-d ctrl-u  half a screen             &    show matching rows only
-1 2 3          situations, calls, events esc  forget search and filter
-enter l, h     into the detail, and back [ ]  another example state
-space b        scroll the detail         q    quit
+1 2 3          situations, calls, events s S  order by the next column, reverse
+enter l, h     into the detail, and back esc  forget search, filter and order
+space b        scroll the detail         [ ]  another example state
+t              light or dark             q    quit
 """
 
 
@@ -44,6 +45,20 @@ class HelpScreen(ModalScreen[None]):
         yield Static(Text(HELP), id="help")
 
 
+class DetailPane(VerticalScroll, can_focus=True):
+    """The detail, scrolled with the keys of the list."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("j,down", "scroll_down"),
+        Binding("k,up", "scroll_up"),
+        Binding("g,home", "scroll_home"),
+        Binding("G,end", "scroll_end"),
+        Binding("h,left", "app.focus_list"),
+        Binding("ctrl+d,pagedown", "app.scroll_detail(1)"),
+        Binding("ctrl+u,pageup", "app.scroll_detail(-1)"),
+    ]
+
+
 class TraceBrowser(App[None]):
     """A list beside all that is known of its row; both are renewed while the run goes on.
 
@@ -51,31 +66,20 @@ class TraceBrowser(App[None]):
     """
 
     CSS = """
-    Screen { background: #14161b; color: #d8dbe2; }
-    #head { height: 1; background: #20242d; padding: 0 1; }
-    #foot { height: 1; background: #20242d; padding: 0 1; }
-    #list { background: #14161b; width: 42%; max-width: 72; scrollbar-size-vertical: 1; }
-    #list { border-right: solid #2b2f3a; }
-    #detail { background: #14161b; padding: 0 2; scrollbar-size-vertical: 1; }
-    #list:focus { border-right: solid #5fd7ff; }
-    #search { height: 1; border: none; background: #20242d; padding: 0 1; display: none; }
-    #help { width: 80; max-width: 100%; height: auto; border: round #5fd7ff; padding: 1 2; }
-    #help { background: #1c1f26; }
-    HelpScreen { align: center middle; background: #14161b 60%; }
+    #head, #foot { height: 1; background: $panel; padding: 0 1; }
+    #list { background: $background; width: 42%; max-width: 72; overflow-x: hidden; }
+    #list { border-right: solid $panel; }
+    #list:focus { border-right: solid $primary; }
+    #detail { padding: 0 2; scrollbar-size-vertical: 1; }
+    #search { height: 1; border: none; background: $panel; padding: 0 1; display: none; }
+    #help { width: 80; max-width: 100%; height: auto; border: round $primary; padding: 1 2; }
+    HelpScreen { align: center middle; }
     """
     TITLE = "trace open"
     ENABLE_COMMAND_PALETTE = False
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("j,down", "move(1)"),
-        Binding("k,up", "move(-1)"),
-        Binding("g,home", "edge(-1)"),
-        Binding("G,end", "edge(1)"),
-        Binding("ctrl+d,pagedown", "half(1)"),
-        Binding("ctrl+u,pageup", "half(-1)"),
         Binding("space", "scroll_detail(1)"),
         Binding("b", "scroll_detail(-1)"),
-        Binding("enter,l,right", "focus_detail"),
-        Binding("h,left", "focus_list"),
         Binding("tab", "swap", priority=True),
         Binding("slash", "ask('/')"),
         Binding("ampersand", "ask('&')"),
@@ -86,6 +90,7 @@ class TraceBrowser(App[None]):
         *(Binding(str(i), f"kind('{kind}')") for i, kind in enumerate(KINDS, start=1)),
         Binding("escape", "clear", priority=True),
         Binding("question_mark", "help"),
+        Binding("t", "theme"),
         Binding("q", "quit"),
     ]
 
@@ -108,12 +113,13 @@ class TraceBrowser(App[None]):
         yield Static(id="head")
         with Horizontal():
             yield Listing()
-            yield VerticalScroll(Static(id="text"), Static(id="record"), id="detail")
+            yield DetailPane(Static(id="text"), Static(id="record"), id="detail")
         yield Static(id="foot")
         yield Input(id="search", compact=True)
 
     def on_mount(self) -> None:
-        self._load(stay=False)
+        self.animation_level = "none"
+        self._load()
         self.query_one(Listing).focus()
         self.set_interval(self._refresh_s, self._renew)
 
@@ -122,9 +128,9 @@ class TraceBrowser(App[None]):
 
     # ------------------------------------------------------------------ what is shown
 
-    def _load(self, stay: bool) -> None:
+    def _load(self) -> None:
         try:
-            self.query_one(Listing).show(self._book.rows(self._kind), stay)
+            self.query_one(Listing).show(self._kind, self._book.rows(self._kind))
         except TraceError as error:
             self._show_problem(error)
         self._show_frame()
@@ -135,7 +141,7 @@ class TraceBrowser(App[None]):
         if stamp != self._stamp:
             self._stamp = stamp
             self._now.clear()
-            self._load(stay=True)
+            self._load()
 
     def _show_frame(self) -> None:
         listing = self.query_one(Listing)
@@ -147,7 +153,7 @@ class TraceBrowser(App[None]):
             Text(f" {i} {kind} ", "bold reverse" if kind == self._kind else "dim")
             for i, kind in enumerate(KINDS, start=1)
         )
-        place = f"{listing.cursor + 1 if shown else 0} of {shown:,}"
+        place = f"{listing.cursor + 1 if shown else 0:,} of {shown:,}"
         kept = f" (& {listing.filtered}: {shown:,} of {total:,})" if listing.filtered else ""
         found = f"   / {listing.searched}" if listing.searched else ""
         foot = tabs + Text("   ") + safe(f"{place}{kept}{found}") + Text("   ? keys", "dim")
@@ -173,7 +179,7 @@ class TraceBrowser(App[None]):
             return
         if before is None or self._detail is None or before.title != self._detail.title:
             self._example = 0
-            self.query_one("#detail", VerticalScroll).scroll_home(animate=False)
+            self.query_one(DetailPane).scroll_home()
         if self._detail is None:
             self.query_one("#text", Static).update(Text("nothing here", "dim"))
             self.query_one("#record", Static).update(Text())
@@ -211,47 +217,24 @@ class TraceBrowser(App[None]):
 
     # ------------------------------------------------------------------ keys
 
-    @property
-    def _in_detail(self) -> bool:
-        return self.focused is self.query_one("#detail")
-
-    def action_move(self, step: int) -> None:
-        listing = self.query_one(Listing)
-        if self._in_detail:
-            self.query_one("#detail").scroll_relative(y=step, animate=False)
-        else:
-            listing.move_to(listing.cursor + step)
-
-    def action_edge(self, side: int) -> None:
-        listing, detail = self.query_one(Listing), self.query_one("#detail")
-        if self._in_detail:
-            move = detail.scroll_home if side < 0 else detail.scroll_end
-            move(animate=False)
-        else:
-            listing.move_to(0 if side < 0 else listing.counts[0] - 1)
-
-    def action_half(self, step: int) -> None:
-        listing = self.query_one(Listing)
-        if self._in_detail:
-            self.action_scroll_detail(step)
-        else:
-            listing.move_to(listing.cursor + step * listing.page())
-
     def action_scroll_detail(self, step: int) -> None:
-        detail = self.query_one("#detail")
-        detail.scroll_relative(y=step * max(1, detail.size.height // 2), animate=False)
+        detail = self.query_one(DetailPane)
+        detail.scroll_relative(y=step * max(1, detail.size.height // 2))
 
     def action_focus_detail(self) -> None:
-        self.query_one("#detail").focus()
+        self.query_one(DetailPane).focus()
 
     def action_focus_list(self) -> None:
         self.query_one(Listing).focus()
 
     def action_swap(self) -> None:
-        if self._in_detail:
-            self.action_focus_list()
-        else:
+        if self.query_one(Listing).has_focus:
             self.action_focus_detail()
+        else:
+            self.action_focus_list()
+
+    def action_theme(self) -> None:
+        self.theme = "textual-light" if self.current_theme.dark else "textual-dark"
 
     def action_example(self, step: int) -> None:
         if self._detail is not None and self._detail.examples:
@@ -260,7 +243,7 @@ class TraceBrowser(App[None]):
 
     def action_kind(self, kind: Kind) -> None:
         self._kind = kind
-        self._load(stay=False)
+        self._load()
 
     def action_match(self, step: int) -> None:
         if not self.query_one(Listing).next_match(step):
@@ -291,19 +274,21 @@ class TraceBrowser(App[None]):
         listing = self.query_one(Listing)
         if self._asking == "&":
             listing.filter(pattern)
-        elif not listing.search(pattern, self._start):
-            listing.move_to(self._start)
+        else:
+            listing.search(pattern, self._start)
 
     def action_clear(self) -> None:
-        """Leave the search line or the help, else forget search and filter."""
+        """Leave the search line or the help, else forget search, filter and order."""
         if isinstance(self.screen, HelpScreen):
             self.pop_screen()
         elif self._asking:
             self._look_for("")
             self._close_field()
         else:
-            self.query_one(Listing).search("", 0)
-            self.query_one(Listing).filter("")
+            listing = self.query_one(Listing)
+            listing.searched = ""
+            listing.filtered = ""
+            listing.sort_by(None)
             self.action_focus_list()
 
     def _close_field(self) -> None:
@@ -322,6 +307,6 @@ def open_browser(run: Path) -> None:
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise NoTerminalError(
             "trace open needs a terminal; for a pipe or a file use: "
-            f"python cli.py trace list {shlex.quote(str(run))} --json"
+            + hint("trace", "list", run, "--json")
         )
     TraceBrowser(run).run()

@@ -1,4 +1,4 @@
-"""The detail beside the list of a trace's browser: told, advised, decided, and what came of it."""
+"""The detail beside the list of a trace's browser: what was told, advised, decided and learned."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tutelage.graphs.terminal.common.decision_view import (
     plan_lines,
 )
 from tutelage.graphs.terminal.common.text import safe
-from tutelage.graphs.terminal.trace.show import calls_tree, outcome
+from tutelage.graphs.terminal.trace.show import calls_tree, history_view
 
 Leanings = tuple[float, ...] | None
 
@@ -43,16 +43,16 @@ def state_view(detail: Detail, chosen: int, now: Leanings) -> RenderableType:
 
 
 def record_view(detail: Detail) -> RenderableType:
-    """How it was asked and what came of it, the same for all example states."""
+    """The requests and the history of the situation, the same for all example states."""
     if detail.values is None:
         return Text()
     asked = (_heading("how it was asked"), calls_tree(detail.values, brief=False))
-    came = (_heading("what came of it"), outcome(detail.values["history"]))
-    return Group(*asked, *came) if detail.title.startswith("call") else Group(*came, *asked)
+    history = (_heading("history"), history_view(detail.values["history"]))
+    return Group(*asked, *history) if detail.title.startswith("call") else Group(*history, *asked)
 
 
 def _heading(title: str) -> Padding:
-    return Padding(Rule(safe(title, "#8a93a6"), align="left", style="#3a3f4b"), (1, 0, 0, 0))
+    return Padding(Rule(safe(title, "dim"), align="left", style="dim"), (1, 0, 0, 0))
 
 
 def _state(example: Example, now: Leanings) -> RenderableType:
@@ -86,13 +86,13 @@ def _verdict(
         what = "no plan can be carried out here" if example.said else "no advice: reward alone"
         return Text(what, "dim italic")
     advice = max(range(len(actions)), key=teacher.__getitem__)
-    coverage = f"   m(s) {100 * example.said.coverage:.0f} %" if example.said else ""
+    coverage = f"   coverage {100 * example.said.coverage:.0f} %" if example.said else ""
     if advice == leaning:
         return Text.assemble(
-            ("✓ both: ", "#5fd75f"), safe(actions[advice], "bold"), (coverage, "dim")
+            ("✓ both: ", "green"), safe(actions[advice], "bold"), (coverage, "dim")
         )
     return Text.assemble(
-        ("✗ ", "#ff5f5f"),
+        ("✗ ", "red"),
         safe(actions[advice], f"bold {TEACHER}"),
         (" against ", "dim"),
         safe(actions[leaning], f"bold {STUDENT}"),

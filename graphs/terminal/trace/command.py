@@ -1,4 +1,4 @@
-"""`trace`: what the teacher was asked and what came of it."""
+"""`trace`: requests to the teacher, its answers, and how the student fared there."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from tutelage.graphs.terminal.common.options import (
 )
 
 app = typer.Typer(
-    help="Look into what the teacher was asked and what came of it.", no_args_is_help=True
+    help="Look into the requests to the teacher, its answers, and how the student fared.",
+    no_args_is_help=True,
 )
 
 TraceId = Annotated[
@@ -51,7 +52,8 @@ def trace_list(
     sort: Annotated[
         str | None,
         typer.Option(
-            help="Situations: visits, id, calls, failed, m, agree, success. "
+            help="Situations: visits, id, calls, failed, m (coverage: the share of the advice that "
+            "could be carried out), agree, success. "
             "Calls: id, iteration, situation, node, status, tokens, latency, cost, started."
         ),
     ] = None,
@@ -77,7 +79,7 @@ def trace_list(
     python cli.py trace list runs/my-run failures --json
     """
     from tutelage.graphs.records.trace.search import Wanted
-    from tutelage.graphs.terminal.trace import table as view
+    from tutelage.graphs.terminal.trace import listing as view
 
     wanted = Wanted(
         iteration=view.span_of("--iteration", iteration),
@@ -98,7 +100,7 @@ def trace_show(
     brief: Annotated[bool, typer.Option("--brief", help="Leave the prompts out.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Show a situation or a call: prompt, turns, plans, advice, and what came of it.
+    """Show a situation or a call: prompt, turns, plans, advice, and the student there.
 
     Examples:
 

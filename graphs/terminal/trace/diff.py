@@ -8,10 +8,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.rule import Rule
-from rich.table import Table
 from rich.text import Text
 
 from tutelage.graphs.analysis.trace_comparison import (
@@ -22,9 +20,9 @@ from tutelage.graphs.analysis.trace_comparison import (
 )
 from tutelage.graphs.records.trace.names import DASH, one_line
 from tutelage.graphs.records.trace.schema import TraceError
-from tutelage.graphs.terminal.common.tables import WIDE
+from tutelage.graphs.terminal.common.tables import headings_for, new_table
 from tutelage.graphs.terminal.common.text import console, percent, print_json, safe
-from tutelage.graphs.terminal.trace.common import open_trace
+from tutelage.graphs.terminal.trace.lines import open_trace
 
 _WITH_ID: Final = re.compile(r"(.+):(c?\d{1,19})")
 _COLUMNS: Final = (
@@ -122,16 +120,8 @@ def _side(text: str) -> tuple[Path, str | None]:
 
 def _print_runs(out: Console, rows: Sequence[Mapping[str, Any]]) -> None:
     """A table of all situations, then each that differs; a difference is printed once."""
-    shown = [name for name in _COLUMNS if out.width >= WIDE or name not in _SPARED]
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for name in shown:
-        words = name in ("differs in", "situation")
-        table.add_column(
-            name,
-            justify="left" if words else "right",
-            no_wrap=name != "situation",
-            overflow="fold",
-        )
+    shown = headings_for(out.width, _COLUMNS, _SPARED)
+    table = new_table(shown, words=("differs in", "situation"))
     for row in rows:
         cells = _cells(row)
         table.add_row(*(cells[name] for name in shown))

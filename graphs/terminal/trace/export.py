@@ -7,7 +7,7 @@ from pathlib import Path
 from tutelage.agents.common.files import explained, replace_file
 from tutelage.graphs.analysis.trace_export import spans
 from tutelage.graphs.terminal.common.text import console, safe
-from tutelage.graphs.terminal.trace.common import open_trace
+from tutelage.graphs.terminal.trace.lines import open_trace
 
 
 def export(run: Path, file: Path | None) -> None:

@@ -12,8 +12,8 @@ from rich.text import Text
 from tutelage.graphs.analysis.trace_following import Item, follow
 from tutelage.graphs.records.trace.names import call_id, one_line, plan_line
 from tutelage.graphs.terminal.common.text import console, percent, safe
-from tutelage.graphs.terminal.trace.common import tokens_line
-from tutelage.graphs.terminal.trace.table import status_text
+from tutelage.graphs.terminal.trace.lines import tokens_line
+from tutelage.graphs.terminal.trace.listing import status_text
 
 INTERRUPTED = 130
 """The exit code after Ctrl-C, as shells have it."""
@@ -47,7 +47,7 @@ def lines_of(item: Item) -> Iterator[Text]:
     elif item["type"] == "iteration":
         yield safe(
             f"iteration {item['iteration']} · {item['visits']:,} visits · "
-            f"m {percent(item['mass'])} · agreement {percent(item['agreement'])}",
+            f"m {percent(item['coverage'])} · agreement {percent(item['agreement'])}",
             "dim",
         )
     else:

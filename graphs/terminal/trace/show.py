@@ -1,4 +1,4 @@
-"""`trace show` at the terminal: a situation or a call as a tree, down to what came of it."""
+"""`trace show` at the terminal: a situation or a call as a tree, down to its history."""
 
 from __future__ import annotations
 
@@ -7,21 +7,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
 from rich.panel import Panel
-from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
 from tutelage.agents.client.call_record import CallRecord
-from tutelage.graphs.analysis.trace_details import details_of
+from tutelage.graphs.analysis.trace_details import details_of, mappings, mean_over_visits
 from tutelage.graphs.records.trace.names import call_id, plan_line
+from tutelage.graphs.terminal.common.tables import new_table
 from tutelage.graphs.terminal.common.text import console, percent, print_json, safe
-from tutelage.graphs.terminal.trace.common import open_trace, span_line, sparkline, tokens_line
+from tutelage.graphs.terminal.trace.lines import open_trace, span_line, sparkline, tokens_line
 
 _STRETCHES: Final = 12
-"""Rows of the table of what came of a situation."""
+"""Rows of the table of a situation's history."""
 
 
 def show(run: Path, id: str, brief: bool, as_json: bool) -> None:
@@ -49,7 +48,7 @@ def tree_of(details: Mapping[str, Any], brief: bool) -> Tree:
     tree.add(Group(*told))
     _add_calls(tree, details, brief)
     _add_advice(tree, details["advice_given"])
-    tree.add(Group(Text("what came of it", style="bold"), outcome(details["history"])))
+    tree.add(Group(Text("history", style="bold"), history_view(details["history"])))
     return tree
 
 
@@ -65,7 +64,7 @@ def _add_calls(tree: Tree, details: Mapping[str, Any], brief: bool) -> None:
     for values in details["calls_made"]:
         call = CallRecord(**values)
         _add_call(tree, call, before, brief)
-        before = [call.id, *_mappings(call.messages)]
+        before = [call.id, *mappings(call.messages)]
     if not details["calls_made"]:
         tree.add(Text("the teacher was not asked about it", style="dim"))
     for event in details["events"]:
@@ -84,12 +83,12 @@ def _add_call(tree: Tree, call: CallRecord, before: Sequence[Any], brief: bool) 
     if call.error:
         branch.add(safe(call.error, "red"))
     if not brief:
-        _add_prompt(branch, _mappings(call.messages), before)
-    offered = ", ".join(_tool_name(tool) for tool in _mappings(call.tools))
+        _add_prompt(branch, mappings(call.messages), before)
+    offered = ", ".join(_tool_name(tool) for tool in mappings(call.tools))
     branch.add(safe(f"tools on offer: {offered or 'none'}"))
     branch.add(safe(f"settings: {json.dumps(call.settings)}"))
     plans = call.plans if isinstance(call.plans, list) else []
-    for index, answer in enumerate(_mappings(call.answers)):
+    for index, answer in enumerate(mappings(call.answers)):
         answered = branch.add(f"answer {index + 1}")
         for line in _answer_lines(answer):
             answered.add(line)
@@ -118,7 +117,7 @@ def _message_lines(message: Mapping[str, Any]) -> Iterator[Text]:
     content = message.get("content")
     if content:
         yield safe(content if isinstance(content, str) else json.dumps(content))
-    for call in _mappings(message.get("tool_calls")):
+    for call in mappings(message.get("tool_calls")):
         function = call.get("function", call)
         if isinstance(function, Mapping):
             yield safe(f"{function.get('name')}({function.get('arguments', '')})", "cyan")
@@ -133,17 +132,11 @@ def _answer_lines(answer: Mapping[str, Any]) -> Iterator[Text]:
     content = answer.get("content")
     if content:
         yield safe(f"text: {content if isinstance(content, str) else json.dumps(content)}")
-    for call in _mappings(answer.get("tool_calls")):
+    for call in mappings(answer.get("tool_calls")):
         yield safe(f"{call.get('name')}({json.dumps(call.get('args', {}))})", "cyan")
     for key in ("invalid_tool_calls", "refusal"):
         if answer.get(key):
             yield safe(f"{key}: {answer[key]}", "red")
-
-
-def _mappings(value: Any) -> list[Mapping[str, Any]]:
-    """The mappings of a list: a trace may hold what no provider of ours has written."""
-    items = value if isinstance(value, list) else []
-    return [item for item in items if isinstance(item, Mapping)]
 
 
 def _add_advice(tree: Tree, given: Sequence[Mapping[str, Any]]) -> None:
@@ -156,23 +149,22 @@ def _add_advice(tree: Tree, given: Sequence[Mapping[str, Any]]) -> None:
         branch.add(Text("none: these states were learned from reward alone"))
 
 
-def outcome(visits: Sequence[Mapping[str, Any]]) -> Group:
-    """What came of it, in at most a dozen stretches of iterations."""
+def history_view(visits: Sequence[Mapping[str, Any]]) -> Group:
+    """Visits, agreement and success, in at most a dozen stretches of iterations."""
     size = -(-len(visits) // _STRETCHES) or 1
     stretches = [visits[start : start + size] for start in range(0, len(visits), size)]
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for name in ("iterations", "visits", "m", "agreement", "episodes", "success"):
-        table.add_column(name, justify="right", no_wrap=True)
+    headings = ("iterations", "visits", "m", "agreement", "episodes", "success")
+    table = new_table(headings, words=())
     agreements, successes = [], []
     for part in stretches:
         episodes = sum(visit["episodes"] for visit in part)
         won = sum(visit["successes"] for visit in part)
-        agreements.append(_mean(part, "agreement"))
+        agreements.append(mean_over_visits(part, "agreement"))
         successes.append(won / episodes if episodes else None)
         table.add_row(
             span_line(part[0]["iteration"], part[-1]["iteration"]),
             f"{sum(visit['visits'] for visit in part):,}",
-            percent(_mean(part, "coverage")),
+            percent(mean_over_visits(part, "coverage")),
             percent(agreements[-1]),
             f"{episodes:,}",
             percent(successes[-1]),
@@ -181,10 +173,3 @@ def outcome(visits: Sequence[Mapping[str, Any]]) -> Group:
         return Group(Text("it was not visited"))
     bars = f"agreement {sparkline(agreements)}   success {sparkline(successes)}"
     return Group(Text(bars, style="cyan"), table)
-
-
-def _mean(visits: Sequence[Mapping[str, Any]], name: str) -> float | None:
-    """The mean over visits; None where no stretch has the figure."""
-    counted = [visit for visit in visits if visit[name] is not None]
-    total = sum(visit["visits"] for visit in counted)
-    return sum(visit[name] * visit["visits"] for visit in counted) / total if total else None

@@ -1,4 +1,4 @@
-"""`trace stats` at the terminal."""
+"""`trace stats`: the figures of a trace."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from tutelage.graphs.analysis.trace_statistics import statistics
 from tutelage.graphs.records.trace.names import DASH, one_line
+from tutelage.graphs.terminal.common.tables import new_table
 from tutelage.graphs.terminal.common.text import console, percent, print_json, safe
-from tutelage.graphs.terminal.trace.common import open_trace, span_line, sparkline
+from tutelage.graphs.terminal.trace.lines import open_trace, span_line, sparkline
 
 
 def show(run: Path, as_json: bool) -> None:
@@ -70,14 +70,8 @@ def _latency(seconds: Mapping[str, float] | None) -> str:
 
 def _over_time(stretches: list[dict[str, Any]]) -> Table:
     bars = sparkline(each["agreement"] for each in stretches)
-    table = Table(
-        box=SIMPLE_HEAD,
-        pad_edge=False,
-        title=Text(f"student and teacher over time  {bars}"),
-        title_justify="left",
-    )
-    for name in ("iterations", "visits", "m", "agreement"):
-        table.add_column(name, justify="right", no_wrap=True)
+    title = Text(f"student and teacher over time  {bars}")
+    table = new_table(("iterations", "visits", "m", "agreement"), words=(), title=title)
     for each in stretches:
         table.add_row(
             span_line(each["first"], each["last"]),
@@ -89,15 +83,9 @@ def _over_time(stretches: list[dict[str, Any]]) -> Table:
 
 
 def _situations(rows: list[dict[str, Any]]) -> Table:
-    table = Table(
-        box=SIMPLE_HEAD,
-        pad_edge=False,
-        title="by situation, the most visited first",
-        title_justify="left",
-    )
-    for name in ("id", "visits", "agreement", "at first", "at last", "success"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("situation", overflow="fold")
+    headings = ("id", "visits", "agreement", "at first", "at last", "success", "situation")
+    title = Text("by situation, the most visited first")
+    table = new_table(headings, words=("situation",), title=title)
     for row in rows:
         table.add_row(
             str(row["id"]),

@@ -1,18 +1,20 @@
-"""The command `watch`."""
+"""`watch`: an episode's frames in colour, as plain text, as JSON lines, or as films."""
 
 from __future__ import annotations
 
+import json
+import sys
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
 from tutelage.graphs.terminal.common import completion
-from tutelage.graphs.terminal.common.options import (
-    Json,
-    Run,
-    refuse_no_run,
-)
+from tutelage.graphs.terminal.common.options import Json, Run, refuse_no_run
+from tutelage.graphs.terminal.common.text import console, safe
 
 app = typer.Typer()
 
@@ -49,7 +51,32 @@ def watch(
     python cli.py watch runs/my-run --episode 3 --gif episode.gif
     """
     refuse_no_run(run)
-    from tutelage.graphs.terminal.watch import view
+    from tutelage.graphs.analysis.watching import EpisodeViewer
+    from tutelage.graphs.terminal.run.dialogue import TerminalPerson
+    from tutelage.graphs.terminal.watch.frames import frame_view
 
     films = [film for film in (gif, mp4) if film is not None]
-    view.watch(run, episode, seed, fps, argmax, provider, films, as_json)
+    with ExitStack() as resources:
+        viewer_of = partial(
+            EpisodeViewer, run, resources, seed, provider, argmax, make_person=TerminalPerson
+        )
+        if films:
+            from tutelage.graphs.terminal.watch.films import check_films, write_films
+
+            check_films(films)
+            viewer = viewer_of(images=True)
+            for line in write_films(films, viewer.frames(episode), fps or 4.0):
+                console(stderr=as_json).print(safe(line), soft_wrap=True)
+            return
+        viewer = viewer_of()
+        frames = viewer.frames(episode)
+        if as_json:
+            for frame in frames:
+                print(json.dumps(frame.to_json()))
+        elif sys.stdin.isatty() and sys.stdout.isatty():
+            from tutelage.graphs.terminal.watch.screen import WatchScreen
+
+            WatchScreen(run, frames, fps).run()
+        else:
+            for frame in frames:
+                console().print(frame_view(frame, color=False), Text())

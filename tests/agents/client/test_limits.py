@@ -17,7 +17,7 @@ from tutelage.agents.client.errors import retry_after
 from tutelage.agents.common.settings import TeacherSettings
 from tutelage.agents.planner.planner import Planner
 from tutelage.agents.providers.make import make_chat_model
-from tutelage.agents.teacher.scheduler import Asker
+from tutelage.agents.teacher.scheduler import Scheduler
 from tutelage.agents.teacher.teacher import Teacher
 from tutelage.graphs.config.events import Event, Notice
 
@@ -36,10 +36,10 @@ def teacher(url: str, told: list[str] | None = None, **values: Any) -> Teacher:
     return Teacher(TASK, LIBRARY, provider, chosen, on_notice=(told or []).append)
 
 
-def asker(url: str, **values: Any) -> Asker:
+def asker(url: str, **values: Any) -> Scheduler:
     chosen = settings(**{**ONE, **values})
     provider = make_chat_model("openai:test-model", url, chosen)
-    return Asker(Planner(TASK, LIBRARY, provider, chosen), provider, chosen.concurrency)
+    return Scheduler(Planner(TASK, LIBRARY, provider, chosen), provider, chosen.concurrency)
 
 
 class TestBudgets:
@@ -213,14 +213,14 @@ class TestBreaker:
                 asking.harvest(wait_for_all=True)
             # In iterations 1, 11 and 31: after 10 and 20 of rest.
             assert len(server.requests) == 6
-            assert asking.rests_until == 71
+            assert asking.paused_until == 71
 
     def test_the_news_tell_of_its_rest_and_of_its_return(self) -> None:
         with OpenAIServer(status(500), teach()) as server:
             asking = teacher(server.base_url)
             for iteration in (1, 5, 11):
                 run_once(asking, [1], iteration)
-            messages = [n.message for n in asking.take_news() if n.kind == "provider_rests"]
+            messages = [n.message for n in asking.take_events() if n.kind == "provider_rests"]
         assert messages == [
             "openai:test-model is not asked before iteration 11",
             "openai:test-model answers again",
@@ -238,10 +238,10 @@ class TestBreaker:
             asking.submit([1, 2], 1)
             while not asking.harvest(wait_for_all=False):
                 pass
-            assert asking.rests_until == 11
+            assert asking.paused_until == 11
             gate.set()
             assert len(asking.harvest(wait_for_all=True)) == 1
-            assert asking.rests_until == 11
+            assert asking.paused_until == 11
 
     def test_a_slow_one_is_waited_for_no_longer_than_said(self) -> None:
         with OpenAIServer(hang(30)) as server:

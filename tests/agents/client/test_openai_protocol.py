@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from helpers.cache_entries import conversation
 from helpers.openai_planners import GOOD_PLAN, Door, ask, planner_for, settings, statuses
 from helpers.openai_server import (
     OpenAIServer,
@@ -101,7 +102,7 @@ def test_a_server_that_rejects_seeds_is_asked_without() -> None:
     answer, bodies = ask(rejects("seed", teach()))
     assert answer.failure is None
     assert "seed" not in bodies[-1]
-    assert answer.way == "required"
+    assert answer.output_mode == "required"
 
 
 @pytest.mark.parametrize(
@@ -116,7 +117,7 @@ def test_a_server_without_tools_is_asked_for_json(code: int, message: str) -> No
     assert answer.failure is None
     assert answer.advice is not None
     assert answer.advice.plans == (GOOD_PLAN,)
-    assert answer.way == "json"
+    assert answer.output_mode == "json"
     assert bodies[-1]["response_format"]["type"] == "json_schema"
     assert '{"plan":' in bodies[-1]["messages"][-1]["content"]
 
@@ -125,7 +126,7 @@ def test_a_server_that_knows_nothing_is_asked_for_plain_text() -> None:
     line = talk("The door is locked, so:\n```\nplan: pick_up(red key); open(red door)\n```")
     answer, bodies = ask(rejects("tools", rejects("response_format", line)))
     assert answer.advice is not None
-    assert (answer.way, answer.advice.plans) == ("text", (GOOD_PLAN,))
+    assert (answer.output_mode, answer.advice.plans) == ("text", (GOOD_PLAN,))
     assert "response_format" not in bodies[-1]
 
 
@@ -135,13 +136,13 @@ def test_tool_choice_that_is_rejected_or_ignored() -> None:
         return (plans(GOOD) if known else status(400, "unknown tool_choice"))(body)
 
     answer, _ = ask(strict)
-    assert (answer.way, answer.failure) == ("auto", None)
+    assert (answer.output_mode, answer.failure) == ("auto", None)
 
     def talker(body: dict[str, Any]) -> Reply:
         return talk("I would take the key." if "tools" in body else IN_WORDS)(body)
 
     answer, _ = ask(talker)
-    assert (answer.way, answer.failure) == ("json", None)
+    assert (answer.output_mode, answer.failure) == ("json", None)
     assert "unusable_answer" in statuses(answer)
 
 
@@ -177,7 +178,11 @@ def test_a_sample_that_the_client_library_cannot_read_spoils_no_other() -> None:
 
 def test_an_impossible_option_goes_back_once_with_the_reason_and_then_counts_as_failed() -> None:
     answer, bodies = ask(plans(*[[("fly", {"target": "moon"})]] * 3), max_tries=3)
-    assert (answer.advice, answer.failure, answer.way) == (None, "unusable_answer", "required")
+    assert (answer.advice, answer.failure, answer.output_mode) == (
+        None,
+        "unusable_answer",
+        "required",
+    )
     first, second = bodies
     assert first["seed"] != second["seed"]
     assert [body["n"] for body in bodies] == [3, 3], "those with the same reason go back together"
@@ -314,7 +319,7 @@ def test_a_cached_answer_is_found_again_whatever_the_way_it_came(tmp_path: Path)
             teacher.harvest(wait_for_all=True)
             cache.close()
     (answer,) = found
-    assert answer.way == "json"
+    assert answer.output_mode == "json"
     assert {call.status for call in answer.calls} == {"cached"}
     assert IN_WORDS in json.dumps([call.answers for call in answer.calls]).replace("\\", "")
 
@@ -336,9 +341,9 @@ def test_only_the_requests_that_brought_the_samples_are_replayed(tmp_path: Path)
     cache.close()
     assert asked.calls[0].status == "ok"
     assert "bad_request" in statuses(asked)
-    assert (asked.way, found.way) == ("json", "json")
-    assert [call.settings["way"] for call in found.calls] == ["json"] * 3
-    assert [call.exchange() for call in found.calls] == [c.exchange() for c in asked.calls[-3:]]
+    assert (asked.output_mode, found.output_mode) == ("json", "json")
+    assert [call.settings["output_mode"] for call in found.calls] == ["json"] * 3
+    assert [conversation(c) for c in found.calls] == [conversation(c) for c in asked.calls[-3:]]
 
 
 def test_a_secret_in_an_answer_does_not_reach_the_cache(tmp_path: Path) -> None:

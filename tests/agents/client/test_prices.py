@@ -127,7 +127,7 @@ class TestBudget:
         assert (limited.take_call(), free.take_call(), unlimited.take_call()) == (False, True, True)
         assert (limited.cost_usd, free.cost_usd, unlimited.cost_usd) == (None, 0.0, None)
 
-    @pytest.mark.parametrize("provider", ["openai:nobody-knows-it", "test_planner:make_own"])
+    @pytest.mark.parametrize("provider", ["openai:nobody-knows-it", "helpers.planners:make_own"])
     def test_without_a_price_it_is_refused_at_the_start(
         self, provider: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -49,7 +49,11 @@ class TestCheck:
             found = checked(type_in, "openai:m", "--base-url", server.base_url, *prices)
             (request,) = server.requests
         assert found["situation"] in request.body["messages"][-1]["content"]
-        assert (found["provider"], found["way"], found["failure"]) == ("openai:m", "required", None)
+        assert (found["provider"], found["output_mode"], found["failure"]) == (
+            "openai:m",
+            "required",
+            None,
+        )
         assert (found["prompt_tokens"], found["completion_tokens"]) == (100, 50)
         assert found["cost_usd"] == pytest.approx(0.002)
         assert found["latency_s"] > 0
@@ -60,10 +64,10 @@ class TestCheck:
         with OpenAIServer(rejects("tools", talk(answer))) as server:
             found = checked(type_in, "openai:m", "--base-url", server.base_url)
         assert found["works"]
-        assert found["way"] in ("json", "text")
-        ways = [request["way"] for request in found["requests"]]
+        assert found["output_mode"] in ("json", "text")
+        ways = [request["output_mode"] for request in found["requests"]]
         assert ways[0] == "required"
-        assert ways[-1] == found["way"]
+        assert ways[-1] == found["output_mode"]
         assert found["advice"] == [{"plan": [["wander", None]], "p": 1.0}]
         assert found["cost_usd"] is None
 
@@ -102,7 +106,11 @@ class TestCheck:
         with OpenAIServer() as server:
             url = server.base_url
         found = checked(type_in, "openai:m", "--base-url", url)
-        assert (found["works"], found["way"], found["failure"]) == (False, None, "provider_down")
+        assert (found["works"], found["output_mode"], found["failure"]) == (
+            False,
+            None,
+            "provider_down",
+        )
         assert found["advice"] is None
 
     @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ from helpers import habits
 from helpers.openai_planners import GOOD_PLAN, planner_for, statuses
 from helpers.openai_server import Behaviour, OpenAIServer, Request, plans, rejects, status
 from tutelage.agents.client.errors import UnusableAnswer
-from tutelage.agents.client.records import PlannerAnswer
-from tutelage.agents.client.request_modes import Manner
+from tutelage.agents.client.request_modes import RequestMode
+from tutelage.agents.planner.answer import PlannerAnswer
 from tutelage.agents.planner.text_tool_calls import calls_in
 
 K = 3
@@ -32,14 +32,14 @@ def ask_twice(
         return first, second, server.requests[before:]
 
 
-def assert_good(answer: PlannerAnswer, way: str) -> None:
-    assert (answer.way, answer.failure) == (way, None)
+def assert_good(answer: PlannerAnswer, output_mode: str) -> None:
+    assert (answer.output_mode, answer.failure) == (output_mode, None)
     assert answer.advice is not None
     assert (answer.advice.plans, answer.advice.probs) == ((GOOD_PLAN,), (pytest.approx(1.0),))
 
 
 @pytest.mark.parametrize(
-    ("behaviour", "way", "most", "most_later"),
+    ("behaviour", "output_mode", "most", "most_later"),
     [
         (habits.ollama_talks_first, "required", 2 * K, 2 * K),
         (habits.ollama_only_talks, "json", 2 + K, K),
@@ -64,17 +64,17 @@ def assert_good(answer: PlannerAnswer, way: str) -> None:
     ],
 )
 def test_a_servers_habits_end_in_good_advice(
-    behaviour: Behaviour, way: str, most: int, most_later: int
+    behaviour: Behaviour, output_mode: str, most: int, most_later: int
 ) -> None:
     first, second, later = ask_twice(behaviour)
-    assert_good(first, way)
-    assert_good(second, way)
+    assert_good(first, output_mode)
+    assert_good(second, output_mode)
     assert len(first.calls) <= most
     assert len(later) == len(second.calls) <= most_later, "what was found out is remembered"
 
 
 @pytest.mark.parametrize(
-    ("form", "ways"),
+    ("form", "output_modes"),
     [
         (lambda args: args, {"required", "json"}),
         (lambda args: json.dumps(json.dumps(args)), {"json"}),
@@ -83,12 +83,12 @@ def test_a_servers_habits_end_in_good_advice(
     ],
     ids=["a table", "text twice", "bare text", "nothing"],
 )
-def test_arguments_in_another_form_end_in_good_advice(form: Any, ways: set[str]) -> None:
+def test_arguments_in_another_form_end_in_good_advice(form: Any, output_modes: set[str]) -> None:
     first, second, later = ask_twice(habits.arguments_as(form))
-    assert first.way == second.way
-    assert first.way in ways
-    assert_good(first, first.way)
-    assert_good(second, first.way)
+    assert first.output_mode == second.output_mode
+    assert first.output_mode in output_modes
+    assert_good(first, first.output_mode)
+    assert_good(second, first.output_mode)
     assert len(first.calls) <= 4
     assert len(later) == 1
 
@@ -163,23 +163,23 @@ def test_samples_are_asked_for_at_once_with_a_bound() -> None:
 @pytest.mark.parametrize(
     ("complaint", "expected"),
     [
-        ("Unsupported parameter: n", Manner("required", False, True)),
-        ("'seed' is not supported with this model", Manner("required", True, False)),
-        ("I don't know tools", Manner("auto", True, True)),
-        ("no", Manner("required", False, True)),
+        ("Unsupported parameter: n", RequestMode("required", False, True)),
+        ("'seed' is not supported with this model", RequestMode("required", True, False)),
+        ("I don't know tools", RequestMode("auto", True, True)),
+        ("no", RequestMode("required", False, True)),
     ],
 )
-def test_a_complaint_names_what_to_leave_out(complaint: str, expected: Manner) -> None:
-    assert Manner("required", True, True).after_rejection(complaint) == expected
+def test_a_complaint_names_what_to_leave_out(complaint: str, expected: RequestMode) -> None:
+    assert RequestMode("required", True, True).after_rejection(complaint) == expected
 
 
 def test_the_ladder_ends() -> None:
-    manner: Manner | None = Manner("logprobs", True, True)
+    mode: RequestMode | None = RequestMode("logprobs", True, True)
     seen = []
-    while manner is not None:
-        seen.append(manner)
-        manner = manner.after_rejection("no")
-    assert [m.way for m in seen][-3:] == ["auto", "json", "text"]
+    while mode is not None:
+        seen.append(mode)
+        mode = mode.after_rejection("no")
+    assert [m.output_mode for m in seen][-3:] == ["auto", "json", "text"]
     assert len(seen) == len(set(seen)) == 7
     with OpenAIServer(status(400, "tool_choice and seed and n are wrong")) as server:
         answer = planner_for(server.base_url).ask(1)

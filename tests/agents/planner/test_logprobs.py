@@ -54,7 +54,7 @@ def message(*positions: Mapping[str, float]) -> AIMessage:
 def test_one_request_gives_the_whole_distribution() -> None:
     server = weighs({"B": 0.6, "A": 0.2, " B": 0.05, "C": 0.05, "The": 0.1})
     answer, bodies = ask(server, samples=10, uncertainty="logprobs")
-    assert (answer.failure, answer.way) == (None, "logprobs")
+    assert (answer.failure, answer.output_mode) == (None, "logprobs")
     assert answer.advice is not None
     assert answer.advice.plans == ((OFFERED[1],), (OFFERED[0],), (OFFERED[2],))
     assert answer.advice.probs == pytest.approx((0.65, 0.2, 0.05)), "the rest is no option's"
@@ -139,7 +139,7 @@ def test_without_probabilities_samples_are_counted_and_that_is_remembered(
     with OpenAIServer(server) as running:
         planner = planner_for(running.base_url, uncertainty="logprobs")
         first, second = planner.ask(1), planner.ask(2)
-    assert first.way == second.way == "required"
+    assert first.output_mode == second.output_mode == "required"
     assert first.failure is second.failure is None
     assert len(statuses(first)) == 2
     assert statuses(second) == ["ok"]
@@ -159,7 +159,7 @@ def test_more_options_than_letters_are_counted_in_samples() -> None:
         assert teacher.lookup([1]) == []
         teacher.submit([1], 0)
         (answer,) = teacher.harvest(wait_for_all=True)
-    assert (answer.way, answer.failure) == ("required", None)
+    assert (answer.output_mode, answer.failure) == ("required", None)
 
 
 def test_the_cache_tells_shares_by_samples_from_shares_by_probabilities(tmp_path: Any) -> None:
@@ -174,5 +174,5 @@ def test_the_cache_tells_shares_by_samples_from_shares_by_probabilities(tmp_path
                 teacher.submit([1], 0)
                 teacher.harvest(wait_for_all=True)
     cache.close()
-    assert [answer.way for answer in found] == ["logprobs"]
+    assert [answer.output_mode for answer in found] == ["logprobs"]
     assert len(server.requests) == 2

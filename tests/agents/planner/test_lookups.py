@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
+from helpers.cache_entries import conversation
 from helpers.openai_server import Behaviour, Body, OpenAIServer, plans, rejects, status, talk, teach
 from helpers.tiny_runs import NEVER, ROLLOUT, TinyRun, make_run, tiny_config
-from tutelage.agents.client.records import PlannerAnswer
 from tutelage.agents.common.settings import TeacherSettings
+from tutelage.agents.planner.answer import PlannerAnswer
 from tutelage.agents.planner.planner import Planner
 from tutelage.agents.providers.make import make_chat_model
 from tutelage.agents.store.plan_cache import PlanCache
@@ -174,7 +175,7 @@ def test_a_fault_while_looking_is_tried_again_or_passed_over(fault: Behaviour) -
 def test_a_server_without_tools_is_told_all_at_once() -> None:
     in_words = json.dumps({"plan": [{"option": n, "target": a["target"]} for n, a in GOOD]})
     (answer,), bodies = ask(rejects("tools", talk(*[in_words] * 3)), situations=[0x31])
-    assert (answer.way, answer.failure) == ("json", None)
+    assert (answer.output_mode, answer.failure) == ("json", None)
     assert answer.advice is not None
     assert answer.advice.plans == (GOOD_PLAN,)
     last = bodies[-1]["messages"][-1]["content"]
@@ -248,7 +249,7 @@ def test_a_hit_brings_the_look_ups_with_it(tmp_path: Path) -> None:
         (found,) = teacher.lookup([0x21])
     cache.close()
     assert found.advice == fresh.advice
-    assert [call.exchange() for call in found.calls] == [call.exchange() for call in fresh.calls]
+    assert [conversation(c) for c in found.calls] == [conversation(c) for c in fresh.calls]
     assert "weather: sunny 2" in json.dumps(found.calls[-1].messages)
 
 

@@ -10,7 +10,7 @@ from langchain_core.messages import AIMessage, HumanMessage
 from tutelage.agents.client.errors import UnusableAnswer
 from tutelage.agents.planner.messages import messages_for, plan_of
 from tutelage.agents.planner.option_tools import OptionTools
-from tutelage.agents.planner.plan_grammar import read_plan, write_plan, write_step
+from tutelage.agents.planner.plan_grammar import Step, read_plan, write_step
 from tutelage.agents.planner.verbaliser import Question
 from tutelage.rl.tasks.options import Option
 
@@ -20,17 +20,22 @@ steps = st.lists(st.tuples(names, targets), min_size=1, max_size=6)
 thoughts = st.text(max_size=80).map(lambda text: text + "\n")
 
 
+def line_of(steps: list[Step]) -> str:
+    """A plan's line."""
+    return "plan: " + "; ".join(write_step(name, target) for name, target in steps)
+
+
 @given(steps, thoughts, st.sampled_from(["", "\n", "\n\n  \n", "\n```", "\n```\n"]))
 @example([("open", 'a "b"; (c)\\')], "", "")
 @example([("go_to", " red key ")], "plan: fly()\n", "")
 @example([("go_to", "plan: x\u2028\r\n")], "```\n", "\n```")
 def test_what_is_written_is_read_back(plan: list[tuple[str, str]], before: str, after: str) -> None:
-    assert read_plan(before + write_plan(plan) + after) == plan
+    assert read_plan(before + line_of(plan) + after) == plan
 
 
 @given(steps)
 def test_a_plan_is_one_line(plan: list[tuple[str, str]]) -> None:
-    assert len(write_plan(plan).splitlines()) == 1
+    assert len(line_of(plan).splitlines()) == 1
 
 
 @given(st.text() | st.text(alphabet='plan: ();"\\\nx').map(lambda tail: "plan:" + tail))
@@ -53,7 +58,7 @@ def test_any_text_is_a_plan_or_unusable(text: str) -> None:
         return
     assert found
     assert all(name and not any(c.isspace() or c in '"();\\' for c in name) for name, _ in found)
-    assert read_plan(write_plan(found)) == found
+    assert read_plan(line_of(found)) == found
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.messages import AIMessage
 
+from helpers.cache_entries import conversation
 from helpers.openai_server import OpenAIServer, hang, plans, status, teach
 from helpers.planners import LIBRARY, OFFERED, TASK, Doors, run_once, settings, teacher
 from helpers.tiny_runs import IMPORTABLE, ROOT
@@ -25,7 +26,7 @@ from tutelage.agents.client.errors import UnusableAnswer
 from tutelage.agents.common.settings import TeacherSettings
 from tutelage.agents.planner.option_tools import OptionTools, option_help
 from tutelage.agents.planner.planner import Planner
-from tutelage.agents.planner.verbaliser import Verbaliser
+from tutelage.agents.planner.verbaliser import Question, Verbaliser
 from tutelage.agents.providers.catalogue import list_providers
 from tutelage.agents.providers.make import ProviderError, make_chat_model, public_url
 from tutelage.agents.store.plan_cache import PlanCache
@@ -171,7 +172,7 @@ def test_equal_plans_are_merged_and_shares_add_up() -> None:
 def test_a_call_is_recorded_with_all_that_went_in_and_out() -> None:
     answer = planner(settings(samples=3)).ask(1)
     (call,) = answer.calls
-    record = call.record(iteration=4, env_steps=500, node="planner")
+    record = call.record(iteration=4, env_steps=500, node="planner", situation_id=1)
     assert isinstance(record, CallRecord)
     assert (record.iteration, record.env_steps, record.situation_id) == (4, 500, 1)
     assert (record.provider, record.model, record.status) == ("offline", "offline-script", "ok")
@@ -203,7 +204,7 @@ def test_nothing_on_offer_is_no_failure_and_costs_nothing() -> None:
     assert (answer.advice, answer.failure, answer.calls) == (None, None, ())
 
 
-def test_answers_come_in_the_order_of_signatures_and_once() -> None:
+def test_answers_come_in_the_order_of_situation_ids_and_once() -> None:
     with OpenAIServer() as server:
         asking = teacher(settings(concurrency=4), url=server.base_url)
         assert asking.submit([5, 3, 9, 3, 1], 0) == 4
@@ -228,6 +229,46 @@ def test_the_cache_keeps_all_and_soft_decides_what_is_served(cache: PlanCache) -
     assert len(found.advice.plans) > 1
 
 
+def test_a_question_is_rendered_once_for_its_key_and_for_asking(
+    cache: PlanCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rendered: list[int] = []
+    question = Verbaliser.question
+
+    def counted(self: Verbaliser, situation_id: int) -> Question:
+        rendered.append(situation_id)
+        return question(self, situation_id)
+
+    monkeypatch.setattr(Verbaliser, "question", counted)
+    asking = teacher(settings(), cache)
+    assert asking.lookup([1, 2]) == []
+    asking.submit([1, 2], 0)
+    assert len(asking.harvest(wait_for_all=True)) == 2
+    assert sorted(rendered) == [1, 2]
+    assert asking._planner is not None
+    assert asking._planner._questions == {}
+
+
+def test_a_question_that_need_not_be_asked_is_forgotten(cache: PlanCache) -> None:
+    run_once(teacher(settings(), cache), [1])
+    asking = teacher(settings(budget_calls=0), cache)
+    assert asking._planner is not None
+    assert len(asking.lookup([1])) == 1
+    assert asking._planner._questions == {}
+    run_once(asking, [2])
+    assert asking.lookup([3]) == []
+    assert set(asking._planner._questions) == {3}
+    assert asking.submit([3], 1) == 0, "the budget is spent"
+    assert asking._planner._questions == {}
+    with OpenAIServer(status(500)) as server:
+        asking = teacher(settings(max_tries=1, concurrency=1), cache, server.base_url)
+        assert asking.lookup([1, 2, 3]) == []
+        assert asking.submit([1, 2, 3], 0) == 3
+        assert len(asking.harvest(wait_for_all=True)) == 1, "the others were never asked about"
+    assert asking._planner is not None
+    assert asking._planner._questions == {}
+
+
 def test_a_hit_brings_the_conversation_and_counts_as_no_call(
     cache: PlanCache, tmp_path: Path
 ) -> None:
@@ -238,16 +279,22 @@ def test_a_hit_brings_the_conversation_and_counts_as_no_call(
     assert later.counters == Counters(cache_hits=3)
     for answer in found:
         before = asked[answer.situation_id]
-        assert (answer.source, answer.failure, answer.way) == ("cache", None, before.way)
+        assert (answer.source, answer.failure, answer.output_mode) == (
+            "cache",
+            None,
+            before.output_mode,
+        )
         assert answer.advice == before.advice
-        assert [call.exchange() for call in answer.calls] == [c.exchange() for c in before.calls]
-        assert {(call.situation_id, call.status) for call in answer.calls} == {
-            (answer.situation_id, CACHED)
-        }
+        assert [conversation(c) for c in answer.calls] == [conversation(c) for c in before.calls]
+        assert {call.status for call in answer.calls} == {CACHED}
         assert not any(call.prompt_tokens or call.completion_tokens for call in answer.calls)
     with TraceWriter(tmp_path / "trace.sqlite") as writer:
         writer.situations({s: TASK.describe(s) for s in (1, 2, 3)})
-        writer.calls(call.record(1, 64, "planner") for answer in found for call in answer.calls)
+        writer.calls(
+            call.record(1, 64, "planner", answer.situation_id)
+            for answer in found
+            for call in answer.calls
+        )
         writer.commit()
     with TraceReader(tmp_path / "trace.sqlite") as reader:
         assert [(s.calls, s.failures) for s in reader.situations()] == [(0, 0)] * 3
@@ -269,7 +316,8 @@ def test_situations_with_the_same_words_share_an_answer_under_their_own_number(
     run_once(asking, [1])
     found = asking.lookup([11, 21])
     assert [a.situation_id for a in found] == [11, 21]
-    assert [c.situation_id for a in found for c in a.calls] == [11, 21]
+    records = [c.record(1, 64, "cache", a.situation_id) for a in found for c in a.calls]
+    assert [(r.situation_id, r.status) for r in records] == [(11, CACHED), (21, CACHED)]
 
 
 def test_nobody_is_asked_ahead_about_what_the_cache_holds(cache: PlanCache) -> None:
@@ -411,7 +459,7 @@ def test_late_answers_are_picked_up_when_they_are_there() -> None:
 def test_closing_keeps_what_was_answered(cache: PlanCache) -> None:
     asking = teacher(settings(), cache)
     asking.submit([1], 0)
-    while not asking._asker._asked[1].done():
+    while not asking._scheduler._asked[1].done():
         time.sleep(0.001)
     asking.close()
     assert len(cache.entries()) == 1
@@ -498,19 +546,12 @@ def test_a_provider_that_does_not_do_is_refused_in_one_line(
     assert "\n" not in str(caught.value)
 
 
-def make_own(chosen: TeacherSettings) -> Any:
-    """A provider of one's own."""
-    from tutelage.agents.providers.offline import OfflineTeacher
-
-    return OfflineTeacher(seed=chosen.seed, max_options=chosen.max_options)
-
-
 def test_a_provider_of_ones_own_by_its_path() -> None:
-    own = make_chat_model("test_planner:make_own", None, settings())
+    own = make_chat_model("helpers.planners:make_own", None, settings())
     assert not own.wait_always
     answer = planner(settings(), own).ask(1)
     assert answer.advice == planner(settings()).ask(1).advice
-    other = make_chat_model("test_planner:make_own", None, settings(max_options=2))
+    other = make_chat_model("helpers.planners:make_own", None, settings(max_options=2))
     assert other.identity["parameters"] != own.identity["parameters"]
 
 
@@ -542,6 +583,7 @@ def test_providers_are_listed_without_importing_them(monkeypatch: pytest.MonkeyP
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": IMPORTABLE},
         capture_output=True,
         text=True,
         check=True,

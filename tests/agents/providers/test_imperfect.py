@@ -191,7 +191,14 @@ def test_answers_depend_on_no_order_of_the_questions(
 def identity_key(provider: str, seed: int = 0) -> str:
     identity = make_chat_model(provider, None, TeacherSettings(seed=seed)).identity
     return cache_key(
-        identity, [], [], way="auto", samples=5, max_options=5, uncertainty="samples", lookups={}
+        identity,
+        [],
+        [],
+        output_mode="auto",
+        samples=5,
+        max_options=5,
+        uncertainty="samples",
+        lookups={},
     )
 
 

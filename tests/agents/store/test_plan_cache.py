@@ -20,7 +20,7 @@ from langchain_core.messages import HumanMessage, SystemMessage
 
 from helpers.cache_entries import EXCHANGE, entry
 from helpers.tiny_runs import IMPORTABLE
-from tutelage.agents.client.records import Exchange
+from tutelage.agents.client.call_record import Exchange
 from tutelage.agents.common.redact import REDACTED
 from tutelage.agents.store.plan_cache import CacheEntry, PlanCache, cache_key, default_cache_path
 from tutelage.agents.store.plan_file import CacheError
@@ -151,7 +151,7 @@ BASE: dict[str, Any] = {
     "identity": {"provider": "openai", "model": "m", "base_url": None, "seed": 0},
     "messages": messages,
     "tools": [{"type": "function", "function": {"name": "explore"}}],
-    "way": "required",
+    "output_mode": "required",
     "samples": 5,
     "max_options": 5,
     "uncertainty": "samples",
@@ -177,7 +177,7 @@ def key(**changes: Any) -> str:
         {"messages": messages[:1]},
         {"tools": []},
         {"tools": [{"type": "function", "function": {"name": "go_to"}}]},
-        {"way": "json"},
+        {"output_mode": "json"},
         {"samples": 4},
         {"max_options": 4},
         {"uncertainty": "logprobs"},

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from helpers.openai_server import OpenAIServer
 from helpers.tiny_runs import TinyRun, make_run, tiny_arguments
 from helpers.toy_task import OPTIONS, PULL_IT, WALK_TO_EXIT, WALK_TO_LEVER, Corridor
-from tutelage.agents.client.records import Exchange
+from tutelage.agents.client.call_record import Exchange
 from tutelage.agents.providers.replay import Recording
 from tutelage.agents.store.plan_cache import PlanCache
 from tutelage.agents.store.recordings import (

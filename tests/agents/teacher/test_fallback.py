@@ -4,8 +4,6 @@ or any other, with every step in the trace."""
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,12 +29,6 @@ KEY_FIRST = plans([("pick_up", {"target": "red key"})])
 IMPATIENT: dict[str, Any] = {"max_tries": 1, "backoff_s": 0.0, "samples": 1}
 
 
-@pytest.fixture
-def cache(tmp_path: Path) -> Iterator[PlanCache]:
-    with closing(PlanCache(tmp_path / "plans.sqlite")) as opened:
-        yield opened
-
-
 def teacher(
     url: str, fallback: str, cache: PlanCache | None = None, model: str = "first", **values: Any
 ) -> Teacher:
@@ -50,16 +42,16 @@ def settled(asking: Teacher, situations: list[int], iteration: int = 1) -> dict[
     asking.submit(situations, iteration)
     asking.harvest(wait_for_all=True)
     answers = asking.settle(situations, iteration)
-    while asking.standing_in:
+    while asking.pending_fallbacks:
         answers += asking.settle([], iteration, wait_for_all=True)
     return {answer.situation_id: answer for answer in answers}
 
 
 def path(asking: Teacher, situation_id: int = 1) -> list[str]:
-    """Who was tried for a situation and what came of each, as the news tell."""
-    (news,) = [n for n in asking.take_news() if n.situation_id == situation_id]
-    assert news.kind in (STOOD_IN, NOBODY)
-    prefix, _, steps = news.message.partition(": ")
+    """Who was tried for a situation and with which result, as the event tells it."""
+    (event,) = [e for e in asking.take_events() if e.situation_id == situation_id]
+    assert event.kind in (STOOD_IN, NOBODY)
+    prefix, _, steps = event.message.partition(": ")
     assert prefix == f"situation {situation_id}"
     return steps.split(" -> ")
 
@@ -131,7 +123,7 @@ class TestSecondModel:
             run_once(asking, [1])
             assert asking.settle([1], 1) == []
             assert asking.settle([], 1, wait_for_all=True, timeout_s=0.05) == []
-            assert asking.standing_in == (1,)
+            assert asking.pending_fallbacks == (1,)
             assert asking.close() == []
 
     def test_one_budget_serves_both(self) -> None:
@@ -143,7 +135,7 @@ class TestSecondModel:
         sources = [answer.source for answer in answers.values()]
         assert sources == ["fallback:openai:b"] * 2 + ["fallback:offline"] * 2
 
-    def test_it_goes_on_resting_after_a_resume(self) -> None:
+    def test_the_pauses_go_on_after_a_resume(self) -> None:
         with OpenAIServer(status(500)) as first, OpenAIServer(status(500)) as second:
             chain = f"openai:b@{second.base_url}"
             before, after = teacher(first.base_url, chain), teacher(first.base_url, chain)
@@ -152,11 +144,15 @@ class TestSecondModel:
             assert settled(after, [1, 2], iteration=10) == {}
             assert len(second.requests) == 1
         told = after.snapshot()
-        for damage in ({"counters": 5}, {"rests": 5}, {"stand_ins": {"rests": {}, "models": []}}):
+        for damage in (
+            {"counters": 5},
+            {"scheduler": {**told["scheduler"], "back_offs": 5}},
+            {"fallbacks": {"back_offs": {}, "models": []}},
+        ):
             with pytest.raises((AttributeError, KeyError, TypeError, ValueError)):
                 after.restore({**teacher(first.base_url, chain).snapshot(), **damage})
             assert after.snapshot() == told
-        assert path(after, 2) == ["openai:first: resting", "openai:b: resting"]
+        assert path(after, 2) == ["openai:first: paused", "openai:b: paused"]
         assert after.counters.failures == {"provider_down": 1}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from helpers.finished_runs import ITERATIONS, STEPS, finished_run, row_of
-from tutelage.graphs.analysis.curves import METRICS, Panel, panels_of
+from tutelage.graphs.analysis.curves import INTERVAL, METRICS, Panel, panels_of
 from tutelage.graphs.config.config import ConfigError
 from tutelage.graphs.records.run_folder import RunFolder
 from tutelage.graphs.terminal.app import app
@@ -121,8 +122,28 @@ class TestDrawn:
         reached = [c for c in columns if c is not None]
         assert len(reached) >= 8
         assert reached == sorted(reached, reverse=True)
-        assert lines[-2].split()[0] == "0"
-        assert "600" in lines[-2]
+        (ticks,) = [line.split() for line in lines if line.rstrip().endswith("600")]
+        assert ticks == ["0", "300", "600"]
+
+    def test_an_interval_is_dotted_where_there_is_one(self, tmp_path: Path) -> None:
+        one, *others = seeds(tmp_path)
+        assert "·" not in self.invoke(one, "--metric", "success").output
+        shown = self.invoke(one, *others, "--metric", "success").output
+        assert "·" in shown
+        assert INTERVAL in shown
+
+    def test_colour_is_for_terminals_that_want_it(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Each curve has its own; NO_COLOR leaves the shapes."""
+        paths = [*seeds(tmp_path, 1), *seeds(tmp_path, 1, env="LavaDoorKey")]
+        assert "\x1b" not in self.invoke(*paths).output
+        monkeypatch.setenv("FORCE_COLOR", "1")
+        coloured = self.invoke(*paths).output
+        assert "\x1b[36m" in coloured
+        assert "\x1b[33m" in coloured
+        monkeypatch.setenv("NO_COLOR", "1")
+        assert not re.search("\x1b\\[3[0-9]m", self.invoke(*paths).output)
 
     @pytest.mark.parametrize(("ending", "magic"), [("png", b"\x89PNG"), ("svg", b"<?xml")])
     def test_files_are_pictures(self, tmp_path: Path, ending: str, magic: bytes) -> None:

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import ormsgpack
 import pytest
 from safetensors.numpy import load_file, save_file
 
@@ -114,7 +113,7 @@ class TestPaths:
         "name",
         [
             *("config.json", "metrics.jsonl", "trace.sqlite", "trace.sqlite-wal", ".lock"),
-            *("summary.json", "checkpoints", "checkpoints/4", "checkpoints/graph.sqlite"),
+            *("summary.json", "checkpoints", "checkpoints/4"),
             *("checkpoints/4/record.json", "student.safetensors", ".metrics.jsonl.tmp"),
         ],
     )
@@ -223,27 +222,6 @@ class TestCode:
             assert_begins_anew(runner, folder, expected)
         assert not mark.exists()
 
-    @pytest.mark.parametrize("kind", ["msgpack", "json", "pickle"])
-    def test_no_object_of_the_graphs_checkpoint_is_made(
-        self, runner: Runner, folder: Path, kind: str, tmp_path: Path, expected: dict[str, Any]
-    ) -> None:
-        mark = tmp_path / "it ran"
-        evil = {
-            # LangGraph's extension 0: a class or function by name, and its argument.
-            "msgpack": ormsgpack.packb(
-                {"channel_values": ormsgpack.Ext(0, ormsgpack.packb(("os", "mkdir", str(mark))))}
-            ),
-            "json": json.dumps(
-                {"lc": 2, "type": "constructor", "id": ["os", "mkdir"], "args": [str(mark)]}
-            ).encode(),
-            "pickle": pickle.dumps(Touch(str(mark))),
-        }[kind]
-        with sqlite3.connect(folder / "run" / "checkpoints" / "graph.sqlite") as connection:
-            connection.execute("UPDATE checkpoints SET type = ?, checkpoint = ?", (kind, evil))
-        connection.close()
-        assert_begins_anew(runner, folder, expected, says="Blocked" if kind == "msgpack" else "")
-        assert not mark.exists()
-
 
 class Touch:
     """Makes a file when it is unpickled."""
@@ -257,18 +235,17 @@ class Touch:
 
 DEEP = "[" * 100_000
 RECORDS: dict[str, Callable[[dict[str, Any]], object]] = {
-    "no-thread": lambda record: record.pop("thread"),
-    "thread-is-a-list": lambda record: record.update(thread=[]),
+    "no-state": lambda record: record.pop("state"),
+    "state-is-a-list": lambda record: record.update(state=[]),
     "no-collector": lambda record: record.update(collector=None),
     "fewer-environments": lambda record: record["collector"]["log"]["returns"].pop(),
     "a-log-of-texts": lambda record: record["collector"]["log"].update(recent=["ab", "cd"]),
     "another-generator": lambda record: record["ppo"].update(rng={"bit_generator": "MT19937"}),
     "a-generator-of-texts": lambda record: record["collector"]["rng"].update(state="x"),
     "counters-of-texts": lambda record: record["teacher"]["counters"].update(calls="many"),
-    "rests-of-texts": lambda record: record["teacher"].update(rests={"1": "soon"}),
+    "rests-of-texts": lambda record: record["teacher"]["scheduler"].update(back_offs={"1": "soon"}),
     "unknown-phase": lambda record: record["seconds"].update(idle_s=3.0),
     "time-is-a-text": lambda record: record.update(wall_s="long"),
-    "state-of-another-run": lambda record: record.update(state_sha256="0" * 64),
 }
 
 
@@ -305,48 +282,19 @@ TENSORS: dict[str, Callable[[Arrays], object]] = {
 }
 
 
-def state_row(change: Callable[[dict[str, Any]], object]) -> Callable[[Path], None]:
-    """Change the graph's state in its file, and the records' digests of it."""
-
-    def apply(folder: Path) -> None:
-        connection = sqlite3.connect(folder / "run" / "checkpoints" / "graph.sqlite")
-        rows = connection.execute(
-            "SELECT thread_id, checkpoint_id, checkpoint FROM checkpoints"
-        ).fetchall()
-        digests = {}
-        for thread, identity, blob in rows:
-            value = ormsgpack.unpackb(blob, option=ormsgpack.OPT_NON_STR_KEYS)
-            state = value["channel_values"]
-            change(state)
-            plain = {k: v for k, v in state.items() if k in PLAIN_STATE}
-            digests[int(thread)] = digest_of(plain)
-            connection.execute(
-                "UPDATE checkpoints SET checkpoint = ? WHERE thread_id = ? AND checkpoint_id = ?",
-                (ormsgpack.packb(value), thread, identity),
-            )
-        connection.commit()
-        connection.close()
-        change_record(folder, lambda r: r.update(state_sha256=digests[r["thread"]]))
-
-    return apply
-
-
-PLAIN_STATE = {
-    *("iteration", "env_steps", "paused", "phase", "situations", "missing", "unsettled"),
-    *("advice", "stand_ins", "teacher_weight", "teacher_removed_at_step", "train_success"),
-    *("steps_to_95", "last_eval", "report"),
-}
 STATES: dict[str, Callable[[dict[str, Any]], object]] = {
     "steps-are-a-text": lambda state: state.update(env_steps="many"),
+    "a-check-of-texts": lambda state: state["teacher_check"].update(fresh="many"),
+    "a-schedule-of-texts": lambda state: state["weight_schedule"].update(factor="all"),
     "an-unknown-phase": lambda state: state.update(phase="resting"),
     "another-iteration": lambda state: state.update(iteration=3),
     "advice-is-a-text": lambda state: state.update(advice="pull"),
-    "advice-without-plans": lambda state: state.update(advice={"0": []}),
+    "advice-without-plans": lambda state: state.update(advice={"0": {"plans": [], "probs": []}}),
     "advice-on-no-option": lambda state: state.update(
-        advice={"0": [{"plan": [["fly", "home"]], "p": 1.0}]}
+        advice={"0": {"plans": [[{"name": "fly", "target": "home"}]], "probs": [1.0]}}
     ),
     "situations-of-texts": lambda state: state.update(
-        advice={"x": [{"plan": [["pull", None]], "p": 1.0}]}
+        advice={"x": {"plans": [[{"name": "pull", "target": None}]], "probs": [1.0]}}
     ),
 }
 
@@ -377,14 +325,14 @@ class TestValues:
     def test_a_state_of_anything(
         self, runner: Runner, folder: Path, name: str, expected: dict[str, Any]
     ) -> None:
-        state_row(STATES[name])(folder)
+        change_record(folder, lambda record: STATES[name](record["state"]))
         assert_begins_anew(runner, folder, expected)
 
     def test_the_tampering_itself_is_not_what_is_refused(
         self, runner: Runner, folder: Path, expected: dict[str, Any]
     ) -> None:
         change_tensors(folder, nothing)
-        state_row(nothing)(folder)
+        change_record(folder, lambda record: nothing(record["state"]))
         assert runner.go_on(folder).code == 0
         assert outcome(folder) == expected
 

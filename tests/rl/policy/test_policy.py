@@ -55,7 +55,7 @@ def test_a_new_policy_is_close_to_uniform() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_judge_gives_logits_and_values_of_each_row_alone(kind: str) -> None:
+def test_logits_and_values_are_of_each_row_alone(kind: str) -> None:
     student = student_of(kind)
     seen = observations_for(student.spec)
     logits, values = student.policy_and_value(seen)
@@ -69,7 +69,7 @@ def test_judge_gives_logits_and_values_of_each_row_alone(kind: str) -> None:
         np.testing.assert_allclose(one_value[0], values[row], rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("kind", ["codes", "dense", "parts", "conv"])
+@pytest.mark.parametrize("kind", ["codes", "dense", "attributes", "conv"])
 def test_every_code_of_the_picture_counts(kind: str) -> None:
     student = student_of(kind)
     seen = observations_for(student.spec, rows=1)
@@ -102,7 +102,7 @@ def test_the_convolutions_see_the_picture_as_it_lies() -> None:
     hook.remove()
 
 
-def test_judging_needs_no_gradients_and_leaves_none() -> None:
+def test_policy_and_value_leave_no_gradients() -> None:
     student = student_of("dense")
     student.policy_and_value(observations_for(student.spec))
     assert all(parameter.grad is None for parameter in student.network.parameters())

@@ -1,4 +1,4 @@
-"""The student's file: what it brings back, and what it is not trusted with."""
+"""A policy's file: what it brings back, and what it is not trusted with."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def changed(
     """The same file, otherwise described (`...` takes a field out), and more or other tensors."""
     raw = path.read_bytes()
     (length,) = struct.unpack("<Q", raw[:8])
-    fields = json.loads(json.loads(raw[8 : 8 + length])["__metadata__"]["student"]) | described
+    fields = json.loads(json.loads(raw[8 : 8 + length])["__metadata__"]["policy"]) | described
     kept = {key: value for key, value in fields.items() if value is not ...}
     return described_as(path, json.dumps(kept), tensors)
 
 
 def described_as(path: Path, metadata: str, tensors: dict[str, torch.Tensor] | None = None) -> Path:
     """The same file with any text as its description, and more or other tensors."""
-    save_file(load_file(path) | (tensors or {}), path, metadata={"student": metadata})
+    save_file(load_file(path) | (tensors or {}), path, metadata={"policy": metadata})
     return path
 
 
@@ -126,7 +126,7 @@ def test_files_of_something_else(tmp_path: Path, content: bytes) -> None:
 def test_a_pipe_does_not_hang_the_reader(tmp_path: Path) -> None:
     path = tmp_path / "student.safetensors"
     os.mkfifo(path)
-    assert_refused(path, "no plain file")
+    assert_refused(path, "not a regular file")
 
 
 def test_any_truncation_is_noticed(tmp_path: Path) -> None:
@@ -212,11 +212,11 @@ BROKEN: dict[str, dict[str, Any]] = {
     "nothing to see": spec_with(height=0, width=0, features=0),
     "no codes": spec_with(num_codes=0),
     "too many codes": spec_with(num_codes=257),
-    "parts of other codes": spec_with(attributes=[[0, 1]]),
-    "parts of unequal length": spec_with(attributes=[[0], [0], [0], [0], [0], [0, 1]]),
-    "no parts in the parts": spec_with(attributes=[[]] * 6),
-    "an absurd part": spec_with(attributes=[[0], [0], [0], [0], [0], [10**9]]),
-    "a negative part": spec_with(attributes=[[0], [0], [0], [0], [0], [-1]]),
+    "attributes of other codes": spec_with(attributes=[[0, 1]]),
+    "attributes of unequal length": spec_with(attributes=[[0], [0], [0], [0], [0], [0, 1]]),
+    "no attributes in a row": spec_with(attributes=[[]] * 6),
+    "an absurd attribute": spec_with(attributes=[[0], [0], [0], [0], [0], [10**9]]),
+    "a negative attribute": spec_with(attributes=[[0], [0], [0], [0], [0], [-1]]),
     "no settings": {"settings": NO_FIELD},
     "settings are a text": {"settings": "x\ny"},
     "settings are a number": {"settings": 3},

@@ -1,4 +1,4 @@
-"""Students that remember: the GRU, its memory between steps, and PPO over whole sequences."""
+"""Recurrent policies: the GRU, its state between steps, and PPO over whole sequences."""
 
 from __future__ import annotations
 
@@ -42,22 +42,22 @@ def sequence(steps: int, rows: int, seed: int = 0) -> list[Observation]:
 
 
 def test_unrolled_steps_are_the_single_ones_and_pytorchs_own_gru_agrees() -> None:
-    """Episodes that start within the sequence forget; the others go on from the given memory."""
+    """Episodes that start within the sequence forget; the others go on from the given state."""
     student, steps, rows = a_student(), 9, 5
     rng = np.random.default_rng(1)
     starts = rng.random((steps, rows)) < 0.3
     starts[0] = False
-    memory = student.initial_state(rows)
-    memory.hidden = rng.normal(size=memory.hidden.shape).astype(np.float32)
-    memory.previous = rng.integers(0, 3, rows)
-    before, seen = memory[:], sequence(steps, rows)
+    state = student.initial_state(rows)
+    state.hidden = rng.normal(size=state.hidden.shape).astype(np.float32)
+    state.previous = rng.integers(0, 3, rows)
+    before, seen = state[:], sequence(steps, rows)
     expected, previous = [], []
     for t, observation in enumerate(seen):
-        memory.forget(starts[t])
-        previous.append(memory.previous)
-        logits, values = student.policy_and_value(observation, memory)
+        state.forget(starts[t])
+        previous.append(state.previous)
+        logits, values = student.policy_and_value(observation, state)
         expected.append((logits, values))
-        memory.previous = rng.integers(0, 3, rows)
+        state.previous = rng.integers(0, 3, rows)
     features = with_actions(np.stack([o.features for o in seen]), np.stack(previous), 3)
     logits, values = student.network.unroll(
         torch.from_numpy(np.stack([o.codes for o in seen])),
@@ -77,28 +77,28 @@ def test_memory_tells_two_pasts_apart_until_it_is_forgotten() -> None:
     student = a_student()
     first, second = sequence(2, 2)
     same_now = Observation(second.codes[[0, 0]], second.features[[0, 0]])
-    memory = student.initial_state(2)
-    student.policy_and_value(first, memory)
-    logits, _ = student.policy_and_value(same_now, memory[:])
+    state = student.initial_state(2)
+    student.policy_and_value(first, state)
+    logits, _ = student.policy_and_value(same_now, state[:])
     assert np.abs(logits[0] - logits[1]).max() > 0.01
-    memory.forget(np.array([True, True]))
-    logits, _ = student.policy_and_value(same_now, memory)
+    state.forget(np.array([True, True]))
+    logits, _ = student.policy_and_value(same_now, state)
     np.testing.assert_allclose(logits[0], logits[1], rtol=1e-5)
 
 
 def test_the_previous_action_is_known() -> None:
     student = a_student()
     (observation,) = sequence(1, 1)
-    judged = []
+    found = []
     for previous in (-1, 0, 1, 2):
-        memory = student.initial_state(1)
-        memory.previous = np.array([previous])
-        judged.append(student.policy_and_value(observation, memory)[0].tolist())
-    assert len({str(j) for j in judged}) == 4
+        state = student.initial_state(1)
+        state.previous = np.array([previous])
+        found.append(student.policy_and_value(observation, state)[0].tolist())
+    assert len({str(logits) for logits in found}) == 4
 
 
-def test_a_student_that_remembers_asks_for_its_memory() -> None:
-    with pytest.raises(ValueError, match="new_memory"):
+def test_a_recurrent_policy_asks_for_its_state() -> None:
+    with pytest.raises(ValueError, match="initial_state"):
         a_student().policy_and_value(sequence(1, 1)[0])
 
 

@@ -79,7 +79,7 @@ class Lesson:
         collector, ppo = self.learner()
         for _ in range(self.iterations):
             ppo.update(collector.collect(), None, 0.0, 0.0)
-        return ppo._student
+        return ppo._policy
 
     def success(self, student: Policy) -> float:
         """The share of successes, actions drawn from the policy; two episodes an environment."""
@@ -250,7 +250,7 @@ def policy_moved(memory: str = "gru") -> float:
     """
     still = {**SEQUENCES, "learning_rate": 1e-12, "final_learning_rate": 1e-12, "epochs": 1}
     collector, ppo = Lesson(Beginning(), 0, still, memory).learner()
-    for parameter in ppo._student.network.policy_head.parameters():
+    for parameter in ppo._policy.network.policy_head.parameters():
         parameter.data *= 1000.0  # else all is alike to it, and no difference shows
     collector.collect()
     rollout = collector.collect()

@@ -13,6 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
 
 from helpers.ppo_formulas import (
     NUM_ACTIONS,
@@ -28,17 +31,22 @@ from helpers.ppo_formulas import (
 from helpers.tiny_runs import IMPORTABLE
 from tutelage.rl.advice.labels import Labels
 from tutelage.rl.policy.policy import Policy
-from tutelage.rl.ppo.adam import Adam
+from tutelage.rl.ppo import ppo as ppo_module
 from tutelage.rl.ppo.gradients import views_of
 from tutelage.rl.ppo.loss import normalised
-from tutelage.rl.ppo.ppo import PPO, UpdateReport, explained_variance
+from tutelage.rl.ppo.ppo import (
+    ADAM_EPSILON,
+    PPO,
+    UpdateReport,
+    adam_step,
+    explained_variance,
+    new_moments,
+)
 from tutelage.rl.ppo.settings import PPOSettings
 from tutelage.rl.rollouts.buffer import Rollout
 from tutelage.rl.tasks.base import Observation
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-
-ADAM_EPS = 1e-5
 
 ONE_STEP = PPOSettings(
     num_steps=NUM_STEPS,
@@ -86,10 +94,10 @@ def test_report_and_gradients_are_the_formulas(kind: str, weight: float | None) 
     rollout = rollout_for(student)
     labels = None if weight is None else labels_for(SIZE)
     expected = by_the_formulas(student, rollout, labels, weight or 0.0, ONE_STEP)
-    assert 0.2 < expected.figures["clip_fraction"] < 0.9, "both sides of the clip are to be seen"
+    assert 0.2 < expected.metrics["clip_fraction"] < 0.9, "both sides of the clip are to be seen"
     ppo = PPO(student, ONE_STEP, np.random.default_rng(0))
     report = ppo.update(rollout, labels, weight or 0.0, 0.0)
-    for name, value in expected.figures.items():
+    for name, value in expected.metrics.items():
         assert getattr(report, name) == pytest.approx(value, rel=1e-4, abs=1e-5), name
     # After one step Adam's mean is a tenth of the gradient.
     gradient = 10 * ppo.snapshot()[0]["adam.exp_avg"]
@@ -117,7 +125,7 @@ def test_the_step_is_adams_along_the_clipped_gradient(max_grad_norm: float) -> N
     for name, after in weights_of(student).items():
         gradient = gradients[name].numpy() * min(1.0, max_grad_norm / norm)
         # Adam's first step: both moments are the gradient's own once the bias is taken out.
-        step = rate * gradient / (np.abs(gradient) + ADAM_EPS)
+        step = rate * gradient / (np.abs(gradient) + ADAM_EPSILON)
         np.testing.assert_allclose(before[name] - after, step, rtol=2e-2, atol=2e-6, err_msg=name)
 
 
@@ -155,7 +163,7 @@ def test_rows_without_advice_count_in_the_mean() -> None:
     assert losses[1] < 0.8 * losses[0]
 
 
-def test_advice_counts_in_proportion_to_its_mass() -> None:
+def test_advice_counts_in_proportion_to_its_coverage() -> None:
     student = student_with()
     rollout, full = rollout_for(student), labels_for(SIZE)
     weak = Labels(full.targets, (full.coverage / 4).astype(np.float32))
@@ -253,13 +261,12 @@ def test_the_step_size_follows_progress(
     progress: float, rate: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rates: list[float] = []
-    step = Adam.step
 
-    def noted(self: Adam, gradient: torch.Tensor, learning_rate: float) -> None:
-        rates.append(learning_rate)
-        step(self, gradient, learning_rate)
+    def noted(*tensors: Any) -> None:
+        rates.append(tensors[-1])
+        adam_step(*tensors)
 
-    monkeypatch.setattr(Adam, "step", noted)
+    monkeypatch.setattr(ppo_module, "adam_step", noted)
     settings = ONE_STEP.model_copy(update={"learning_rate": 1e-2, "final_learning_rate": 1e-3})
     student = student_with()
     rollout = rollout_for(student)
@@ -273,16 +280,85 @@ def test_the_step_size_follows_progress(
 
 
 def test_the_report_is_the_mean_over_the_gradient_steps() -> None:
-    """With a step size of next to nothing each epoch's figures are the first's."""
+    """With a step size of next to nothing each epoch's metrics are the first's."""
     student = student_with()
     rollout = rollout_for(student)
     settings = ONE_STEP.model_copy(
         update={"learning_rate": 1e-12, "final_learning_rate": 1e-12, "epochs": 4}
     )
-    expected = by_the_formulas(student, rollout, None, 0.0, settings).figures
+    expected = by_the_formulas(student, rollout, None, 0.0, settings).metrics
     report = update(student, rollout, settings=settings)
     for name, value in expected.items():
         assert getattr(report, name) == pytest.approx(value, rel=1e-4, abs=1e-5), name
+
+
+# --- Adam, and going on where one was ---
+
+
+@examples(max_examples=40)
+@given(
+    size=st.integers(1, 300),
+    seed=st.integers(0, 2**31),
+    rates=st.lists(st.floats(1e-5, 0.5), min_size=1, max_size=6),
+    scale=st.sampled_from([0.0, 1e-12, 1.0, 1e6]),
+)
+def test_adams_steps_are_those_of_pytorchs_optimiser(
+    size: int, seed: int, rates: list[float], scale: float
+) -> None:
+    draws = torch.from_numpy(np.random.default_rng(seed).normal(size=(len(rates) + 1, size)))
+    start, gradients = draws[0].float(), scale * draws[1:].float()
+    expected = torch.nn.Parameter(start.clone())
+    reference = torch.optim.Adam([expected], eps=ADAM_EPSILON, fused=True)
+    weights, moments = start.clone(), new_moments(start)
+    for gradient, rate in zip(gradients, rates, strict=True):
+        reference.param_groups[0]["lr"] = rate
+        expected.grad = gradient.clone()
+        reference.step()
+        adam_step(weights, gradient, moments, rate)
+    assert torch.equal(weights, expected.detach())
+    assert {name: t.tolist() for name, t in moments.items()} == {
+        name: t.tolist() for name, t in reference.state[expected].items()
+    }
+
+
+@pytest.mark.parametrize("kind", STUDENTS)
+def test_two_updates_from_the_same_seed_are_equal_bit_for_bit(kind: str) -> None:
+    one, other = student_with(kind), student_with(kind)
+    rollout, labels = rollout_for(one), labels_for(SIZE)
+    start = weights_of(one)
+    reports = [update(student, rollout, labels, 0.7, MANY_STEPS) for student in (one, other)]
+    assert reports[0] == reports[1]
+    assert same_weights(one, other)
+    assert any((weight != start[name]).any() for name, weight in weights_of(one).items())
+
+
+def test_a_restored_ppo_goes_on_as_the_unbroken_one() -> None:
+    student, copied = student_with(), student_with(seed=1)
+    unbroken = PPO(student, MANY_STEPS, np.random.default_rng(0))
+    unbroken.update(rollout_for(student), labels_for(SIZE), 0.7, 0.1)
+    tensors, record = copy.deepcopy(unbroken.snapshot())
+    restored = PPO(copied, MANY_STEPS, np.random.default_rng(9))
+    restored.restore(tensors, record)
+    rollout = rollout_for(student, seed=1)
+    assert unbroken.update(rollout, None, 0.0, 0.2) == restored.update(rollout, None, 0.0, 0.2)
+    assert same_weights(student, copied)
+    assert float(restored.snapshot()[0]["adam.step"]) == 24
+
+
+@pytest.mark.parametrize("name", ["adam.step", "adam.exp_avg", "adam.exp_avg_sq", None])
+def test_another_networks_moments_are_refused_and_change_nothing(name: str | None) -> None:
+    student = student_with()
+    ppo = PPO(student, ONE_STEP, np.random.default_rng(0))
+    tensors, record = copy.deepcopy(ppo.snapshot())
+    for tensor in tensors.values():
+        tensor += 1
+    if name is None:
+        tensors = {key: t for key, t in tensors.items() if not key.startswith("adam.")}
+    else:
+        tensors[name] = torch.zeros(8)
+    with pytest.raises(ValueError, match="another network"):
+        ppo.restore(tensors, record)
+    assert same_weights(student, student_with())
 
 
 # --- small parts ---
@@ -360,12 +436,14 @@ def test_numbers_too_small_to_be_normal_are_zero_in_an_update_and_only_there() -
     assert float(torch.full((1,), 1e-40) * 1) > 0
 
 
-def test_an_update_loads_neither_compiler_nor_algebra() -> None:
+@pytest.mark.parametrize("kind", ["dense", "conv"])
+def test_an_update_loads_neither_compiler_nor_algebra(kind: str) -> None:
     """PyTorch loads them at the first call of some of its functions: a second and more."""
     code = (
         f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); "
         "from test_ppo import *; "
-        "student = student_with(); update(student, rollout_for(student), labels_for(SIZE), 1.0); "
+        f"student = student_with({kind!r}); "
+        "update(student, rollout_for(student), labels_for(SIZE), 1.0); "
         "print([name for name in ('torch._dynamo', 'sympy') if name in sys.modules])"
     )
     paths = {"PYTHONPATH": IMPORTABLE}

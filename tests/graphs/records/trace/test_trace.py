@@ -33,7 +33,7 @@ from tutelage.graphs.records.trace.records import (
     ExampleRecord,
     VisitRecord,
 )
-from tutelage.graphs.records.trace.schema import MIGRATIONS, TraceDamagedError, TraceError, migrate
+from tutelage.graphs.records.trace.schema import TraceDamagedError, TraceError
 from tutelage.graphs.records.trace.writer import MAX_EXAMPLES, TraceWriter
 from tutelage.rl.advice.advice import Advice
 
@@ -422,116 +422,21 @@ def test_damaged_json_is_an_error_in_one_line(path: Path) -> None:
             assert "damaged JSON" in one_line(error, path)
 
 
-def test_a_newer_trace_is_refused_and_left_alone(path: Path) -> None:
+@pytest.mark.parametrize(("version", "age"), [(99, "newer"), (1, "older")])
+def test_a_trace_of_another_version_is_refused_and_left_alone(
+    path: Path, version: int, age: str
+) -> None:
     TraceWriter(path).close()
     with closing(sqlite3.connect(path)) as connection:
-        connection.execute("PRAGMA user_version = 99")
+        connection.execute(f"PRAGMA user_version = {version}")
     before = path.read_bytes()
     for open_it in (TraceReader, TraceWriter):
         with pytest.raises(TraceError) as error:
             open_it(path)
-        assert "version 99 is newer" in one_line(error, path)
+        assert f"trace version {version} is {age} than" in one_line(error, path)
     with closing(sqlite3.connect(path)) as connection:
-        assert connection.execute("PRAGMA user_version").fetchone() == (99,)
+        assert connection.execute("PRAGMA user_version").fetchone() == (version,)
     assert len(path.read_bytes()) == len(before)
-
-
-def test_migrations_run_once_in_order_and_all_or_nothing(path: Path) -> None:
-    TraceWriter(path).close()
-    scripts = [
-        *MIGRATIONS,
-        "ALTER TABLE events ADD COLUMN level TEXT NOT NULL DEFAULT 'info'",
-        "UPDATE events SET level = 'old'; CREATE INDEX events_by_level ON events (level)",
-    ]
-    with TraceWriter(path) as writer:
-        writer.events([EventRecord(0, 0, "planner", "note", "kept")])
-        writer.commit()
-
-    def state(connection: sqlite3.Connection) -> tuple[Any, ...]:
-        version = connection.execute("PRAGMA user_version").fetchone()
-        return *version, *connection.execute("SELECT message, level FROM events").fetchone()
-
-    known = len(MIGRATIONS)
-    with closing(sqlite3.connect(path)) as connection:
-        migrate(connection, path, scripts[:-1])
-        assert state(connection) == (known + 1, "kept", "info")
-        broken = "UPDATE events SET level = 'lost'; CREATE TABLE events (id)"
-        with pytest.raises(sqlite3.OperationalError, match="already exists"):
-            migrate(connection, path, [*scripts[:-1], broken])
-        assert state(connection) == (known + 1, "kept", "info")
-        migrate(connection, path, scripts)
-        migrate(connection, path, scripts)
-        assert state(connection) == (known + 2, "kept", "old")
-        with pytest.raises(TraceError, match=f"version {known + 2} is newer than version {known}"):
-            migrate(connection, path, MIGRATIONS)
-
-
-def stored_trace(path: Path) -> None:
-    """A trace as version 1 wrote it, kept from then."""
-    with closing(sqlite3.connect(path)) as connection:
-        connection.executescript(Path(__file__).with_name("trace_v1.sql").read_text("utf-8"))
-
-
-def test_a_released_migration_is_as_it_was_released(path: Path, tmp_path: Path) -> None:
-    stored_trace(path)
-    made = tmp_path / "made.sqlite"
-    with closing(sqlite3.connect(made)) as connection:
-        migrate(connection, made, MIGRATIONS[:1])
-
-    def schema(place: Path) -> set[tuple[str, str]]:
-        with closing(sqlite3.connect(place)) as connection:
-            rows = connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL")
-            return {(name, " ".join(sql.split())) for name, sql in rows}
-
-    assert schema(path) == schema(made)
-
-
-def test_a_stored_trace_of_version_1_is_read_as_it_is_and_migrated_by_a_writer(
-    path: Path,
-) -> None:
-    stored_trace(path)
-    before = path.read_bytes()
-    with TraceReader(path) as reader:
-        check_the_stored_trace(reader)
-        assert [event.kind for event in reader.events()] == ["timed_out"]
-    assert path.read_bytes() == before
-    assert list(path.parent.iterdir()) == [path]
-    with TraceWriter(path) as writer:
-        writer.situations({3: "mission: get the key", 7: "another text"})
-        writer.events([EventRecord(2, 4096, "assess", "note", "by the newer program")])
-        writer.commit()
-    with TraceReader(path) as reader:
-        check_the_stored_trace(reader)
-        assert [event.kind for event in reader.events()] == ["timed_out", "note"]
-        assert reader.situation(2).text == "mission: get the key"
-    with closing(sqlite3.connect(path)) as connection:
-        assert connection.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)
-
-
-def check_the_stored_trace(reader: TraceReader) -> None:
-    """What version 1 wrote, and what the later versions make of it."""
-    situation = reader.situation(1)
-    assert (situation.situation_id, situation.calls, situation.visits) == (7, 1, 5)
-    assert reader.situation(7) == situation
-    assert Advice.from_json(reader.advice(7)[0].plans) == ADVICE
-    (call,) = reader.calls(7)
-    assert call.messages == [{"role": "user", "content": "Now?"}]
-    assert (call.node, call.plans) == ("planner", [])
-    assert [event.situation_id for event in reader.events(7)] == [7]
-    assert [(e.inks, e.decision) for e in reader.examples(7)] == [(None, None)]
-
-
-def test_situations_of_an_old_trace_are_numbered_as_they_were_met(path: Path) -> None:
-    stored_trace(path)
-    with closing(sqlite3.connect(path)) as connection, connection:
-        rows = [(9, 3, 1), (2, 3, 4), (5, 1, 1), (8, 2, 1)]
-        for situation_id, iteration, visits in rows:
-            values = (iteration, situation_id, visits)
-            connection.execute("INSERT INTO visits VALUES (?, ?, ?, 1.0, NULL, 0, 0)", values)
-            connection.execute("INSERT INTO situations VALUES (?, 'text')", (situation_id,))
-    with TraceReader(path) as reader:
-        found = {s.number: s.situation_id for s in reader.situations()}
-    assert found == {1: 5, 2: 7, 3: 8, 4: 2, 5: 9}
 
 
 def test_a_file_whose_structure_is_not_whole_is_known_at_once(path: Path) -> None:

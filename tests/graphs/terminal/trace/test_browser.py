@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
+from helpers.long_trace import ROWS, make_long_run
 from helpers.screens import HOSTILE, screen
 from helpers.tiny_runs import TinyRun, make_run
 from tutelage.agents.client.call_record import CallRecord
@@ -71,8 +72,8 @@ class TestKeys:
                 (("k",), 0),
                 (("down", "down", "up"), 1),
                 (("end",), last),
-                (("ctrl+u",), max(0, last - app.query_one(Listing).page())),
-                (("home", "ctrl+d"), min(last, app.query_one(Listing).page())),
+                (("ctrl+u",), max(0, last - app.query_one(Listing).half_page())),
+                (("home", "ctrl+d"), min(last, app.query_one(Listing).half_page())),
             ):
                 await pilot.press(*keys)
                 assert cursor(app) == expected, keys
@@ -120,6 +121,17 @@ class TestKeys:
 
         browse(run.path, play, size=(40, 8))
 
+    def test_the_theme_is_light_or_dark(self, run: TinyRun) -> None:
+        async def play(app: TraceBrowser, pilot: Pilot[None]) -> None:
+            grounds = []
+            for _ in range(2):
+                grounds.append(app.query_one(Listing).styles.background.get_contrast_text(1))
+                assert "1 situations" in screen(app)
+                await pilot.press("t")
+            assert grounds[0] != grounds[1]
+
+        browse(run.path, play)
+
 
 class TestSearch:
     def test_it_searches_while_one_types(self, run: TinyRun) -> None:
@@ -153,7 +165,7 @@ class TestSearch:
             await pilot.press("ampersand", *"blue k")
             assert app.query_one(Listing).counts == (kept, len(texts))
             await pilot.press("enter", "G")
-            assert "blue key" in app.query_one(Listing).row.head
+            assert "blue key" in app.query_one(Listing).row.value("situation")
             await pilot.press("escape")
             assert app.query_one(Listing).counts == (len(texts), len(texts))
             await pilot.press("ampersand", *"@@")
@@ -171,6 +183,60 @@ class TestSearch:
             assert (cursor(app), app.query_one("#search").value) == (0, "qjkG123")
 
         browse(run.path, play)
+
+
+class TestOrder:
+    def test_rows_are_put_in_order_by_a_key_or_a_header(self, run: TinyRun) -> None:
+        def column(app: TraceBrowser, name: str) -> list[object]:
+            listing = app.query_one(Listing)
+            return [row.value(name) for row in listing._shown]
+
+        async def play(app: TraceBrowser, pilot: Pilot[None]) -> None:
+            own = column(app, "id")
+            here = app.query_one(Listing).row
+            await pilot.press("s")
+            assert column(app, "id") == sorted(own, reverse=True)
+            assert "↓id" in screen(app)
+            assert app.query_one(Listing).row == here, "the cursor stays on its row"
+            await pilot.press("S")
+            assert column(app, "id") == sorted(own)
+            await pilot.press("s", "s")
+            known = [share for share in column(app, "agree") if share is not None]
+            assert known == sorted(known, reverse=True)
+            assert column(app, "agree")[: len(known)] == known, "what is not known comes last"
+            await pilot.press("escape")
+            assert column(app, "id") == own
+            await pilot.click("#list", offset=(2, 0))
+            assert column(app, "id") == sorted(own, reverse=True)
+            await pilot.press("2", "s")
+            calls = column(app, "call")
+            assert calls == sorted(calls, reverse=True)
+
+        browse(run.path, play)
+
+    def test_a_hundred_thousand_rows_are_walked_through(self, tmp_path: Path) -> None:
+        """The table holds those around the cursor; which these are is nothing that one notices."""
+        long = make_long_run(tmp_path / "long").path
+
+        async def play(app: TraceBrowser, pilot: Pilot[None]) -> None:
+            listing = app.query_one(Listing)
+            await pilot.press("2")
+            assert listing.counts == (ROWS, ROWS)
+            for place in (0, 149, 150, 251, 400, ROWS // 2, ROWS - 1):
+                listing.move_to(place)
+                await pilot.pause()
+                assert cursor(app) == place
+                assert listing.row.value("call") == ROWS - place
+                assert f"c{ROWS - place} " in screen(app)
+                assert listing.row_count < 1000
+            await pilot.press("k", "k", "j")
+            assert cursor(app) == ROWS - 2
+            await pilot.press("s", "S", "g")
+            assert listing.row.value("call") == 1
+            await pilot.press("slash", *"iteration 77 ", "enter")
+            assert listing.row.value("iter") == 77
+
+        browse(long, play)
 
 
 class TestDetail:

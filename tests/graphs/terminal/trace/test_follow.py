@@ -17,6 +17,7 @@ import pytest
 from helpers.tiny_runs import CLI, environment, make_run
 from helpers.trace_rows import CALL, visit
 from tutelage.agents.common.files import RunFolderError
+from tutelage.agents.common.invocation import command
 from tutelage.graphs.analysis.trace_following import Item, follow
 from tutelage.graphs.records.lock import in_use, locked
 from tutelage.graphs.records.run_folder import RunFolder
@@ -89,7 +90,7 @@ def test_a_run_is_followed_from_before_its_beginning_to_its_end(run: Writer) -> 
         assert told(items, kind) == [0, 1, 2, 3]
     first, last = notices(items)
     assert first == f"waiting for {run.path} to begin"
-    assert last == f"the run does not go on; go on with it: python cli.py resume {run.path}"
+    assert last == f"the run does not go on; go on with it: {command()} resume {run.path}"
     assert [item["text"] for item in items if item["type"] == "call"][:2] == [
         "situation 0",
         "situation 1",

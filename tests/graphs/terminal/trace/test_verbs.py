@@ -62,14 +62,14 @@ def digest(folder: Path) -> dict[str, str]:
 # ------------------------------------------------------------------------------------- show
 
 
-def test_a_call_is_shown_down_to_what_came_of_it(run: TinyRun) -> None:
+def test_a_call_is_shown_down_to_its_history(run: TinyRun) -> None:
     shown = say("show", run.path, "c1")
     details = tell("show", run.path, "c1")
     (call,) = details["calls_made"]
     assert call["id"] == 1
-    for part in ("prompt", "tools on offer", "answer 1", "plan: ", "advice", "what came of it"):
+    for part in ("prompt", "tools on offer", "answer 1", "plan: ", "advice", "history"):
         assert part in shown
-    assert shown.index("prompt") < shown.index("answer 1") < shown.index("what came of it")
+    assert shown.index("prompt") < shown.index("answer 1") < shown.index("history")
     assert "prompt" not in say("show", run.path, "c1", "--brief")
     assert re.search("agreement [▁▂▃▄▅▆▇█·]+", shown)
 

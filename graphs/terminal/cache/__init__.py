@@ -1,1 +1,0 @@
-"""`cache` at the terminal."""

@@ -1,0 +1,111 @@
+"""The comparison of runs at the terminal, which `compare` and `runs compare` print."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from rich.table import Table
+
+from tutelage.graphs.analysis.comparison import compare, find_runs
+from tutelage.graphs.records.trace.names import DASH
+from tutelage.graphs.terminal.common.tables import headings_for, new_table
+from tutelage.graphs.terminal.common.text import console, percent, print_json, safe
+
+_WIDE: Final = 110
+_SPARED: Final = frozenset({"seeds", "argmax", "return", "cost"})
+"""Columns that a terminal of fewer than `_WIDE` columns goes without."""
+
+_LEFT_OUT: Final = {
+    "unfinished": "not finished",
+    "without_student": "left out, it trained no student",
+    "repeated": "left out, same seed again",
+}
+
+
+def show(paths: Sequence[Path], episodes: int | None, as_json: bool) -> None:
+    """Print the table of conditions, what each has more than the first, and how that is known.
+
+    episodes: students that were tested on fewer are tested anew; None takes what is there. Raises
+    one of `graphs.runtime.errors.USER_ERRORS`.
+    """
+    comparison = compare(find_runs(paths), episodes)
+    if as_json:
+        print_json(comparison)
+        return
+    out = console()
+    out.print(_conditions_table(comparison["settings"], out.width))
+    if comparison["differences"]:
+        out.print(_differences_table(comparison["differences"]))
+    for kind, why in _LEFT_OUT.items():
+        for path in comparison[kind]:
+            out.print(safe(f"{path}: {why}", "yellow"), soft_wrap=True)
+    for name, method in comparison["methods"].items():
+        out.print(safe(f"{name}: {method}", "dim"))
+
+
+def _conditions_table(conditions: Sequence[Mapping[str, Any]], width: int) -> Table:
+    """The figures of each condition, the most telling ones alone on a narrow terminal."""
+    rows = [_cells(condition) for condition in conditions]
+    shown = headings_for(width, rows[0], _SPARED, _WIDE)
+    table = new_table(shown, words=("condition",))
+    for row in rows:
+        table.add_row(*(safe(row[heading]) for heading in shown))
+    return table
+
+
+def _cells(condition: Mapping[str, Any]) -> dict[str, str]:
+    reached, seeds = condition["steps_to_95"], len(condition["seeds"])
+    argmax, cost = condition["argmax_success"], condition["cost_usd"]
+    steps = DASH if reached["median"] is None else f"{reached['median']:,}"
+    every = "" if reached["reached"] == seeds else f"\n{reached['reached']} of {seeds}"
+    success = condition["success"]
+    return {
+        "condition": condition["name"],
+        "seeds": ", ".join(map(str, condition["seeds"])),
+        "success": f"{_share(success['mean'])}\n{_range(success['ci95'], _share)}",
+        "argmax": percent(argmax["mean"] if argmax else None),
+        "return": _with_range(condition["return"], "{:.3f}"),
+        "length": _with_range(condition["length"], "{:.1f}"),
+        "95 % at": steps + every,
+        "wall": f"{condition['wall_s']['mean']:,.0f} s",
+        "calls": f"{condition['llm_calls']['mean']:,.0f}",
+        "cost": DASH if cost is None else f"${cost['mean']:.4f}",
+    }
+
+
+def _differences_table(differences: Sequence[Mapping[str, Any]]) -> Table:
+    against = differences[0]["against"]
+    headings = ("condition", "success", "return", "length")
+    table = new_table(headings, words=("condition",), title=safe(f"more than {against}"))
+    for row in differences:
+        success = row["success"]
+        low, high = success["ci95"]
+        sure = "green" if low > 0 else "red" if high < 0 else ""
+        table.add_row(
+            safe(row["setting"]),
+            safe(f"{_signed(success['difference'])}\n{_range(success['ci95'], _signed)}", sure),
+            safe(_with_range(row["return"], "{:+.3f}", "difference")),
+            safe(_with_range(row["length"], "{:+.1f}", "difference")),
+        )
+    return table
+
+
+def _share(value: float) -> str:
+    return f"{100 * value:.1f} %"
+
+
+def _signed(value: float) -> str:
+    return f"{100 * value:+.1f} %"
+
+
+def _range(interval: Sequence[float], form: Callable[[float], str]) -> str:
+    low, high = (form(value).removesuffix(" %") for value in interval)
+    return f"{low} to {high}"
+
+
+def _with_range(figure: Mapping[str, Any], form: str, key: str = "mean") -> str:
+    interval = figure["ci95"]
+    middle = form.format(figure[key])
+    return middle if interval is None else f"{middle}\n{_range(interval, form.format)}"

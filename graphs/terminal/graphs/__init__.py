@@ -1,1 +1,0 @@
-"""`graphs` at the terminal."""
