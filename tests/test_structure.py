@@ -188,7 +188,7 @@ class TestNamesInStrings:
                         r"`(?:tutelage\.)?((?:rl|agents|graphs|prompts)\.[\w.]*\w)`", node.value
                     )
                 }
-                if re.fullmatch(r"tutelage(\.\w+)+(:\w+)?", node.value):
+                if re.fullmatch(r"tutelage\.(rl|agents|graphs|prompts)[\w.]*(:\w+)?", node.value):
                     named.add(node.value.replace(":", "."))
         assert {name for name in named if not resolves(name)} == set()
 

@@ -28,7 +28,7 @@ def show(paths: Sequence[Path], episodes: int | None, as_json: bool) -> None:
     """Print the table of conditions, what each has more than the first, and how that is known.
 
     episodes: students that were tested on fewer are tested anew; None takes what is there. Raises
-    one of `graphs.runtime.errors.USER_ERRORS`.
+    UserError.
     """
     comparison = compare(find_runs(paths), episodes)
     if as_json:
