@@ -14,7 +14,6 @@ LangChain is imported only when a model is made, so that listing providers is qu
 from __future__ import annotations
 
 import hashlib
-import importlib
 import json
 import math
 import os
@@ -45,6 +44,7 @@ if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 from tutelage.agents.client.chat_model import ChatProvider
 from tutelage.rl.errors import UserError
+from tutelage.rl.tasks.dotted_path import load
 
 _PLACEHOLDER_KEY: Final = "not-needed"
 """The key for a local server, where the client library insists on one."""
@@ -89,7 +89,7 @@ def _made(provider: str, base_url: str | None, settings: TeacherSettings) -> Cha
     known = None if "." in prefix else _langchain(prefix, rest, base_url, settings)
     if known is not None:
         return known
-    return _own(provider, _attribute(provider, prefix, rest), base_url, settings)
+    return _own(provider, _attribute(provider), base_url, settings)
 
 
 def keep_tracing_private() -> None:
@@ -272,10 +272,11 @@ def _own(
     return ChatProvider(model, provider, model_name, identity, wait_always=False, price=price)
 
 
-def _attribute(provider: str, module_name: str, attribute: str) -> object:
-    """The object that `module:attribute` names."""
+def _attribute(provider: str) -> object:
+    """The object that a provider's path, `module:attribute`, names."""
+    module_name, _, attribute = provider.partition(":")
     try:
-        module = importlib.import_module(module_name)
+        return load(provider)
     except ModuleNotFoundError as error:
         if error.name is not None and not module_name.startswith(error.name):
             raise ProviderError(
@@ -283,10 +284,11 @@ def _attribute(provider: str, module_name: str, attribute: str) -> object:
             ) from error
         raise ProviderError(_unknown(provider)) from error
     except Exception as error:  # whatever the user's module does on import
-        raise ProviderError(f"provider {provider!r}: {_first_line(error)}") from error
-    if not hasattr(module, attribute):
-        raise ProviderError(f"provider {provider!r}: {module_name} has no attribute {attribute!r}")
-    return getattr(module, attribute)
+        if isinstance(error, AttributeError) and error.name == attribute:
+            line = f"{module_name} has no attribute {attribute!r}"
+        else:
+            line = _first_line(error)
+        raise ProviderError(f"provider {provider!r}: {line}") from error
 
 
 def _loaded(provider: str, make: Callable[[], Any]) -> Any:
