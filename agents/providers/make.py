@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 from tutelage.agents.client.chat_model import ChatProvider
 from tutelage.rl.errors import UserError
-from tutelage.rl.tasks.dotted_path import load
+from tutelage.rl.tasks.dotted_path import load, working_directory_on_path
 
 _PLACEHOLDER_KEY: Final = "not-needed"
 """The key for a local server, where the client library insists on one."""
@@ -254,7 +254,8 @@ def _own(
         raise ProviderError(f"provider {provider!r} is your own code; a base URL belongs inside it")
     if not callable(make):
         raise ProviderError(f"provider {provider!r} is no function; needed: (settings) -> model")
-    model = _loaded(provider, lambda: make(settings))
+    with working_directory_on_path():
+        model = _loaded(provider, lambda: make(settings))
     if not isinstance(model, BaseChatModel):
         raise ProviderError(
             f"provider {provider!r} made {type(model).__name__}; needed: a LangChain chat model"

@@ -18,7 +18,7 @@ def _finite_or_none(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
-_Seconds = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+Seconds = Annotated[float, Field(ge=0.0, lt=1e12, allow_inf_nan=False)]
 _Measured = Annotated[float | None, AfterValidator(_finite_or_none)]
 """A number, or null where there is none yet; NaN and infinity become null."""
 
@@ -33,7 +33,7 @@ class MetricsRow(Shape):
 
     iteration: Count
     env_steps: Count
-    wall_s: _Seconds
+    wall_s: Seconds
     train_success: _Measured = None
     train_return: _Measured = None
     teacher_weight: _Measured = None
@@ -66,13 +66,13 @@ class MetricsRow(Shape):
 class TimeShares(Shape):
     """Seconds of each phase, as `graphs.runtime.timers.PhaseTimers.seconds` gives them."""
 
-    import_s: _Seconds
-    collect_s: _Seconds
-    advice_s: _Seconds
-    update_s: _Seconds
-    evaluate_s: _Seconds
-    graph_s: _Seconds
-    record_s: _Seconds
+    import_s: Seconds
+    collect_s: Seconds
+    advice_s: Seconds
+    update_s: Seconds
+    evaluate_s: Seconds
+    graph_s: Seconds
+    record_s: Seconds
 
 
 class LlmUse(Shape):
@@ -83,7 +83,7 @@ class LlmUse(Shape):
     cache_hits: Count
     prompt_tokens: Count
     completion_tokens: Count
-    cost_usd: _Seconds | None
+    cost_usd: Seconds | None
     failures: Count
     fallbacks: Count
 
@@ -100,8 +100,8 @@ class Summary(Shape):
     provider: str
     seed: int
     env_steps: Count
-    wall_s: _Seconds
-    steps_per_s: _Seconds
+    wall_s: Seconds
+    steps_per_s: Seconds
     status: Literal["finished", "interrupted"]
     student: StudentResult | None
     teacher: TeacherResult | None

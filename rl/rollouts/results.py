@@ -9,9 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from tutelage.rl.rollouts.statistics import wilson_interval
 
-Count = Annotated[int, Field(ge=0)]
+Count = Annotated[int, Field(ge=0, lt=2**53)]
 _Rate = Annotated[float, Field(ge=0.0, le=1.0)]
-_Finite = Annotated[float, Field(allow_inf_nan=False)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class Shape(BaseModel):
@@ -24,8 +24,8 @@ class _EpisodeResults(Shape):
     success_rate: _Rate
     ci95: tuple[_Rate, _Rate]
     episodes: Count
-    mean_return: _Finite
-    mean_length: _Finite
+    mean_return: Finite
+    mean_length: Finite
 
 
 class TeacherResult(_EpisodeResults):

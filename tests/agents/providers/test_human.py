@@ -152,6 +152,21 @@ def test_a_person_teaches_beside_the_live_view(run: Terminal, tmp_path: Path) ->
     assert plans[2] == [{"plan": [["pull", None]], "p": 1.0}]
 
 
+def test_a_person_who_acts_is_shown_the_state_that_they_are_asked_about(
+    at_terminal: OpenTerminal, tmp_path: Path
+) -> None:
+    words = ("--env", "helpers.toy_task:Corridor", "--provider", "human")
+    own = ("--graph", "teacher_only", "--run-dir", str(tmp_path / "run"))
+    run = at_terminal("run", *words, *own, "--set", "evaluation.final_episodes=2")
+    shown = run.read_until(PROMPT)
+    assert "such a state" in shown
+    assert "@" in shown
+    run.type("q\n")
+    code, said = run.finish()
+    assert code == 130, said
+    assert "Traceback" not in said
+
+
 @pytest.mark.parametrize("leaving", ["q\n", "\x03", "\x04"], ids=["q", "ctrl-c", "ctrl-d"])
 def test_leaving_saves_the_run_which_can_be_resumed(
     leaving: str, run: Terminal, at_terminal: OpenTerminal, tmp_path: Path
