@@ -20,9 +20,9 @@ from tutelage.agents.client.errors import HOPELESS, FailureName, Redactor
 from tutelage.agents.client.request_modes import RequestMode, output_modes_for
 from tutelage.agents.common.settings import TeacherSettings
 from tutelage.agents.planner.answer import PlannerAnswer
+from tutelage.agents.planner.lookups import SharedLookups
 from tutelage.agents.planner.messages import output_modes_of
 from tutelage.agents.planner.sampling_session import SamplingSession
-from tutelage.agents.planner.shared_lookups import SharedLookups
 from tutelage.agents.planner.verbaliser import Question, Situations, Verbaliser
 from tutelage.prompts.library import PromptLibrary
 

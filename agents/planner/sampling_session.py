@@ -26,10 +26,9 @@ from tutelage.agents.client.errors import (
 from tutelage.agents.client.request_modes import WITH_TOOLS, OutputMode, RequestMode
 from tutelage.agents.common.settings import TeacherSettings
 from tutelage.agents.planner import logprobs
-from tutelage.agents.planner.lookup_tools import is_lookup
+from tutelage.agents.planner.lookups import SharedLookups, is_lookup, looked_up
 from tutelage.agents.planner.messages import messages_for, plan_of, quoted, schemas_for, sent_back
 from tutelage.agents.planner.option_tools import calls_of
-from tutelage.agents.planner.shared_lookups import SharedLookups, looked_up
 from tutelage.agents.planner.verbaliser import Question
 from tutelage.rl.advice.advice import Advice
 from tutelage.rl.tasks.options import Plan

@@ -17,7 +17,7 @@ from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatResult
 
-from tutelage.agents.planner.lookup_tools import is_lookup
+from tutelage.agents.planner.lookups import is_lookup
 from tutelage.agents.providers.offline_rules import (
     RECORD_OF_FAILURE,
     SCRIPT_VERSION,

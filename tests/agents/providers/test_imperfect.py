@@ -18,12 +18,12 @@ from tutelage.agents.exam.exam import Item, items
 from tutelage.agents.planner.planner import Planner
 from tutelage.agents.providers.catalogue import list_providers
 from tutelage.agents.providers.imperfect import (
+    SILENCE,
     AdversarialTeacher,
     FaultyTeacher,
     ForgetfulTeacher,
     WeakTeacher,
 )
-from tutelage.agents.providers.imperfect_rules import SILENCE
 from tutelage.agents.providers.make import ProviderError, make_chat_model
 from tutelage.agents.providers.offline import OfflineTeacher
 from tutelage.agents.providers.offline_rules import SituationFields, is_possible
