@@ -51,12 +51,9 @@ class LookupTools:
         return bool(self.answers)
 
     def answer(self, tool: str) -> str:
-        """The answer to a call of the tool, or why there is none."""
-        if tool in self.answers:
-            return self.answers[tool]
-        if tool.startswith(PREFIX):
-            return f"There is no such look-up; there are: {', '.join(self.answers)}."
-        return "Not done: decide after you have looked things up."
+        """The answer to a call of a look-up tool, or that there is no such look-up."""
+        unknown = f"There is no such look-up; there are: {', '.join(self.answers)}."
+        return self.answers.get(tool, unknown)
 
     def as_text(self) -> str:
         """All answers as text, for a model without tools."""

@@ -16,7 +16,7 @@ from tenacity import RetryCallState, Retrying, retry_if_result, stop_after_attem
 from tutelage.agents.client.budget import Budget
 from tutelage.agents.client.chat_model import ChatProvider
 from tutelage.agents.client.client import LONGEST_PAUSE_S, RateLimitedClient
-from tutelage.agents.client.errors import HOPELESS, FailureName, Redactor
+from tutelage.agents.client.errors import HOPELESS, FailureName
 from tutelage.agents.client.request_modes import RequestMode, output_modes_for
 from tutelage.agents.common.settings import TeacherSettings
 from tutelage.agents.planner.answer import PlannerAnswer
@@ -56,7 +56,6 @@ class Planner:
         self._client = RateLimitedClient(provider, settings, budget or Budget(settings))
         self._shared_lookups = SharedLookups()
         self._questions: dict[int, Question] = {}
-        self._redactor = Redactor(provider.model)
         self._jitter = random.Random()
         kind = type(provider.model)
         self._numbers_samples = "first_sample" in signature(kind._generate).parameters
@@ -101,7 +100,6 @@ class Planner:
             self._client,
             self._shared_lookups,
             self._settings,
-            self._redactor,
             self._numbers_samples,
         )
         failure = self._tried(session) if question.options else None

@@ -18,7 +18,6 @@ from tutelage.agents.client.call_record import OK, Exchange
 from tutelage.agents.client.client import RateLimitedClient, Reply, Request
 from tutelage.agents.client.errors import (
     FailureName,
-    Redactor,
     UnusableAnswer,
     is_rejection,
     name_failure,
@@ -54,7 +53,6 @@ class SamplingSession:
         client: RateLimitedClient,
         shared_lookups: SharedLookups,
         settings: TeacherSettings,
-        redactor: Redactor,
         numbers_samples: bool,
     ) -> None:
         self.mode = mode
@@ -62,7 +60,7 @@ class SamplingSession:
         self.worked: RequestMode | None = None
         self._question = question
         self._client, self._shared_lookups, self._settings = client, shared_lookups, settings
-        self._redactor, self._numbers_samples = redactor, numbers_samples
+        self._numbers_samples = numbers_samples
         self._attempt = 0
         self._asked = 0
         self._start_output_mode()
@@ -153,7 +151,10 @@ class SamplingSession:
 
         def ask() -> AIMessage | None:
             nonlocal failure
-            (reply,) = self._client.send([self._lookup_request()])
+            tools = schemas_for(self._question, self.mode.output_mode)
+            sampling = self._sampling(1)
+            request = Request(self._conversation, tools, self.mode, sampling, wanted=1)
+            (reply,) = self._client.send([request])
             if reply.unsent or reply.error:
                 failure = self._mend(reply)
                 return None
@@ -164,10 +165,6 @@ class SamplingSession:
         if answer is not None:
             self._take_lookup_answer(answer)
         return failure
-
-    def _lookup_request(self) -> Request:
-        tools = schemas_for(self._question, self.mode.output_mode)
-        return Request(self._conversation, tools, self.mode, self._sampling(1), wanted=1)
 
     def _take_lookup_answer(self, answer: AIMessage) -> None:
         try:
@@ -247,7 +244,7 @@ class SamplingSession:
             return reply.unsent
         if reply.error is not None:
             failure = name_failure(reply.error)
-            self._record(reply, failure, self._redactor.error(reply.error))
+            self._record(reply, failure, reply.complaint)
             if failure not in ("bad_request", "unusable_answer"):
                 return failure
             self._samples += [None] * reply.request.wanted
@@ -303,12 +300,12 @@ class SamplingSession:
         """After a rejection go down the ladder; count nonsense as an answer without a plan."""
         if reply.error is None:
             return reply.unsent
-        failure, complaint = name_failure(reply.error), self._redactor.error(reply.error)
-        self._record(reply, failure, complaint)
+        failure = name_failure(reply.error)
+        self._record(reply, failure, reply.complaint)
         if is_rejection(reply.error):
             if reply.request.mode != self.mode:
                 return None  # another request of the same round has led down already
-            simpler = self.mode.after_rejection(complaint)
+            simpler = self.mode.after_rejection(reply.complaint)
             if simpler is not None:
                 self._change_to(simpler)
                 return None

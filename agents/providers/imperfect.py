@@ -121,14 +121,13 @@ class WeakTeacher(ImperfectTeacher):
         return stalled(SituationFields.parse(text), offered, found, self.max_options)
 
 
-WITH_RATE: Final[dict[str, type[UnreliableTeacher]]] = {
+IMPERFECT: Final[dict[str, type[ImperfectTeacher]]] = {
     "faulty": FaultyTeacher,
     "forgetful": ForgetfulTeacher,
-}
-WITHOUT_RATE: Final[dict[str, type[ImperfectTeacher]]] = {
     "adversarial": AdversarialTeacher,
     "weak": WeakTeacher,
 }
+"""By the name that a provider begins with."""
 
 
 def due_step(plan: Plan, situation: SituationFields) -> Option:

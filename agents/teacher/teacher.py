@@ -7,7 +7,6 @@ requests themselves run in the pool.
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any, Final
@@ -28,7 +27,7 @@ from tutelage.agents.providers.replay import Provider, RecordedPlanner, Recordin
 from tutelage.agents.store.plan_cache import CacheEntry, PlanCache, cache_key, now
 from tutelage.agents.teacher.counters import COUNTERS, FAULT, NO_MORE, RESTS, Counters, TeacherEvent
 from tutelage.agents.teacher.fallback import PREFIX, SOURCE, FallbackChain, Settled
-from tutelage.agents.teacher.scheduler import Scheduler
+from tutelage.agents.teacher.scheduler import NEVER, Scheduler
 from tutelage.prompts.library import PromptLibrary
 from tutelage.rl.advice.advice import Advice
 
@@ -220,12 +219,12 @@ class Teacher:
         self.counters.calls = self._budget.calls
         return answers
 
-    def _note_pause(self, before: float) -> None:
+    def _note_pause(self, before: int) -> None:
         """Note the start of a pause, or that the provider answers again. before: the last end."""
         after = self._scheduler.paused_until
-        if after in (before, math.inf):  # for good: the budget is spent, which is told
+        if after in (before, NEVER):  # never: the budget is spent, which is reported
             return
-        change = f"is not asked before iteration {after:.0f}" if after > 0 else "answers again"
+        change = f"is not asked before iteration {after}" if after > 0 else "answers again"
         self._events.append(TeacherEvent(RESTS, f"{self.provider.name} {change}"))
 
     def _submit(self, situation_ids: Sequence[int], iteration: int) -> int:
@@ -321,19 +320,14 @@ class Teacher:
         keys: Mapping[OutputMode, str],
         entries: Mapping[str, CacheEntry],
     ) -> PlannerAnswer | None:
-        """The first entry of which all is on offer, as an answer: a file can be tampered with."""
-        offered = set(self._task.options(situation_id))
+        """The first entry of which all is on offer, as an answer."""
+        offered = self._task.options(situation_id)
         for output_mode, key in keys.items():
             entry = entries.get(key)
-            if entry is not None and all(offered.issuperset(plan) for plan in entry.advice.plans):
+            if entry is not None and entry.is_on_offer(offered):
+                calls = tuple(call.replayed() for call in entry.calls)
                 return PlannerAnswer(
-                    situation_id=situation_id,
-                    source="cache",
-                    advice=entry.advice,
-                    calls=tuple(call.replayed() for call in entry.calls),
-                    failure=None,
-                    output_mode=output_mode,
-                    key=key,
+                    situation_id, "cache", entry.advice, calls, output_mode=output_mode, key=key
                 )
         return None
 
