@@ -79,14 +79,15 @@ class RateLimitedClient:
     """Sends requests to one provider. May be used by many threads at once.
 
     It bounds how many requests are under way and how many are sent in a second. A server that says
-    when it may be asked again (`Retry-After`) is sent nothing until then.
+    when it may be asked again (`Retry-After`) is sent nothing until then. closed: once it is set,
+    no request is made any more, and pauses are cut short.
     """
 
     def __init__(self, provider: ChatProvider, settings: TeacherSettings, budget: Budget) -> None:
         self._provider = provider
         self._settings = settings
         self._budget = budget
-        self._closed = threading.Event()
+        self.closed = threading.Event()
         self._places = threading.Semaphore(settings.concurrency)
         rate = settings.requests_per_second
         self._rate = None if rate is None else InMemoryRateLimiter(requests_per_second=rate)
@@ -96,19 +97,6 @@ class RateLimitedClient:
     def held_s(self) -> float:
         """The seconds from now in which the server wants no request."""
         return max(0.0, self._not_before - time.monotonic())
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether no request is made any more."""
-        return self._closed.is_set()
-
-    def close(self) -> None:
-        """Make no request from now on, and cut pauses short."""
-        self._closed.set()
-
-    def pause(self, seconds: float) -> None:
-        """Wait, unless the client is closed."""
-        self._closed.wait(seconds)
 
     def send(self, requests: Sequence[Request]) -> list[Reply]:
         """The replies, in the order of the requests, which are under way at the same time."""
@@ -162,15 +150,15 @@ class RateLimitedClient:
         """Wait until a request may go out, and claim it. Returns why it may not."""
         if self.held_s > LONGEST_PAUSE_S:
             return "rate_limited"
-        self.pause(self.held_s)
+        self.closed.wait(self.held_s)
         while self._rate and self._may_ask() and not self._rate.acquire(blocking=False):
-            self.pause(_LOOK_S)
-        if self.is_closed:
+            self.closed.wait(_LOOK_S)
+        if self.closed.is_set():
             return "timed_out"
         return None if self._budget.take_call() else "budget_spent"
 
     def _may_ask(self) -> bool:
-        return not self.is_closed and self._budget.limit_reached is None
+        return not self.closed.is_set() and self._budget.limit_reached is None
 
     def _sent(self, request: Request) -> Reply:
         """Send a request now."""

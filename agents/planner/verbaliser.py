@@ -37,7 +37,6 @@ class Situations(Protocol):
 class Question:
     """The question about one situation: messages, options on offer, and look-ups."""
 
-    situation_id: int
     messages: tuple[BaseMessage, ...]
     options: tuple[Option, ...]
     tools: OptionTools
@@ -85,7 +84,7 @@ class Verbaliser:
             name: (lookup.help, plain(lookup.answer(situation_id)))
             for name, lookup in self._lookups.items()
         }
-        return Question(situation_id, messages, options, OptionTools(options), LookupTools(answers))
+        return Question(messages, options, OptionTools(options), LookupTools(answers))
 
 
 def plain(text: str) -> str:

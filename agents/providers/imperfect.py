@@ -43,12 +43,10 @@ class ImperfectTeacher(OfflineTeacher):
 
     @property
     def _llm_type(self) -> str:
-        """Says what it is."""
         return f"{self.script_name}-no-llm"
 
     @property
     def _identifying_params(self) -> dict[str, Any]:
-        """All that its answers depend on, besides the messages and tools."""
         return {**super()._identifying_params, "imperfect_version": IMPERFECT_VERSION}
 
 
@@ -59,7 +57,6 @@ class UnreliableTeacher(ImperfectTeacher):
 
     @property
     def _identifying_params(self) -> dict[str, Any]:
-        """All that its answers depend on, besides the messages and tools."""
         return {**super()._identifying_params, "rate": self.rate}
 
     def _errs(self, text: str) -> bool:

@@ -63,7 +63,7 @@ class Teacher:
         self._budget = Budget(settings)
         self._on_notice = on_notice
         self._events: list[TeacherEvent] = []
-        self._told: set[str] = set()
+        self._reported: set[str] = set()
         self._causes: dict[int, str] = {}
         self._keys: dict[int, dict[OutputMode, str]] = {}
         planner: Planner | RecordedPlanner
@@ -111,10 +111,10 @@ class Teacher:
             self._human.illustrate(shown)
 
     def snapshot(self) -> dict[str, Any]:
-        """The counters, what was told, and the back-offs, as JSON has it."""
+        """The counters, what was reported, and the back-offs, as JSON has it."""
         return {
             "counters": asdict(self.counters),
-            "told": sorted(self._told),
+            "reported": sorted(self._reported),
             "scheduler": self._scheduler.snapshot(),
             "fallbacks": self._fallbacks.snapshot(),
         }
@@ -136,7 +136,7 @@ class Teacher:
         counted = COUNTERS.validate_python(record["counters"])
         self._scheduler.restore(record["scheduler"])
         self._fallbacks.restore(record["fallbacks"])
-        self._told = {str(line) for line in record["told"]}
+        self._reported = {str(line) for line in record["reported"]}
         tokens = counted.prompt_tokens + counted.completion_tokens
         self._budget.start_from(counted.calls, tokens, counted.usd, counted.unpriced)
         self.counters = counted
@@ -173,9 +173,8 @@ class Teacher:
         wait_for_all: wait for every pending answer first, at most `timeout_s` seconds.
         Good answers are stored in the cache on the way.
         """
-        before, pending = self._scheduler.paused_until, set(self.pending)
+        before = self._scheduler.paused_until
         answers = self._scheduler.harvest(wait_for_all, timeout_s)
-        self._forget(pending.difference(self.pending))
         self.counters.situations = self._scheduler.asked
         self._note_pause(before)
         return self._gone_through(answers)
@@ -230,13 +229,7 @@ class Teacher:
     def _submit(self, situation_ids: Sequence[int], iteration: int) -> int:
         asked = self._scheduler.submit(situation_ids, iteration)
         self.counters.situations = self._scheduler.asked
-        self._forget(set(situation_ids).difference(self.pending))
         return asked
-
-    def _forget(self, situation_ids: Iterable[int]) -> None:
-        """Drop the questions about situations that are not, or no longer, to be asked about."""
-        if self._planner is not None:
-            self._planner.forget(situation_ids)
 
     def _gone_through(self, answers: Sequence[PlannerAnswer]) -> list[PlannerAnswer]:
         """The teacher's answers as they go out: counted, stored, failures reported."""
@@ -246,7 +239,7 @@ class Teacher:
             if answer.failure is not None:
                 failures[answer.failure] = failures.get(answer.failure, 0) + 1
                 self._causes[answer.situation_id] = answer.failure
-                self._tell(answer, self.provider.name)
+                self._report(answer, self.provider.name)
         return [self._hardened(answer) for answer in self._stored(answers)]
 
     def _taken(self, settled: Sequence[Settled]) -> list[PlannerAnswer]:
@@ -261,26 +254,27 @@ class Teacher:
             for answer in each.answers:
                 if answer.source != SOURCE:  # the script makes no requests
                     self._count(answer)
-                    self._tell(answer, answer.source.removeprefix(PREFIX))
+                    self._report(answer, answer.source.removeprefix(PREFIX))
         return [self._hardened(answer) for each in settled for answer in each.answers]
 
-    def _tell(self, answer: PlannerAnswer, name: str) -> None:
+    def _report(self, answer: PlannerAnswer, name: str) -> None:
         """Report each fault of a provider once, and once that the budget is spent."""
         if answer.failure == "budget_spent":
-            limit = self._budget.limit_reached
+            kind, subject, limit = NO_MORE, "budget", self._budget.limit_reached
             line = f"the budget is spent ({limit}); the run goes on without new advice"
-            self._say(NO_MORE, "budget", line)
         elif answer.failure in PROVIDER_FAULTS:
+            kind, subject = FAULT, f"{name}: {answer.failure}"
             error = next((call.error for call in reversed(answer.calls) if call.error), "")
-            what = f"{name}: {answer.failure}: {error[:_LONGEST_QUOTE]}"
             keys = " or ".join(variables_of(name.partition(":")[0]))
             hint = f"check {keys}; " if answer.failure == "refused" and keys else ""
-            line = f"{what} ({hint}the run goes on, and asks again from time to time)"
-            self._say(FAULT, f"{name}: {answer.failure}", line)
-
-    def _say(self, kind: str, about: str, line: str) -> None:
-        if about not in self._told:
-            self._told.add(about)
+            line = (
+                f"{subject}: {error[:_LONGEST_QUOTE]} "
+                f"({hint}the run goes on, and asks again from time to time)"
+            )
+        else:
+            return
+        if subject not in self._reported:
+            self._reported.add(subject)
             self._events.append(TeacherEvent(kind, line))
             self._on_notice(line)
 
@@ -291,9 +285,7 @@ class Teacher:
         keys = {s: self._keys_of(self._planner, s) for s in sorted(set(situation_ids))}
         entries = self._cache.get_many(key for modes in keys.values() for key in modes.values())
         found = [self._replayed(s, modes, entries) for s, modes in keys.items()]
-        answers = [answer for answer in found if answer is not None]
-        self._planner.forget(answer.situation_id for answer in answers)
-        return answers
+        return [answer for answer in found if answer is not None]
 
     def _keys_of(self, planner: Planner, situation_id: int) -> dict[OutputMode, str]:
         """The cache's keys of a situation, one for each output mode, the best first."""
@@ -353,7 +345,6 @@ class Teacher:
                 keys = self._keys_of(self._planner, answer.situation_id)
                 answer = replace(answer, key=keys[answer.output_mode])
             keyed.append(answer)
-        self._planner.forget(answer.situation_id for answer in keyed)
         self._cache.put_many(
             {
                 answer.key: self._entry(answer, answer.advice)
