@@ -215,12 +215,9 @@ class SamplingSession:
             self._record(reply, "unusable_answer", "the answer has no choices")
             self._take_nonsense(reply.request.wanted)
             return None
-        plans = self._read(reply, unusable)
-        self._samples += plans
         if len(reply.messages) < reply.request.wanted:
             self.mode = replace(self.mode, with_n=False)
-        if plans:
-            self._note_success()
+        self._keep_plans(reply, unusable)
         return None
 
     def _send_back(self, unusable: Sequence[_Unusable]) -> FailureName | None:
@@ -249,11 +246,8 @@ class SamplingSession:
                 return failure
             self._samples += [None] * reply.request.wanted
             return None
-        plans = self._read(reply, [])
-        self._samples += plans
-        self._samples += [None] * (reply.request.wanted - len(plans))
-        if plans:
-            self._note_success()
+        kept = self._keep_plans(reply, [])
+        self._samples += [None] * (reply.request.wanted - kept)
         return None
 
     # --- shared by all of them --------------------------------------------------------------------
@@ -277,8 +271,11 @@ class SamplingSession:
             sampling["seed"] = (self._settings.seed + self._asked) % _SEED_SPACE
         return sampling
 
-    def _read(self, reply: Reply, unusable: list[_Unusable]) -> list[Plan]:
-        """Record a reply. The plans of its answers; those that are none are added to `unusable`."""
+    def _keep_plans(self, reply: Reply, unusable: list[_Unusable]) -> int:
+        """Record a reply and keep the plans of its answers; returns how many these are.
+
+        Answers that are no plan are added to `unusable`.
+        """
         found: list[Plan | None] = []
         reason = None
         for message in reply.messages:
@@ -291,7 +288,10 @@ class SamplingSession:
                 self._shapeless |= error.shapeless
         plans = [plan for plan in found if plan is not None]
         self._record(reply, OK if plans else "unusable_answer", reason, found)
-        return plans
+        self._samples += plans
+        if plans:
+            self._note_success()
+        return len(plans)
 
     def _plan(self, message: AIMessage, output_mode: OutputMode) -> Plan:
         return plan_of(self._question, output_mode, message, self._settings.max_options)

@@ -95,7 +95,7 @@ class RecordedPlanner:
         self, task: Situations, recording: Recording, on_gap: Callable[[str], None]
     ) -> None:
         self._task = task
-        self._recording = recording
+        self.provider = recording
         self._on_gap = on_gap
 
     mode: RequestMode | None = None
@@ -109,13 +109,13 @@ class RecordedPlanner:
         """The recorded answer about a situation; a failure where there is none."""
         text = self._task.describe(situation_id)
         offered = self._task.options(situation_id)
-        number, answer = self._recording.answers.get(canonical(text), (0, None))
+        number, answer = self.provider.answers.get(canonical(text), (0, None))
         if answer is None:
             line = "; ".join(text.strip().splitlines())
-            self._on_gap(f"{self._recording.name} has no answer for: {line}")
+            self._on_gap(f"{self.provider.name} has no answer for: {line}")
         elif unknown := [o for plan in answer.advice.plans for o in plan if o not in offered]:
             self._on_gap(
-                f"{self._recording.path}, line {number}: {unknown[0]} is not on offer in that "
+                f"{self.provider.path}, line {number}: {unknown[0]} is not on offer in that "
                 f"situation; allowed: {', '.join(map(str, offered))}"
             )
         else:

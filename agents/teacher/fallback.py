@@ -115,7 +115,7 @@ class FallbackChain:
                 return CachedAdvice(task, cache)
             source = f"{PREFIX}{models[step].name}"
             planner = Planner(task, library, models[step], settings, budget, source)
-            return Scheduler(planner, models[step], settings.concurrency)
+            return Scheduler(planner, settings.concurrency)
 
         self._steps = [made(step) for step in settings.fallback]
         self._names = [models[s].name if s in models else s for s in settings.fallback]

@@ -20,7 +20,7 @@ from tutelage.agents.client.errors import FINAL, PROVIDER_FAULTS
 from tutelage.agents.client.pool import RequestPool
 from tutelage.agents.planner.answer import PlannerAnswer
 from tutelage.agents.planner.planner import Planner
-from tutelage.agents.providers.replay import Provider, RecordedPlanner
+from tutelage.agents.providers.replay import RecordedPlanner
 
 FIRST_PAUSE: Final = 10
 """Iterations in which what has failed once is not tried; doubled with each further failure."""
@@ -87,9 +87,8 @@ class Scheduler:
     places: how many situations are asked about at the same time. asked: how many were so far.
     """
 
-    def __init__(self, planner: Planner | RecordedPlanner, provider: Provider, places: int) -> None:
+    def __init__(self, planner: Planner | RecordedPlanner, places: int) -> None:
         self.planner = planner
-        self.provider = provider
         self.asked = 0
         self._places = places
         self._pool: RequestPool[PlannerAnswer] = RequestPool(places)
@@ -97,7 +96,7 @@ class Scheduler:
         self._held: list[int] = []
         self._back_offs = BackOffs()
         self._back_off = BackOff()
-        self._proven = provider.wait_always
+        self._proven = planner.provider.wait_always
         self._iteration = 0
 
     @property

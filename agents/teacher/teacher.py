@@ -79,7 +79,7 @@ class Teacher:
         # One at a time for the script: nothing is gained by more, and a budget then always ends
         # at the same situation.
         places = 1 if provider.wait_always else settings.concurrency
-        self._scheduler = Scheduler(planner, provider, places)
+        self._scheduler = Scheduler(planner, places)
 
     @property
     def pending(self) -> tuple[int, ...]:
