@@ -173,8 +173,8 @@ class SamplingSession:
             calls = []
         if any(is_lookup(name) for name, _ in calls):
             first = len(self._conversation)
-            told = looked_up(self._question.lookups, calls, first)
-            self._conversation = [*self._conversation, *told]
+            messages = looked_up(self._question.lookups, calls, first)
+            self._conversation = [*self._conversation, *messages]
             self._unseen -= {name for name, _ in calls}
             self._rounds_left = self._rounds_left - 1 if self._unseen else 0
             return

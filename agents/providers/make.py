@@ -289,7 +289,7 @@ def _loaded(provider: str, make: Callable[[], Any]) -> Any:
     """The result of the user's code; an exception of it becomes a ProviderError of one line."""
     try:
         return make()
-    except Exception as error:  # whatever it is, it is told in one line
+    except Exception as error:  # whatever it is, it is reported in one line
         raise ProviderError(f"provider {provider!r}: {_first_line(error)}") from error
 
 

@@ -88,7 +88,7 @@ def make_provider(provider: str, base_url: str | None, settings: TeacherSettings
 class RecordedPlanner:
     """Gives a recording's answers about a task's situations, as a planner gives a model's.
 
-    on_gap: told, in one line, of each situation that the recording has no answer for.
+    on_gap: called with a line about each situation that the recording has no answer for.
     """
 
     def __init__(

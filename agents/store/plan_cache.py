@@ -135,8 +135,8 @@ def cache_key(
 class PlanCache:
     """The cache in one file; may be used by many threads, and by many processes at once.
 
-    busy_s: how long to wait while another process writes. on_warning: told what went wrong, a
-    line each and the same line once; the log, unless given. warnings: those lines so far. Raises
+    busy_s: how long to wait while another process writes. on_warning: called with a line on what
+    went wrong, the same line once; the log, unless given. warnings: those lines so far. Raises
     CacheError where the file cannot be used at all, CacheFullError where there is no room for it.
     """
 

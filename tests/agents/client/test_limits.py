@@ -1,4 +1,4 @@
-"""What a teacher may cost and how hard it may be pressed: budgets, rates, pauses, the breaker."""
+"""What a teacher may cost and how hard it may be pressed: budgets, rates, pauses, back-offs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Planner and teacher with the offline script: tools, advice, budget, rests, cache, fallback."""
+"""Planner and teacher with the script: tools, advice, budget, back-offs, cache, fallback."""
 
 from __future__ import annotations
 
@@ -398,7 +398,7 @@ def test_the_script_costs_nothing_and_an_unknown_price_is_not_guessed() -> None:
     assert [call.cost_usd for call in answer.calls] == [None] * len(answer.calls)
 
 
-def test_what_failed_rests_for_10_20_40_iterations() -> None:
+def test_what_failed_is_paused_for_10_20_40_iterations() -> None:
     bad = plans([("fly", {})])
     with OpenAIServer(bad) as server:
         asking = teacher(settings(samples=1, max_tries=1), url=server.base_url)
@@ -411,7 +411,7 @@ def test_what_failed_rests_for_10_20_40_iterations() -> None:
             asking.harvest(wait_for_all=True)
 
 
-def test_a_server_that_is_down_rests_as_a_whole_and_comes_back(cache: PlanCache) -> None:
+def test_a_server_that_is_down_is_paused_as_a_whole_and_comes_back(cache: PlanCache) -> None:
     with OpenAIServer(*[status(503)] * 2, teach()) as server:
         asking = teacher(settings(max_tries=1, concurrency=2), cache, url=server.base_url)
         failed = run_once(asking, [1, 2, 3, 4])

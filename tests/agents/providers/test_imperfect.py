@@ -262,6 +262,6 @@ def test_in_a_run_it_is_noted_and_not_asked_about_at_every_iteration(tmp_path: P
     with done.trace() as trace:
         calls = trace.calls()
     assert {call.status for call in calls} == {"unusable_answer"}
-    # Once, and sent back once: a situation that failed rests for ten iterations.
+    # Once, and sent back once: a situation that failed is paused for ten iterations.
     assert len(calls) == 2 * len({call.situation_id for call in calls})
     assert done.rows[-1].advised_share == 0.0
