@@ -199,7 +199,7 @@ def test_a_person_can_be_checked(at_terminal: OpenTerminal) -> None:
     assert "1.00" in said
 
 
-def test_what_is_typed_is_a_plan_or_told_why_not() -> None:
+def test_what_is_typed_is_a_plan_or_the_reason_is_given() -> None:
     assert _read("3", OPTIONS, 5) == (WALK_TO_EXIT,)
     assert _read("1, 2;3", OPTIONS, 5) == (WALK_TO_LEVER, PULL_IT, WALK_TO_EXIT)
     for wrong in ("0", "5", "-1", "1 x", "²", "1.5", "9" * 4301, "١٢٣٤٥٦"):
