@@ -5,8 +5,9 @@ function of (what the task puts into a room, seed), so that the Gymnasium enviro
 engine get exactly the same levels. Arrays are indexed [y, x] and hold the category codes of
 `rl.minigrid.codes`; colours are MiniGrid's indices.
 
-The tasks are those of Zhou et al. (IJCAI 2024, arXiv 2311.13373). In each of their layouts a door can
-be opened: the floor is at least 3x3, one lava cell does not cut it apart, and keys can be picked up.
+The tasks are those of Zhou et al. (IJCAI 2024, arXiv 2311.13373). In each of their layouts a door
+can be opened: the floor is at least 3x3, one lava cell does not cut it apart, and keys can be
+picked up.
 """
 
 from __future__ import annotations

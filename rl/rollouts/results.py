@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-)
+from pydantic import BaseModel, ConfigDict, Field
 
 from tutelage.rl.rollouts.statistics import wilson_interval
 
 _Count = Annotated[int, Field(ge=0)]
-
-
 _Rate = Annotated[float, Field(ge=0.0, le=1.0)]
-
-
 _Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
@@ -66,12 +58,10 @@ class Evaluation:
         """Wilson's 95 % interval of the success rate."""
         return wilson_interval(self.successes, self.episodes)
 
+    def figures(self) -> dict[str, Any]:
+        """The fields of `TeacherResult` by name."""
+        return {name: getattr(self, name) for name in TeacherResult.model_fields}
+
     def of_teacher(self) -> TeacherResult:
-        """The same as a summary has it, of a teacher that acted alone."""
-        return TeacherResult(
-            success_rate=self.success_rate,
-            ci95=self.ci95,
-            episodes=self.episodes,
-            mean_return=self.mean_return,
-            mean_length=self.mean_length,
-        )
+        """The result of a teacher that acted alone."""
+        return TeacherResult(**self.figures())

@@ -22,7 +22,7 @@ from minigrid.envs.unlock import UnlockEnv
 from minigrid.envs.unlockpickup import UnlockPickupEnv
 from minigrid.minigrid_env import MiniGridEnv
 
-from tutelage.rl.minigrid.codes import BALL, LAVA, WALL
+from tutelage.rl.minigrid.codes import LAVA, WALL
 from tutelage.rl.minigrid.engine import room_grids, single_rooms
 from tutelage.rl.minigrid.engine.world import (
     DODGE,
@@ -135,8 +135,7 @@ def _key_corridor(env: KeyCorridorEnv) -> Family | None:
     # Another key of the same colour could be taken for the aim, so it must be no key.
     if env.obj_type != "ball":
         return None
-    corridor = room_grids.Corridor(_rooms_of(env), BALL)
-    return _family(env, room_grids.draw_key_corridor, corridor, ending=PICK_UP_AIM)
+    return _family(env, room_grids.draw_key_corridor, _rooms_of(env), ending=PICK_UP_AIM)
 
 
 def _rooms_of(env: Any) -> room_grids.RoomGrid:

@@ -12,6 +12,7 @@ import numpy as np
 from numba import njit
 
 from tutelage.rl.minigrid.codes import (
+    BALL,
     BOX,
     DIRECTION_DX,
     DIRECTION_DY,
@@ -52,13 +53,6 @@ class RoomGrid(NamedTuple):
     columns: int
 
 
-class Corridor(NamedTuple):
-    """A KeyCorridor: its rooms, and the first code of the kind of object that is to be fetched."""
-
-    rooms: RoomGrid
-    kind: int
-
-
 class RoomChain(NamedTuple):
     """A MultiRoom: how many rooms at least and at most, and the longest side of one."""
 
@@ -97,9 +91,8 @@ def draw_unlock_pickup(world: World, rows: IntArray, rooms: RoomGrid) -> None:
 
 
 @njit(cache=True)
-def draw_key_corridor(world: World, rows: IntArray, corridor: Corridor) -> None:
-    """KeyCorridor: an object behind a locked door to the right, its key somewhere to the left."""
-    rooms = corridor.rooms
+def draw_key_corridor(world: World, rows: IntArray, rooms: RoomGrid) -> None:
+    """KeyCorridor: a ball behind a locked door to the right, its key somewhere to the left."""
     step = rooms.room_size - 1
     for row in rows:
         stream, cells = world.streams[row], world.cells[row]
@@ -112,9 +105,9 @@ def draw_key_corridor(world: World, rows: IntArray, corridor: Corridor) -> None:
         _, color = draw_color(stream)
         cells[doors[room, 1, 0], 2 * step] = DOOR_LOCKED + color
         _link(linked, 2, room, 2)
-        world.missions[row], object_color = draw_color(stream)
-        world.aims[row] = corridor.kind + object_color
-        _put_in_room(world, row, rooms, 2, room, corridor.kind + object_color)
+        world.missions[row], ball_color = draw_color(stream)
+        world.aims[row] = BALL + ball_color
+        _put_in_room(world, row, rooms, 2, room, BALL + ball_color)
         _put_in_room(world, row, rooms, 0, draw(stream, 0, rooms.rows), KEY + color)
         _enter_room(world, row, rooms, 1, rooms.rows // 2)
         _connect(world, row, rooms, doors, linked, room)
