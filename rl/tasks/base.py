@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Literal, Protocol, Self
+from typing import Annotated, Any, Literal, Protocol, Self
 
 import numpy as np
+from pydantic import Field
 
 from tutelage.rl.errors import UserError
 from tutelage.rl.tasks.arrays import BoolArray, CodeArray, FloatArray, IntArray
@@ -73,15 +74,23 @@ class ObservationSpec:
     attributes: what each code is made of, such as (kind, colour), as small numbers from 0; one row
     for each code, all of the same length. Codes that share an attribute share weights. Empty: each
     code has weights of its own. slots: the number of actions where each observation says which are
-    allowed; 0 where all are, always.
+    allowed; 0 where all are, always. Raises ValueError for other rows of attributes. The bounds are
+    those of a policy's file, where they are checked.
     """
 
-    height: int
-    width: int
-    num_codes: int
-    features: int
-    attributes: tuple[tuple[int, ...], ...] = ()
-    slots: int = 0
+    height: Annotated[int, Field(ge=0, le=255)]
+    width: Annotated[int, Field(ge=0, le=255)]
+    num_codes: Annotated[int, Field(ge=0, le=256)]
+    features: Annotated[int, Field(ge=0, le=65_536)]
+    attributes: tuple[tuple[Annotated[int, Field(ge=0, le=255)], ...], ...] = ()
+    slots: Annotated[int, Field(ge=0, le=4096)] = 0
+
+    def __post_init__(self) -> None:
+        lengths = {len(row) for row in self.attributes}
+        if self.attributes and (
+            len(self.attributes) != self.num_codes or len(lengths) > 1 or 0 in lengths
+        ):
+            raise ValueError("attributes must have a row for each code, all of one length")
 
 
 @dataclass
