@@ -148,7 +148,7 @@ def _arrived(
 ) -> tuple[bool, int]:
     """(arrived, last action): whether the option's end is reached from this pose, and how.
 
-    The last action is NO_ACTION where being there is the end. `explore` is judged elsewhere.
+    The last action is NO_ACTION where being there is the end. `explore` is decided elsewhere.
     """
     verb, target = option // TARGET_SPACE, option % TARGET_SPACE
     if verb == GO_TO and target == GOAL:

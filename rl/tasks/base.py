@@ -24,7 +24,6 @@ Split = Literal["train", "evaluation"]
 Rows = slice | IntArray | BoolArray
 """Which rows of a batch: a slice, row numbers int64 [n], or a mask bool [B]."""
 
-
 IDLE = -1
 """The action that leaves an environment of a vector as it is: it is not stepped."""
 

@@ -32,7 +32,7 @@ _BITS: Final = 2
 LARGEST: Final = (1 << (63 - _BITS)) - 1
 """The largest situation id that a task may have of its own."""
 
-_HELP: Final = "what came of your last plans in this situation (tried, finished or failed)."
+_HELP: Final = "how your last plans did in this situation (tried, finished or failed)."
 _MANY_STEPS: Final = 50
 _MANY_EPISODES: Final = 50
 
