@@ -35,13 +35,7 @@ from tutelage.rl.minigrid.codes import (
     name_of,
 )
 from tutelage.rl.minigrid.colors import order_colors, recolored
-from tutelage.rl.minigrid.memory_map import (
-    carried_in,
-    count_revealed,
-    is_inside,
-    is_walkable,
-    turn,
-)
+from tutelage.rl.minigrid.memory_map import carried_in, count_revealed, is_inside, is_walkable, turn
 from tutelage.rl.tasks.arrays import BoolArray, CodeArray, IntArray
 from tutelage.rl.tasks.options import Option
 

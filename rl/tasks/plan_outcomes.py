@@ -92,8 +92,6 @@ class PlanOutcomeTask(TaskWrapper):
         self._known = np.empty(0, dtype=np.int64)
         self._known_words = np.empty(0, dtype=np.int64)
 
-    # --- the record -------------------------------------------------------------------------------
-
     def note(self, situation_id: int, outcome: PlanOutcome) -> None:
         """Count an outcome of a situation's plans; its id stays as it is until `settle`."""
         self._outcomes[situation_id >> _BITS].add(outcome)
@@ -123,8 +121,6 @@ class PlanOutcomeTask(TaskWrapper):
         self._outcomes.update(outcomes)
         self._index()
 
-    # --- look-ups ---------------------------------------------------------------------------------
-
     def with_lookups(self, names: Sequence[str]) -> Task:
         """Raises TypeError: they are switched on in the task inside, before its plans are noted."""
         raise TypeError(f"look-ups {names} are switched on before the record of plans is")
@@ -135,8 +131,6 @@ class PlanOutcomeTask(TaskWrapper):
         if self._own is None:
             raise KeyError(name)
         return self._own.look_up(name, situation_id >> _BITS)
-
-    # --- the task ---------------------------------------------------------------------------------
 
     def situation_ids(self, states: States) -> IntArray:
         """Raises ValueError where the task's own situation ids leave no room."""

@@ -228,7 +228,7 @@ class TeacherChecker:
             return _concluded(check, True)
         while check.env_steps <= most and _questionable(check):
             check = self._play_mixed(check, advice)
-            worst = _worst(check, self._text)
+            worst = self._worst(check)
             if worst is not None:
                 check = self._play_team(_rejecting(check, worst), advice, _FIRST)
         while check.env_steps <= most and _undecided(check):
@@ -254,7 +254,7 @@ class TeacherChecker:
             together=check.together.plus(done.successes, episodes),
             team_unmet=check.team_unmet.plus(episodes - len(counted), episodes),
             fresh=check.fresh + episodes,
-            ahead=_unmet_first(check, done.episodes, self._text),
+            ahead=self._unmet(check, done.episodes),
         )
 
     def _play_alone(
@@ -280,6 +280,17 @@ class TeacherChecker:
         return _counted(
             check, done, mixed=mixed, mixed_episodes=check.mixed_episodes + _MIXED_BATCH
         )
+
+    def _unmet(self, check: TeacherCheck, episodes: Sequence[MixedEpisode]) -> list[int]:
+        """The situations that the student has not met in its rollouts, the most frequent first."""
+        counts = Counter(s for e in episodes for s in e.taught if str(s) not in check.met)
+        return sorted(counts, key=lambda s: (-counts[s], self._text(s)))
+
+    def _worst(self, check: TeacherCheck) -> int | None:
+        """The situation in which the teacher does worst beside the student, if clearly worse."""
+        rated = {int(s): c.taught.above(c.own) for s, c in check.mixed.items()}
+        candidates = [s for s in rated if s not in check.rejected and rated[s] <= _WORSE]
+        return min(candidates, key=lambda s: (rated[s], self._text(s)), default=None)
 
     def _play(
         self, check: TeacherCheck, advice: Mapping[int, Advice], share: float, episodes: int
@@ -331,17 +342,6 @@ def _concluded(check: TeacherCheck, enabled: bool) -> TeacherCheck:
     return check.model_copy(update={"enabled": enabled, "ahead": []})
 
 
-def _unmet_first(
-    check: TeacherCheck, episodes: Sequence[MixedEpisode], text: Callable[[int], str]
-) -> list[int]:
-    """The situations that the student has not met in its rollouts, the most frequent first.
-
-    text: a situation's text, by which equals are ordered.
-    """
-    counts = Counter(s for e in episodes for s in e.taught if str(s) not in check.met)
-    return sorted(counts, key=lambda s: (-counts[s], text(s)))
-
-
 def _is_unmet(check: TeacherCheck, episode: MixedEpisode) -> bool:
     """Whether an episode visited a situation that the student has not met in its rollouts."""
     return any(str(situation) not in check.met for situation in episode.taught)
@@ -386,16 +386,6 @@ def _undecided(check: TeacherCheck) -> bool:
 def _more(check: TeacherCheck) -> int:
     """Episodes that may be played besides, for the situations with advice."""
     return _MIXED_EACH * sum(bool(digest) for digest in check.met.values())
-
-
-def _worst(check: TeacherCheck, text: Callable[[int], str]) -> int | None:
-    """The situation in which the teacher does worst beside the student, if clearly worse.
-
-    text: as in `_unmet_first`.
-    """
-    rated = {int(s): c.taught.above(c.own) for s, c in check.mixed.items()}
-    candidates = [s for s in rated if s not in check.rejected and rated[s] <= _WORSE]
-    return min(candidates, key=lambda s: (rated[s], text(s)), default=None)
 
 
 def _on_the_whole(check: TeacherCheck) -> float:
