@@ -53,14 +53,6 @@ class RoomGrid(NamedTuple):
     columns: int
 
 
-class RoomChain(NamedTuple):
-    """A MultiRoom: how many rooms at least and at most, and the longest side of one."""
-
-    least: int
-    most: int
-    max_side: int
-
-
 @njit(cache=True)
 def draw_unlock(world: World, rows: IntArray, rooms: RoomGrid) -> None:
     """Unlock: a locked door between two rooms; opening it is the aim."""
@@ -214,18 +206,19 @@ def _all_reached(linked: BoolArray, i: int, j: int) -> bool:
 
 
 @njit(cache=True)
-def draw_multi_room(world: World, rows: IntArray, chain: RoomChain) -> None:
+def draw_multi_room(world: World, rows: IntArray, least: int, most: int, max_side: int) -> None:
     """MultiRoom: a chain of rooms with doors between them, the goal in the last one.
 
-    A room is (left, top, width, height, entry x, entry y).
+    least, most: how many rooms at least and at most; max_side: the longest side of one. A room is
+    (left, top, width, height, entry x, entry y).
     """
     height, width = world.cells.shape[1:]
     for row in rows:
         stream, cells = world.streams[row], world.cells[row]
-        wanted = draw(stream, chain.least, chain.most + 1)
+        wanted = draw(stream, least, most + 1)
         chosen = np.zeros((0, 6), np.int64)
         while len(chosen) < wanted:
-            found = _chain_rooms(stream, width, height, wanted, chain.max_side)
+            found = _chain_rooms(stream, width, height, wanted, max_side)
             if len(found) > len(chosen):
                 chosen = found
         before = -1
