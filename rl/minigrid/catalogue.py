@@ -1,4 +1,4 @@
-"""The MiniGrid levels that come along: what each asks for, and what its teacher is told of it."""
+"""The shipped MiniGrid levels: what each asks for, and the rules its teacher is given."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a student or a teacher did on held-out episodes, as summaries and commands show it."""
+"""Results of a student or a teacher on held-out episodes, as summaries and commands show them."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class _EpisodeResults(_Shape):
 
 
 class TeacherResult(_EpisodeResults):
-    """How the teacher's own plans do, carried out by the options."""
+    """The success of the teacher's own plans, carried out by the options."""
 
 
 class StudentResult(_EpisodeResults):
-    """How the student does alone: actions sampled, and its argmax success beside that.
+    """The student alone: its results with sampled actions, and its argmax success.
 
     argmax_success_rate is None where only sampled actions were evaluated.
     """

@@ -217,7 +217,7 @@ class Task(Protocol):
 
 
 class Noted(Protocol):
-    """What a task may have besides: rules of its own that its teacher is to know."""
+    """An optional part of a task: rules of its own for its teacher."""
 
     notes: str
     """A paragraph or more, in Markdown; empty for none."""
@@ -230,14 +230,14 @@ def notes_of(task: object) -> str:
 
 
 class ListsOptions(Protocol):
-    """What a task has besides where a student is to pick its options (`rl.tasks.option_mdp`)."""
+    """An optional part of a task: lets a student pick its options (`rl.tasks.option_mdp`)."""
 
     def all_options(self) -> tuple[Option, ...]:
         """Every option that may ever be on offer, in a fixed order."""
 
 
 class LookupTask(Protocol):
-    """What a task may add to `Task` so that its situations can be looked into (`rl.tasks.lookups`).
+    """An optional part of a task: look-ups about its situations (`rl.tasks.lookups`).
 
     offered_lookups: a sentence for each name, saying what it tells. lookups: those switched on.
     """

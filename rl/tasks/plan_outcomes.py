@@ -1,7 +1,7 @@
 """The record of past plans: how the teacher's plans did in each situation, in a word.
 
-A look-up that any task can have. Its word stands in the two lowest bits of a situation id, and it
-is settled when the student is evaluated: so a situation's id changes at most once between two
+A look-up that any task can have. Its word is in the two lowest bits of a situation id and is
+updated when the student is evaluated: so a situation's id changes at most once between two
 evaluations, and the teacher is asked again where its plans have finished or failed.
 """
 

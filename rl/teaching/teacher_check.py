@@ -66,7 +66,7 @@ episodes were played (Haybittle 1971, Peto et al. 1976)."""
 
 
 class SuccessCount(BaseModel):
-    """Successes among episodes. They are no whole numbers, as old episodes may count in part."""
+    """Successes among episodes; fractions, as old episodes may count in part."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -366,12 +366,12 @@ def _helps(check: TeacherCheck, errors: float = _BETTER) -> bool:
 
 
 def _questionable(check: TeacherCheck) -> bool:
-    """Whether mixed play is due, and more of it is not too dear."""
+    """Whether the team is not good, and more mixed play is within its bound."""
     return not _good(check) and check.mixed_episodes + _MIXED_BATCH <= _FIRST_MIXED + _more(check)
 
 
 def _undecided(check: TeacherCheck) -> bool:
-    """Whether team and student cannot be told apart yet, and more episodes are not too dear.
+    """Whether team and student cannot be told apart yet, and more episodes are within the bound.
 
     Not while the team often visits situations without an answer: those episodes do not count.
     """
@@ -384,7 +384,7 @@ def _undecided(check: TeacherCheck) -> bool:
 
 
 def _more(check: TeacherCheck) -> int:
-    """Episodes that may be played besides, for the situations with advice."""
+    """How many more episodes the situations with advice allow."""
     return _MIXED_EACH * sum(bool(digest) for digest in check.met.values())
 
 
@@ -401,7 +401,7 @@ def _on_the_whole(check: TeacherCheck) -> float:
 def _rejecting(check: TeacherCheck, situation: int) -> TeacherCheck:
     """The check without the advice on a situation.
 
-    The outcomes of the other situations were spoilt by it, and count half.
+    It has affected the outcomes of the other situations, which count half.
     """
     rejected = sorted([*check.rejected, situation])
     return check.model_copy(
