@@ -144,7 +144,7 @@ class RunFolder:
         with explained("write", target):
             # Never the run folder itself: one that was deleted or moved must not come back.
             if target.parent != self.path and not target.parent.is_dir():
-                target.parent.mkdir(parents=True)
+                target.parent.mkdir(parents=self.path.is_dir())
                 sync(target.parent.parent)
             replace_file(target, writer)
 

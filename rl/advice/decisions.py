@@ -1,8 +1,7 @@
-"""A state seen as a decision: what each option does there, and the student's policy.
+"""A state as a decision: what each option does there, and the student's policy.
 
-This is what the trace keeps of its example states and what people see of a watched episode. Any
-advice on the situation, of then or of later, becomes action probabilities by it (`advised`), and
-any student of the same eyes can be asked about it.
+The trace stores decisions as example states, and `watch` shows them. `advised` turns advice on the
+situation into action probabilities; any student with the same observations can be run on them.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ class OptionHere:
 
 @dataclass(frozen=True)
 class Decision:
-    """A state as those see it who decide in it.
+    """A state as teacher and student see it.
 
     actions: the primitive actions' names. options: those on offer. student: the policy at that
     time, a probability for each action; None for a student with memory, whose policy depends on

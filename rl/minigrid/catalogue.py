@@ -1,4 +1,4 @@
-"""The MiniGrid levels that come along: what each asks for, and what its teacher is told of it."""
+"""The shipped MiniGrid levels: what each asks for, and the rules its teacher is given."""
 
 from __future__ import annotations
 
@@ -14,15 +14,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class GridTaskInfo(ShippedTask):
-    """A MiniGrid level. env_id: Gymnasium's id."""
+    """A MiniGrid level.
 
-    env_id: str
-    renamed: bool = False
-    """Whether situations rename colours (`rl.minigrid.colors`)."""
-    notes: str = ""
-    """The task's own rules, a paragraph for the teacher."""
+    notes: the task's own rules, a paragraph for the teacher. lava_notes: a further paragraph, for a
+    teacher that knows of lava. renamed: whether situations rename colours (`rl.minigrid.colors`).
+    """
+
+    notes: str
     lava_notes: str = ""
-    """A further paragraph, for a teacher that knows of lava."""
+    renamed: bool = False
+
+    @property
+    def env_id(self) -> str:
+        """Gymnasium's id: the name itself, but for the paper's tasks (`rl.minigrid.levels`)."""
+        return self.name if self.name.startswith("MiniGrid-") else f"Tutelage/{self.name}-v0"
 
     def make(self, crop: int | None, settings: TaskSettings) -> GridTask:
         from tutelage.rl.minigrid.task import GridTask  # compiles kernels: once a task is wanted
@@ -125,41 +130,15 @@ _DEADLY: Final = (
 _BARE_ROOM: Final = "The world is one bare room. Reaching the goal ends the episode."
 
 
-def _minigrid(
-    env_id: str, summary: str, default_steps: int, notes: str, lava_notes: str = ""
-) -> GridTaskInfo:
-    """A level of MiniGrid's own, which keeps its id for a name."""
-    return GridTaskInfo(env_id, summary, default_steps, env_id, False, notes, lava_notes)
-
-
 SHIPPED: Final = (
-    GridTaskInfo("SimpleDoorKey", _OPEN, 150_000, "Tutelage/SimpleDoorKey-v0", True, _ONE_KEY),
+    GridTaskInfo("SimpleDoorKey", _OPEN, 150_000, _ONE_KEY, renamed=True),
     GridTaskInfo(
-        "LavaDoorKey",
-        f"{_OPEN}, keep off the lava",
-        400_000,
-        "Tutelage/LavaDoorKey-v0",
-        renamed=True,
-        notes=_ONE_KEY,
-        lava_notes=_LAVA,
+        "LavaDoorKey", f"{_OPEN}, keep off the lava", 400_000, _ONE_KEY, _LAVA, renamed=True
     ),
-    GridTaskInfo(
-        "ColoredDoorKey",
-        f"{_OPEN}; one key misfits",
-        300_000,
-        "Tutelage/ColoredDoorKey-v0",
-        notes=_TWO_KEYS,
-    ),
-    GridTaskInfo(
-        "DivergentDoorKey",
-        f"{_OPEN}, of two",
-        900_000,
-        "Tutelage/DivergentDoorKey-v0",
-        renamed=True,
-        notes=_TWO_DOORS,
-    ),
+    GridTaskInfo("ColoredDoorKey", f"{_OPEN}; one key misfits", 300_000, _TWO_KEYS),
+    GridTaskInfo("DivergentDoorKey", f"{_OPEN}, of two", 900_000, _TWO_DOORS, renamed=True),
     *(
-        _minigrid(f"MiniGrid-{level}-v0", _GOAL, steps, notes)
+        GridTaskInfo(f"MiniGrid-{level}-v0", _GOAL, steps, notes)
         for level, steps, notes in (
             ("Empty-5x5", 50_000, _BARE_ROOM),
             ("Empty-Random-5x5", 50_000, _BARE_ROOM),
@@ -171,7 +150,7 @@ SHIPPED: Final = (
         )
     ),
     *(
-        _minigrid(f"MiniGrid-DoorKey-{size}-v0", f"{_OPEN}, {_GOAL}", steps, _BEHIND_A_DOOR)
+        GridTaskInfo(f"MiniGrid-DoorKey-{size}-v0", f"{_OPEN}, {_GOAL}", steps, _BEHIND_A_DOOR)
         for size, steps in (
             ("5x5", 100_000),
             ("6x6", 150_000),
@@ -180,15 +159,15 @@ SHIPPED: Final = (
         )
     ),
     *(
-        _minigrid(
+        GridTaskInfo(
             f"MiniGrid-MultiRoom-{size}", f"{_GOAL}, through the doors", steps, _ROOMS_IN_A_ROW
         )
         for size, steps in (("N2-S4-v0", 150_000), ("N4-S5-v1", 500_000), ("N6-v0", 1_000_000))
     ),
-    _minigrid("MiniGrid-Unlock-v0", _OPEN, 150_000, _LOCKED_ROOM),
-    _minigrid("MiniGrid-UnlockPickup-v0", f"{_OPEN}, pick up the box", 500_000, _LOCKED_BOX),
+    GridTaskInfo("MiniGrid-Unlock-v0", _OPEN, 150_000, _LOCKED_ROOM),
+    GridTaskInfo("MiniGrid-UnlockPickup-v0", f"{_OPEN}, pick up the box", 500_000, _LOCKED_BOX),
     *(
-        _minigrid(
+        GridTaskInfo(
             f"MiniGrid-KeyCorridor{size}-v0", f"{_OPEN}, pick up the ball", steps, _KEY_CORRIDOR
         )
         for size, steps in (
@@ -201,7 +180,7 @@ SHIPPED: Final = (
         )
     ),
     *(
-        _minigrid(f"MiniGrid-{level}-v0", f"{_GOAL}, keep off the lava", steps, notes, _DEADLY)
+        GridTaskInfo(f"MiniGrid-{level}-v0", f"{_GOAL}, keep off the lava", steps, notes, _DEADLY)
         for level, steps, notes in (
             ("LavaGapS5", 100_000, _LAVA_STRIP),
             ("LavaGapS6", 100_000, _LAVA_STRIP),
@@ -213,7 +192,7 @@ SHIPPED: Final = (
         )
     ),
     *(
-        _minigrid(
+        GridTaskInfo(
             f"MiniGrid-SimpleCrossing{size}-v0", f"{_GOAL}, through the walls", steps, _WALLS_ACROSS
         )
         for size, steps in (

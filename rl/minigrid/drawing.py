@@ -21,8 +21,9 @@ from tutelage.rl.minigrid.codes import (
 )
 from tutelage.rl.minigrid.colors import order_colors, ranks_of, recolored
 from tutelage.rl.minigrid.memory_map import carried_in
-from tutelage.rl.minigrid.vector import GridStates
+from tutelage.rl.minigrid.vector import grid_states
 from tutelage.rl.tasks.arrays import CodeArray, IntArray
+from tutelage.rl.tasks.base import States
 from tutelage.rl.tasks.watching import Drawing
 
 _PLAIN: Final = "?.#~G"
@@ -35,8 +36,6 @@ _LETTERS: Final = (
     (DOOR_CLOSED, "+"),
     (DOOR_LOCKED, "L"),
 )
-
-
 _INKS: Final = "ufwlo"
 _COLOR_INKS: Final = "rgbpye"
 """By MiniGrid's numbers; see `rl.tasks.watching.Drawing`."""
@@ -69,14 +68,15 @@ class RememberedState:
         return window, self.x - left, self.y - top
 
 
-def recall(states: GridStates, row: int) -> RememberedState:
-    """What the agent of one row knows."""
-    x, y, heading = (int(number) for number in states.poses[row])
-    carried = int(carried_in(states.views[row]))
-    return RememberedState(states.maps[row].copy(), x, y, heading, carried)
+def recall(states: States, row: int) -> RememberedState:
+    """What the agent of one row knows. Raises TypeError for the states of another task."""
+    grid = grid_states(states)
+    x, y, heading = (int(number) for number in grid.poses[row])
+    carried = int(carried_in(grid.views[row]))
+    return RememberedState(grid.maps[row].copy(), x, y, heading, carried)
 
 
-def draw(states: GridStates, row: int, renamed: bool) -> str:
+def draw(states: States, row: int, renamed: bool) -> str:
     """The map of one state, cropped to what is known, with a legend of what is in it.
 
     `?` unknown, `.` floor, `#` wall, `~` lava, `G` goal, `k` key, `o` ball, `b` box, `/` open,
@@ -94,7 +94,7 @@ def draw(states: GridStates, row: int, renamed: bool) -> str:
     return "\n".join([*lines, ", ".join(legend)])
 
 
-def draw_inks(states: GridStates, row: int, renamed: bool) -> str:
+def draw_inks(states: States, row: int, renamed: bool) -> str:
     """The colours of `draw`'s map, a letter for a letter; see `rl.tasks.watching.Drawing`."""
     memory = recall(states, row)
     window, x, y = memory.known()

@@ -5,8 +5,9 @@ function of (what the task puts into a room, seed), so that the Gymnasium enviro
 engine get exactly the same levels. Arrays are indexed [y, x] and hold the category codes of
 `rl.minigrid.codes`; colours are MiniGrid's indices.
 
-The tasks are those of Zhou et al. (IJCAI 2024, arXiv 2311.13373). A layout in which no door can be
-opened is drawn again.
+The tasks are those of Zhou et al. (IJCAI 2024, arXiv 2311.13373). In each of their layouts a door
+can be opened: the floor is at least 3x3, one lava cell does not cut it apart, and keys can be
+picked up.
 """
 
 from __future__ import annotations
@@ -28,11 +29,7 @@ from tutelage.rl.minigrid.codes import (
     NUM_COLORS,
     WALL,
 )
-from tutelage.rl.tasks.arrays import BoolArray, CodeArray, IntArray
-
-MAX_PROPOSALS: Final = 10_000
-"""Layouts drawn before giving up. In the four tasks the first proposal is always solvable: the
-floor is at least 3x3, one lava cell does not cut it apart, and keys can be picked up."""
+from tutelage.rl.tasks.arrays import BoolArray, CodeArray
 
 WordArray = NDArray[np.uint64]
 
@@ -107,29 +104,16 @@ def _below(state: WordArray, bound: int) -> int:
 
 @njit(cache=True)
 def draw_layout(spec: LayoutSpec, seed: int) -> Layout:
-    """The layout of a seed: in it a door can be opened.
+    """The layout of a seed.
 
-    seed: any signed 64-bit integer. Raises ValueError for room sides that do not fit into the grid,
-    and RuntimeError where no solvable layout comes up in MAX_PROPOSALS.
+    seed: any signed 64-bit integer. Things are placed in the order doors, agent, keys, lava, each
+    uniformly over the cells still open to it. Raises ValueError where no cell is, and for room
+    sides that do not fit into the grid.
     """
     if not 3 <= spec.min_side <= spec.max_side <= spec.grid_side:
         raise ValueError("room sides must satisfy 3 <= min_side <= max_side <= grid_side")
     state = np.empty(1, np.uint64)
     state[0] = np.uint64(seed)
-    for _ in range(MAX_PROPOSALS):
-        layout = propose_layout(spec, state)
-        if layout.x > 0 and solvable(layout.codes, layout.x, layout.y):
-            return layout
-    raise RuntimeError("no solvable layout found: the room leaves too little free floor")
-
-
-@njit(cache=True)
-def propose_layout(spec: LayoutSpec, state: WordArray) -> Layout:
-    """A layout that may be unsolvable; its x is 0 where the floor had no place for everything.
-
-    state: uint64 [1], advanced. Things are placed in the order doors, agent, keys, lava, each
-    uniformly over the cells still open to it.
-    """
     codes = np.full((spec.grid_side, spec.grid_side), WALL, np.uint8)
     sides = spec.max_side - spec.min_side + 1
     width = spec.min_side + _below(state, sides)
@@ -148,13 +132,11 @@ def propose_layout(spec: LayoutSpec, state: WordArray) -> Layout:
 
     agent_y, agent_x = _take_cell(free, state)
     direction = _below(state, 4)
-    placed = agent_x > 0
-    placed &= _lay_keys(codes, free, doorway, state, spec, width, height, color)
+    _lay_keys(codes, free, doorway, state, spec, width, height, color)
     if spec.lava:
-        y, x = _take_cell(_outside(free, doorway), state)
+        y, x = _take_cell(free & ~doorway, state)
         codes[y, x] = LAVA
-        placed &= x > 0
-    return Layout(codes, agent_x if placed else 0, agent_y, direction)
+    return Layout(codes, agent_x, agent_y, direction)
 
 
 @njit(cache=True)
@@ -167,22 +149,19 @@ def _lay_keys(
     width: int,
     height: int,
     color: int,
-) -> bool:
-    """Place the door's key and the other one, if there is one; False where there is no room."""
-    open_to_key = _outside(free, doorway) if spec.clear_doorway else free.copy()
+) -> None:
+    """Place the door's key and the other one, if there is one."""
+    open_to_key = free & ~doorway if spec.clear_doorway else free.copy()
     if spec.central_key:
         top, left = height // 2 - 1, width // 2 - 1
         for y in range(free.shape[0]):
             for x in range(free.shape[1]):
                 open_to_key[y, x] &= 0 <= y - top < 2 and 0 <= x - left < 2
-    placed = True
     for key_color in (color, spec.other_key_color):
         if key_color >= 0:
             y, x = _take_cell(open_to_key, state)
             codes[y, x] = KEY + key_color
             free[y, x] = False
-            placed &= x > 0
-    return placed
 
 
 @njit(cache=True)
@@ -207,153 +186,12 @@ def _hang_door(
 
 
 @njit(cache=True)
-def _outside(free: BoolArray, taken: BoolArray) -> BoolArray:
-    """The free cells that are not taken, in an array of their own."""
-    left = free.copy()
-    for y in range(free.shape[0]):
-        for x in range(free.shape[1]):
-            left[y, x] &= not taken[y, x]
-    return left
-
-
-@njit(cache=True)
 def _take_cell(free: BoolArray, state: WordArray) -> tuple[int, int]:
-    """Draw one of the free cells and mark it taken: (y, x), or (0, 0), a wall, if none is free."""
-    height, width = free.shape
-    count = 0
-    for y in range(height):
-        for x in range(width):
-            count += free[y, x]
-    if count == 0:
-        return 0, 0
-    rank = _below(state, count)
-    for y in range(height):
-        for x in range(width):
-            if free[y, x]:
-                if rank == 0:
-                    free[y, x] = False
-                    return y, x
-                rank -= 1
-    return 0, 0
-
-
-@njit(cache=True)
-def solvable(codes: CodeArray, x: int, y: int) -> bool:
-    """Whether an agent that starts at (x, y) can open one of the locked doors.
-
-    codes: uint8 [H, W], the whole grid: floor, walls, lava, keys and locked doors, no floor on its
-    edge. Memory grows as (H * W) ** (keys + 1) / 8 bytes. The search is exact under MiniGrid's
-    rules: lava is death, one key is carried at a time, a key in the way can be picked up, and put
-    down on any empty cell. A state is (agent's cell, each key's cell or "carried"); headings do not
-    matter, as turning is always possible. States that need fewer keys put down are visited first,
-    because hardly any level needs one put down.
-    """
-    width = codes.shape[1]
-    floor, colors, places = _lift_keys(codes)
-    start = y * width + x
-    for k in range(len(places)):
-        start += places[k] * _stride(k, floor.size)
-    seen = np.zeros(_stride(len(places), floor.size) // 8 + 1, np.uint8)
-
-    entries = [start]
-    while len(entries) > 0:
-        after_drop = [start]
-        after_drop.clear()
-        while len(entries) > 0:
-            entry = entries.pop()
-            if _flood(entry, floor, width, colors, places, seen, entries, after_drop):
-                return True
-        entries = after_drop
-    return False
-
-
-@njit(cache=True)
-def _lift_keys(codes: CodeArray) -> tuple[CodeArray, IntArray, IntArray]:
-    """The flattened grid without its keys, the keys' colours and their cells, int64 [keys]."""
-    floor = np.empty(codes.size, np.uint8)
-    places = np.empty(codes.size, np.int64)
-    count = 0
-    for cell in range(codes.size):
-        floor[cell] = codes[cell // codes.shape[1], cell % codes.shape[1]]
-        if KEY <= floor[cell] < KEY + NUM_COLORS:
-            places[count] = cell
-            count += 1
-    colors = np.empty(count, np.int64)
-    for k in range(count):
-        colors[k] = floor[places[k]] - KEY
-        floor[places[k]] = EMPTY
-    return floor, colors, places[:count]
-
-
-@njit(cache=True)
-def _stride(key: int, cells: int) -> int:
-    """What one step in a key's place adds to a state's number; place `cells` is "carried"."""
-    return int(cells * (cells + 1) ** key)
-
-
-@njit(cache=True)
-def _flood(
-    entry: int,
-    floor: CodeArray,
-    width: int,
-    colors: IntArray,
-    places: IntArray,
-    seen: CodeArray,
-    after_pickup: list[int],
-    after_drop: list[int],
-) -> bool:
-    """Walk wherever the agent can from a state, the keys staying where they are.
-
-    True where a locked door can be opened on the way. Otherwise the states that follow by picking
-    up or putting down a key are appended to the two lists. seen: one bit for each state.
-    places: int64 [keys], overwritten with the state's key cells.
-    """
-    cells = floor.size
-    keys_part = entry - entry % cells
-    carried = -1
-    for k in range(len(places)):
-        places[k] = entry // _stride(k, cells) % (cells + 1)
-        if places[k] == cells:
-            carried = k
-
-    walked = [entry % cells]
-    if not _mark(entry, seen):
-        walked.clear()
-    while len(walked) > 0:
-        agent = walked.pop()
-        for direction in range(4):
-            front = agent + DIRECTION_DY[direction] * width + DIRECTION_DX[direction]
-            if carried >= 0 and floor[front] == DOOR_LOCKED + colors[carried]:
-                return True
-            if floor[front] != EMPTY:
-                continue
-            lying = _key_at(front, places)
-            if lying < 0:
-                if _mark(keys_part + front, seen):
-                    walked.append(front)
-                if carried >= 0:
-                    put_down = (cells - front) * _stride(carried, cells)
-                    after_drop.append(keys_part + agent - put_down)
-            elif carried < 0:
-                picked_up = (cells - front) * _stride(lying, cells)
-                after_pickup.append(keys_part + agent + picked_up)
-    return False
-
-
-@njit(cache=True)
-def _key_at(cell: int, places: IntArray) -> int:
-    """Which key lies in a cell, or -1."""
-    for k in range(len(places)):
-        if places[k] == cell:
-            return k
-    return -1
-
-
-@njit(cache=True)
-def _mark(number: int, seen: CodeArray) -> bool:
-    """Set a state's bit; False where it was set before."""
-    bit = np.uint8(1 << (number & 7))
-    if seen[number >> 3] & bit:
-        return False
-    seen[number >> 3] |= bit
-    return True
+    """Draw one of the free cells and mark it taken: (y, x). Raises ValueError where none is."""
+    cells = np.flatnonzero(free)
+    if len(cells) == 0:
+        raise ValueError("the room leaves too little free floor")
+    cell = cells[_below(state, len(cells))]
+    y, x = cell // free.shape[1], cell % free.shape[1]
+    free[y, x] = False
+    return y, x

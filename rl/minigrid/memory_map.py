@@ -109,40 +109,49 @@ def carried_in(view: CodeArray) -> int:
     return code if KEY <= code < DOOR_OPEN else 0
 
 
+@njit(cache=True, inline="always")
+def spread_sight(here: int, transparent: int, side: int) -> tuple[int, int]:
+    """What is in sight in a line of a view and in the next one: MiniGrid's `Grid.process_vis`.
+
+    A bit for each of the `side` columns. here: what the line before shows; transparent: which cells
+    let sight pass. Those show their neighbours to the right and, in a second sweep, to the left,
+    and what lies beyond both.
+    """
+    following = 0
+    for column in range(side - 1):
+        if here & transparent & 1 << column:
+            here |= 2 << column
+            following |= 3 << column
+    for column in range(side - 1, 0, -1):
+        if here & transparent & 1 << column:
+            here |= 1 << (column - 1)
+            following |= 3 << (column - 1)
+    return here, following
+
+
 @njit(cache=True)
-def count_revealed(
-    cells: CodeArray, x: int, y: int, heading: int, side: int, seen: BoolArray
-) -> int:
+def count_revealed(cells: CodeArray, x: int, y: int, heading: int, side: int) -> int:
     """How many cells of the frontier the view from a pose is sure to show.
 
-    MiniGrid's own shadow rule (`Grid.process_vis`) on the remembered map, with unknown cells
-    opaque: so whatever they turn out to be, at least as many will be seen.
-    seen: bool [side, side], scratch.
+    On the remembered map unknown cells are opaque: so whatever they turn out to be, at least as
+    many will be seen.
     """
     revealed = 0
     dx, dy = DIRECTION_DX[heading], DIRECTION_DY[heading]
-    seen[:] = False
-    seen[side - 1, side // 2] = True
-    for row in range(side - 1, -1, -1):
-        for sweep in range(2):
-            for k in range(side - 1):
-                column = k if sweep == 0 else side - 1 - k
-                if not seen[row, column]:
-                    continue
-                ahead, right = side - 1 - row, column - side // 2
-                cx, cy = x + ahead * dx - right * dy, y + ahead * dy + right * dx
-                if not (is_inside(cells, cx, cy) and is_transparent(cells[cy, cx])):
-                    continue
-                beside = column + 1 if sweep == 0 else column - 1
-                seen[row, beside] = True
-                if row > 0:
-                    seen[row - 1, beside] = True
-                    seen[row - 1, column] = True
+    left_x, left_y = x + side // 2 * dy, y - side // 2 * dx
+    in_sight = 1 << side // 2
+    for ahead in range(side):
+        transparent = 0
         for column in range(side):
-            ahead, right = side - 1 - row, column - side // 2
-            cx, cy = x + ahead * dx - right * dy, y + ahead * dy + right * dx
-            if seen[row, column] and is_frontier(cells, cx, cy):
+            cx, cy = left_x + ahead * dx - column * dy, left_y + ahead * dy + column * dx
+            if is_inside(cells, cx, cy) and is_transparent(cells[cy, cx]):
+                transparent |= 1 << column
+        in_sight, following = spread_sight(in_sight, transparent, side)
+        for column in range(side):
+            cx, cy = left_x + ahead * dx - column * dy, left_y + ahead * dy + column * dx
+            if in_sight & 1 << column and is_frontier(cells, cx, cy):
                 revealed += 1
+        in_sight = following
     return revealed
 
 

@@ -35,13 +35,7 @@ from tutelage.rl.minigrid.codes import (
     name_of,
 )
 from tutelage.rl.minigrid.colors import order_colors, recolored
-from tutelage.rl.minigrid.memory_map import (
-    carried_in,
-    count_revealed,
-    is_inside,
-    is_walkable,
-    turn,
-)
+from tutelage.rl.minigrid.memory_map import carried_in, count_revealed, is_inside, is_walkable, turn
 from tutelage.rl.tasks.arrays import BoolArray, CodeArray, IntArray
 from tutelage.rl.tasks.options import Option
 
@@ -148,7 +142,7 @@ def _arrived(
 ) -> tuple[bool, int]:
     """(arrived, last action): whether the option's end is reached from this pose, and how.
 
-    The last action is NO_ACTION where being there is the end. `explore` is judged elsewhere.
+    The last action is NO_ACTION where being there is the end. `explore` is decided elsewhere.
     """
     verb, target = option // TARGET_SPACE, option % TARGET_SPACE
     if verb == GO_TO and target == GOAL:
@@ -179,14 +173,13 @@ def flood_options(
     finished: BoolArray,
     first: IntArray,
     queue: IntArray,
-    seen: BoolArray,
 ) -> None:
     """What each of K options does in one state; fills actions [K], feasible [K], finished [K].
 
     One breadth-first search over (x, y, heading) from the agent's pose, stopped when every option
     has its answer. side: the view's size. options: int64 [K], negative ones are padding.
     first: int64 [M * M * 4], scratch, all -1 on entry and on return (the first action of the way
-    to a pose, DROP for the start); queue: int64 of the same size; seen: bool [side, side], scratch.
+    to a pose, DROP for the start); queue: int64 of the same size, scratch.
     """
     size = cells.shape[0]
     pending, exploring = 0, False
@@ -213,7 +206,7 @@ def flood_options(
         x, y, heading = (here // 4) % size, here // (4 * size), here % 4
         # What the start shows was seen already: nothing to reveal there.
         if exploring and head > 0:
-            shown = count_revealed(cells, x, y, heading, side, seen)
+            shown = count_revealed(cells, x, y, heading, side)
             if shown > most:
                 most, outlook = shown, first[here]
         for k in range(options.shape[0]):
@@ -277,7 +270,6 @@ def find_unexplored(
     size = maps.shape[1]
     first = np.full(size * size * 4, -1, dtype=np.int64)
     queue = np.empty(size * size * 4, dtype=np.int64)
-    seen = np.empty((side, side), dtype=np.bool_)
     options = np.full(1, EXPLORE * TARGET_SPACE, dtype=np.int64)
     actions = np.empty(1, dtype=np.int64)
     feasible, finished = np.empty(1, dtype=np.bool_), np.empty(1, dtype=np.bool_)
@@ -296,7 +288,6 @@ def find_unexplored(
                 finished,
                 first,
                 queue,
-                seen,
             )
             unexplored[i] = feasible[0]
 
@@ -330,7 +321,6 @@ def act_by_options(
     size, side = maps.shape[1], views.shape[1]
     first = np.full(size * size * 4, -1, dtype=np.int64)
     queue = np.empty(size * size * 4, dtype=np.int64)
-    seen = np.empty((side, side), dtype=np.bool_)
     actions = np.empty(num_options, dtype=np.int64)
     meant = np.empty(num_options, dtype=np.int64)
     for i in range(num_states):
@@ -352,7 +342,6 @@ def act_by_options(
             finished[i],
             first,
             queue,
-            seen,
         )
         for k in range(num_options):
             if actions[k] >= 0:

@@ -10,7 +10,6 @@ from minigrid.core.grid import Grid
 from tutelage.rl.minigrid.codes import UNKNOWN, cell_codes, object_of
 from tutelage.rl.minigrid.drawing import RememberedState, in_letters, recall
 from tutelage.rl.minigrid.simulator import make_minigrid
-from tutelage.rl.minigrid.vector import GridStates
 from tutelage.rl.tasks.arrays import CodeArray, ImageArray
 from tutelage.rl.tasks.base import States
 from tutelage.rl.tasks.watching import Drawing
@@ -39,7 +38,7 @@ class GridWorld:
         return in_letters(codes, x, y, int(self._env.agent_dir))
 
     def remembered(self, states: States, row: int) -> Drawing:
-        memory = _memory(states, row)
+        memory = recall(states, row)
         x, y = self._place()
         return in_letters(self._in_frame(memory), x, y, memory.heading)
 
@@ -48,7 +47,7 @@ class GridWorld:
         return image
 
     def remembered_image(self, states: States, row: int, tile: int) -> ImageArray:
-        memory = _memory(states, row)
+        memory = recall(states, row)
         cells, here = self._in_frame(memory), self._place()
         image = np.empty((*(side * tile for side in cells.shape), 3), dtype=np.uint8)
         for (y, x), code in np.ndenumerate(cells):
@@ -69,12 +68,6 @@ class GridWorld:
         x, y = self._place()
         left, top = memory.x - x, memory.y - y
         return memory.cells[top : top + self._env.height, left : left + self._env.width]
-
-
-def _memory(states: States, row: int) -> RememberedState:
-    if not isinstance(states, GridStates):
-        raise TypeError(f"a grid world takes the states of its task, not {type(states)}")
-    return recall(states, row)
 
 
 def _tile_image(code: int, heading: int | None, side: int) -> ImageArray:

@@ -142,7 +142,7 @@ class GridSituation:
         key and `pick_up` with full hands.
         """
         offered = [Option("explore")] if self.unexplored else []
-        doors = {DOOR_OPEN + (code - DOOR_OPEN) % NUM_COLORS for code in self.kinds if _door(code)}
+        doors = {DOOR_OPEN + (c - DOOR_OPEN) % NUM_COLORS for c in self.kinds if c >= DOOR_OPEN}
         things = [code for code in self.kinds if GOAL <= code < DOOR_OPEN] + sorted(doors)
         offered += [Option("go_to", name_of(code)) for code in things]
         offered += [Option("pick_up", name_of(code)) for code in things if KEY <= code < DOOR_OPEN]
@@ -152,10 +152,6 @@ class GridSituation:
         boxes = [code for code in self.kinds if BOX <= code < DOOR_OPEN]
         offered += [Option("open", name_of(code)) for code in boxes + sorted(shut)]
         return tuple(offered)
-
-
-def _door(code: int) -> bool:
-    return code >= DOOR_OPEN
 
 
 def _in_words(code: int) -> str:

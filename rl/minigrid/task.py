@@ -21,7 +21,6 @@ from tutelage.rl.minigrid.codes import (
 from tutelage.rl.minigrid.drawing import draw, draw_inks, recall
 from tutelage.rl.minigrid.engine.families import family_of
 from tutelage.rl.minigrid.engine.simulator import BatchedSimulator
-from tutelage.rl.minigrid.levels import register_levels
 from tutelage.rl.minigrid.memory_map import without_lava
 from tutelage.rl.minigrid.observation import NUM_FEATURES
 from tutelage.rl.minigrid.options import act_by_options, encode_option, every_option
@@ -29,7 +28,7 @@ from tutelage.rl.minigrid.places import PlaceField, place_objects
 from tutelage.rl.minigrid.render import GridWorld
 from tutelage.rl.minigrid.simulator import GymnasiumSimulator, Simulator, make_minigrid, missions_of
 from tutelage.rl.minigrid.situations import MAX_MISSIONS, GridSituation, encode_situations
-from tutelage.rl.minigrid.vector import GridStates, GridVectorEnv
+from tutelage.rl.minigrid.vector import GridStates, GridVectorEnv, grid_states
 from tutelage.rl.tasks.arrays import IntArray
 from tutelage.rl.tasks.base import Episode, ObservationSpec, Split, States, UnknownTaskError
 from tutelage.rl.tasks.options import Option, OptionActions
@@ -71,7 +70,6 @@ class GridTask:
         notes: str = "",
         asked: Engine | None = None,
     ) -> None:
-        register_levels()
         self._renamed, self._lava_known = renamed, lava_known
         self.name, self.default_steps, self.notes = name, default_steps, notes
         self.lookups: Sequence[str] = ()
@@ -167,13 +165,13 @@ class GridTask:
         return episode.terminated and episode.return_ > 0.0
 
     def picture(self, states: States, row: int) -> str:
-        return draw(_grid_states(states), row, self._renamed)
+        return draw(states, row, self._renamed)
 
     def inks(self, states: States, row: int) -> str:
-        return draw_inks(_grid_states(states), row, self._renamed)
+        return draw_inks(states, row, self._renamed)
 
     def aliases(self, states: States, row: int) -> dict[str, str]:
-        memory = recall(_grid_states(states), row)
+        memory = recall(states, row)
         ranks = memory.ranks(self._renamed)
         codes = {memory.carried, *map(int, np.unique(memory.cells))}
         colors = {(code - KEY) % NUM_COLORS for code in codes if code >= KEY}
@@ -184,7 +182,7 @@ class GridTask:
 
     def _taught(self, states: States) -> GridStates:
         """The states as the teacher and its options know them."""
-        grid = _grid_states(states)
+        grid = grid_states(states)
         if self._lava_known:
             return grid
         return replace(grid, maps=without_lava(grid.maps), views=without_lava(grid.views))
@@ -197,9 +195,3 @@ class GridTask:
         numbers = np.empty(len(grid), dtype=np.int64)
         place_objects(grid.maps, grid.views, grid.poses, self._renamed, self._places.most, numbers)
         return numbers
-
-
-def _grid_states(states: States) -> GridStates:
-    if not isinstance(states, GridStates):
-        raise TypeError(f"a grid task takes its own states, not {type(states)}")
-    return states

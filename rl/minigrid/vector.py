@@ -13,7 +13,7 @@ from tutelage.rl.minigrid.observation import NUM_FEATURES, look
 from tutelage.rl.minigrid.options import find_unexplored
 from tutelage.rl.minigrid.simulator import Simulator
 from tutelage.rl.tasks.arrays import BoolArray, CodeArray, IntArray
-from tutelage.rl.tasks.base import Batch, Observation, Split, StepResult
+from tutelage.rl.tasks.base import Batch, Observation, Split, States, StepResult
 
 
 @dataclass(frozen=True)
@@ -32,11 +32,17 @@ class GridStates(Batch):
     missions: IntArray
 
 
+def grid_states(states: States) -> GridStates:
+    """The states as those of a grid task. Raises TypeError for others."""
+    if not isinstance(states, GridStates):
+        raise TypeError(f"a grid task takes its own states, not {type(states)}")
+    return states
+
+
 class GridVectorEnv:
     """N grid worlds and their remembered maps.
 
-    lava_known: whether what there is left to explore is judged with lava, or with floor in its
-    place.
+    lava_known: False takes lava for floor when deciding what is left to explore.
     """
 
     def __init__(

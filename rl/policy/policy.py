@@ -7,11 +7,11 @@ import math
 import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any, Final, Self
+from typing import Any, Final
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import from_json
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
@@ -31,7 +31,6 @@ FORBIDDEN: Final = -1e8
 Ontañón 2022, "A Closer Look at Invalid Action Masking in Policy Gradient Algorithms")."""
 _METADATA: Final = "policy"
 """The field of a file's metadata that describes the policy."""
-
 _NO_ACTION: Final = -1
 """The previous action of an episode's first step."""
 
@@ -196,28 +195,6 @@ def load_student(path: str | Path, device: str = "cpu") -> Policy:
     return policy
 
 
-class _StoredSpec(BaseModel):
-    """`ObservationSpec` in a file's metadata, within bounds."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    height: int = Field(ge=0, le=255)
-    width: int = Field(ge=0, le=255)
-    num_codes: int = Field(ge=0, le=256)
-    features: int = Field(ge=0, le=65_536)
-    slots: int = Field(0, ge=0, le=4096)
-    attributes: tuple[tuple[Annotated[int, Field(ge=0, le=255)], ...], ...] = Field(max_length=256)
-
-    @model_validator(mode="after")
-    def _attributes_fit_the_codes(self) -> Self:
-        lengths = {len(row) for row in self.attributes}
-        if self.attributes and (
-            len(self.attributes) != self.num_codes or len(lengths) > 1 or 0 in lengths
-        ):
-            raise ValueError("attributes must have a row for each code, all of one length")
-        return self
-
-
 class _StoredPolicy(BaseModel):
     """A file's description of its policy: everything but the weights."""
 
@@ -226,7 +203,7 @@ class _StoredPolicy(BaseModel):
     schema_version: int
     task: str
     num_actions: int = Field(ge=1, le=4096)
-    observation_spec: _StoredSpec
+    observation_spec: ObservationSpec
     settings: StudentSettings
 
 
@@ -238,7 +215,7 @@ def _from_metadata(stored: Any, device: torch.device) -> Policy:
         age = "newer" if version > SCHEMA_VERSION else "older"
         raise ValueError(f"schema_version {version} is {age} than {SCHEMA_VERSION}")
     found = _StoredPolicy.model_validate_json(described)
-    spec = ObservationSpec(**found.observation_spec.model_dump())
+    spec = found.observation_spec
     if spec.slots not in (0, found.num_actions):
         raise ValueError(f"{spec.slots} slots for {found.num_actions} actions")
     _check_size(stored, spec, found.settings)

@@ -12,6 +12,7 @@ from typing import Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from tutelage.rl.policy.network import PolicyNetwork
 from tutelage.rl.ppo.loss import loss_gradients
@@ -35,10 +36,8 @@ class Gradient(Protocol):
 
 def flat_weights(network: nn.Module) -> Tensor:
     """All weights of a network as one vector, float32 [W]; its parameters become views of it."""
-    vector = torch.cat([parameter.detach().flatten() for parameter in network.parameters()])
-    views = views_of(vector, network)
-    for name, parameter in network.named_parameters():
-        parameter.data = views[name]
+    vector = parameters_to_vector(network.parameters()).detach()
+    vector_to_parameters(vector, network.parameters())
     return vector
 
 

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 AdviceLookup = Callable[[Sequence[int]], Mapping[int, Advice]]
 """The advice on situations, by situation id; those that nothing is known of are left out."""
-
-
 _NONE = -1
 """No plan is held."""
 
@@ -49,11 +47,6 @@ class PolicyActor:
         actions = self._student.act(envs.observe(), self._rng, self._memory)
         return np.where(playing, actions, IDLE)
 
-    @property
-    def previous(self) -> IntArray:
-        """The previous actions in its memory, int64 [N]."""
-        return self._memory.previous
-
     def did(self, actions: IntArray) -> None:
         """The actions that were done, int64 [N], where they are not those that it picked."""
         self._memory.previous = actions
@@ -73,7 +66,8 @@ class TeacherActor:
     standing still would never end.
 
     advise: asked, before anything is drawn, about the situations without advice so far; where it
-    raises, nothing has happened, and the step can be made again. rng: draws plans and actions.
+    raises, nothing has happened, and the step can be made again. It may be replaced between steps.
+    rng: draws plans and actions.
     situations: int64 [N], those of the last step. silent: bool [N], where the teacher had no plan
     that could be carried out then; unadvised: how many such steps there were so far.
     """
@@ -81,7 +75,8 @@ class TeacherActor:
     def __init__(
         self, task: Task, num_envs: int, advise: AdviceLookup, rng: np.random.Generator
     ) -> None:
-        self._task, self._advise, self._rng = task, advise, rng
+        self.advise = advise
+        self._task, self._rng = task, rng
         self._known: dict[int, Advice] = {}
         self.situations = np.zeros(num_envs, dtype=np.int64)
         self.silent = np.zeros(num_envs, dtype=np.bool_)
@@ -126,7 +121,7 @@ class TeacherActor:
         """Look up what is not known yet."""
         unknown = [s for s in np.unique(situations).tolist() if s not in self._known]
         if unknown:
-            self._known.update(self._advise(unknown))
+            self._known.update(self.advise(unknown))
 
     def _hold(self, situations: IntArray, done: PlanActions) -> IntArray:
         """The number of each environment's plan, int64 [N]; `_NONE` where none can be done."""

@@ -21,8 +21,6 @@ from tutelage.rl.tasks.base import States, Task, VectorEnv
 
 COLLECTOR: Final = "collector."
 """What the names of the collector's arrays begin with."""
-
-
 _MEMORY: Final = f"{COLLECTOR}memory."
 
 

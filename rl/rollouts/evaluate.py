@@ -17,6 +17,11 @@ from tutelage.rl.tasks.seeding import generator
 MAX_ENVS = 100
 
 
+def num_envs_for(episodes: int) -> int:
+    """How many environments share so many episodes."""
+    return min(episodes, MAX_ENVS)
+
+
 def evaluate(
     task: Task,
     student: Policy,
@@ -34,11 +39,8 @@ def evaluate(
     called before each step; what it raises ends the evaluation.
     """
     rng = None if greedy else generator(seed, "evaluation")
-
-    def make(num_envs: int) -> Actor:
-        return PolicyActor(student, num_envs, rng)
-
-    return play(task, make, episodes, seed, on_progress, on_step).outcome(task)
+    actor = PolicyActor(student, num_envs_for(episodes), rng)
+    return play(task, actor, episodes, seed, on_progress, on_step).outcome(task)
 
 
 def evaluate_teacher(
@@ -47,25 +49,19 @@ def evaluate_teacher(
     episodes: int,
     seed: int,
     on_progress: Callable[[int], None] | None = None,
-    on_step: Callable[[], None] | None = None,
 ) -> tuple[Evaluation, int]:
     """The teacher alone, on the episodes that `evaluate` plays with the student.
 
     Also how many steps it had no advice for (`TeacherActor`). advise: may be called at every step.
     """
-    actors: list[TeacherActor] = []
-
-    def make(num_envs: int) -> Actor:
-        actors.append(TeacherActor(task, num_envs, advise, generator(seed, "teacher")))
-        return actors[0]
-
-    played = play(task, make, episodes, seed, on_progress, on_step)
-    return played.outcome(task), actors[0].unadvised
+    actor = TeacherActor(task, num_envs_for(episodes), advise, generator(seed, "teacher"))
+    played = play(task, actor, episodes, seed, on_progress)
+    return played.outcome(task), actor.unadvised
 
 
 def play(
     task: Task,
-    make_actor: Callable[[int], Actor],
+    actor: Actor,
     episodes: int,
     seed: int,
     on_progress: Callable[[int], None] | None = None,
@@ -75,13 +71,13 @@ def play(
 ) -> FixedEpisodes:
     """Some of a split's episodes, in the order in which they ended.
 
-    make_actor: for so many environments. first_episode: the number of each environment's first.
-    on_progress, on_step: as in `evaluate`.
+    actor: for `num_envs_for(episodes)` environments. first_episode: the number of each
+    environment's first. on_progress, on_step: as in `evaluate`.
     """
-    num_envs = min(episodes, MAX_ENVS)
+    num_envs = num_envs_for(episodes)
     envs = task.make_envs(num_envs, split, seed)
     envs.reset(np.full(num_envs, first_episode, dtype=np.int64))
-    played, actor = FixedEpisodes(episodes, num_envs), make_actor(num_envs)
+    played = FixedEpisodes(episodes, num_envs)
     try:
         while played.playing.any():
             if on_step is not None:
@@ -109,14 +105,7 @@ def evaluate_both_ways(
     """
     sampled = evaluate(task, student, episodes, seed, False, on_progress, on_step)
     greedy = evaluate(task, student, episodes, seed, True, on_progress, on_step)
-    return StudentResult(
-        success_rate=sampled.success_rate,
-        ci95=sampled.ci95,
-        episodes=sampled.episodes,
-        mean_return=sampled.mean_return,
-        mean_length=sampled.mean_length,
-        argmax_success_rate=greedy.success_rate,
-    )
+    return StudentResult(**sampled.figures(), argmax_success_rate=greedy.success_rate)
 
 
 def play_step(

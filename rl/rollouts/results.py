@@ -1,9 +1,9 @@
-"""How a student or a teacher did on held-out episodes, as summaries and commands show it."""
+"""Results of a student or a teacher on held-out episodes, as summaries and commands show them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -29,11 +29,11 @@ class _EpisodeResults(Shape):
 
 
 class TeacherResult(_EpisodeResults):
-    """How the teacher's own plans do, carried out by the options."""
+    """The success of the teacher's own plans, carried out by the options."""
 
 
 class StudentResult(_EpisodeResults):
-    """How the student does alone: actions sampled, and its argmax success beside that.
+    """The student alone: its results with sampled actions, and its argmax success.
 
     argmax_success_rate is None where only sampled actions were evaluated.
     """
@@ -60,12 +60,10 @@ class Evaluation:
         """Wilson's 95 % interval of the success rate."""
         return wilson_interval(self.successes, self.episodes)
 
+    def figures(self) -> dict[str, Any]:
+        """The fields of `TeacherResult` by name."""
+        return {name: getattr(self, name) for name in TeacherResult.model_fields}
+
     def of_teacher(self) -> TeacherResult:
-        """The same as a summary has it, of a teacher that acted alone."""
-        return TeacherResult(
-            success_rate=self.success_rate,
-            ci95=self.ci95,
-            episodes=self.episodes,
-            mean_return=self.mean_return,
-            mean_length=self.mean_length,
-        )
+        """The result of a teacher that acted alone."""
+        return TeacherResult(**self.figures())

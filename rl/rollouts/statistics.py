@@ -1,4 +1,4 @@
-"""How sure a measured figure is: of one student, of several seeds, of one setting against another.
+"""Confidence intervals: of one student's success, of several seeds, of a difference of two.
 
 An interval is a pair (low, high) at 95 % confidence unless another is asked for.
 """

@@ -6,15 +6,14 @@ missing, or between two rounds to be gone on with by another process.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from numpy.typing import NDArray
 
-from tutelage.rl.advice.advice import Advice
 from tutelage.rl.rollouts.actors import AdviceLookup, TeacherActor
 from tutelage.rl.rollouts.episodes import FixedEpisodes
-from tutelage.rl.rollouts.evaluate import MAX_ENVS, play_step
+from tutelage.rl.rollouts.evaluate import num_envs_for, play_step
 from tutelage.rl.rollouts.replay import EpisodeReplay
 from tutelage.rl.rollouts.results import Evaluation
 from tutelage.rl.tasks.base import States, Task
@@ -28,14 +27,13 @@ class TeacherEpisodes:
     """
 
     def __init__(self, task: Task, episodes: int, seed: int) -> None:
-        num_envs = min(episodes, MAX_ENVS)
+        num_envs = num_envs_for(episodes)
         self._task, self.episodes, self.env_steps = task, episodes, 0
         self._envs = task.make_envs(num_envs, "evaluation", seed)
         self._envs.reset()
         self._played = FixedEpisodes(episodes, num_envs)
-        self._advise: AdviceLookup = _nothing
         self._rng = generator(seed, "teacher")
-        self._actor = TeacherActor(task, num_envs, lambda s: self._advise(s), self._rng)
+        self._actor = TeacherActor(task, num_envs, lambda _: {}, self._rng)
         self._replay = EpisodeReplay(num_envs, task.max_episode_steps, len(task.action_names))
         self._left = 0
 
@@ -73,7 +71,7 @@ class TeacherEpisodes:
         What `advise` or `on_step`, called before each step, raises leaves the round where it is:
         the next call goes on with the same step.
         """
-        self._advise = advise
+        self._actor.advise = advise
         while not self.between_rounds:
             on_step()
             playing = self._played.playing
@@ -109,7 +107,3 @@ class TeacherEpisodes:
     def close(self) -> None:
         """Release the environments."""
         self._envs.close()
-
-
-def _nothing(_situation_ids: Sequence[int]) -> Mapping[int, Advice]:
-    return {}

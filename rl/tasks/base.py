@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Literal, Protocol, Self
+from typing import Annotated, Any, Literal, Protocol, Self
 
 import numpy as np
+from pydantic import Field
 
 from tutelage.rl.errors import UserError
 from tutelage.rl.tasks.arrays import BoolArray, CodeArray, FloatArray, IntArray
@@ -22,7 +23,6 @@ Split = Literal["train", "evaluation"]
 
 Rows = slice | IntArray | BoolArray
 """Which rows of a batch: a slice, row numbers int64 [n], or a mask bool [B]."""
-
 
 IDLE = -1
 """The action that leaves an environment of a vector as it is: it is not stepped."""
@@ -73,15 +73,23 @@ class ObservationSpec:
     attributes: what each code is made of, such as (kind, colour), as small numbers from 0; one row
     for each code, all of the same length. Codes that share an attribute share weights. Empty: each
     code has weights of its own. slots: the number of actions where each observation says which are
-    allowed; 0 where all are, always.
+    allowed; 0 where all are, always. Raises ValueError for other rows of attributes. The bounds are
+    those of a policy's file, where they are checked.
     """
 
-    height: int
-    width: int
-    num_codes: int
-    features: int
-    attributes: tuple[tuple[int, ...], ...] = ()
-    slots: int = 0
+    height: Annotated[int, Field(ge=0, le=255)]
+    width: Annotated[int, Field(ge=0, le=255)]
+    num_codes: Annotated[int, Field(ge=0, le=256)]
+    features: Annotated[int, Field(ge=0, le=65_536)]
+    attributes: tuple[tuple[Annotated[int, Field(ge=0, le=255)], ...], ...] = ()
+    slots: Annotated[int, Field(ge=0, le=4096)] = 0
+
+    def __post_init__(self) -> None:
+        lengths = {len(row) for row in self.attributes}
+        if self.attributes and (
+            len(self.attributes) != self.num_codes or len(lengths) > 1 or 0 in lengths
+        ):
+            raise ValueError("attributes must have a row for each code, all of one length")
 
 
 @dataclass
@@ -209,7 +217,7 @@ class Task(Protocol):
 
 
 class Noted(Protocol):
-    """What a task may have besides: rules of its own that its teacher is to know."""
+    """An optional part of a task: rules of its own for its teacher."""
 
     notes: str
     """A paragraph or more, in Markdown; empty for none."""
@@ -222,14 +230,14 @@ def notes_of(task: object) -> str:
 
 
 class ListsOptions(Protocol):
-    """What a task has besides where a student is to pick its options (`rl.tasks.option_mdp`)."""
+    """An optional part of a task: lets a student pick its options (`rl.tasks.option_mdp`)."""
 
     def all_options(self) -> tuple[Option, ...]:
         """Every option that may ever be on offer, in a fixed order."""
 
 
 class LookupTask(Protocol):
-    """What a task may add to `Task` so that its situations can be looked into (`rl.tasks.lookups`).
+    """An optional part of a task: look-ups about its situations (`rl.tasks.lookups`).
 
     offered_lookups: a sentence for each name, saying what it tells. lookups: those switched on.
     """

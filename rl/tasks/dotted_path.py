@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -46,11 +46,8 @@ def working_directory_on_path() -> Iterator[None]:
 
 def _is_in_run_folder(place: Path) -> bool:
     """Whether a folder or one above it holds a run's configuration."""
-    return any(_is_run_config(folder / "config.json") for folder in (place, *place.parents))
-
-
-def _is_run_config(file: Path) -> bool:
-    try:
-        return b'"schema_version"' in file.read_bytes()
-    except OSError:
-        return False
+    for folder in (place, *place.parents):
+        with suppress(OSError):
+            if b'"schema_version"' in (folder / "config.json").read_bytes():
+                return True
+    return False

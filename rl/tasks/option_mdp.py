@@ -191,7 +191,7 @@ class OptionEnvs:
 
 
 class _Outcome:
-    """What the options of N environments came to, gathered primitive step by primitive step."""
+    """The outcome of the options of N environments, summed over their primitive steps."""
 
     def __init__(self, num_envs: int) -> None:
         self._rewards, self._discounted = np.zeros((2, num_envs))
@@ -211,7 +211,7 @@ class _Outcome:
                 self._finals[int(env)] = result.final[row : row + 1]
 
     def result(self) -> StepResult:
-        """The whole of it as one step."""
+        """The outcome as one step."""
         finals = [self._finals[env] for env in sorted(self._finals)]
         return StepResult(
             self._rewards.astype(np.float32),

@@ -1,7 +1,7 @@
 """The record of past plans: how the teacher's plans did in each situation, in a word.
 
-A look-up that any task can have. Its word stands in the two lowest bits of a situation id, and it
-is settled when the student is evaluated: so a situation's id changes at most once between two
+A look-up that any task can have. Its word is in the two lowest bits of a situation id and is
+updated when the student is evaluated: so a situation's id changes at most once between two
 evaluations, and the teacher is asked again where its plans have finished or failed.
 """
 
@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import numpy as np
+from pydantic import Field, TypeAdapter
 
 from tutelage.rl.tasks.arrays import IntArray
 from tutelage.rl.tasks.base import LookupTask, States, Task
@@ -32,7 +33,7 @@ _BITS: Final = 2
 LARGEST: Final = (1 << (63 - _BITS)) - 1
 """The largest situation id that a task may have of its own."""
 
-_HELP: Final = "what came of your last plans in this situation (tried, finished or failed)."
+_HELP: Final = "how your last plans did in this situation (tried, finished or failed)."
 _MANY_STEPS: Final = 50
 _MANY_EPISODES: Final = 50
 
@@ -76,6 +77,11 @@ class PlanOutcome:
         return FAILED if followed and self.successes <= self.episodes / 10 else before
 
 
+_Id = Annotated[int, Field(ge=0, le=LARGEST)]
+_WORD_BY_ID: Final = TypeAdapter(dict[_Id, Annotated[int, Field(ge=UNCLEAR, le=FAILED)]])
+_OUTCOME_BY_ID: Final = TypeAdapter(dict[_Id, PlanOutcome])
+
+
 class PlanOutcomeTask(TaskWrapper):
     """A task with the record of past plans in its ids.
 
@@ -91,8 +97,6 @@ class PlanOutcomeTask(TaskWrapper):
         self._words: dict[int, int] = {}
         self._known = np.empty(0, dtype=np.int64)
         self._known_words = np.empty(0, dtype=np.int64)
-
-    # --- the record -------------------------------------------------------------------------------
 
     def note(self, situation_id: int, outcome: PlanOutcome) -> None:
         """Count an outcome of a situation's plans; its id stays as it is until `settle`."""
@@ -113,17 +117,13 @@ class PlanOutcomeTask(TaskWrapper):
         }
 
     def restore(self, record: Mapping[str, Any]) -> None:
-        """The inverse. Raises AttributeError, KeyError, TypeError or ValueError for another."""
-        words = {int(own): int(word) for own, word in record["words"].items()}
-        if not set(words.values()) <= {UNCLEAR, FINISHED, FAILED}:
-            raise ValueError("a record of plans has an unknown word")
-        outcomes = {int(own): PlanOutcome(**outcome) for own, outcome in record["tallies"].items()}
+        """The inverse. Raises KeyError, TypeError or ValueError for another, and changes nothing."""
+        words = _WORD_BY_ID.validate_python(record["words"])
+        outcomes = _OUTCOME_BY_ID.validate_python(record["tallies"])
         self._words = words
         self._outcomes.clear()
         self._outcomes.update(outcomes)
         self._index()
-
-    # --- look-ups ---------------------------------------------------------------------------------
 
     def with_lookups(self, names: Sequence[str]) -> Task:
         """Raises TypeError: they are switched on in the task inside, before its plans are noted."""
@@ -135,8 +135,6 @@ class PlanOutcomeTask(TaskWrapper):
         if self._own is None:
             raise KeyError(name)
         return self._own.look_up(name, situation_id >> _BITS)
-
-    # --- the task ---------------------------------------------------------------------------------
 
     def situation_ids(self, states: States) -> IntArray:
         """Raises ValueError where the task's own situation ids leave no room."""

@@ -11,8 +11,6 @@ from tutelage.rl.tasks.arrays import BoolArray, FloatArray, IntArray
 from tutelage.rl.tasks.base import Split
 
 _EVALUATION_BIT: Final = 1 << 62
-
-
 _STREAMS: Final = {
     "network": 1,
     "actions": 2,

@@ -1,4 +1,4 @@
-"""The tasks that come along, by families: what every one of them declares."""
+"""The shipped tasks, by families: what each of them declares."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FAMILIES: Final = ("tutelage.rl.minigrid.catalogue",)
 
 @dataclass(frozen=True)
 class ShippedTask(ABC):
-    """A task that comes along.
+    """A shipped task.
 
     name: what people type; summary: what it asks for; default_steps: enough env steps to learn it.
     """
@@ -32,5 +32,5 @@ class ShippedTask(ABC):
 
 
 def shipped_tasks() -> tuple[ShippedTask, ...]:
-    """All tasks that come along."""
+    """All shipped tasks."""
     return tuple(task for name in FAMILIES for task in importlib.import_module(name).SHIPPED)

@@ -1,4 +1,4 @@
-"""What a task may offer to those who look on: drawings of what is there and what is remembered."""
+"""What a task may offer to people who watch: drawings of the world and of the agent's map."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ class World(Protocol):
 
 
 class Watchable(Protocol):
-    """What a task may offer besides, for those who look on; `rl.minigrid` does."""
+    """What a task may offer to people who watch; `rl.minigrid` implements it."""
 
     def inks(self, states: States, row: int) -> str:
         """As many lines as the map in `Task.picture` has, a letter for a letter; see `Drawing`."""
 
     def aliases(self, states: States, row: int) -> Mapping[str, str]:
-        """What the state's situation renames: the thing's own name, and how it is called there."""
+        """What the state's situation renames: from the thing's own name to the one used there."""
 
     def world(self, split: Split, seed: int, env: int, episode: int) -> World:
         """The world of an episode at its start; the same that `Task.make_envs` plays."""

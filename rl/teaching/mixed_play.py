@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from tutelage.rl.advice.advice import Advice
 from tutelage.rl.policy.policy import Policy
 from tutelage.rl.rollouts.actors import PolicyActor, TeacherActor
-from tutelage.rl.rollouts.evaluate import play
+from tutelage.rl.rollouts.evaluate import num_envs_for, play
 from tutelage.rl.tasks.arrays import BoolArray, IntArray
 from tutelage.rl.tasks.base import Task, VectorEnv
 from tutelage.rl.tasks.lookups import full_text
@@ -80,11 +80,6 @@ class MixedActor:
         self._taught: list[dict[int, bool | None]] = [{} for _ in range(num_envs)]
         self.ended_episodes: list[dict[int, bool | None]] = []
 
-    @property
-    def remembered(self) -> IntArray:
-        """The previous actions in the student's memory, int64 [N]."""
-        return self._student.previous
-
     def act(self, envs: VectorEnv, playing: BoolArray) -> IntArray:
         taught, own = self._teacher.act(envs, playing), self._student.act(envs, playing)
         situations, speaks = self._teacher.situations, ~self._teacher.silent
@@ -139,16 +134,9 @@ def play_mixed(
     advice, share, rng: as in `MixedActor`. first_episode: the number of each environment's first.
     on_step: called before each step; what it raises ends it.
     """
-    actors: list[MixedActor] = []
-
-    def make(num_envs: int) -> MixedActor:
-        actors.append(MixedActor(task, student, num_envs, advice, share, rng))
-        return actors[0]
-
-    played = play(
-        task, make, episodes, levels, None, on_step, split="train", first_episode=first_episode
-    )
-    pairs = zip(played.ended, actors[0].ended_episodes, strict=True)
+    actor = MixedActor(task, student, num_envs_for(episodes), advice, share, rng)
+    played = play(task, actor, episodes, levels, None, on_step, "train", first_episode)
+    pairs = zip(played.ended, actor.ended_episodes, strict=True)
     return MixedPlay(
         [MixedEpisode(taught, bool(task.success(episode))) for episode, taught in pairs],
         sum(episode.length for episode in played.ended),

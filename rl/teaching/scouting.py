@@ -18,11 +18,11 @@ from tutelage.rl.tasks.base import Task
 from tutelage.rl.tasks.seeding import generator
 
 MOST_SCOUTS: Final = 64
-"""More environments than that tell nothing new."""
+"""Largest useful number of environments."""
 _STEPS: Final = 100
 """Steps of each environment: an episode or several, as short as those of students."""
 _SECONDS: Final = 1.0
-"""When it ends at the latest: some environments are slow."""
+"""Time limit: some environments are slow."""
 
 
 def scout(task: Task, num_envs: int, seed: int) -> dict[int, int]:

@@ -13,20 +13,12 @@ the terms telescope: from any step t on, the discounted sum of F is -Phi(s_{t-1}
 whatever is done from t on. It shifts every action's return alike, so the best policy stays best.
 
 Their look-ahead advice, gamma Phi(s', a') - Phi(s, a), does not serve a policy gradient: it lowers
-an action's return by its own potential, which the policy must add back when it chooses (there) or
-learns (Xiao et al. 2019, "Potential-Based Advice for Stochastic Policy Learning"); and what it pays
-depends on the next state, so that a critic learns it away and nothing is left of the advice. It
-also needs the potential after a time-out and after a rollout's end, where no state is recorded.
+an action's return by its own potential (Xiao et al. 2019, "Potential-Based Advice for Stochastic
+Policy Learning"), and it needs the potential after a time-out, where no state is recorded.
 
-What it is good for: as long as the critic does not know what is still to be taken back, GAE,
-which discounts the taking back by its lambda, leaves the share 1 - lambda of an advised action's
-potential with its advantage. So it speeds learning up where lambda is well below 1, and hardly
-does so at the default; at lambda = 1 nothing is left in the mean. Nor does it last, for the states
-that follow tell the critic what was done: on SimpleDoorKey, at lambda = 0.5 and a scale of 1, the
-student's likeliest action was the teacher's in half of the states after three rollouts, and in a
-sixth after nine, before its episodes had begun to succeed; under a critic that was not shown the
-terms it stayed at a half. That is the price of leaving the optimum alone: what no policy can gain
-by, no policy gradient follows for long. Imitation (`teacher_student`) teaches far more.
+GAE discounts what is taken back by its lambda, which leaves the share 1 - lambda of an advised
+action's potential with its advantage until the critic has learned the terms. So shaping speeds
+learning up where lambda is well below 1, and only at first; docs/teachers.md has figures.
 """
 
 from __future__ import annotations

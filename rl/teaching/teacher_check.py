@@ -30,6 +30,7 @@ from pydantic import BaseModel, ConfigDict
 
 from tutelage.rl.advice.advice import Advice
 from tutelage.rl.policy.policy import Policy
+from tutelage.rl.rollouts.results import Count
 from tutelage.rl.tasks.base import Task
 from tutelage.rl.tasks.lookups import full_text
 from tutelage.rl.tasks.seeding import generator
@@ -66,7 +67,7 @@ episodes were played (Haybittle 1971, Peto et al. 1976)."""
 
 
 class SuccessCount(BaseModel):
-    """Successes among episodes. They are no whole numbers, as old episodes may count in part."""
+    """Successes among episodes; fractions, as old episodes may count in part."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -146,14 +147,14 @@ class TeacherCheck(BaseModel):
     team_unmet: SuccessCount = SuccessCount()
     alone_unmet: SuccessCount = SuccessCount()
     mixed: dict[str, MixedPlayOutcome] = {}
-    fresh: int = 0
-    mixed_episodes: int = 0
-    paired: int = 0
+    fresh: Count = 0
+    mixed_episodes: Count = 0
+    paired: Count = 0
     rejected: list[int] = []
     enabled: bool = True
     ahead: list[int] = []
-    batches: int = 0
-    env_steps: int = 0
+    batches: Count = 0
+    env_steps: Count = 0
 
     @property
     def is_over(self) -> bool:
@@ -228,7 +229,7 @@ class TeacherChecker:
             return _concluded(check, True)
         while check.env_steps <= most and _questionable(check):
             check = self._play_mixed(check, advice)
-            worst = _worst(check, self._text)
+            worst = self._worst(check)
             if worst is not None:
                 check = self._play_team(_rejecting(check, worst), advice, _FIRST)
         while check.env_steps <= most and _undecided(check):
@@ -254,7 +255,7 @@ class TeacherChecker:
             together=check.together.plus(done.successes, episodes),
             team_unmet=check.team_unmet.plus(episodes - len(counted), episodes),
             fresh=check.fresh + episodes,
-            ahead=_unmet_first(check, done.episodes, self._text),
+            ahead=self._unmet(check, done.episodes),
         )
 
     def _play_alone(
@@ -280,6 +281,17 @@ class TeacherChecker:
         return _counted(
             check, done, mixed=mixed, mixed_episodes=check.mixed_episodes + _MIXED_BATCH
         )
+
+    def _unmet(self, check: TeacherCheck, episodes: Sequence[MixedEpisode]) -> list[int]:
+        """The situations that the student has not met in its rollouts, the most frequent first."""
+        counts = Counter(s for e in episodes for s in e.taught if str(s) not in check.met)
+        return sorted(counts, key=lambda s: (-counts[s], self._text(s)))
+
+    def _worst(self, check: TeacherCheck) -> int | None:
+        """The situation in which the teacher does worst beside the student, if clearly worse."""
+        rated = {int(s): c.taught.above(c.own) for s, c in check.mixed.items()}
+        candidates = [s for s in rated if s not in check.rejected and rated[s] <= _WORSE]
+        return min(candidates, key=lambda s: (rated[s], self._text(s)), default=None)
 
     def _play(
         self, check: TeacherCheck, advice: Mapping[int, Advice], share: float, episodes: int
@@ -331,17 +343,6 @@ def _concluded(check: TeacherCheck, enabled: bool) -> TeacherCheck:
     return check.model_copy(update={"enabled": enabled, "ahead": []})
 
 
-def _unmet_first(
-    check: TeacherCheck, episodes: Sequence[MixedEpisode], text: Callable[[int], str]
-) -> list[int]:
-    """The situations that the student has not met in its rollouts, the most frequent first.
-
-    text: a situation's text, by which equals are ordered.
-    """
-    counts = Counter(s for e in episodes for s in e.taught if str(s) not in check.met)
-    return sorted(counts, key=lambda s: (-counts[s], text(s)))
-
-
 def _is_unmet(check: TeacherCheck, episode: MixedEpisode) -> bool:
     """Whether an episode visited a situation that the student has not met in its rollouts."""
     return any(str(situation) not in check.met for situation in episode.taught)
@@ -366,12 +367,12 @@ def _helps(check: TeacherCheck, errors: float = _BETTER) -> bool:
 
 
 def _questionable(check: TeacherCheck) -> bool:
-    """Whether mixed play is due, and more of it is not too dear."""
+    """Whether the team is not good, and more mixed play is within its bound."""
     return not _good(check) and check.mixed_episodes + _MIXED_BATCH <= _FIRST_MIXED + _more(check)
 
 
 def _undecided(check: TeacherCheck) -> bool:
-    """Whether team and student cannot be told apart yet, and more episodes are not too dear.
+    """Whether team and student cannot be told apart yet, and more episodes are within the bound.
 
     Not while the team often visits situations without an answer: those episodes do not count.
     """
@@ -384,18 +385,8 @@ def _undecided(check: TeacherCheck) -> bool:
 
 
 def _more(check: TeacherCheck) -> int:
-    """Episodes that may be played besides, for the situations with advice."""
+    """How many more episodes the situations with advice allow."""
     return _MIXED_EACH * sum(bool(digest) for digest in check.met.values())
-
-
-def _worst(check: TeacherCheck, text: Callable[[int], str]) -> int | None:
-    """The situation in which the teacher does worst beside the student, if clearly worse.
-
-    text: as in `_unmet_first`.
-    """
-    rated = {int(s): c.taught.above(c.own) for s, c in check.mixed.items()}
-    candidates = [s for s in rated if s not in check.rejected and rated[s] <= _WORSE]
-    return min(candidates, key=lambda s: (rated[s], text(s)), default=None)
 
 
 def _on_the_whole(check: TeacherCheck) -> float:
@@ -411,7 +402,7 @@ def _on_the_whole(check: TeacherCheck) -> float:
 def _rejecting(check: TeacherCheck, situation: int) -> TeacherCheck:
     """The check without the advice on a situation.
 
-    The outcomes of the other situations were spoilt by it, and count half.
+    It has affected the outcomes of the other situations, which count half.
     """
     rejected = sorted([*check.rejected, situation])
     return check.model_copy(

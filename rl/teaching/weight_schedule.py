@@ -1,21 +1,8 @@
 """The weight schedule: how much the teacher's advice counts, until it is withdrawn for good.
 
 Two things keep a wrong teacher from doing harm: the teacher check (`rl.teaching.teacher_check`),
-and the retention targets of a student where there is no advice (`rl.advice.labels`). Other means
-were tried in their place on MiniGrid-DoorKey-5x5-v0, with teachers that are wrong everywhere
-(`adversarial`), silent in a third of the situations (`forgetful:0.3`) or stuck in one (`weak`).
-Mean success over the first 73,728 steps, seeds 0 to 2; without a teacher it was 0.44:
-
-    means                                           adversarial  forgetful  weak
-    linear schedule, none (Zhou et al. 2024)        0.00         0.34       0.05
-    brief probes with the weight at 0, after TGRL   0.00         0.51       0.00
-        (Shenfeld et al. 2023)
-    advice kept where the advantage agrees with     0.00         0.39       0.00
-        it, after the Q-filter (Nair et al. 2018)
-    success gate: the team against the student      0.44         0.00       0.44
-    teacher check, no retention targets             0.44         0.21       0.39
-
-The results of both together are in docs/teachers.md. `faulty:0.3` did no harm under any of them.
+and the retention targets of a student where there is no advice (`rl.advice.labels`).
+docs/teachers.md has the results of both, and of other means that were tried in their place.
 """
 
 from __future__ import annotations
@@ -71,7 +58,6 @@ class WeaningSettings(BaseModel):
         description="adaptive: share of the run's steps without a better student after which the "
         "weight falls too, whatever its teacher does.",
     )
-
     hold: float = Field(
         1.0,
         ge=0,

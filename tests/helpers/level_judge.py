@@ -1,6 +1,6 @@
 """Reads layouts and judges them: a plain search over MiniGrid's full state, for the tests.
 
-It shares nothing with the compiled search in `rl.minigrid.layouts` but the category codes.
+It shares nothing with `rl.minigrid` but the category codes and the type of a layout.
 """
 
 from __future__ import annotations

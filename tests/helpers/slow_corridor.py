@@ -73,7 +73,7 @@ class SlowEpisode:
         return SlowEpisode(self.run_seed, self.split, self.env, self.number + 1)
 
 
-def judged(student: Policy, features: list[float]) -> tuple[FloatArray, float]:
+def policy_and_value(student: Policy, features: list[float]) -> tuple[FloatArray, float]:
     """log pi float32 [A] and the value of one observation."""
     row = torch.tensor([features], dtype=torch.float32)
     with torch.no_grad():

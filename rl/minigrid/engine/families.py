@@ -22,7 +22,7 @@ from minigrid.envs.unlock import UnlockEnv
 from minigrid.envs.unlockpickup import UnlockPickupEnv
 from minigrid.minigrid_env import MiniGridEnv
 
-from tutelage.rl.minigrid.codes import BALL, LAVA, WALL
+from tutelage.rl.minigrid.codes import LAVA, WALL
 from tutelage.rl.minigrid.engine import room_grids, single_rooms
 from tutelage.rl.minigrid.engine.world import (
     DODGE,
@@ -72,27 +72,16 @@ def _our_own(env: DoorKeyRoom) -> Family:
     return _family(env, single_rooms.draw_layouts, env.layout, ending=OPEN_LOCKED)
 
 
-def _empty(env: EmptyEnv | DynamicObstaclesEnv) -> Family | None:
-    start = _start_of(env)
-    return None if start is None else _family(env, single_rooms.draw_empty, start)
+def _empty(env: EmptyEnv | DynamicObstaclesEnv, **rules: int) -> Family | None:
+    if env.agent_start_pos is None:
+        return _family(env, single_rooms.draw_empty, True, **rules)
+    if (*env.agent_start_pos, env.agent_start_dir) != (1, 1, 0):
+        return None
+    return _family(env, single_rooms.draw_empty, False, **rules)
 
 
 def _dynamic(env: DynamicObstaclesEnv) -> Family | None:
-    start = _start_of(env)
-    if start is None:
-        return None
-    moving = {"ending": DODGE, "obstacles": env.n_obstacles}
-    return _family(env, single_rooms.draw_empty, start, **moving)
-
-
-def _start_of(env: EmptyEnv | DynamicObstaclesEnv) -> single_rooms.Start | None:
-    """Where the agent begins; None for a place where MiniGrid would not let it be."""
-    if env.agent_start_pos is None:
-        return single_rooms.Start(True, 0, 0, 0)
-    x, y = (int(number) for number in env.agent_start_pos)
-    heading = int(env.agent_start_dir)
-    inside = 0 < x < env.width - 1 and 0 < y < env.height - 1 and heading in range(4)
-    return single_rooms.Start(False, x, y, heading) if inside else None
+    return _empty(env, ending=DODGE, obstacles=env.n_obstacles)
 
 
 def _door_key(env: DoorKeyEnv) -> Family:
@@ -114,13 +103,12 @@ def _crossing(env: CrossingEnv) -> Family | None:
     code = _STRIPS.get(env.obstacle_type)
     if code is None:
         return None
-    rivers = single_rooms.Crossings(env.num_crossings, code)
-    return _family(env, single_rooms.draw_crossings, rivers)
+    return _family(env, single_rooms.draw_crossings, env.num_crossings, code)
 
 
 def _multi_room(env: MultiRoomEnv) -> Family:
-    chain = room_grids.RoomChain(env.minNumRooms, env.maxNumRooms, env.maxRoomSize)
-    return _family(env, room_grids.draw_multi_room, chain)
+    sizes = env.minNumRooms, env.maxNumRooms, env.maxRoomSize
+    return _family(env, room_grids.draw_multi_room, *sizes)
 
 
 def _unlock(env: UnlockEnv) -> Family:
@@ -135,8 +123,7 @@ def _key_corridor(env: KeyCorridorEnv) -> Family | None:
     # Another key of the same colour could be taken for the aim, so it must be no key.
     if env.obj_type != "ball":
         return None
-    corridor = room_grids.Corridor(_rooms_of(env), BALL)
-    return _family(env, room_grids.draw_key_corridor, corridor, ending=PICK_UP_AIM)
+    return _family(env, room_grids.draw_key_corridor, _rooms_of(env), ending=PICK_UP_AIM)
 
 
 def _rooms_of(env: Any) -> room_grids.RoomGrid:

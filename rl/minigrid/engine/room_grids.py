@@ -12,6 +12,7 @@ import numpy as np
 from numba import njit
 
 from tutelage.rl.minigrid.codes import (
+    BALL,
     BOX,
     DIRECTION_DX,
     DIRECTION_DY,
@@ -52,21 +53,6 @@ class RoomGrid(NamedTuple):
     columns: int
 
 
-class Corridor(NamedTuple):
-    """A KeyCorridor: its rooms, and the first code of the kind of object that is to be fetched."""
-
-    rooms: RoomGrid
-    kind: int
-
-
-class RoomChain(NamedTuple):
-    """A MultiRoom: how many rooms at least and at most, and the longest side of one."""
-
-    least: int
-    most: int
-    max_side: int
-
-
 @njit(cache=True)
 def draw_unlock(world: World, rows: IntArray, rooms: RoomGrid) -> None:
     """Unlock: a locked door between two rooms; opening it is the aim."""
@@ -97,9 +83,8 @@ def draw_unlock_pickup(world: World, rows: IntArray, rooms: RoomGrid) -> None:
 
 
 @njit(cache=True)
-def draw_key_corridor(world: World, rows: IntArray, corridor: Corridor) -> None:
-    """KeyCorridor: an object behind a locked door to the right, its key somewhere to the left."""
-    rooms = corridor.rooms
+def draw_key_corridor(world: World, rows: IntArray, rooms: RoomGrid) -> None:
+    """KeyCorridor: a ball behind a locked door to the right, its key somewhere to the left."""
     step = rooms.room_size - 1
     for row in rows:
         stream, cells = world.streams[row], world.cells[row]
@@ -112,9 +97,9 @@ def draw_key_corridor(world: World, rows: IntArray, corridor: Corridor) -> None:
         _, color = draw_color(stream)
         cells[doors[room, 1, 0], 2 * step] = DOOR_LOCKED + color
         _link(linked, 2, room, 2)
-        world.missions[row], object_color = draw_color(stream)
-        world.aims[row] = corridor.kind + object_color
-        _put_in_room(world, row, rooms, 2, room, corridor.kind + object_color)
+        world.missions[row], ball_color = draw_color(stream)
+        world.aims[row] = BALL + ball_color
+        _put_in_room(world, row, rooms, 2, room, BALL + ball_color)
         _put_in_room(world, row, rooms, 0, draw(stream, 0, rooms.rows), KEY + color)
         _enter_room(world, row, rooms, 1, rooms.rows // 2)
         _connect(world, row, rooms, doors, linked, room)
@@ -221,18 +206,19 @@ def _all_reached(linked: BoolArray, i: int, j: int) -> bool:
 
 
 @njit(cache=True)
-def draw_multi_room(world: World, rows: IntArray, chain: RoomChain) -> None:
+def draw_multi_room(world: World, rows: IntArray, least: int, most: int, max_side: int) -> None:
     """MultiRoom: a chain of rooms with doors between them, the goal in the last one.
 
-    A room is (left, top, width, height, entry x, entry y).
+    least, most: how many rooms at least and at most; max_side: the longest side of one. A room is
+    (left, top, width, height, entry x, entry y).
     """
     height, width = world.cells.shape[1:]
     for row in rows:
         stream, cells = world.streams[row], world.cells[row]
-        wanted = draw(stream, chain.least, chain.most + 1)
+        wanted = draw(stream, least, most + 1)
         chosen = np.zeros((0, 6), np.int64)
         while len(chosen) < wanted:
-            found = _chain_rooms(stream, width, height, wanted, chain.max_side)
+            found = _chain_rooms(stream, width, height, wanted, max_side)
             if len(found) > len(chosen):
                 chosen = found
         before = -1

@@ -39,7 +39,7 @@ from tutelage.rl.minigrid.engine.world import (
     Rules,
     World,
 )
-from tutelage.rl.minigrid.memory_map import is_enterable, is_transparent
+from tutelage.rl.minigrid.memory_map import is_enterable, is_transparent, spread_sight
 from tutelage.rl.tasks.arrays import BoolArray, CodeArray, FloatArray, IntArray
 from tutelage.rl.tasks.base import IDLE
 
@@ -201,25 +201,15 @@ def perceive(
 
 @njit(cache=True)
 def _hide(view: CodeArray) -> None:
-    """Make unknown what is out of sight: the shadow rule of MiniGrid's `Grid.process_vis`.
-
-    From the agent's line outwards, what is in sight and transparent shows its neighbours to the
-    right and, in a second sweep, to the left, and those in the next line.
-    """
+    """Make unknown what is out of sight."""
     side = view.shape[0]
-    # A bit for each column of this line and the next: what is in sight.
-    here, following = 1 << (side // 2), 0
+    in_sight = 1 << side // 2
     for line in range(side - 1, -1, -1):
-        following = 0
-        for column in range(side - 1):
-            if here >> column & 1 and is_transparent(view[line, column]):
-                here |= 2 << column
-                following |= 3 << column
-        for column in range(side - 1, 0, -1):
-            if here >> column & 1 and is_transparent(view[line, column]):
-                here |= 1 << (column - 1)
-                following |= 3 << (column - 1)
+        transparent = 0
         for column in range(side):
-            if not here >> column & 1:
+            transparent |= int(is_transparent(view[line, column])) << column
+        in_sight, following = spread_sight(in_sight, transparent, side)
+        for column in range(side):
+            if not in_sight & 1 << column:
                 view[line, column] = UNKNOWN
-        here = following
+        in_sight = following

@@ -7,8 +7,6 @@ the environment of that name in `minigrid.envs`.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 from minigrid.core.constants import COLOR_TO_IDX
 from numba import njit
@@ -24,22 +22,6 @@ _YELLOW = COLOR_TO_IDX["yellow"]
 _BLUE = COLOR_TO_IDX["blue"]
 
 
-class Start(NamedTuple):
-    """Where the agent begins; drawn where `drawn`."""
-
-    drawn: bool
-    x: int
-    y: int
-    heading: int
-
-
-class Crossings(NamedTuple):
-    """How many rivers of which code are in the way."""
-
-    number: int
-    code: int
-
-
 @njit(cache=True)
 def draw_layouts(world: World, rows: IntArray, spec: LayoutSpec) -> None:
     """The paper's tasks: see `rl.minigrid.layouts`."""
@@ -53,17 +35,16 @@ def draw_layouts(world: World, rows: IntArray, spec: LayoutSpec) -> None:
 
 
 @njit(cache=True)
-def draw_empty(world: World, rows: IntArray, start: Start) -> None:
-    """Empty and Dynamic-Obstacles: a goal in the corner, and balls that move where there are."""
+def draw_empty(world: World, rows: IntArray, starts_anywhere: bool) -> None:
+    """Empty and Dynamic-Obstacles: a goal in the corner, and balls that move where there are.
+
+    The agent begins in the opposite corner, or anywhere.
+    """
     height, width = world.cells.shape[1:]
     for row in rows:
-        wall_in(world.cells[row], 0, 0, width, height)
-        world.cells[row, height - 2, width - 2] = GOAL
-        if start.drawn:
+        _corner_to_corner(world.cells[row], world.poses[row])
+        if starts_anywhere:
             place_agent(world, row, (0, 0, width, height))
-        else:
-            pose = world.poses[row]
-            pose[0], pose[1], pose[2] = start.x, start.y, start.heading
         for ball in world.obstacles[row]:
             ball[0], ball[1] = place(world, row, BALL + _BLUE, (0, 0, width, height))
 
@@ -128,9 +109,9 @@ def draw_gap(world: World, rows: IntArray, code: int) -> None:
 
 
 @njit(cache=True)
-def draw_crossings(world: World, rows: IntArray, crossings: Crossings) -> None:
-    """LavaCrossing, SimpleCrossing: rivers with one opening each, so that a way to the goal is
-    left.
+def draw_crossings(world: World, rows: IntArray, count: int, code: int) -> None:
+    """LavaCrossing, SimpleCrossing: so many rivers of lava or wall with one opening each, so that a
+    way to the goal is left.
 
     A river's number is 2 * (its x or y), plus 1 for one that runs along a row.
     """
@@ -139,19 +120,19 @@ def draw_crossings(world: World, rows: IntArray, crossings: Crossings) -> None:
         cells, stream = world.cells[row], world.streams[row]
         _corner_to_corner(cells, world.poses[row])
         rivers = np.empty((height - 3) // 2 + (width - 3) // 2, np.int64)
-        count = 0
+        k = 0
         for along in range(2):
             for at in range(2, (width if along else height) - 2, 2):
-                rivers[count] = 2 * at + along
-                count += 1
+                rivers[k] = 2 * at + along
+                k += 1
         shuffle(stream, rivers)
-        rivers = rivers[: crossings.number]
+        rivers = rivers[:count]
         columns = sorted_from(rivers[rivers % 2 == 0] // 2)
         lines = sorted_from(rivers[rivers % 2 == 1] // 2)
         for y in lines:
-            cells[y, 1 : width - 1] = crossings.code
+            cells[y, 1 : width - 1] = code
         for x in columns:
-            cells[1 : height - 1, x] = crossings.code
+            cells[1 : height - 1, x] = code
         # The way to the goal: 0 crosses the next column, 1 the next line.
         way = np.zeros(len(rivers), np.int64)
         way[len(columns) :] = 1

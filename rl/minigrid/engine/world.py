@@ -18,7 +18,6 @@ the aim being open after a toggle; holding the aim after a pickup; walking into 
 
 CONTENT_BITS: Final = 8
 """What is in a box is a number: the content's code in the low bits, what is in that above."""
-MAX_NESTING: Final = 7
 
 
 class Rules(NamedTuple):

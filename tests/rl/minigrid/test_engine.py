@@ -321,7 +321,9 @@ def test_walking_off_the_grid_does_nothing() -> None:
         ("MiniGrid-FourRooms-v0", {"goal_pos": (2, 2)}),
         ("MiniGrid-KeyCorridorS3R1-v0", {"obj_type": "key"}),
         ("MiniGrid-LavaGapS5-v0", {"obstacle_type": Goal}),
-        ("MiniGrid-Empty-5x5-v0", {"agent_start_pos": (0, 0)}),
+        ("MiniGrid-Empty-5x5-v0", {"agent_start_pos": (2, 2)}),
+        ("MiniGrid-Empty-5x5-v0", {"agent_start_dir": 1}),
+        ("MiniGrid-Dynamic-Obstacles-5x5-v0", {"agent_start_pos": (2, 2)}),
         ("MiniGrid-Fetch-5x5-N2-v0", {}),
     ],
 )

@@ -12,17 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from minigrid.core.world_object import (
-    Ball,
-    Box,
-    Door,
-    Floor,
-    Goal,
-    Key,
-    Lava,
-    Wall,
-    WorldObj,
-)
+from minigrid.core.world_object import Ball, Box, Door, Floor, Goal, Key, Lava, Wall, WorldObj
 
 from helpers.grid_judge import (
     CODES,

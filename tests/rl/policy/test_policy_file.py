@@ -1,4 +1,4 @@
-"""A policy's file: what it brings back, and what it is not trusted with."""
+"""A policy's file: what it brings back, and what is refused of it."""
 
 from __future__ import annotations
 

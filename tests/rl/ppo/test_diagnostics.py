@@ -48,7 +48,7 @@ ENVS: Final = 32
 
 
 @dataclass(frozen=True)
-class Lesson:
+class Exercise:
     """How a task is learned. settings: PPO's, besides the common ones."""
 
     task: Diagnostic
@@ -87,23 +87,23 @@ class Lesson:
 
 
 SEQUENCES: Final = {"num_steps": 20, "minibatch_size": 160}
-LESSONS: Final[dict[str, Lesson]] = {
-    "seeing": Lesson(Echo(), 20),
-    "credit": Lesson(Delay(), 10),
-    "ends": Lesson(Patience(), 10),
-    "cut rollouts": Lesson(Patience(), 40, {"num_steps": 2, "minibatch_size": 16}),
-    "time-outs": Lesson(Pasture(), 15),
-    "scale": Lesson(Whisper(), 25),
-    "noise": Lesson(Din(), 25, {"gae_lambda": 0.2}),
-    "exploration": Lesson(Password(), 40, {"entropy_coef": 0.3}),
-    "memory": Lesson(Recall(), 20, SEQUENCES, memory="gru"),
-    "forgetting": Lesson(Beginning(), 20, SEQUENCES, memory="gru"),
+EXERCISES: Final[dict[str, Exercise]] = {
+    "seeing": Exercise(Echo(), 20),
+    "credit": Exercise(Delay(), 10),
+    "ends": Exercise(Patience(), 10),
+    "cut rollouts": Exercise(Patience(), 40, {"num_steps": 2, "minibatch_size": 16}),
+    "time-outs": Exercise(Pasture(), 15),
+    "scale": Exercise(Whisper(), 25),
+    "noise": Exercise(Din(), 25, {"gae_lambda": 0.2}),
+    "exploration": Exercise(Password(), 40, {"entropy_coef": 0.3}),
+    "memory": Exercise(Recall(), 20, SEQUENCES, memory="gru"),
+    "forgetting": Exercise(Beginning(), 20, SEQUENCES, memory="gru"),
 }
 
 
 @cache
 def able_student(ability: str) -> Policy:
-    return LESSONS[ability].learned()
+    return EXERCISES[ability].learned()
 
 
 # --- the faults
@@ -204,9 +204,9 @@ FAULTS: Final[dict[str, tuple[str, Break]]] = {
 }
 
 
-@pytest.mark.parametrize("ability", LESSONS)
+@pytest.mark.parametrize("ability", EXERCISES)
 def test_the_learner_has_the_ability(ability: str) -> None:
-    assert LESSONS[ability].success(able_student(ability)) >= 0.9
+    assert EXERCISES[ability].success(able_student(ability)) >= 0.9
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -215,7 +215,7 @@ def test_a_fault_is_seen_in_the_task_that_is_there_for_it(
 ) -> None:
     ability, broken = FAULTS[fault]
     broken(monkeypatch)
-    assert LESSONS[ability].success(LESSONS[ability].learned()) <= 0.7
+    assert EXERCISES[ability].success(EXERCISES[ability].learned()) <= 0.7
 
 
 @pytest.mark.parametrize(
@@ -229,15 +229,15 @@ def test_a_fault_is_seen_in_the_task_that_is_there_for_it(
 def test_a_task_cannot_be_solved_without_what_it_is_there_for(
     ability: str, settings: dict[str, Any], memory: str
 ) -> None:
-    whole = LESSONS[ability]
-    without = Lesson(whole.task, whole.iterations, {**whole.settings, **settings}, memory)
+    whole = EXERCISES[ability]
+    without = Exercise(whole.task, whole.iterations, {**whole.settings, **settings}, memory)
     assert without.success(without.learned()) <= 0.7
 
 
 def test_a_student_that_is_tested_must_forget_too(monkeypatch: pytest.MonkeyPatch) -> None:
     student = able_student("forgetting")
     monkeypatch.setattr(PolicyActor, "ended", lambda *_: None)
-    assert LESSONS["forgetting"].success(student) <= 0.7
+    assert EXERCISES["forgetting"].success(student) <= 0.7
 
 
 # --- collecting and learning see the same policy
@@ -249,7 +249,7 @@ def policy_moved(memory: str = "gru") -> float:
     Nothing is learned between: the step size is next to nothing.
     """
     still = {**SEQUENCES, "learning_rate": 1e-12, "final_learning_rate": 1e-12, "epochs": 1}
-    collector, ppo = Lesson(Beginning(), 0, still, memory).learner()
+    collector, ppo = Exercise(Beginning(), 0, still, memory).learner()
     for parameter in ppo._policy.network.policy_head.parameters():
         parameter.data *= 1000.0  # else all is alike to it, and no difference shows
     collector.collect()

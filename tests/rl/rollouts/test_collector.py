@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy.stats import chisquare
 
-from helpers.slow_corridor import TASK, SlowEpisode, judged, lively_student
+from helpers.slow_corridor import TASK, SlowEpisode, lively_student, policy_and_value
 from helpers.toy_task import EXIT, Corridor, CorridorStates
 from tutelage.rl.policy.policy import Policy
 from tutelage.rl.rollouts.buffer import Rollout
@@ -84,7 +84,7 @@ def test_every_step_is_recorded_as_it_was(recording: Recording) -> None:
         rollout = recording.rollouts[k]
         np.testing.assert_allclose(rollout.features[t, i], episode.features, atol=1e-6)
         assert rollout.situation_ids[t, i] == episode.situation_id
-        log_pi, value = judged(recording.student, episode.features)
+        log_pi, value = policy_and_value(recording.student, episode.features)
         action = rollout.actions[t, i]
         assert rollout.values[t, i] == pytest.approx(value, abs=1e-5)
         assert rollout.log_probs[t, i] == pytest.approx(log_pi[action], abs=1e-4)
@@ -93,14 +93,14 @@ def test_every_step_is_recorded_as_it_was(recording: Recording) -> None:
         assert rollout.rewards[t, i] == pytest.approx(reward)
         assert rollout.terminated[t, i] == terminated
         assert rollout.truncated[t, i] == truncated
-        last = judged(recording.student, episode.features)[1] if truncated else 0.0
+        last = policy_and_value(recording.student, episode.features)[1] if truncated else 0.0
         assert rollout.final_values[t, i] == pytest.approx(last, abs=1e-5)
 
 
 def test_last_values_are_of_what_follows_the_rollout(recording: Recording) -> None:
     for k, t, i, episode in replayed(recording):
         if t == 0 and k > 0:
-            _, value = judged(recording.student, episode.features)
+            _, value = policy_and_value(recording.student, episode.features)
             assert recording.rollouts[k - 1].last_values[i] == pytest.approx(value, abs=1e-5)
         episode.step(recording.rollouts[k].actions[t, i])
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from helpers.slow_corridor import TASK, SlowEpisode, judged, lively_student
+from helpers.slow_corridor import TASK, SlowEpisode, lively_student, policy_and_value
 from helpers.toy_task import EXIT, Corridor, CorridorEnvs
 from tutelage.rl.policy.policy import Policy
 from tutelage.rl.ppo.ppo import PPO
@@ -31,7 +31,7 @@ def slow_evaluation(student: Policy, episodes: int, seed: int, most_envs: int) -
             episode = SlowEpisode(seed, "evaluation", i, number)
             over = False
             while not over:
-                log_pi, _ = judged(student, episode.features)
+                log_pi, _ = policy_and_value(student, episode.features)
                 _, terminated, truncated = episode.step(int(log_pi.argmax()))
                 over = terminated or truncated
             successes += episode.position == EXIT

@@ -110,7 +110,7 @@ def test_where_the_teacher_leads_is_asked_about_before_anything_is_concluded() -
     told = examiner.after(check, GOOD, check.ahead, 0)
     assert (told.enabled, told.ahead) == (True, [])
     assert told.success == 1.0
-    # Nobody could say anything about it: what is known is judged.
+    # Nobody could say anything about it: the check goes by what is known.
     untold = examiner.after(check, first, check.ahead, 0)
     assert untold.ahead == []
     assert untold.team.episodes > 0
