@@ -76,7 +76,8 @@ class Condition(Generic[Run]):
     @property
     def name(self) -> str:
         """What tells it from the others; the task where there is nothing to tell."""
-        parts = [f"{_short(key)}={_plain(value)}" for key, value in self.differs.items()]
+        values = {k: "none" if value is None else value for k, value in self.differs.items()}
+        parts = [f"{key.rpartition('.')[2]}={value}" for key, value in values.items()]
         return " ".join(parts) or str(self.runs[0].config["env"])
 
 
@@ -171,9 +172,8 @@ def _tested(result: Result, episodes: int) -> Result:
     """The result on at least so many episodes."""
     if result.student.episodes >= episodes:
         return result
-    from tutelage.graphs.analysis.evaluation import (
-        evaluate_run,  # here and not above: it imports torch
-    )
+    # Here and not above, for it imports torch.
+    from tutelage.graphs.analysis.evaluation import evaluate_run
 
     student = evaluate_run(result.path, episodes).student
     assert student is not None, "the run's own result is a student's"
@@ -271,11 +271,3 @@ def _wider(over_seeds: Interval | None, over_episodes: Interval) -> Interval:
     if over_seeds is None:
         return over_episodes
     return min(over_seeds[0], over_episodes[0]), max(over_seeds[1], over_episodes[1])
-
-
-def _short(key: str) -> str:
-    return key.rpartition(".")[2]
-
-
-def _plain(value: Any) -> str:
-    return "none" if value is None else str(value)
