@@ -44,7 +44,7 @@ saved, how long the student is tested at the end."""
 
 @dataclass(frozen=True)
 class RunRecord:
-    """A run. config: by dotted key, with the defaults of fields that it has not."""
+    """A run. config: by dotted key; fields that it lacks have their defaults."""
 
     path: Path
     config: Mapping[str, Any]
@@ -75,7 +75,7 @@ class Condition(Generic[Run]):
 
     @property
     def name(self) -> str:
-        """What tells it from the others; the task where there is nothing to tell."""
+        """The fields in which it differs from the others; the task where there are none."""
         values = {k: "none" if value is None else value for k, value in self.differs.items()}
         parts = [f"{key.rpartition('.')[2]}={value}" for key, value in values.items()]
         return " ".join(parts) or str(self.runs[0].config["env"])
@@ -237,7 +237,7 @@ def _median_reached(steps: Sequence[int | None]) -> int | None:
 
 
 def _difference(condition: Condition[Result], base: Condition[Result]) -> dict[str, Any]:
-    """What the condition has more than the base."""
+    """The differences between a condition and the base, with their intervals."""
     pair = (condition, base)
     students = [[r.student for r in s.runs] for s in pair]
     rates = [[s.success_rate for s in group] for group in students]

@@ -71,7 +71,7 @@ class TraceReader:
         return found[0]
 
     def advice(self, situation_id: int) -> list[AdviceRecord]:
-        """What was settled on for a situation, in order."""
+        """The advice that was given on a situation, in order."""
         return self._records(AdviceRecord, "id", situation_id=situation_id)
 
     def visits(self, situation_id: int) -> list[VisitRecord]:
@@ -165,7 +165,7 @@ class TraceReader:
     # ------------------------------------------------------------------ over time
 
     def iterations(self, after: int = -1) -> list[IterationTotals]:
-        """What all situations come to, for each iteration after that one."""
+        """Totals over all situations, for each iteration after that one."""
         rows = self._query(
             "SELECT iteration, SUM(visits), SUM(visits * coverage) / SUM(visits),"
             " SUM(visits * agreement) / SUM(CASE WHEN agreement IS NOT NULL THEN visits END)"

@@ -70,7 +70,7 @@ class TraceWriter:
         self._add(CallRecord, records)
 
     def advice(self, records: Iterable[AdviceRecord]) -> None:
-        """Add what was settled on for situations."""
+        """Add advice that was given on situations."""
         self._add(AdviceRecord, records)
 
     def visits(self, records: Iterable[VisitRecord]) -> None:
