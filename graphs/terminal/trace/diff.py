@@ -115,9 +115,11 @@ def _side(text: str) -> tuple[Path, str | None]:
 
 def _print_runs(out: Console, rows: Sequence[Mapping[str, Any]]) -> None:
     """A table of all situations, then each that differs; a difference is printed once."""
-    if rows:
-        cells = [_cells(row) for row in rows]
-        out.print(table_of(cells, ("differs in", "situation"), out.width, _SPARED))
+    if not rows:
+        out.print(Text("neither run has met a situation", "dim"))
+        return
+    cells = [_cells(row) for row in rows]
+    out.print(table_of(cells, ("differs in", "situation"), out.width, _SPARED))
     printed: set[tuple[str, ...]] = set()
     for row in rows:
         parts = row["difference"] or {}
