@@ -22,7 +22,7 @@ from rich.text import Text
 
 from tutelage.graphs.analysis.comparison import find_runs
 from tutelage.graphs.analysis.curves import panels_of
-from tutelage.graphs.analysis.trace_details import details_of
+from tutelage.graphs.analysis.trace_details import details_of, situation_row
 from tutelage.graphs.config.events import IterationDone, RunStarted
 from tutelage.graphs.records.run_folder import RunFolder
 from tutelage.graphs.terminal.common.figures import write_figure
@@ -30,7 +30,7 @@ from tutelage.graphs.terminal.run.live import LiveProgress
 from tutelage.graphs.terminal.run.summary import print_summary
 from tutelage.graphs.terminal.trace.browser import TraceBrowser
 from tutelage.graphs.terminal.trace.lines import open_trace
-from tutelage.graphs.terminal.trace.listing import situation_row, situations_table
+from tutelage.graphs.terminal.trace.listing import situations_table
 from tutelage.graphs.terminal.trace.show import tree_of
 
 DOCS = Path(__file__).resolve().parent

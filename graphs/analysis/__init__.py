@@ -1,1 +1,1 @@
-"""What is found out from runs: tests, comparisons, curves, replays."""
+"""Analyses of runs: evaluation, comparison, learning curves, traces, benchmarks."""

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from time import perf_counter
-from typing import Any, Final
+from tempfile import TemporaryDirectory
+from typing import Final
 
 import numpy as np
 import torch
 
-from tutelage.graphs.analysis.bench_rivals import RivalMissingError, stable_baselines, sync_vector
+from tutelage.graphs.analysis.bench_rivals import (
+    RivalMissingError,
+    Work,
+    rate,
+    stable_baselines,
+    sync_vector,
+)
 from tutelage.graphs.config.config import RunConfig
 from tutelage.graphs.records.shapes import Summary
 from tutelage.graphs.runtime.run import run
@@ -61,32 +65,24 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Shares:
-    """Parts of a run's wall time without imports and evaluation, 0..1."""
-
-    collect: float
-    advice: float
-    update: float
-    graph: float
-    record: float
-
-
-@dataclass(frozen=True)
 class Bench:
-    """All figures, and where the time of the run with labels on every step went."""
+    """All figures, and where the time of the run with labels on every step went.
+
+    shares: of its wall time without imports and evaluation, 0..1, by phase.
+    """
 
     env: str
     num_envs: int
     threads: int
     figures: tuple[Figure, ...]
-    shares: Shares
+    shares: dict[str, float]
 
 
 def measure(config: RunConfig, seconds: float, tell: Callable[[str], None]) -> Bench:
     """Measure everything in about so many seconds, compiling aside.
 
-    config: env, student, PPO and num_envs count; the teacher is the offline one. tell: told what is
-    measured next. Raises ConfigError or UnknownTaskError.
+    config: its env, student, PPO and num_envs; the teacher is the offline one. tell: is called with
+    what is measured next. Raises ConfigError or UnknownTaskError.
     """
     share = seconds / _PARTS
     torch.set_num_threads(config.threads)
@@ -94,30 +90,14 @@ def measure(config: RunConfig, seconds: float, tell: Callable[[str], None]) -> B
     figures = []
     for name, work in {**_engines(config), **_learning(config, task)}.items():
         tell(name)
-        figures.append(Figure(name, _rate(work, share)))
+        figures.append(Figure(name, rate(work, share)))
     tell("end to end")
     taught = _trained(config, "constant", share * _RUN_SHARES)
     alone = _trained(config, "off", share * _RUN_SHARES)
     figures.append(Figure("end to end, labels on every step", taught.steps_per_s))
     figures.append(Figure("end to end, no teacher", alone.steps_per_s))
     figures += _rivals(config, figures, share, tell)
-    shares = _shares(taught)
-    return Bench(task.name, config.num_envs, config.threads, tuple(figures), shares)
-
-
-Work = Callable[[], int]
-"""Does a piece of work and returns of how many environment steps."""
-
-
-def _rate(work: Work, seconds: float) -> float:
-    """Environment steps a second; the first piece, which may compile, does not count."""
-    work()
-    steps, began = 0, perf_counter()
-    while True:
-        steps += work()
-        spent = perf_counter() - began
-        if spent >= seconds:
-            return steps / spent
+    return Bench(task.name, config.num_envs, config.threads, tuple(figures), _shares(taught))
 
 
 def _random_actions(
@@ -166,16 +146,15 @@ def _engine_work(config: RunConfig, simulator: Simulator, resets: bool) -> Work:
     simulator.restart(rows, seeds[0])
     count = 0
 
-    def work() -> int:
+    def step() -> None:
         nonlocal count
         simulator.step(next(actions))
         count += 1
         over = np.flatnonzero((rows + count) % RESET_EVERY == 0) if resets else rows[:0]
         if len(over):
             simulator.restart(over, seeds[count % RESET_EVERY, : len(over)])
-        return len(rows)
 
-    return work
+    return Work(step, config.num_envs)
 
 
 def _learning(config: RunConfig, task: Task) -> dict[str, Work]:
@@ -202,30 +181,23 @@ def _learning(config: RunConfig, task: Task) -> dict[str, Work]:
     random_actions = _random_actions(config, num_actions)
     seen, memory = playing.observe(), student.initial_state(config.num_envs)
 
-    def stepped() -> int:
+    def step() -> None:
         playing.step(next(random_actions))
         playing.observe()
-        return config.num_envs
 
-    def updated(with_labels: bool) -> int:
-        ppo.update(rollout, labels if with_labels else None, 1.0, 0.0)
-        return int(rollout.size)
-
-    def of_envs(result: Any) -> int:
-        return config.num_envs if result is not None else 0
-
-    def of_rollout(result: Any) -> int:
-        return int(rollout.size) if result is not None else 0
-
-    return {
-        "engine, remembered map and what is seen": stepped,
-        "situation_ids": lambda: of_envs(task.situation_ids(playing.states())),
-        "student forward": lambda: of_envs(student.policy_and_value(seen, memory)),
-        "labels": lambda: of_rollout(label(task, states, situation_ids, known)),
-        "collecting": lambda: of_rollout(collector.collect()),
-        "PPO update with labels": lambda: updated(True),
-        "PPO update": lambda: updated(False),
+    of_envs: dict[str, Callable[[], object]] = {
+        "engine, remembered map and what is seen": step,
+        "situation_ids": lambda: task.situation_ids(playing.states()),
+        "student forward": lambda: student.policy_and_value(seen, memory),
     }
+    of_rollouts: dict[str, Callable[[], object]] = {
+        "labels": lambda: label(task, states, situation_ids, known),
+        "collecting": collector.collect,
+        "PPO update with labels": lambda: ppo.update(rollout, labels, 1.0, 0.0),
+        "PPO update": lambda: ppo.update(rollout, None, 1.0, 0.0),
+    }
+    works = {name: Work(work, config.num_envs) for name, work in of_envs.items()}
+    return works | {name: Work(work, int(rollout.size)) for name, work in of_rollouts.items()}
 
 
 def _all_options(task: Task, situation_id: int) -> Advice | None:
@@ -242,7 +214,8 @@ def _trained(config: RunConfig, schedule: str, seconds: float) -> Summary:
 
 
 def _run_of(config: RunConfig, schedule: str, steps: int) -> Summary:
-    with _scratch() as folder:
+    with TemporaryDirectory(prefix="tutelage-bench-") as name:
+        folder = Path(name)
         weaning = config.weaning.model_copy(update={"schedule": schedule})
         evaluation = config.evaluation.model_copy(update={"every": 2**62, "final_episodes": 1})
         changes = {
@@ -258,17 +231,11 @@ def _run_of(config: RunConfig, schedule: str, steps: int) -> Summary:
         return run(config.model_copy(update=changes))
 
 
-@contextmanager
-def _scratch() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="tutelage-bench-") as name:
-        yield Path(name)
-
-
-def _shares(summary: Summary) -> Shares:
+def _shares(summary: Summary) -> dict[str, float]:
     spent = summary.time.model_dump()
     working = summary.env_steps / summary.steps_per_s
     names = ("collect", "advice", "update", "graph", "record")
-    return Shares(**{name: spent[f"{name}_s"] / working for name in names})
+    return {name: spent[f"{name}_s"] / working for name in names}
 
 
 def _rivals(
@@ -288,12 +255,8 @@ def _rivals(
         learning = stable_baselines(env_id, config, share)
     except RivalMissingError as error:
         return [*rivals, Figure("Stable-Baselines3 PPO", None, str(error))]
-    return [
-        *rivals,
-        _against(
-            "Stable-Baselines3 PPO", learning, by_name["end to end, no teacher"], "ours, no teacher"
-        ),
-    ]
+    training = by_name["end to end, no teacher"]
+    return [*rivals, _against("Stable-Baselines3 PPO", learning, training, "ours, no teacher")]
 
 
 def _against(name: str, rival: float, ours: float | None, what: str) -> Figure:

@@ -1,10 +1,12 @@
-"""What others make of the same task: Gymnasium's vector environment, Stable-Baselines3's PPO."""
+"""Other libraries on the same task: Gymnasium's vector environment, Stable-Baselines3's PPO."""
 
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Callable
+from functools import partial
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 import gymnasium as gym
 import torch
@@ -16,6 +18,25 @@ from tutelage.graphs.config.config import RunConfig
 
 class RivalMissingError(Exception):
     """A rival that is not installed; the message says how to get it."""
+
+
+class Work(NamedTuple):
+    """A piece of work that is repeated, and of how many environment steps it is."""
+
+    do: Callable[[], object]
+    steps: int
+
+
+def rate(work: Work, seconds: float) -> float:
+    """Environment steps a second; the first piece, which may compile, does not count."""
+    work.do()
+    steps, began = 0, perf_counter()
+    while True:
+        work.do()
+        steps += work.steps
+        spent = perf_counter() - began
+        if spent >= seconds:
+            return steps / spent
 
 
 def _make(env_id: str) -> gym.Env[Any, Any]:
@@ -31,11 +52,7 @@ def sync_vector(env_id: str, num_envs: int, seconds: float) -> float:
     try:
         envs.reset(seed=0)
         envs.action_space.seed(0)
-        steps, began = 0, perf_counter()
-        while steps == 0 or perf_counter() - began < seconds:
-            envs.step(envs.action_space.sample())
-            steps += num_envs
-        return steps / (perf_counter() - began)
+        return rate(Work(lambda: envs.step(envs.action_space.sample()), num_envs), seconds)
     finally:
         envs.close()
 
@@ -65,12 +82,8 @@ def stable_baselines(env_id: str, config: RunConfig, seconds: float) -> float:
             device=config.device,
             seed=config.seed,
         )
-        learner.learn(rollout)
-        steps, began = 0, perf_counter()
-        while steps == 0 or perf_counter() - began < seconds:
-            learner.learn(rollout, reset_num_timesteps=False)
-            steps += rollout
-        return steps / (perf_counter() - began)
+        learn = partial(learner.learn, rollout, reset_num_timesteps=False)
+        return rate(Work(learn, rollout), seconds)
     finally:
         envs.close()
 

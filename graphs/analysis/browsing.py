@@ -71,7 +71,7 @@ class Row(NamedTuple):
 
     @property
     def good(self) -> bool | None:
-        """Whether it went well; None where that is no question."""
+        """Whether it succeeded; None where it can do neither."""
         record = self.record
         if self.kind == "calls":
             return record.status in ("ok", "cached")
@@ -80,7 +80,7 @@ class Row(NamedTuple):
         return bool(record.sources) if record.sources or record.failures else None
 
     def value(self, column: str) -> Any:
-        """What stands in a column of `COLUMNS`."""
+        """The value in a column of `COLUMNS`."""
         return COLUMNS[self.kind][column](self.record)
 
     @property

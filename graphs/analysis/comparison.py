@@ -44,7 +44,7 @@ saved, how long the student is tested at the end."""
 
 @dataclass(frozen=True)
 class RunRecord:
-    """A run. config: by dotted key, with the defaults of fields that it has not."""
+    """A run. config: by dotted key; fields that it lacks have their defaults."""
 
     path: Path
     config: Mapping[str, Any]
@@ -75,8 +75,9 @@ class Condition(Generic[Run]):
 
     @property
     def name(self) -> str:
-        """What tells it from the others; the task where there is nothing to tell."""
-        parts = [f"{_short(key)}={_plain(value)}" for key, value in self.differs.items()]
+        """The fields in which it differs from the others; the task where there are none."""
+        values = {k: "none" if value is None else value for k, value in self.differs.items()}
+        parts = [f"{key.rpartition('.')[2]}={value}" for key, value in values.items()]
         return " ".join(parts) or str(self.runs[0].config["env"])
 
 
@@ -171,9 +172,8 @@ def _tested(result: Result, episodes: int) -> Result:
     """The result on at least so many episodes."""
     if result.student.episodes >= episodes:
         return result
-    from tutelage.graphs.analysis.evaluation import (
-        evaluate_run,  # here and not above: it imports torch
-    )
+    # Here and not above, for it imports torch.
+    from tutelage.graphs.analysis.evaluation import evaluate_run
 
     student = evaluate_run(result.path, episodes).student
     assert student is not None, "the run's own result is a student's"
@@ -237,7 +237,7 @@ def _median_reached(steps: Sequence[int | None]) -> int | None:
 
 
 def _difference(condition: Condition[Result], base: Condition[Result]) -> dict[str, Any]:
-    """What the condition has more than the base."""
+    """The differences between a condition and the base, with their intervals."""
     pair = (condition, base)
     students = [[r.student for r in s.runs] for s in pair]
     rates = [[s.success_rate for s in group] for group in students]
@@ -271,11 +271,3 @@ def _wider(over_seeds: Interval | None, over_episodes: Interval) -> Interval:
     if over_seeds is None:
         return over_episodes
     return min(over_seeds[0], over_episodes[0]), max(over_seeds[1], over_episodes[1])
-
-
-def _short(key: str) -> str:
-    return key.rpartition(".")[2]
-
-
-def _plain(value: Any) -> str:
-    return "none" if value is None else str(value)

@@ -32,9 +32,9 @@ Progress = Callable[[int], None]
 
 @dataclass(frozen=True)
 class TeacherTest:
-    """How a teacher does alone, and what that took.
+    """The result of evaluating a teacher alone.
 
-    unadvised_steps: environment steps in which it had nothing to say and moved at random.
+    unadvised_steps: environment steps without advice, in which it moved at random.
     cost_usd: None where a price is not known.
     """
 
@@ -49,7 +49,7 @@ class TeacherTest:
 
 @dataclass(frozen=True)
 class RunTest:
-    """How a run's student does, None where it has none, and its teacher if that was asked for."""
+    """The result of evaluating a run. student, teacher: None where they were not evaluated."""
 
     run: str
     env: str
@@ -69,12 +69,12 @@ def evaluate_run(
     make_person: MakePerson | None = None,
     base_urls: Sequence[str] = (),
 ) -> RunTest:
-    """Test the student of a run, and its teacher if asked for; that alone where none was trained.
+    """Evaluate the student of a run, if it has one, and with `teacher` its teacher.
 
     env, seed: another task, which must look the same to the student, and another seed than the
-    run's own. on_progress: told how many episodes have ended, from 0 on for each way of playing.
-    tell: told what people should know. make_person: see `open_teacher`.
-    base_urls: see `resume`. Raises UserError.
+    run's own. on_progress: is called with the number of episodes that have ended, from 0 on for
+    each way of playing. tell: is called with messages for people. make_person: see
+    `open_teacher`. base_urls: see `resume`. Raises UserError.
     """
     config = config_of(path, env, seed)
     with ExitStack() as resources:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, zip_longest
 from pathlib import Path
 from typing import Any
 
-from tutelage.agents.client.call_record import OK, Exchange
+from tutelage.agents.client.call_record import OK
 from tutelage.agents.client.chat_model import ChatProvider
 from tutelage.agents.client.errors import PROVIDER_FAULTS
 from tutelage.agents.exam.exam import FILE, Item, Marked, ReadsSituations, ask, items, mean
@@ -84,23 +84,20 @@ def contenders(
 def selected(tasks: Sequence[str], limit: int | None) -> list[Item]:
     """The exam's situations of these tasks, all where none is named, in the exam's order.
 
-    limit: the most situations; they are taken from the tasks by turns. Raises ConfigError.
+    limit: the most situations, taken round-robin from the tasks. Raises ConfigError.
     """
     known = list(dict.fromkeys(item.task for item in items()))
     for task in tasks:
         if task not in known:
-            raise ConfigError(f"no situations of task {task!r} are known; allowed: {known_list()}")
+            allowed = ", ".join(known)
+            raise ConfigError(f"no situations of task {task!r} are known; allowed: {allowed}")
     wanted = [item for item in items() if not tasks or item.task in tasks]
     if limit is None or limit >= len(wanted):
         return wanted
     groups = [list(group) for _, group in groupby(wanted, key=lambda item: item.task)]
-    taken = {id(item) for item in list(_by_turns(groups))[:limit]}
+    rounds = [item for items in zip_longest(*groups) for item in items if item is not None]
+    taken = {id(item) for item in rounds[:limit]}
     return [item for item in wanted if id(item) in taken]
-
-
-def known_list() -> str:
-    """The names of the tasks in the exam."""
-    return ", ".join(dict.fromkeys(item.task for item in items()))
 
 
 def examine(
@@ -161,7 +158,7 @@ def mistakes(marked: Sequence[Marked]) -> list[dict[str, Any]]:
 
 
 def _after(before: int, on_progress: Callable[[int], None]) -> Callable[[int], None]:
-    """Progress of a part, told as that of the whole."""
+    """A callback for a part's progress that reports the whole's."""
     return lambda done: on_progress(before + done)
 
 
@@ -178,11 +175,6 @@ def _model(name: str, config: RunConfig) -> ChatProvider:
     return make_chat_model(name, url, config.teacher)
 
 
-def _by_turns(groups: Sequence[Sequence[Item]]) -> Iterator[Item]:
-    for turn in range(max(map(len, groups))):
-        yield from (group[turn] for group in groups if turn < len(group))
-
-
 def _check_provider(contender: Contender, first: Marked) -> None:
     failure = first.answer.failure
     if failure in PROVIDER_FAULTS and first.answer.advice is None:
@@ -195,6 +187,8 @@ def _check_provider(contender: Contender, first: Marked) -> None:
 def _score(task: str, marked: Sequence[Marked]) -> Score:
     calls = [call for mark in marked for call in mark.answer.calls]
     answered = [call.latency_s for call in calls if call.status == OK]
+    # Only a response has tokens to count.
+    counted = [call for call in calls if call.answers]
     return Score(
         task=task,
         situations=len(marked),
@@ -202,16 +196,11 @@ def _score(task: str, marked: Sequence[Marked]) -> Score:
         unusable=mean(mark.unusable for mark in marked),
         failed=sum(mark.answer.advice is None for mark in marked),
         requests=len(calls),
-        prompt_tokens=_total([call.prompt_tokens for call in _counting(calls)]),
-        completion_tokens=_total([call.completion_tokens for call in _counting(calls)]),
-        cost_usd=_total([call.cost_usd for call in _counting(calls)]),
+        prompt_tokens=_total([call.prompt_tokens for call in counted]),
+        completion_tokens=_total([call.completion_tokens for call in counted]),
+        cost_usd=_total([call.cost_usd for call in counted]),
         latency_s=mean(answered) if answered else None,
     )
-
-
-def _counting(calls: Sequence[Exchange]) -> list[Exchange]:
-    """The requests that something came back from: others have no tokens to count."""
-    return [call for call in calls if call.answers]
 
 
 def _total(figures: Sequence[Any]) -> Any:

@@ -38,7 +38,7 @@ CLI: Final = (
 _POLL_S: Final = 0.2
 _INTERRUPTED: Final = (128 + signal.SIGINT, 128 + signal.SIGTERM)
 _PLACES: Final = ("run_dir", "cache", "loggers")
-"""Fields that say where a run lies and who is told, and nothing of what it does."""
+"""Fields for where a run is stored and logged. They do not change what it computes."""
 
 Status = Literal["waiting", "running", "finished", "stopped", "failed"]
 
@@ -109,7 +109,7 @@ def seeds_of(text: str) -> list[int]:
 def plan_experiment(
     base: RunConfig, vary: Sequence[str], seeds: Sequence[int], folder: Path | None
 ) -> Experiment:
-    """The experiment, with what is finished of it found.
+    """The experiment, its finished runs marked as such.
 
     vary: as in `weaning.schedule=linear,constant`. folder: of its run folders; None takes one of
     the same name whenever the same base and the same fields are given. Raises ConfigError, also
@@ -148,8 +148,8 @@ def _varied(vary: Sequence[str]) -> dict[str, list[Any]]:
 
 def _digest(base: RunConfig, keys: Sequence[str]) -> str:
     """A name for an experiment: the same whenever the same is asked for."""
-    told = flat(base.model_dump(mode="json"))
-    same = {k: v for k, v in told.items() if k not in ("seed", *_PLACES, *keys)}
+    fields = flat(base.model_dump(mode="json"))
+    same = {k: v for k, v in fields.items() if k not in ("seed", *_PLACES, *keys)}
     text = json.dumps([same, sorted(keys)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
@@ -160,7 +160,7 @@ def _slug(key: str, value: Any) -> str:
 
 
 def _status_of(path: Path, config: RunConfig) -> Status:
-    """What is there of a run. Raises ConfigError where it is another one."""
+    """The status of a run's folder. Raises ConfigError where another run is in it."""
     if not (path / "config.json").is_file():
         return "waiting"
     folder = RunFolder.open(path)
@@ -177,7 +177,7 @@ def _status_of(path: Path, config: RunConfig) -> Status:
 
 
 def _started(job: Job, places: Path, resources: ExitStack) -> _Running:
-    """The job's process, begun; in a session of its own, so that a Ctrl-C comes from us alone."""
+    """Start the job's process. It has its own session, so that no Ctrl-C reaches it directly."""
     arguments = ["resume", str(job.path)]
     if job.status == "waiting":
         file = places / f"{job.name}.json"
@@ -197,7 +197,7 @@ def _started(job: Job, places: Path, resources: ExitStack) -> _Running:
 
 
 def _wait(running: Sequence[_Running], stop: StopSignal) -> None:
-    """A moment; what runs is asked to stop, once, when that is asked of us."""
+    """Wait a moment. Once `stop` is set, each process is interrupted once."""
     if stop.wait(0.0):
         for each in running:
             if not each.asked:
@@ -225,7 +225,7 @@ def _look_after(running: _Running) -> None:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """For a fault of our own: no process is left behind."""
+    """Kill a process that is still running, so that an error here leaves none behind."""
     if process.poll() is None:
         process.kill()
         process.wait()

@@ -20,7 +20,7 @@ _TAUGHT = frozenset({"model", "cache", SOURCE})
 
 
 def answers_behind(run: Path) -> list[RecordedAnswer]:
-    """What the teacher of a run said, by situation, the most visited first.
+    """The advice of a run's teacher with the requests behind it, the most visited situation first.
 
     Raises ConfigError, RunFolderError or TraceError.
     """

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import unified_diff
 from typing import Any, Final
 
 from tutelage.agents.client.call_record import CACHED, OK, CallRecord
-from tutelage.graphs.analysis.trace_details import mappings
-from tutelage.graphs.records.trace.names import plan_line, read_id
+from tutelage.graphs.analysis.trace_details import content_of, mappings, tool_calls_of
+from tutelage.graphs.records.trace.names import plan_line
 from tutelage.graphs.records.trace.reader import TraceReader
 from tutelage.graphs.records.trace.records import PlanRows, SituationSummary
 
@@ -30,13 +29,13 @@ class Conversation:
 
 
 def conversation_of(reader: TraceReader, id: str) -> tuple[SituationSummary, Conversation]:
-    """That of a call, or the latest about a situation, and the situation. Raises TraceError."""
-    number, call_number = read_id(id)
-    if call_number is not None:
-        call = reader.call(call_number)
-        situation = reader.situation_of(call.situation_id)
+    """A call's conversation, or the latest about a situation; with it the situation.
+
+    Raises TraceError.
+    """
+    situation, call = reader.named(id)
+    if call is not None:
         return situation, _of_calls(reader, [call], call.iteration)
-    situation = reader.situation(number or 0)
     return situation, latest_conversation(reader, situation.situation_id)
 
 
@@ -49,12 +48,12 @@ def latest_conversation(reader: TraceReader, situation_id: int) -> Conversation:
 
 
 def conversation(calls: Sequence[Any], plans: PlanRows) -> Conversation:
-    """That of calls (with messages and answers) and the advice that came of them."""
+    """The conversation of calls, objects with messages and answers, and of the plans they gave."""
     prompt = [line for m in mappings(calls[-1].messages) for line in _message(m)] if calls else []
     answers = [answer for call in calls for answer in mappings(call.answers)]
-    told = [line for n, a in enumerate(answers, 1) for line in (f"answer {n}:", *_message(a)[1:])]
+    said = [line for n, a in enumerate(answers, 1) for line in (f"answer {n}:", *_message(a)[1:])]
     advice = [f"{plan['p']:.2f} {plan_line(plan['plan'])}" for plan in plans]
-    return Conversation(prompt, told, advice)
+    return Conversation(prompt, said, advice)
 
 
 def difference(a: Conversation, b: Conversation, names: tuple[str, str]) -> dict[str, list[str]]:
@@ -78,11 +77,9 @@ def compare_runs(a: TraceReader, b: TraceReader, names: tuple[str, str]) -> list
         row: dict[str, Any] = {"text": text, "a": _figures(mine), "b": _figures(other)}
         row["difference"] = None
         if mine is not None and other is not None:
-            sides = (
-                latest_conversation(a, mine.situation_id),
-                latest_conversation(b, other.situation_id),
-            )
-            row["difference"] = difference(*sides, names)
+            left = latest_conversation(a, mine.situation_id)
+            right = latest_conversation(b, other.situation_id)
+            row["difference"] = difference(left, right, names)
         rows.append(row)
     return rows
 
@@ -111,16 +108,6 @@ def _of_calls(reader: TraceReader, calls: Sequence[CallRecord], iteration: int) 
 
 def _message(message: Mapping[str, Any]) -> list[str]:
     """A message as lines: who speaks, what is said, which tools are called."""
-    content = message.get("content") or ""
-    text = content if isinstance(content, str) else json.dumps(content)
-    lines = [f"{message.get('role', message.get('type', '?'))}:", *text.splitlines()]
-    for call in mappings(message.get("tool_calls")):
-        inner = call.get("function", call)
-        if isinstance(inner, Mapping):
-            arguments = inner.get("args", inner.get("arguments", {}))
-            lines.append(f"{inner.get('name')}({_arguments(arguments)})")
-    return lines
-
-
-def _arguments(arguments: Any) -> str:
-    return arguments if isinstance(arguments, str) else json.dumps(arguments)
+    speaker = message.get("role", message.get("type", "?"))
+    calls = [f"{name}({arguments})" for _, name, arguments in tool_calls_of(message)]
+    return [f"{speaker}:", *content_of(message).splitlines(), *calls]

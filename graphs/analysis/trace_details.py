@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from tutelage.graphs.records.trace.names import read_id
 from tutelage.graphs.records.trace.reader import TraceReader
+from tutelage.graphs.records.trace.records import SituationSummary
 
 
 def details_of(reader: TraceReader, id: str) -> dict[str, Any]:
@@ -15,19 +16,11 @@ def details_of(reader: TraceReader, id: str) -> dict[str, Any]:
 
     Raises TraceError for an id that is none.
     """
-    number, call_number = read_id(id)
-    if call_number is not None:
-        call = reader.call(call_number)
-        situation, calls = reader.situation_of(call.situation_id), [call]
-    else:
-        situation = reader.situation(number or 0)
-        calls = reader.calls(situation.situation_id)
+    situation, call = reader.named(id)
     situation_id = situation.situation_id
-    values = asdict(situation)
+    calls = reader.calls(situation_id) if call is None else [call]
     return {
-        "id": values.pop("number"),
-        **values,
-        "sources": dict(situation.sources),
+        **situation_row(situation),
         "examples": [asdict(example) for example in reader.examples(situation_id)],
         "calls_made": [asdict(call) for call in calls],
         "advice_given": [asdict(advice) for advice in reader.advice(situation_id)],
@@ -36,9 +29,33 @@ def details_of(reader: TraceReader, id: str) -> dict[str, Any]:
     }
 
 
+def situation_row(situation: SituationSummary) -> dict[str, Any]:
+    """A situation as plain values, under the id that people give to `trace show`."""
+    values = asdict(situation)
+    return {"id": values.pop("number"), **values}
+
+
 def mappings(value: Any) -> list[Mapping[str, Any]]:
     """The mappings of a list: a trace may hold what no provider of ours has written."""
     return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []
+
+
+def content_of(message: Mapping[str, Any]) -> str:
+    """What a chat message says, as text; empty where it only calls tools."""
+    content = message.get("content") or ""
+    return content if isinstance(content, str) else json.dumps(content)
+
+
+def tool_calls_of(message: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Id, name and arguments of each tool call, in OpenAI's form or LangChain's."""
+    found = []
+    for call in mappings(message.get("tool_calls")):
+        function = call.get("function", call)
+        if isinstance(function, Mapping):
+            given = function.get("args", function.get("arguments", {}))
+            arguments = given if isinstance(given, str) else json.dumps(given)
+            found.append((str(call.get("id", "")), str(function.get("name", "")), arguments))
+    return found
 
 
 def mean_over_visits(rows: Iterable[Mapping[str, Any]], name: str) -> float | None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tutelage.agents.client.call_record import CACHED, OK, CallRecord
-from tutelage.graphs.analysis.trace_details import mappings
+from tutelage.graphs.analysis.trace_details import content_of, mappings
 from tutelage.graphs.records.trace.reader import TraceReader
 
 SCHEMA_URL: Final = "https://opentelemetry.io/schemas/1.41.0"
@@ -121,13 +121,11 @@ def _finish(answer: Mapping[str, Any]) -> str:
 
 def _parts(message: Mapping[str, Any]) -> list[dict[str, Any]]:
     """What a message holds: text, tool calls, or what a tool gave back."""
-    content = message.get("content")
     if message.get("role") == "tool":
         id = str(message.get("tool_call_id", ""))
-        return [{"type": "tool_call_response", "id": id, "response": content}]
+        return [{"type": "tool_call_response", "id": id, "response": message.get("content")}]
     parts: list[dict[str, Any]] = []
-    if content:
-        text = content if isinstance(content, str) else json.dumps(content)
+    if text := content_of(message):
         parts.append({"type": "text", "content": text})
     for call in mappings(message.get("tool_calls")):
         function = _mapping(call.get("function")) or call

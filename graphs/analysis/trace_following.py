@@ -30,13 +30,14 @@ Item = dict[str, Any]
 def follow(run: Path, last: int, pause: Callable[[float], object]) -> Iterator[Item]:
     """What happens in a run, as it happens; ends when the run does.
 
-    last: how much of what is there already is told first. pause: called with the seconds between
-    two looks; may end the wait by raising. Raises RunFolderError or TraceError for damaged files.
+    last: how many of the calls, events and iterations that are there already come first. pause: is
+    called with the seconds between two looks; it may end the wait by raising. Raises
+    RunFolderError or TraceError for damaged files.
     """
     follower = _Follower(run, last)
     waiting = False
     while True:
-        # Looked at first: what is written until then is told before the end is.
+        # Checked before the trace is read: so nothing that a run writes at its end is missed.
         running = in_use(run)
         begun = follower.begun()
         if begun:
@@ -51,7 +52,7 @@ def follow(run: Path, last: int, pause: Callable[[float], object]) -> Iterator[I
 
 
 class _Follower:
-    """How far a trace has been told."""
+    """The position up to which a trace has been followed."""
 
     def __init__(self, run: Path, last: int) -> None:
         self._folder = RunFolder(run)

@@ -7,11 +7,9 @@ asks again wants a fresh answer.
 from __future__ import annotations
 
 import shlex
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from tutelage.agents.client.call_record import Exchange
 from tutelage.agents.planner.planner import Planner
 from tutelage.agents.providers.make import make_chat_model
 from tutelage.graphs.analysis.trace_comparison import Conversation, conversation, conversation_of
@@ -44,10 +42,6 @@ class ReplayedAnswer:
     completion_tokens: int
     latency_s: float
     cost_usd: float | None
-
-    def to_json(self) -> dict[str, Any]:
-        """All of it as plain values."""
-        return asdict(self)
 
 
 def replay(
@@ -87,7 +81,10 @@ def replay(
         prompt_tokens=sum(call.prompt_tokens or 0 for call in calls),
         completion_tokens=sum(call.completion_tokens or 0 for call in calls),
         latency_s=sum(call.latency_s for call in calls),
-        cost_usd=_cost(calls),
+        # One call whose cost is not known makes the sum unknown.
+        cost_usd=None
+        if any(call.is_unpriced for call in calls)
+        else sum(call.cost_usd or 0.0 for call in calls),
     )
 
 
@@ -108,10 +105,3 @@ def _config(
     if prompts is not None:
         changes["prompts"] = str(prompts)
     return RunConfig.model_validate({**config.model_dump(), **changes})
-
-
-def _cost(calls: list[Exchange]) -> float | None:
-    """None where a call was answered whose cost nobody knows."""
-    if any(call.is_unpriced for call in calls):
-        return None
-    return sum(call.cost_usd or 0.0 for call in calls)

@@ -1,4 +1,4 @@
-"""What a trace comes to: calls, cost, failures, latency, and agreement over time."""
+"""Statistics of a trace: calls, cost, failures, latency, and agreement over time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SETTLED: Final = (STOOD_IN, NOBODY)
 STRETCHES: Final = 12
 """Into how many parts of equal length a run is divided."""
 SITUATIONS: Final = 10
-"""How many situations are told of, the most visited."""
+"""How many situations are listed, the most visited."""
 PERCENTILES: Final = (50, 90, 95, 99)
 
 Totals = TypeVar("Totals", VisitRecord, IterationTotals)
@@ -93,15 +93,15 @@ def _situations(reader: TraceReader) -> list[dict[str, Any]]:
         visits = reader.visits(situation.situation_id)
         parts = [_within(visits, *bound) for bound in bounds]
         agreement = [mean_over_visits(map(vars, part), "agreement") for part in parts]
-        told = [share for share in agreement if share is not None]
+        known = [share for share in agreement if share is not None]
         rows.append(
             {
                 "id": situation.number,
                 "text": situation.text,
                 "visits": situation.visits,
                 "agreement": agreement,
-                "first_agreement": told[0] if told else None,
-                "last_agreement": told[-1] if told else None,
+                "first_agreement": known[0] if known else None,
+                "last_agreement": known[-1] if known else None,
                 "success": situation.successes / situation.episodes if situation.episodes else None,
             }
         )

@@ -176,7 +176,10 @@ class EpisodeViewer:
         )
 
     def _last(self, frame: Frame, world: World | None, ended: Episode) -> Frame:
-        """How it ended. The environment has begun another episode, so the memory is the last."""
+        """The frame after the last action.
+
+        Its memory is that of the frame before, for the environment has begun another episode.
+        """
         images = frame.images
         if world is not None and images is not None:
             images = (world.truth_image(TILE), images[1])
@@ -192,7 +195,7 @@ class EpisodeViewer:
 
 
 def _primitive(envs: VectorEnv, action: int) -> list[int]:
-    """What was done in the only environment: the action, or all that an option came to."""
+    """The primitive actions of the only environment: the action, or all steps of an option."""
     if isinstance(envs, OptionEnvs):
         return [int(actions[0]) for actions in envs.carried_out]
     return [action]

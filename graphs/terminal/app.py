@@ -1,4 +1,4 @@
-"""The command line: every noun's commands composed, and mistakes told in one line."""
+"""The command line: all commands put together; mistakes of users are reported in one line."""
 
 from __future__ import annotations
 

@@ -6,7 +6,6 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table
 
 from tutelage.graphs.records.trace.names import DASH
 from tutelage.graphs.terminal.common.options import Assignments, ConfigFile, Engine, Env, Json
@@ -54,20 +53,16 @@ def bench(
     out = console()
     heading = f"{bench.env}, {bench.num_envs} environments, torch threads: {bench.threads}"
     out.print(safe(heading, "bold"))
-    out.print(_table(bench))
+    table = new_table(("what", "steps/s", "µs a step", "beside it"), words=("what", "beside it"))
+    for figure in bench.figures:
+        table.add_row(*(safe(cell) for cell in _cells(figure)))
+    out.print(table)
     out.print(safe("of the run with labels on every step: " + _shares(bench)))
 
 
 def _plain(bench: Bench) -> dict[str, Any]:
     figures = [{**asdict(f), "us_per_step": f.microseconds} for f in bench.figures]
     return {**asdict(bench), "figures": figures}
-
-
-def _table(bench: Bench) -> Table:
-    table = new_table(("what", "steps/s", "µs a step", "beside it"), words=("what", "beside it"))
-    for figure in bench.figures:
-        table.add_row(*(safe(cell) for cell in _cells(figure)))
-    return table
 
 
 def _cells(figure: Figure) -> tuple[str, str, str, str]:
@@ -87,5 +82,4 @@ def _shares(bench: Bench) -> str:
         "graph": "LangGraph",
         "record": "recording",
     }
-    shares = asdict(bench.shares)
-    return ", ".join(f"{words} {percent(shares[name])}" for name, words in names.items())
+    return ", ".join(f"{words} {percent(bench.shares[name])}" for name, words in names.items())

@@ -49,7 +49,7 @@ def cache_show(
         print_json({"file": str(path), "entries": rows})
         return
     console().print(safe(str(path)), soft_wrap=True)
-    print_rows(console(), rows, as_json=False)
+    print_rows(rows, as_json=False)
 
 
 @app.command("export")

@@ -8,7 +8,6 @@ import typer
 
 from tutelage.graphs.terminal.common.options import Assignments, ConfigFile, Json
 from tutelage.graphs.terminal.common.tables import print_rows
-from tutelage.graphs.terminal.common.text import console
 
 app = typer.Typer(help="See the configuration and what each field does.", no_args_is_help=True)
 
@@ -35,4 +34,4 @@ def config_show(
         for key, allowed, default, sentence in describe_fields()
     ]
     columns = {name: name for name in ("field", "value", "allowed", "what it does")}
-    print_rows(console(), rows, as_json, columns)
+    print_rows(rows, as_json, columns)

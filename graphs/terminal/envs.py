@@ -31,7 +31,7 @@ def envs_list(as_json: Json = False) -> None:
 
     rows = [asdict(info) for info in shipped_tasks()]
     columns = {"name": "name", "what to do": "summary", "steps": "default_steps"}
-    print_rows(console(), rows, as_json, columns)
+    print_rows(rows, as_json, columns)
 
 
 @app.command("show")

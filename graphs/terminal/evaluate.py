@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -41,11 +40,14 @@ def evaluate(
     python cli.py eval runs/my-run --env LavaDoorKey --teacher
     """
     refuse_no_run(run)
+    from pydantic import TypeAdapter
+
+    from tutelage.graphs.analysis.evaluation import RunTest
     from tutelage.graphs.terminal.run.summary import student_rows
 
     test = _evaluated(run, episodes, env, seed, teacher, base_url or [])
     if as_json:
-        print_json(_as_json(test))
+        print_json(TypeAdapter(RunTest).dump_python(test, mode="json"))
         return
     table = Table(title=safe(f"{test.env}, seed {test.seed}"), show_header=False)
     if test.student is not None:
@@ -110,12 +112,3 @@ def _teacher_rows(test: TeacherTest) -> list[tuple[str, str]]:
             f"{test.failures:,} failed",
         ),
     ]
-
-
-def _as_json(test: RunTest) -> dict[str, object]:
-    taught = test.teacher
-    teacher = None
-    if taught is not None:
-        teacher = {**asdict(taught), "result": taught.result.model_dump(mode="json")}
-    student = None if test.student is None else test.student.model_dump(mode="json")
-    return {**asdict(test), "student": student, "teacher": teacher}

@@ -25,7 +25,7 @@ def graphs_list(as_json: Json = False) -> None:
     from tutelage.graphs.registry import list_graphs
 
     rows = [{"name": info.name, "summary": info.summary} for info in list_graphs()]
-    print_rows(console(), rows, as_json)
+    print_rows(rows, as_json)
 
 
 @app.command("show")
@@ -42,8 +42,16 @@ def graphs_show(
     shape = graph_shape(name)
     if as_json:
         print_json(shape)
-    else:
-        _print_graph(shape)
+        return
+    out = console()
+    out.print(safe(f"{shape['name']}: {shape['summary']}", "bold"))
+    for node, sentence in shape["nodes"].items():
+        followers = [edge for edge in shape["edges"] if edge["from"] == node]
+        arrows = " or ".join(edge["to"].strip("_") for edge in followers)
+        out.print(safe(f"  {node:<10} → {arrows}", "cyan"))
+        out.print(Padding(safe(sentence, "dim"), (0, 0, 0, 15)))
+    out.print(Text("\nMermaid:"))
+    out.print(safe(shape["mermaid"]))
 
 
 def graph_shape(name: str) -> dict[str, Any]:
@@ -66,19 +74,6 @@ def graph_shape(name: str) -> dict[str, Any]:
         ],
         "mermaid": drawing.draw_mermaid(),
     }
-
-
-def _print_graph(shape: dict[str, Any]) -> None:
-    """A graph as text: who does what, who follows whom, and the Mermaid source."""
-    out = console()
-    out.print(safe(f"{shape['name']}: {shape['summary']}", "bold"))
-    for node, sentence in shape["nodes"].items():
-        followers = [edge for edge in shape["edges"] if edge["from"] == node]
-        arrows = " or ".join(edge["to"].strip("_") for edge in followers)
-        out.print(safe(f"  {node:<10} → {arrows}", "cyan"))
-        out.print(Padding(safe(sentence, "dim"), (0, 0, 0, 15)))
-    out.print(Text("\nMermaid:"))
-    out.print(safe(shape["mermaid"]))
 
 
 def _first_sentence(node: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -10,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tutelage.agents.common.invocation import hint
-from tutelage.agents.common.redact import redact
+from tutelage.agents.common.redact import json_writer, redact
 from tutelage.graphs.terminal.common import completion
 from tutelage.graphs.terminal.common.options import (
     Assignments,
@@ -97,7 +98,7 @@ def providers_prices(as_json: Json = False) -> None:
         "out": "usd_per_million_out",
         "checked": "checked",
     }
-    print_rows(console(), rows, as_json=False, columns=columns)
+    print_rows(rows, as_json=False, columns=columns)
     console().print(safe(f"yours go into {own_file()}", "dim"), soft_wrap=True)
 
 
@@ -161,7 +162,8 @@ def providers_check(
         with console(stderr=True).status("asking"):
             result = check(task, example.situation_id, library, provider, settings)
     if as_json:
-        print_json(_redacted(result.to_json()))
+        # What a server says may hold the key that it was sent.
+        print_json(json.loads(json_writer()(result.to_json())))
     else:
         _print_check(result, chosen.provider)
     raise typer.Exit(0 if result.works else 1)
@@ -182,12 +184,13 @@ def _print_check(result: Check, provider: str) -> None:
             out.print(safe(f"  {redact(call.error)}", "red"), soft_wrap=True)
     for name, value in _figures(result):
         out.print(Text(f"{name:<12}", style="dim"), safe(value), soft_wrap=True)
-    for plan, p in _plans(result):
-        out.print(safe(f"  {p:.2f}  {plan}", "cyan"), soft_wrap=True)
+    advice = result.answer.advice
+    for plan, p in zip(advice.plans, advice.probs, strict=True) if advice else ():
+        out.print(safe(f"  {p:.2f}  {' → '.join(map(str, plan))}", "cyan"), soft_wrap=True)
     if not result.works and result.answer.failure is not None:
         keys = keys_at_hand(provider) or variables_of(provider.partition(":")[0])
-        advice = what_next(result.answer.failure, keys)
-        out.print(safe(f"{result.answer.failure}: {advice}", "bold red"), soft_wrap=True)
+        hints = what_next(result.answer.failure, keys)
+        out.print(safe(f"{result.answer.failure}: {hints}", "bold red"), soft_wrap=True)
 
 
 def _figures(result: Check) -> list[tuple[str, str]]:
@@ -205,26 +208,9 @@ def _figures(result: Check) -> list[tuple[str, str]]:
     ]
 
 
-def _plans(result: Check) -> list[tuple[str, float]]:
-    advice = result.answer.advice
-    if advice is None:
-        return []
-    names = [" → ".join(str(option) for option in plan) for plan in advice.plans]
-    return list(zip(names, advice.probs, strict=True))
-
-
 def _key_cell(variables: str | None, present: bool) -> Text:
     if variables is None:
         return safe("none needed", "dim")
     if present:
         return safe(f"{variables}, set", "green")
     return safe(f"{variables}, not set", "yellow")
-
-
-def _redacted(value: Any) -> Any:
-    """The value without secrets: what a server says may hold the key that it was sent."""
-    if isinstance(value, str):
-        return redact(value)
-    if isinstance(value, dict):
-        return {key: _redacted(inner) for key, inner in value.items()}
-    return [_redacted(inner) for inner in value] if isinstance(value, list) else value

@@ -117,7 +117,7 @@ class PlanOutcomeTask(TaskWrapper):
         }
 
     def restore(self, record: Mapping[str, Any]) -> None:
-        """The inverse. Raises KeyError, TypeError or ValueError for another, and changes nothing."""
+        """The inverse. Raises KeyError, TypeError or ValueError, having changed nothing."""
         words = _WORD_BY_ID.validate_python(record["words"])
         outcomes = _OUTCOME_BY_ID.validate_python(record["tallies"])
         self._words = words

@@ -10,10 +10,7 @@ from tutelage.graphs.records.trace.schema import TraceError
 
 DASH: Final = "–"  # noqa: RUF001 - a dash for people
 
-
 _CALL_ID: Final = re.compile(r"c(\d{1,18})")
-
-
 _SITUATION_ID: Final = re.compile(r"\d{1,19}")
 
 

@@ -4,36 +4,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Self
 
 from tutelage.agents.client.call_record import CACHED, OK, CallRecord
+from tutelage.graphs.records.trace.names import read_id
 from tutelage.graphs.records.trace.records import (
     AdviceRecord,
     CallCount,
     EventRecord,
     ExampleRecord,
     IterationTotals,
-    PlanRows,
     Record,
     SituationSummary,
     VisitRecord,
     from_row,
 )
-from tutelage.graphs.records.trace.schema import TraceError, explained, open_for_reading
+from tutelage.graphs.records.trace.schema import TABLES, TraceError, explained, open_for_reading
 from tutelage.graphs.records.trace.search import CallRow, Wanted, search_calls, search_situations
-
-TABLES: Final[Mapping[type, str]] = {
-    CallRecord: "calls",
-    AdviceRecord: "advice",
-    VisitRecord: "visits",
-    ExampleRecord: "examples",
-    EventRecord: "events",
-}
-"""Each table's columns are its record's fields, under the same names."""
 
 
 class TraceReader:
@@ -58,9 +47,15 @@ class TraceReader:
         wanted: those about which such calls were made, with the figures of these alone.
         sort: visits, id, calls, failed, m, agree or success. Raises TraceError for another.
         """
-        query, values = search_situations(wanted or Wanted(), sort, reverse)
-        with self._snapshot():
-            return self._summaries(query, values)
+        return self._summaries(*search_situations(wanted or Wanted(), sort, reverse))
+
+    def named(self, id: str) -> tuple[SituationSummary, CallRecord | None]:
+        """The situation of an id, and the call where it is a call's id. Raises TraceError."""
+        situation, call = read_id(id)
+        if situation is not None:
+            return self.situation(situation), None
+        found = self.call(call or 0)
+        return self.situation_of(found.situation_id), found
 
     def situation(self, key: int) -> SituationSummary:
         """One situation by its number, else by its id. Raises TraceError for another."""
@@ -69,16 +64,14 @@ class TraceReader:
 
     def situation_of(self, situation_id: int) -> SituationSummary:
         """One situation by its id. Raises TraceError where there is none."""
-        query, values = search_situations(Wanted(), "id", False, situation_id)
-        with self._snapshot():
-            found = self._summaries(query, values)
-            if not found:
-                there = self._numbers("situations")
-                raise TraceError(f"no situation {situation_id} in {self.path}; allowed: {there}")
+        found = self._summaries(*search_situations(Wanted(), "id", False, situation_id))
+        if not found:
+            there = self._numbers("situations")
+            raise TraceError(f"no situation {situation_id} in {self.path}; allowed: {there}")
         return found[0]
 
     def advice(self, situation_id: int) -> list[AdviceRecord]:
-        """What was settled on for a situation, in order."""
+        """The advice that was given on a situation, in order."""
         return self._records(AdviceRecord, "id", situation_id=situation_id)
 
     def visits(self, situation_id: int) -> list[VisitRecord]:
@@ -142,12 +135,9 @@ class TraceReader:
         the largest on. Raises TraceError for another.
         """
         query, values = search_calls(wanted or Wanted(), failures_only, sort, reverse)
-        with self._snapshot():
-            rows = self._query(f"{query} LIMIT {-1 if limit is None else limit}", values)
-            total = len(rows)
-            if limit is not None and total == limit:
-                ((total,),) = self._query(f"SELECT COUNT(*) FROM ({query})", values)
-        return list(map(CallRow._make, rows)), total
+        rows = self._query(f"{query} LIMIT {-1 if limit is None else limit}", values)
+        total = rows[0][-1] if rows else 0
+        return [CallRow._make(row[:-1]) for row in rows], total
 
     def call_counts(self) -> list[CallCount]:
         """How many calls there are of each node, provider, model and status."""
@@ -175,7 +165,7 @@ class TraceReader:
     # ------------------------------------------------------------------ over time
 
     def iterations(self, after: int = -1) -> list[IterationTotals]:
-        """What all situations come to, for each iteration after that one."""
+        """Totals over all situations, for each iteration after that one."""
         rows = self._query(
             "SELECT iteration, SUM(visits), SUM(visits * coverage) / SUM(visits),"
             " SUM(visits * agreement) / SUM(CASE WHEN agreement IS NOT NULL THEN visits END)"
@@ -195,12 +185,7 @@ class TraceReader:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _records(self, kind: type[Record], order: str, **where: int | None) -> list[Record]:
@@ -216,37 +201,10 @@ class TraceReader:
 
     def _summaries(self, query: str, values: Mapping[str, Any]) -> list[SituationSummary]:
         rows = self._query(query, values)
-        only = rows[0][1] if len(rows) == 1 else None
-        sources, plans = self._sources(only), self._last_plans(only)
-        return [
-            SituationSummary(
-                number=row[0],
-                situation_id=row[1],
-                text=row[2],
-                calls=row[3],
-                failures=row[4],
-                sources=sources.get(row[1], {}),
-                plans=plans.get(row[1]),
-                visits=row[5],
-                coverage=row[6],
-                agreement=row[7],
-                episodes=row[8],
-                successes=row[9],
-            )
-            for row in rows
-        ]
-
-    def _sources(self, only: int | None) -> dict[int, dict[str, int]]:
-        sources: dict[int, dict[str, int]] = {}
-        rows = self._query(_SOURCES, {"only": only})
-        for situation_id, source, count in rows:
-            sources.setdefault(situation_id, {})[source] = count
-        return sources
-
-    def _last_plans(self, only: int | None) -> dict[int, PlanRows]:
-        rows = self._query(_LAST_PLANS, {"only": only})
         with explained(self.path):
-            return {situation_id: json.loads(plans) for situation_id, plans in rows}
+            return [
+                SituationSummary(*row[:5], *map(json.loads, row[5:7]), *row[7:]) for row in rows
+            ]
 
     def _numbers(self, what: str) -> str:
         """Which numbers there are, for people."""
@@ -257,25 +215,3 @@ class TraceReader:
     def _query(self, sql: str, values: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
         with explained(self.path):
             return self._connection.execute(sql, values or {}).fetchall()
-
-    @contextmanager
-    def _snapshot(self) -> Iterator[None]:
-        """All queries inside see the same commits."""
-        self._query("BEGIN")
-        try:
-            yield
-        finally:
-            with explained(self.path):
-                if self._connection.in_transaction:  # SQLite ends it where the file is damaged
-                    self._connection.execute("ROLLBACK")
-
-
-_SOURCES: Final = """
-    SELECT situation_id, source, COUNT(*) FROM advice
-    WHERE :only IS NULL OR situation_id = :only GROUP BY situation_id, source ORDER BY 1, 2
-"""
-_LAST_PLANS: Final = """
-    SELECT situation_id, plans FROM advice WHERE id IN (
-        SELECT MAX(id) FROM advice WHERE :only IS NULL OR situation_id = :only GROUP BY situation_id
-    )
-"""

@@ -14,7 +14,6 @@ from tutelage.agents.common.redact import Json, json_writer, text_cleaner
 PlanRows = list[dict[str, Any]]
 """A distribution over plans, as `rl.advice.advice.Advice.to_json` gives it."""
 
-
 ADVICE_REJECTED: Final = "advice_doubted"
 """The kind of the event that advice on a situation was found to do harm
 (`rl.teaching.teacher_check`)."""
@@ -22,7 +21,7 @@ ADVICE_REJECTED: Final = "advice_doubted"
 
 @dataclass(frozen=True)
 class AdviceRecord:
-    """What the teacher's word on a situation became.
+    """Advice that was given on a situation.
 
     source: `model`, `cache`, `replay` or `fallback:<which>`. cache_key: under which the plan cache
     holds it; None where it does not. id: given by the trace; None before that.
@@ -39,7 +38,7 @@ class AdviceRecord:
 
 @dataclass(frozen=True)
 class VisitRecord:
-    """How often one iteration's rollout was in a situation, and what came of it.
+    """How often one iteration's rollout was in a situation, and with which success.
 
     coverage: the mean m(s) over the visits. agreement: of student and teacher; None where
     unadvised. episodes, successes: finished episodes that passed through, and those of them that
@@ -143,9 +142,7 @@ class IterationTotals:
 
 Record = TypeVar("Record", CallRecord, AdviceRecord, VisitRecord, ExampleRecord, EventRecord)
 
-
 _Convert = Callable[[Any], Any]
-
 
 _JSON_TYPES: Final = ("Json", "JsonObject", "JsonObjects", "PlansRead", "PlanRows")
 

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from tutelage.agents.client.call_record import CallRecord
 from tutelage.agents.common.files import is_damage, sqlite_reason
 from tutelage.graphs.records import versions
+from tutelage.graphs.records.trace.records import (
+    AdviceRecord,
+    EventRecord,
+    ExampleRecord,
+    VisitRecord,
+)
 from tutelage.rl.errors import UserError
 
 _SCHEMA: Final = """
@@ -90,7 +97,14 @@ _SCHEMA: Final = """
 """
 """Lists are read from the index `calls_listed` alone: the rows of calls hold conversations."""
 
-TABLES: Final = frozenset({"situations", "calls", "advice", "visits", "examples", "events"})
+TABLES: Final[Mapping[type, str]] = {
+    CallRecord: "calls",
+    AdviceRecord: "advice",
+    VisitRecord: "visits",
+    ExampleRecord: "examples",
+    EventRecord: "events",
+}
+"""The tables of the records. Their columns are the records' fields, under the same names."""
 
 _BUSY_TIMEOUT_S: Final = 10.0
 
@@ -179,7 +193,7 @@ def _check_structure(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def _check_tables(connection: sqlite3.Connection, path: Path) -> None:
-    missing = TABLES - {
+    missing = {"situations", *TABLES.values()} - {
         name
         for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
     }

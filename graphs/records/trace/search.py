@@ -25,7 +25,7 @@ EVERYTHING: Final[Span] = (None, None)
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which rows are wanted. Everything, unless told otherwise.
+    """Which rows are wanted; by default all of them.
 
     text: a part of the situation's text, in any case. node, status: exactly these; the status
     `failed` is any failure. cached: only what the plan cache replayed, or only the rest. tokens:
@@ -43,10 +43,9 @@ class Wanted:
     @property
     def asks_about_calls(self) -> bool:
         """Whether anything is wanted of a call that a situation without one has not."""
-        told = (self.node, self.status, self.cached)
-        return any(value is not None for value in told) or {self.tokens, self.latency_s} != {
-            EVERYTHING
-        }
+        spans = (self.tokens, self.latency_s)
+        given = (self.node, self.status, self.cached)
+        return any(value is not None for value in given) or spans != (EVERYTHING, EVERYTHING)
 
     def of_calls(self) -> tuple[list[str], dict[str, Any]]:
         """SQL conditions on rows with the columns of calls, and their values."""
@@ -144,8 +143,9 @@ _SITUATION_ORDERS: Final[Mapping[str, tuple[str, bool]]] = {
 def search_calls(
     wanted: Wanted, failures_only: bool, sort: str, reverse: bool
 ) -> tuple[str, dict[str, Any]]:
-    """The query that finds calls, with its values. Its columns are the fields of `CallRow`.
+    """The query that finds calls, with its values.
 
+    Its columns are the fields of `CallRow`, then how many calls were found in all.
     failures_only: calls that failed, and situations that were given up. Raises TraceError for an
     unknown `sort`.
     """
@@ -157,8 +157,7 @@ def search_calls(
     if texts:
         terms.append(f"situation_id IN (SELECT situation_id FROM situations WHERE {_all(texts)})")
     query = f"""
-        SELECT kind, id, iteration, env_steps, node, status, number, situation_id, text, provider,
-            model, attempt, prompt_tokens, completion_tokens, started_at, latency_s, cost_usd, error
+        SELECT {", ".join(CallRow._fields)}, COUNT(*) OVER ()
         FROM (SELECT * FROM ({source}) WHERE {_all(terms)})
         LEFT JOIN situations USING (situation_id)
         ORDER BY {_order(sort, _CALL_ORDERS, reverse)}, iteration, kind, id
@@ -171,9 +170,9 @@ def search_situations(
 ) -> tuple[str, dict[str, Any]]:
     """The query that finds situations and what was done about them, with its values.
 
-    Its columns: number, situation id, text, calls, failures, visits, coverage, agreement, episodes,
-    successes. All are about the wanted calls and iterations alone. situation_id: only this one.
-    Raises TraceError for an unknown `sort`.
+    Its columns are the fields of `SituationSummary`, sources and plans as JSON. Calls and visits
+    are counted of the wanted calls and iterations alone. situation_id: only this situation. Raises
+    TraceError for an unknown `sort`.
     """
     calls, values = wanted.of_calls()
     visits, more = wanted.of_visits()
@@ -190,8 +189,18 @@ def search_situations(
         calls.append("situation_id = :situation_id")
         visits.append("situation_id = :situation_id")
     query = f"""
-        SELECT number, situation_id, text, calls, failures, visits, coverage, agreement, episodes,
-            successes
+        SELECT number, situation_id, text, calls, failures,
+            (
+                SELECT json_group_object(source, times) FROM (
+                    SELECT source, COUNT(*) AS times FROM advice
+                    WHERE advice.situation_id = found.situation_id GROUP BY source
+                )
+            ),
+            IFNULL((
+                SELECT plans FROM advice WHERE advice.situation_id = found.situation_id
+                ORDER BY id DESC LIMIT 1
+            ), 'null'),
+            visits, coverage, agreement, episodes, successes
         FROM (
             SELECT s.number, s.situation_id, s.text, IFNULL(c.calls, 0) AS calls,
                 IFNULL(c.failures, 0) AS failures, IFNULL(v.visits, 0) AS visits, v.coverage,
@@ -209,7 +218,7 @@ def search_situations(
                         / SUM(CASE WHEN agreement IS NOT NULL THEN visits END) AS agreement
                 FROM visits WHERE {_all(visits)} GROUP BY situation_id
             ) v USING (situation_id)
-        )
+        ) found
         WHERE {_all(terms)}
         ORDER BY {_order(sort, _SITUATION_ORDERS, reverse)}, number
     """

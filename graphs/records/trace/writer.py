@@ -12,12 +12,10 @@ from collections.abc import Iterable, Mapping
 from contextlib import nullcontext, suppress
 from dataclasses import fields
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Final, Self
 
 from tutelage.agents.client.call_record import CallRecord
 from tutelage.agents.common.redact import text_cleaner
-from tutelage.graphs.records.trace.reader import TABLES
 from tutelage.graphs.records.trace.records import (
     AdviceRecord,
     EventRecord,
@@ -27,11 +25,7 @@ from tutelage.graphs.records.trace.records import (
     to_rows,
     to_situation_id,
 )
-from tutelage.graphs.records.trace.schema import (
-    TraceError,
-    explained,
-    open_for_writing,
-)
+from tutelage.graphs.records.trace.schema import TABLES, TraceError, explained, open_for_writing
 
 MAX_EXAMPLES: Final = 3
 """How many drawn states the trace keeps for each situation."""
@@ -76,7 +70,7 @@ class TraceWriter:
         self._add(CallRecord, records)
 
     def advice(self, records: Iterable[AdviceRecord]) -> None:
-        """Add what was settled on for situations."""
+        """Add advice that was given on situations."""
         self._add(AdviceRecord, records)
 
     def visits(self, records: Iterable[VisitRecord]) -> None:
@@ -144,12 +138,7 @@ class TraceWriter:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, exc_type: type[BaseException] | None, *_: object) -> None:
         # A disk that is full, say, has been reported already, and is no news at the end.
         with suppress(TraceError) if exc_type is not None else nullcontext():
             self.close()

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from rich.table import Table
+from rich.text import Text
 
 from tutelage.graphs.analysis.comparison import compare, find_runs
 from tutelage.graphs.records.trace.names import DASH
-from tutelage.graphs.terminal.common.tables import headings_for, new_table
+from tutelage.graphs.terminal.common.tables import table_of
 from tutelage.graphs.terminal.common.text import console, percent, print_json, safe
 
 _WIDE: Final = 110
@@ -35,7 +36,8 @@ def show(paths: Sequence[Path], episodes: int | None, as_json: bool) -> None:
         print_json(comparison)
         return
     out = console()
-    out.print(_conditions_table(comparison["settings"], out.width))
+    cells = [_cells(condition) for condition in comparison["settings"]]
+    out.print(table_of(cells, ("condition",), out.width, _SPARED, _WIDE))
     if comparison["differences"]:
         out.print(_differences_table(comparison["differences"]))
     for kind, why in _LEFT_OUT.items():
@@ -45,23 +47,13 @@ def show(paths: Sequence[Path], episodes: int | None, as_json: bool) -> None:
         out.print(safe(f"{name}: {method}", "dim"))
 
 
-def _conditions_table(conditions: Sequence[Mapping[str, Any]], width: int) -> Table:
-    """The figures of each condition, the most telling ones alone on a narrow terminal."""
-    rows = [_cells(condition) for condition in conditions]
-    shown = headings_for(width, rows[0], _SPARED, _WIDE)
-    table = new_table(shown, words=("condition",))
-    for row in rows:
-        table.add_row(*(safe(row[heading]) for heading in shown))
-    return table
-
-
-def _cells(condition: Mapping[str, Any]) -> dict[str, str]:
+def _cells(condition: Mapping[str, Any]) -> dict[str, Text]:
     reached, seeds = condition["steps_to_95"], len(condition["seeds"])
     argmax, cost = condition["argmax_success"], condition["cost_usd"]
     steps = DASH if reached["median"] is None else f"{reached['median']:,}"
     every = "" if reached["reached"] == seeds else f"\n{reached['reached']} of {seeds}"
     success = condition["success"]
-    return {
+    cells = {
         "condition": condition["name"],
         "seeds": ", ".join(map(str, condition["seeds"])),
         "success": f"{_share(success['mean'])}\n{_range(success['ci95'], _share)}",
@@ -73,23 +65,25 @@ def _cells(condition: Mapping[str, Any]) -> dict[str, str]:
         "calls": f"{condition['llm_calls']['mean']:,.0f}",
         "cost": DASH if cost is None else f"${cost['mean']:.4f}",
     }
+    return {heading: safe(cell) for heading, cell in cells.items()}
 
 
 def _differences_table(differences: Sequence[Mapping[str, Any]]) -> Table:
-    against = differences[0]["against"]
-    headings = ("condition", "success", "return", "length")
-    table = new_table(headings, words=("condition",), title=safe(f"more than {against}"))
+    rows = []
     for row in differences:
         success = row["success"]
         low, high = success["ci95"]
         sure = "green" if low > 0 else "red" if high < 0 else ""
-        table.add_row(
-            safe(row["setting"]),
-            safe(f"{_signed(success['difference'])}\n{_range(success['ci95'], _signed)}", sure),
-            safe(_with_range(row["return"], "{:+.3f}", "difference")),
-            safe(_with_range(row["length"], "{:+.1f}", "difference")),
+        difference = f"{_signed(success['difference'])}\n{_range(success['ci95'], _signed)}"
+        rows.append(
+            {
+                "condition": safe(row["setting"]),
+                "success": safe(difference, sure),
+                "return": safe(_with_range(row["return"], "{:+.3f}", "difference")),
+                "length": safe(_with_range(row["length"], "{:+.1f}", "difference")),
+            }
         )
-    return table
+    return table_of(rows, ("condition",), title=safe(f"more than {differences[0]['against']}"))
 
 
 def _share(value: float) -> str:

@@ -6,12 +6,11 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from tutelage.graphs.records.trace.names import DASH
-from tutelage.graphs.terminal.common.text import print_json, safe
+from tutelage.graphs.terminal.common.text import console, print_json, safe
 
 WIDE: Final = 100
 """Columns of a terminal on which nothing needs to be spared."""
@@ -37,18 +36,27 @@ def new_table(headings: Iterable[str], words: Collection[str], title: Text | Non
     return table
 
 
-def headings_for(
-    width: int, headings: Iterable[str], spared: Collection[str], wide: int = WIDE
-) -> list[str]:
-    """The headings that a terminal of this width has room for.
+def table_of(
+    rows: Sequence[Mapping[str, Text]],
+    words: Collection[str],
+    width: int = WIDE,
+    spared: Collection[str] = (),
+    wide: int = WIDE,
+    title: Text | None = None,
+) -> Table:
+    """The table of rows, of which each has its cells by heading; there must be a row.
 
-    spared: those that one of fewer than `wide` columns goes without.
+    words: as in `new_table`. spared: headings that are left out where `width`, the terminal's, is
+    less than `wide`.
     """
-    return [heading for heading in headings if width >= wide or heading not in spared]
+    shown = [heading for heading in rows[0] if width >= wide or heading not in spared]
+    table = new_table(shown, words, title)
+    for row in rows:
+        table.add_row(*(row[heading] for heading in shown))
+    return table
 
 
 def print_rows(
-    console: Console,
     rows: Sequence[Mapping[str, Any]],
     as_json: bool,
     columns: Mapping[str, str] | None = None,
@@ -62,13 +70,14 @@ def print_rows(
     if as_json:
         print_json(list(rows))
         return
-    fields = columns or {name.replace("_", " "): name for name in (rows[0] if rows else {})}
-    shown = headings_for(console.width, fields, spared)
-    words = {heading for heading in shown if not _is_figure(rows[0][fields[heading]])}
-    table = new_table(shown, words)
-    for row in rows:
-        table.add_row(*(safe(_cell(row[fields[heading]])) for heading in shown))
-    console.print(table)
+    out = console()
+    if not rows:
+        out.print(new_table(columns or (), words=columns or ()))
+        return
+    fields = columns or {name.replace("_", " "): name for name in rows[0]}
+    words = {heading for heading, name in fields.items() if not _is_figure(rows[0][name])}
+    cells = [{heading: safe(_cell(row[name])) for heading, name in fields.items()} for row in rows]
+    out.print(table_of(cells, words, out.width, spared))
 
 
 def _is_figure(value: Any) -> bool:

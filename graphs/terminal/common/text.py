@@ -1,4 +1,4 @@
-"""Text from models and environments is data: made safe before it reaches a terminal."""
+"""Text and JSON for the terminal; text from models and environments is made safe first."""
 
 from __future__ import annotations
 

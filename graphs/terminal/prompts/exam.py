@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import Progress, TaskID
 from rich.table import Table
@@ -25,10 +24,10 @@ from tutelage.graphs.analysis.exams import (
     selected,
 )
 from tutelage.graphs.config.config import RunConfig
-from tutelage.graphs.terminal.common.tables import WIDE
+from tutelage.graphs.records.trace.names import DASH
+from tutelage.graphs.terminal.common.tables import WIDE, new_table
 from tutelage.graphs.terminal.common.text import console, percent, print_json, safe
 
-_DASH: Final = "–"  # noqa: RUF001 - a dash for people
 _GOOD, _POOR = 0.95, 0.75
 """Shares of sensible plans from which a score is shown in green, and below which in red."""
 
@@ -71,13 +70,12 @@ def _examined(
     with Progress(console=err, transient=True, disable=not err.is_terminal) as progress:
         for contender in entered:
             row = progress.add_task(str(safe(contender.name)), total=len(asked))
-            marked = examine(contender, asked, config, _advancing(progress, row))
-            found.append((contender, marked))
+
+            def advance(done: int, row: TaskID = row) -> None:
+                progress.update(row, completed=done)
+
+            found.append((contender, examine(contender, asked, config, advance)))
     return found
-
-
-def _advancing(progress: Progress, row: TaskID) -> Callable[[int], None]:
-    return lambda done: progress.update(row, completed=done)
 
 
 def _as_json(marked: Sequence[tuple[Contender, list[Marked]]], situations: int) -> dict[str, Any]:
@@ -99,25 +97,21 @@ def _as_json(marked: Sequence[tuple[Contender, list[Marked]]], situations: int) 
 
 def _table(marked: Sequence[tuple[Contender, list[Marked]]], wide: bool) -> Table:
     """A row for each task and contender, those of one task below each other."""
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1), collapse_padding=True)
     several = len(marked) > 1
-    table.add_column("task", overflow="fold")
-    if several:
-        table.add_column("teacher", overflow="fold")
+    names = ["task", "teacher"] if several else ["task"]
     columns = [(contender, scores(marks)) for contender, marks in marked]
     shown = [name for name in _cells(columns[0][1][0]) if wide or name not in _SPARED]
-    for heading in shown:
-        table.add_column(heading, justify="right", no_wrap=True)
+    table = new_table([*names, *shown], words=names)
     tasks = len(columns[0][1])
     for row in range(tasks):
         for place, (contender, column) in enumerate(columns):
             style = "bold" if column[row].task == ALL else ""
-            names = [safe(column[row].task if place == 0 else "")]
-            names += [safe(contender.name)] if several else []
+            who = [safe(column[row].task if place == 0 else "")]
+            who += [safe(contender.name)] if several else []
             cells = _cells(column[row])
             last = place == len(columns) - 1 and (several or row == tasks - 2)
             figures = (cells[heading] for heading in shown)
-            table.add_row(*names, *figures, style=style, end_section=last)
+            table.add_row(*who, *figures, style=style, end_section=last)
     return table
 
 
@@ -131,13 +125,13 @@ def _cells(score: Score) -> dict[str, Text]:
         "requests": safe(f"{score.requests:,}"),
         "tokens in": safe(_count(score.prompt_tokens)),
         "out": safe(_count(score.completion_tokens)),
-        "cost": safe(_DASH if score.cost_usd is None else f"${score.cost_usd:.4f}"),
-        "time": safe(_DASH if score.latency_s is None else f"{score.latency_s:.2f} s"),
+        "cost": safe(DASH if score.cost_usd is None else f"${score.cost_usd:.4f}"),
+        "time": safe(DASH if score.latency_s is None else f"{score.latency_s:.2f} s"),
     }
 
 
 def _count(number: int | None) -> str:
-    return _DASH if number is None else f"{number:,}"
+    return DASH if number is None else f"{number:,}"
 
 
 def _print_mistakes(
@@ -152,15 +146,12 @@ def _print_mistakes(
         for line in row["situation"].splitlines():
             out.print(safe(f"  {line}", "dim"), soft_wrap=True)
         for answer in row["wrong"]:
-            out.print(safe(f"  {percent(answer['share']):>8}  {_plan(answer['plan'])}", "red"))
+            plan = ", ".join(answer["plan"])
+            out.print(safe(f"  {percent(answer['share']):>8}  {plan}", "red"))
         if row["unusable_share"] > 0:
             reason = row["error"] or row["failure"] or "no plan"
             share = percent(row["unusable_share"])
             out.print(safe(f"  {share:>8}  no plan: {reason}", "red"))
-        good = " or ".join(_plan(plan) for plan in row["sensible"])
+        good = " or ".join(", ".join(plan) for plan in row["sensible"])
         out.print(safe(f"  sensible  {good}", "green"))
         out.print(safe(f"            {row['why']}"))
-
-
-def _plan(steps: Sequence[str]) -> str:
-    return ", ".join(steps)

@@ -47,7 +47,7 @@ def show_list(folder: Path | None, as_json: bool) -> None:
         }
         for name, path in sources.items()
     ]
-    tables.print_rows(console(), rows, as_json)
+    tables.print_rows(rows, as_json)
     if not as_json and folder is None:
         console().print(safe(f"your own versions: {own_folder()}", "dim"), soft_wrap=True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import Annotated
@@ -26,7 +27,6 @@ from tutelage.graphs.terminal.common.options import (
 
 _STARTED = monotonic()
 """As good as the process's start: tells imports from the rest."""
-
 
 app = typer.Typer()
 
@@ -95,9 +95,10 @@ def run(
     from tutelage.graphs.config.config import make_config
 
     chosen = make_config(config, assignments or [], options)
-    from tutelage.graphs.terminal.run.session import watch_run
+    from tutelage.graphs.runtime import run as runtime
+    from tutelage.graphs.terminal.run.session import watch
 
-    raise typer.Exit(watch_run(chosen, _STARTED, as_json))
+    raise typer.Exit(watch(partial(runtime.run, chosen), _STARTED, as_json))
 
 
 @app.command()
@@ -111,6 +112,8 @@ def resume(
     Example: python cli.py resume runs/my-run
     """
     refuse_no_run(run)
-    from tutelage.graphs.terminal.run.session import watch_resume
+    from tutelage.graphs.runtime import run as runtime
+    from tutelage.graphs.terminal.run.session import watch
 
-    raise typer.Exit(watch_resume(run, base_url or [], _STARTED, as_json))
+    make = partial(runtime.resume, run, base_urls=base_url or [])
+    raise typer.Exit(watch(make, _STARTED, as_json))

@@ -37,7 +37,7 @@ class AskingEndedError(Exception):
 
 
 class TerminalPerson:
-    """Whoever sits at the terminal. tell: told when a question begins and when it is over."""
+    """The person at the terminal. tell: is called when a question begins and when it ends."""
 
     def __init__(self, tell: Tell) -> None:
         self._tell = tell

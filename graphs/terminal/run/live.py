@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from time import monotonic
-from types import TracebackType
 from typing import Any, Final, Self
 
 from rich.console import Console, Group
@@ -53,12 +52,7 @@ class LiveProgress:
             self._live.start()
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._leave_panel()
 
     def on_signal(self, name: str) -> None:

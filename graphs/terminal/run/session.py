@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
-from pathlib import Path
+from collections.abc import Callable
 from time import monotonic
 
 from rich.console import Console
 
-from tutelage.graphs.config.config import RunConfig
 from tutelage.graphs.config.events import Event, RunEnded
 from tutelage.graphs.records.shapes import Summary
-from tutelage.graphs.runtime.run import resume, run
 from tutelage.graphs.runtime.signals import stop_on_signals
 from tutelage.graphs.terminal.common.text import print_json
 from tutelage.graphs.terminal.run.dialogue import TerminalPerson
@@ -20,23 +16,12 @@ from tutelage.graphs.terminal.run.live import LiveProgress
 from tutelage.graphs.terminal.run.summary import print_summary
 
 
-def watch_run(config: RunConfig, process_started: float, as_json: bool) -> int:
-    """Make a run and show it; arguments and result as in `_watch`."""
-    return _watch(partial(run, config), process_started, as_json)
+def watch(make: Callable[..., Summary], process_started: float, as_json: bool) -> int:
+    """Show a run while it goes on; returns the exit code, 0, 130 or 143.
 
-
-def watch_resume(
-    path: Path, base_urls: Sequence[str], process_started: float, as_json: bool
-) -> int:
-    """Go on with a run and show it; arguments and result as in `resume` and `_watch`."""
-    return _watch(partial(resume, path, base_urls=base_urls), process_started, as_json)
-
-
-def _watch(make: Callable[..., Summary], process_started: float, as_json: bool) -> int:
-    """Show a run while `make` makes it; returns the exit code, 0, 130 or 143.
-
-    process_started: `time.monotonic()` at the process's start, to tell imports from the rest.
-    as_json: the summary alone goes to standard output, progress to standard error.
+    make: `run` or `resume` of `graphs.runtime.run` with its own arguments bound. process_started:
+    `time.monotonic()` at the process's start, to tell imports from the rest. as_json: the summary
+    alone goes to standard output, progress to standard error.
     """
     console = Console(highlight=False, stderr=as_json)
     ended: list[RunEnded] = []

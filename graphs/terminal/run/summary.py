@@ -26,7 +26,7 @@ def print_summary(out: Console, run_dir: str, summary: Summary) -> None:
 
 
 def summary_rows(summary: Summary) -> list[tuple[str, str]]:
-    """All that is told of a run that ended, as names and figures."""
+    """The figures of a run that ended, by name."""
     phases = {
         name: seconds for name, seconds in summary.time.model_dump().items() if seconds >= 0.05
     }

@@ -50,7 +50,7 @@ def runs_list(
 
     rows = [run_row(entry) for entry in list_runs(folder)]
     if rows or as_json:
-        print_rows(console(), rows, as_json, _COLUMNS, _SPARED)
+        print_rows(rows, as_json, _COLUMNS, _SPARED)
     else:
         line = f"no runs in {folder}; make one: {hint('run')}"
         console().print(safe(line), soft_wrap=True)
@@ -151,15 +151,15 @@ def runs_delete(
 
 def run_row(entry: RunEntry) -> dict[str, Any]:
     """A run folder as plain values."""
-    summary = entry.summary
+    summary, config = entry.summary, entry.config or {}
     # A run without a student has the success of the teacher that acted in its place.
     tested = (summary.student or summary.teacher) if summary else None
     return {
         "run": str(entry.path),
-        "graph": entry.config.get("graph") if entry.config else None,
-        "env": entry.config.get("env") if entry.config else None,
-        "provider": summary.provider if summary else (entry.config or {}).get("provider"),
-        "seed": entry.config.get("seed") if entry.config else None,
+        "graph": config.get("graph"),
+        "env": config.get("env"),
+        "provider": summary.provider if summary else config.get("provider"),
+        "seed": config.get("seed"),
         "status": summary.status if summary else entry.problem or "not finished",
         "env_steps": summary.env_steps if summary else None,
         "success_rate": tested.success_rate if tested else None,

@@ -1,4 +1,4 @@
-"""The detail beside the list of a trace's browser: what was told, advised, decided and learned."""
+"""The detail beside the list of a trace's browser: situation, example state, plans, history."""
 
 from __future__ import annotations
 
@@ -37,7 +37,8 @@ def state_view(detail: Detail, chosen: int, now: Leanings) -> RenderableType:
     if example is not None:
         place = f"{chosen % len(detail.examples) + 1} of {len(detail.examples)}"
         parts += [_heading(f"a state, {place} [ ], iteration {example.iteration}")]
-        parts += [_state(example, now)]
+        # The map beside the bars, or above them.
+        parts += [Beside(picture(example.picture, example.inks), _bars(example, now))]
     parts += [_heading("the plans" + (f", from {detail.source}" if detail.source else ""))]
     return Group(*parts, _plans(detail, example))
 
@@ -53,11 +54,6 @@ def record_view(detail: Detail) -> RenderableType:
 
 def _heading(title: str) -> Padding:
     return Padding(Rule(safe(title, "dim"), align="left", style="dim"), (1, 0, 0, 0))
-
-
-def _state(example: Example, now: Leanings) -> RenderableType:
-    """The map beside the bars, or above them."""
-    return Beside(picture(example.picture, example.inks), _bars(example, now))
 
 
 def _bars(example: Example, now: Leanings) -> RenderableType:

@@ -251,5 +251,5 @@ def _cell(name: str, value: Any) -> Text:
         return safe(re.sub(r"[\n\t]", " ", value))
     if name == "call":
         return Text(call_id(value))
-    told = {"agree": f"{100 * value:.0f} %", "seconds": f"{value:.2f}"}.get(name, f"{value:,}")
-    return Text(told, justify="right")
+    shown = {"agree": f"{100 * value:.0f} %", "seconds": f"{value:.2f}"}.get(name, f"{value:,}")
+    return Text(shown, justify="right")

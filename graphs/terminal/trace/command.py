@@ -100,7 +100,7 @@ def trace_show(
     brief: Annotated[bool, typer.Option("--brief", help="Leave the prompts out.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Show a situation or a call: prompt, turns, plans, advice, and the student there.
+    """Show a situation or a call: prompt, messages, plans, advice, and the student there.
 
     Examples:
 

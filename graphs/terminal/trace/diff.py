@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,14 +21,11 @@ from tutelage.graphs.analysis.trace_comparison import (
 )
 from tutelage.graphs.records.trace.names import DASH, one_line
 from tutelage.graphs.records.trace.schema import TraceError
-from tutelage.graphs.terminal.common.tables import headings_for, new_table
+from tutelage.graphs.terminal.common.tables import table_of
 from tutelage.graphs.terminal.common.text import console, percent, print_json, safe
 from tutelage.graphs.terminal.trace.lines import open_trace
 
 _WITH_ID: Final = re.compile(r"(.+):(c?\d{1,19})")
-_COLUMNS: Final = (
-    *("a", "b", "visits a, b", "agree a, b", "success a, b", "differs in", "situation"),
-)
 _SPARED: Final = frozenset({"visits a, b", "success a, b"})
 """Columns that a narrow terminal goes without."""
 
@@ -43,10 +41,7 @@ def show(a: str, b: str, as_json: bool) -> None:
     with ExitStack() as stack:
         readers = [stack.enter_context(open_trace(run)) for run, _ in sides]
         if ids:
-            conversations = [
-                conversation_of(reader, id) for reader, id in zip(readers, ids, strict=True)
-            ]
-            (ours, left), (theirs, right) = conversations
+            (ours, left), (theirs, right) = map(conversation_of, readers, ids)
             found = difference(left, right, (a, b))
             values: Any = {"a": ours.text, "b": theirs.text, "difference": found}
         else:
@@ -73,7 +68,7 @@ def show_replay(
     done = replay(run, id, provider, base_url, prompts)
     found = difference(done.recorded, done.replayed, ("recorded", "replayed"))
     if as_json:
-        print_json({**done.to_json(), "difference": found})
+        print_json({**asdict(done), "difference": found})
         return 0 if done.replayed.advice else 1
     out = console()
     out.print(safe(f"situation {done.situation}: {one_line(done.text)}", "bold"))
@@ -120,13 +115,12 @@ def _side(text: str) -> tuple[Path, str | None]:
 
 def _print_runs(out: Console, rows: Sequence[Mapping[str, Any]]) -> None:
     """A table of all situations, then each that differs; a difference is printed once."""
-    shown = headings_for(out.width, _COLUMNS, _SPARED)
-    table = new_table(shown, words=("differs in", "situation"))
-    for row in rows:
-        cells = _cells(row)
-        table.add_row(*(cells[name] for name in shown))
-    out.print(table)
-    told: set[tuple[str, ...]] = set()
+    if not rows:
+        out.print(Text("neither run has met a situation", "dim"))
+        return
+    cells = [_cells(row) for row in rows]
+    out.print(table_of(cells, ("differs in", "situation"), out.width, _SPARED))
+    printed: set[tuple[str, ...]] = set()
     for row in rows:
         parts = row["difference"] or {}
         if not any(parts.values()):
@@ -134,10 +128,10 @@ def _print_runs(out: Console, rows: Sequence[Mapping[str, Any]]) -> None:
         out.print(Rule(safe(one_line(row["text"])), align="left"))
         for part, lines in parts.items():
             key = (part, *lines)
-            if lines and key in told:
+            if lines and key in printed:
                 out.print(safe(f"{part}: differs as above", "dim"))
             elif lines:
-                told.add(key)
+                printed.add(key)
                 _print_part(out, part, lines)
 
 

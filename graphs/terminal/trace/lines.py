@@ -1,4 +1,4 @@
-"""What all views of a trace share: opening it, naming its rows, and plans and shares in a line."""
+"""Shared by all views of a trace: opening it; tokens, iterations and shares in a line."""
 
 from __future__ import annotations
 

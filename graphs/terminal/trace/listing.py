@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,12 +12,12 @@ from rich.table import Table
 from rich.text import Text
 
 from tutelage.agents.common.invocation import hint
+from tutelage.graphs.analysis.trace_details import situation_row
 from tutelage.graphs.records.trace.names import DASH, call_id, one_line, plan_lines
 from tutelage.graphs.records.trace.reader import TraceReader
-from tutelage.graphs.records.trace.records import SituationSummary
 from tutelage.graphs.records.trace.schema import TraceError
 from tutelage.graphs.records.trace.search import CallRow, Span, Wanted
-from tutelage.graphs.terminal.common.tables import headings_for, new_table
+from tutelage.graphs.terminal.common.tables import table_of
 from tutelage.graphs.terminal.common.text import console, percent, print_json_rows, safe
 from tutelage.graphs.terminal.trace.lines import open_trace, tokens_line
 
@@ -86,12 +86,6 @@ def show(
         out.print(safe(f"one of them in full: {line}", "dim"), soft_wrap=True)
 
 
-def situation_row(situation: SituationSummary) -> dict[str, Any]:
-    """A situation as plain values, under the id that people give to `trace show`."""
-    values = asdict(situation)
-    return {"id": values.pop("number"), **values, "sources": dict(situation.sources)}
-
-
 def _call_row(call: CallRow) -> dict[str, Any]:
     values = dict(zip(_CALL_FIELDS, call, strict=True))
     values["id"] = call_id(call.id) if call.kind == "call" else None
@@ -103,12 +97,8 @@ def situations_table(rows: Sequence[dict[str, Any]], width: int) -> Table:
 
     rows: as `situation_row` gives them; width: the terminal's.
     """
-    cells = [_situation_cells(row) for row in rows]
-    shown = headings_for(width, cells[0], _SPARED)
-    table = new_table(shown, _WORDS)
-    for row in cells:
-        table.add_row(*(row[name] for name in shown))
-        table.add_section()
+    table = table_of([_situation_cells(row) for row in rows], _WORDS, width, _SPARED)
+    table.show_lines = True
     return table
 
 
@@ -128,28 +118,26 @@ def _situation_cells(row: dict[str, Any]) -> dict[str, Text]:
 
 
 def _calls(rows: Sequence[dict[str, Any]], kind: str) -> Table:
-    """The provider is told only where there are several, errors only where they are the point."""
+    """The table of calls. It shows teachers where there are several, errors for failures."""
     several = len({row["provider"] for row in rows} - {None}) > 1
-    with_teacher = ["teacher"] if several else []
-    with_error = ["error"] if kind == "failures" else []
-    headings = ["id", "iter", "node", "status", "try", "tokens", "seconds"]
-    table = new_table([*headings, *with_teacher, "situation", *with_error], _WORDS)
-    for row in rows:
-        teacher = [safe(row["provider"] or DASH)] if with_teacher else []
-        error = [safe(_error(row))] if with_error else []
-        table.add_row(
-            row["id"] or DASH,
-            f"{row['iteration']:,}",
-            safe(row["node"]),
-            status_text(row["status"]),
-            str(row["attempt"] or DASH),
-            tokens_line(row["prompt_tokens"], row["completion_tokens"]),
-            DASH if row["latency_s"] is None else f"{row['latency_s']:.2f}",
-            *teacher,
-            safe(f"{row['situation'] or DASH}: {one_line(row['text'])}"),
-            *error,
-        )
-    return table
+    hidden = {*(() if several else ("teacher",)), *(() if kind == "failures" else ("error",))}
+    cells = [_call_cells(row) for row in rows]
+    return table_of([{k: v for k, v in row.items() if k not in hidden} for row in cells], _WORDS)
+
+
+def _call_cells(row: dict[str, Any]) -> dict[str, Text]:
+    return {
+        "id": Text(row["id"] or DASH),
+        "iter": Text(f"{row['iteration']:,}"),
+        "node": safe(row["node"]),
+        "status": status_text(row["status"]),
+        "try": Text(str(row["attempt"] or DASH)),
+        "tokens": Text(tokens_line(row["prompt_tokens"], row["completion_tokens"])),
+        "seconds": Text(DASH if row["latency_s"] is None else f"{row['latency_s']:.2f}"),
+        "teacher": safe(row["provider"] or DASH),
+        "situation": safe(f"{row['situation'] or DASH}: {one_line(row['text'])}"),
+        "error": safe(_error(row)),
+    }
 
 
 def status_text(status: str) -> Text:
@@ -163,16 +151,13 @@ def _error(row: dict[str, Any]) -> str:
 
 def _what_is_there(reader: TraceReader) -> str:
     """For people whose filter found nothing: by what they could filter."""
-    nodes: dict[str, int] = {}
-    statuses: dict[str, int] = {}
+    nodes, statuses = Counter[str](), Counter[str]()
     for counted in reader.call_counts():
-        nodes[counted.node] = nodes.get(counted.node, 0) + counted.calls
-        statuses[counted.status] = statuses.get(counted.status, 0) + counted.calls
+        nodes[counted.node] += counted.calls
+        statuses[counted.status] += counted.calls
     if not nodes:
         return "the trace holds no call"
-    kinds = {"statuses": statuses, "nodes": nodes}
-    told = [
+    return "; ".join(
         f"{kind} of its calls: " + ", ".join(f"{name} ({n:,})" for name, n in counts.items())
-        for kind, counts in kinds.items()
-    ]
-    return "; ".join(told)
+        for kind, counts in {"statuses": statuses, "nodes": nodes}.items()
+    )

@@ -7,13 +7,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from rich.console import Group, RenderableType
+from rich.console import Group
 from rich.panel import Panel
 from rich.text import Text
 from rich.tree import Tree
 
 from tutelage.agents.client.call_record import CallRecord
-from tutelage.graphs.analysis.trace_details import details_of, mappings, mean_over_visits
+from tutelage.graphs.analysis.trace_details import (
+    content_of,
+    details_of,
+    mappings,
+    mean_over_visits,
+    tool_calls_of,
+)
 from tutelage.graphs.records.trace.names import call_id, plan_line
 from tutelage.graphs.terminal.common.tables import new_table
 from tutelage.graphs.terminal.common.text import console, percent, print_json, safe
@@ -39,13 +45,11 @@ def show(run: Path, id: str, brief: bool, as_json: bool) -> None:
 def tree_of(details: Mapping[str, Any], brief: bool) -> Tree:
     """The tree of `trace show`. details: as `details_of` gives them; brief: without the prompts."""
     tree = Tree(safe(f"situation {details['id']}", "bold"), guide_style="dim")
-    told: list[RenderableType] = [
-        Panel(safe(details["text"]), title="what the teacher is told", expand=False)
-    ]
+    panels = [Panel(safe(details["text"]), title="what the teacher is told", expand=False)]
     for example in details["examples"][:1]:
         title = f"such a state (iteration {example['iteration']})"
-        told.append(Panel(safe(example["picture"]), title=title, expand=False))
-    tree.add(Group(*told))
+        panels.append(Panel(safe(example["picture"]), title=title, expand=False))
+    tree.add(Group(*panels))
     _add_calls(tree, details, brief)
     _add_advice(tree, details["advice_given"])
     tree.add(Group(Text("history", style="bold"), history_view(details["history"])))
@@ -114,13 +118,10 @@ def _add_prompt(branch: Tree, messages: list[Mapping[str, Any]], before: Sequenc
 def _message_lines(message: Mapping[str, Any]) -> Iterator[Text]:
     """One message: who speaks, what is said, which tools are called, what a tool gave back."""
     yield safe(str(message.get("role", "?")), "bold")
-    content = message.get("content")
-    if content:
-        yield safe(content if isinstance(content, str) else json.dumps(content))
-    for call in mappings(message.get("tool_calls")):
-        function = call.get("function", call)
-        if isinstance(function, Mapping):
-            yield safe(f"{function.get('name')}({function.get('arguments', '')})", "cyan")
+    if content := content_of(message):
+        yield safe(content)
+    for _, name, arguments in tool_calls_of(message):
+        yield safe(f"{name}({arguments})", "cyan")
 
 
 def _tool_name(tool: Mapping[str, Any]) -> str:
@@ -129,11 +130,10 @@ def _tool_name(tool: Mapping[str, Any]) -> str:
 
 
 def _answer_lines(answer: Mapping[str, Any]) -> Iterator[Text]:
-    content = answer.get("content")
-    if content:
-        yield safe(f"text: {content if isinstance(content, str) else json.dumps(content)}")
-    for call in mappings(answer.get("tool_calls")):
-        yield safe(f"{call.get('name')}({json.dumps(call.get('args', {}))})", "cyan")
+    if content := content_of(answer):
+        yield safe(f"text: {content}")
+    for _, name, arguments in tool_calls_of(answer):
+        yield safe(f"{name}({arguments})", "cyan")
     for key in ("invalid_tool_calls", "refusal"):
         if answer.get(key):
             yield safe(f"{key}: {answer[key]}", "red")

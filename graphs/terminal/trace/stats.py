@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from tutelage.graphs.analysis.trace_statistics import statistics
 from tutelage.graphs.records.trace.names import DASH, one_line
-from tutelage.graphs.terminal.common.tables import new_table
+from tutelage.graphs.terminal.common.tables import table_of
 from tutelage.graphs.terminal.common.text import console, percent, print_json, safe
 from tutelage.graphs.terminal.trace.lines import open_trace, span_line, sparkline
 
@@ -23,11 +22,8 @@ def show(run: Path, as_json: bool) -> None:
         figures = statistics(reader)
     if as_json:
         print_json(figures)
-    else:
-        _print(console(), figures)
-
-
-def _print(out: Console, figures: Mapping[str, Any]) -> None:
+        return
+    out = console()
     table = Table.grid(padding=(0, 2))
     for name, value in _totals(figures):
         table.add_row(Text(name, style="dim"), safe(value))
@@ -71,29 +67,29 @@ def _latency(seconds: Mapping[str, float] | None) -> str:
 def _over_time(stretches: list[dict[str, Any]]) -> Table:
     bars = sparkline(each["agreement"] for each in stretches)
     title = Text(f"student and teacher over time  {bars}")
-    table = new_table(("iterations", "visits", "m", "agreement"), words=(), title=title)
-    for each in stretches:
-        table.add_row(
-            span_line(each["first"], each["last"]),
-            f"{each['visits']:,}",
-            percent(each["m"]),
-            percent(each["agreement"]),
-        )
-    return table
+    rows = [
+        {
+            "iterations": Text(span_line(each["first"], each["last"])),
+            "visits": Text(f"{each['visits']:,}"),
+            "m": Text(percent(each["m"])),
+            "agreement": Text(percent(each["agreement"])),
+        }
+        for each in stretches
+    ]
+    return table_of(rows, words=(), title=title)
 
 
 def _situations(rows: list[dict[str, Any]]) -> Table:
-    headings = ("id", "visits", "agreement", "at first", "at last", "success", "situation")
-    title = Text("by situation, the most visited first")
-    table = new_table(headings, words=("situation",), title=title)
-    for row in rows:
-        table.add_row(
-            str(row["id"]),
-            f"{row['visits']:,}",
-            sparkline(row["agreement"]),
-            percent(row["first_agreement"]),
-            percent(row["last_agreement"]),
-            percent(row["success"]),
-            safe(one_line(row["text"])),
-        )
-    return table
+    cells = [
+        {
+            "id": Text(str(row["id"])),
+            "visits": Text(f"{row['visits']:,}"),
+            "agreement": Text(sparkline(row["agreement"])),
+            "at first": Text(percent(row["first_agreement"])),
+            "at last": Text(percent(row["last_agreement"])),
+            "success": Text(percent(row["success"])),
+            "situation": safe(one_line(row["text"])),
+        }
+        for row in rows
+    ]
+    return table_of(cells, ("situation",), title=Text("by situation, the most visited first"))
