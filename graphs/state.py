@@ -14,6 +14,7 @@ from pydantic import TypeAdapter
 from typing_extensions import TypedDict  # Pydantic reads this one before Python 3.12
 
 from tutelage.rl.advice.advice import Advice
+from tutelage.rl.rollouts.results import Count, Finite
 from tutelage.rl.tasks.base import Task, encode_plans
 from tutelage.rl.teaching.teacher_check import TeacherCheck
 from tutelage.rl.teaching.weight_schedule import WeightSchedule
@@ -45,9 +46,9 @@ class TeachState(TypedDict):
     report: this iteration's figures, on their way to metrics.jsonl.
     """
 
-    iteration: int
-    env_steps: int
-    until_iteration: int
+    iteration: Count
+    env_steps: Count
+    until_iteration: Count
     paused: bool
     phase: Phase
     situations: list[int]
@@ -55,13 +56,13 @@ class TeachState(TypedDict):
     unsettled: list[int]
     advice: dict[int, Advice]
     stand_ins: dict[int, Advice]
-    teacher_weight: float
+    teacher_weight: Finite
     weight_schedule: WeightSchedule
     teacher_check: TeacherCheck
-    teacher_removed_at_step: int | None
-    train_success: float | None
-    steps_to_95: int | None
-    last_eval: tuple[int, float] | None
+    teacher_removed_at_step: Count | None
+    train_success: Finite | None
+    steps_to_95: Count | None
+    last_eval: tuple[Count, Finite] | None
     report: dict[str, float | None]
 
 

@@ -79,7 +79,8 @@ class PromptTemplate:
         for name, value in values.items():
             if name not in self.slot.variables:
                 raise self._error(name, _unknown(name, self.slot))
-            if self.slot.fenced and _has_fence_line(str(value)):
+            lines = str(value).splitlines()
+            if self.slot.fenced and any(line.lstrip().startswith(_FENCE) for line in lines):
                 message = f"the value of variable {name!r} may have no line that begins with "
                 raise self._error(name, message + _FENCE)
         for name in self.variables:
@@ -132,10 +133,6 @@ def _unknown(name: str, slot: Slot) -> str:
     hint = f" (did you mean {nearest[0]!r}?)" if nearest else ""
     allowed = listed(slot.variables)
     return f"variable {name!r} is not known to {slot.name}{hint}; allowed: {allowed}"
-
-
-def _has_fence_line(text: str) -> bool:
-    return any(line.lstrip().startswith(_FENCE) for line in text.splitlines())
 
 
 def _read(path: Path) -> str:

@@ -221,6 +221,13 @@ def test_the_top_level_is_as_it_was_fixed() -> None:
     assert found - BY_PRODUCTS == TOP_LEVEL
 
 
+def test_the_tests_mirror_the_rooms() -> None:
+    tests = ROOT / "tests"
+    folders = {path.parent.relative_to(tests) for path in tests.rglob("test_*.py")}
+    assert len(folders) > 20
+    assert {folder for folder in folders if not (ROOT / folder).is_dir()} == set()
+
+
 def test_the_package_is_the_four_folders() -> None:
     package = ROOT / ".package" / PACKAGE
     linked = {path.name: path.readlink() for path in package.iterdir() if path.is_symlink()}

@@ -12,18 +12,14 @@ JsonObjects = list[dict[str, Any]]
 PlansRead = list[list[tuple[str, str | None]] | None]
 """For each answer a plan as JSON has it, the name and the target of each option; or None."""
 
-
 OK: Final = "ok"
 """The status of a call that was answered."""
-
 
 CACHED: Final = "cached"
 """The status of an earlier run's call whose answer the plan cache replayed: this run made no
 request. Any status but these two names a failure."""
 
-
 STOOD_IN: Final = "stood_in"
-
 
 NOBODY: Final = "nobody_stood_in"
 """Kinds of events that tell how the fallback chain settled a situation which the teacher left open:

@@ -5,22 +5,23 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
 
+from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, convert_to_openai_messages
 from langchain_core.outputs import LLMResult
 from langchain_core.rate_limiters import InMemoryRateLimiter
+from langchain_core.runnables import RunnableBinding
 
-from tutelage.agents.client.bind import bind
 from tutelage.agents.client.budget import Budget
 from tutelage.agents.client.call_record import Exchange
 from tutelage.agents.client.chat_model import ChatProvider
-from tutelage.agents.client.errors import FailureName, retry_after
+from tutelage.agents.client.errors import FailureName, in_one_line, retry_after
 from tutelage.agents.client.pool import at_once, within
-from tutelage.agents.client.request_modes import RequestMode
+from tutelage.agents.client.request_modes import OutputMode, RequestMode
 from tutelage.agents.common.settings import TeacherSettings
 from tutelage.rl.tasks.options import Plan
 
@@ -35,10 +36,14 @@ _LONGEST_QUOTE: Final = 2000
 _LONGEST_ANSWER: Final = 1 << 18
 """Characters of an answer, as JSON, beyond which it is not kept whole."""
 
+_LOGPROBS: Final[Mapping[str, Any]] = {"logprobs": True, "top_logprobs": 20, "max_tokens": 8}
+"""The arguments of a request for token probabilities; 20 is the most that OpenAI's protocol
+allows."""
+
 
 @dataclass(frozen=True)
 class Request:
-    """A request that can be sent. wanted: how many answers; tools: as `bind` takes them."""
+    """A request that can be sent. wanted: how many answers; tools: as in `schemas_for`."""
 
     messages: list[BaseMessage]
     tools: list[dict[str, Any]]
@@ -51,14 +56,15 @@ class Request:
 class Reply:
     """The response to a request.
 
-    unsent: why nothing was sent. error: what the provider's package raised. started_at: seconds
-    since the epoch.
+    unsent: why nothing was sent. error: what the provider's package raised. complaint: the same in
+    one line, without secrets. started_at: seconds since the epoch.
     """
 
     request: Request
     messages: tuple[AIMessage, ...] = ()
     unsent: FailureName | None = None
     error: Exception | None = None
+    complaint: str = ""
     started_at: float = 0.0
     latency_s: float = 0.0
 
@@ -73,14 +79,15 @@ class RateLimitedClient:
     """Sends requests to one provider. May be used by many threads at once.
 
     It bounds how many requests are under way and how many are sent in a second. A server that says
-    when it may be asked again (`Retry-After`) is sent nothing until then.
+    when it may be asked again (`Retry-After`) is sent nothing until then. closed: once it is set,
+    no request is made any more, and pauses are cut short.
     """
 
     def __init__(self, provider: ChatProvider, settings: TeacherSettings, budget: Budget) -> None:
         self._provider = provider
         self._settings = settings
         self._budget = budget
-        self._closed = threading.Event()
+        self.closed = threading.Event()
         self._places = threading.Semaphore(settings.concurrency)
         rate = settings.requests_per_second
         self._rate = None if rate is None else InMemoryRateLimiter(requests_per_second=rate)
@@ -90,19 +97,6 @@ class RateLimitedClient:
     def held_s(self) -> float:
         """The seconds from now in which the server wants no request."""
         return max(0.0, self._not_before - time.monotonic())
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether no request is made any more."""
-        return self._closed.is_set()
-
-    def close(self) -> None:
-        """Make no request from now on, and cut pauses short."""
-        self._closed.set()
-
-    def pause(self, seconds: float) -> None:
-        """Wait, unless the client is closed."""
-        self._closed.wait(seconds)
 
     def send(self, requests: Sequence[Request]) -> list[Reply]:
         """The replies, in the order of the requests, which are under way at the same time."""
@@ -156,34 +150,32 @@ class RateLimitedClient:
         """Wait until a request may go out, and claim it. Returns why it may not."""
         if self.held_s > LONGEST_PAUSE_S:
             return "rate_limited"
-        self.pause(self.held_s)
+        self.closed.wait(self.held_s)
         while self._rate and self._may_ask() and not self._rate.acquire(blocking=False):
-            self.pause(_LOOK_S)
-        if self.is_closed:
+            self.closed.wait(_LOOK_S)
+        if self.closed.is_set():
             return "timed_out"
         return None if self._budget.take_call() else "budget_spent"
 
     def _may_ask(self) -> bool:
-        return not self.is_closed and self._budget.limit_reached is None
+        return not self.closed.is_set() and self._budget.limit_reached is None
 
     def _sent(self, request: Request) -> Reply:
         """Send a request now."""
-        messages: list[AIMessage] = []
-        failure = None
         started_at, started = time.time(), time.perf_counter()
         try:
-            messages = self._answers(request)[: request.wanted]
+            reply = Reply(request, tuple(self._answers(request)[: request.wanted]))
         except Exception as error:  # every provider's package raises its own
-            failure = error
             self._not_before = max(self._not_before, time.monotonic() + (retry_after(error) or 0.0))
-        latency_s = time.perf_counter() - started
-        return Reply(request, tuple(messages), None, failure, started_at, latency_s)
+            complaint = in_one_line(error, self._provider.model)
+            reply = Reply(request, error=error, complaint=complaint)
+        return replace(reply, started_at=started_at, latency_s=time.perf_counter() - started)
 
     def _answers(self, request: Request) -> list[AIMessage]:
         """All answers to a request."""
 
         def ask() -> LLMResult:
-            model, bound = bind(self._provider.model, request.tools, request.mode.output_mode)
+            model, bound = _bind(self._provider.model, request.tools, request.mode.output_mode)
             return model.generate([request.messages], **bound, **request.sampling)
 
         # The client library's own timeout, which names its cause better, comes first.
@@ -191,6 +183,26 @@ class RateLimitedClient:
         result = ask() if self._provider.wait_always else within(deadline, ask)
         found = [getattr(generation, "message", None) for generation in result.generations[0]]
         return [message for message in found if isinstance(message, AIMessage)]
+
+
+def _bind(
+    model: BaseChatModel, tools: Sequence[dict[str, Any]], output_mode: OutputMode
+) -> tuple[BaseChatModel, dict[str, Any]]:
+    """The model to call and the keyword arguments for it.
+
+    tools: as in `schemas_for`. Raises NotImplementedError where the model takes no tools.
+    """
+    if output_mode == "logprobs":
+        return model, dict(_LOGPROBS)
+    if output_mode == "json":
+        return model, {"response_format": tools[0]}
+    if output_mode == "text":
+        return model, {}
+    choice = "any" if output_mode == "required" else "auto"
+    binding = model.bind_tools(tools, tool_choice=choice)
+    if not isinstance(binding, RunnableBinding) or not isinstance(binding.bound, BaseChatModel):
+        raise NotImplementedError(f"bind_tools of {type(model).__name__} returns no bound model")
+    return binding.bound, dict(binding.kwargs)
 
 
 def _plain(message: AIMessage) -> dict[str, Any]:

@@ -159,21 +159,16 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
         cause = cause.__cause__ or cause.__context__
 
 
-class Redactor:
-    """Turns exceptions into one line without secrets: a model's own keys, and what looks like one.
+def in_one_line(error: BaseException, model: BaseChatModel) -> str:
+    """One line about a model's exception, without secrets and control characters.
 
-    Servers have been known to send a key back in an error.
+    Secrets are the model's own keys, and what looks like one: servers have been known to send a
+    key back in an error.
     """
-
-    def __init__(self, model: BaseChatModel) -> None:
-        held = (value for value in vars(model).values() if isinstance(value, SecretStr))
-        self._secrets = [secret.get_secret_value() for secret in held]
-
-    def error(self, error: BaseException) -> str:
-        """One line about an exception, without secrets and control characters."""
-        line = f"{type(error).__name__}: {error}"
-        for secret in self._secrets:
-            if len(secret) >= _SHORTEST_SECRET:
-                line = line.replace(secret, REDACTED)
-        line = _URL_CREDENTIALS.sub(REDACTED, redact(line))
-        return _CONTROL.sub(" ", line)[:_LONGEST_ERROR]
+    line = f"{type(error).__name__}: {error}"
+    held = [value for value in vars(model).values() if isinstance(value, SecretStr)]
+    for secret in (value.get_secret_value() for value in held):
+        if len(secret) >= _SHORTEST_SECRET:
+            line = line.replace(secret, REDACTED)
+    line = _URL_CREDENTIALS.sub(REDACTED, redact(line))
+    return _CONTROL.sub(" ", line)[:_LONGEST_ERROR]

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import datetime
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
 from platformdirs import user_config_path
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from tutelage.rl.errors import UserError
 
@@ -59,43 +59,23 @@ class ListedPrice:
     checked: datetime.date | None
 
 
-class _Tokens(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class _Tokens(BaseModel, extra="forbid"):
     input: float = Field(ge=0.0, allow_inf_nan=False)
     output: float = Field(ge=0.0, allow_inf_nan=False)
 
 
-class _Provider(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class _Provider(BaseModel, extra="forbid"):
     host: str | None = None
     page: str | None = None
     models: dict[str, _Tokens] = {}
 
 
-class _Head(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+class _Table(BaseModel, extra="allow"):
+    """A file of prices: its head, and a section for each provider."""
 
+    __pydantic_extra__: dict[str, _Provider] = Field(init=False)
     date: datetime.date | None = None
     source: str | None = None
-
-
-_PROVIDERS: Final = TypeAdapter(dict[str, _Provider])
-
-
-@dataclass(frozen=True)
-class _Table:
-    path: Path
-    head: _Head
-    providers: dict[str, _Provider]
-
-    def rows(self) -> Iterator[ListedPrice]:
-        where = f"{self.path}, {self.head.date}" if self.head.date else str(self.path)
-        for provider, found in self.providers.items():
-            for model, tokens in found.models.items():
-                price = Price(tokens.input, tokens.output, where)
-                yield ListedPrice(provider, model, price, self.path, self.head.date)
 
 
 def own_file() -> Path:
@@ -108,8 +88,7 @@ def list_prices() -> list[ListedPrice]:
 
     Raises PriceFileError.
     """
-    rows = [row for table in _tables() for row in table.rows()]
-    return list({(row.provider, row.model): row for row in rows}.values())
+    return list({(row.provider, row.model): row for row in _rows(_tables())}.values())
 
 
 def find_price(provider: str, model: str, address: str | None = None) -> Price | None:
@@ -119,19 +98,27 @@ def find_price(provider: str, model: str, address: str | None = None) -> Price |
     provider's protocol does not charge that provider's prices.
     """
     tables = _tables()
-    hosts = [table.providers[provider].host for table in tables if provider in table.providers]
-    named = [host for host in hosts if host is not None]
-    if address is not None and named and urlsplit(address).hostname != named[-1]:
+    sections = [found for t in tables.values() if (found := t.__pydantic_extra__.get(provider))]
+    hosts = [section.host for section in sections if section.host is not None]
+    if address is not None and hosts and urlsplit(address).hostname != hosts[-1]:
         return None
-    rows = [row for table in tables for row in table.rows()]
-    found = [row.price for row in rows if (row.provider, row.model) == (provider, model)]
-    return found[-1] if found else None
+    prices = {(row.provider, row.model): row.price for row in _rows(tables)}
+    return prices.get((provider, model))
 
 
-def _tables() -> list[_Table]:
+def _tables() -> dict[Path, _Table]:
     """The shipped table, then the user's."""
     own = own_file()
-    return [_read(SHIPPED), *([_read(own)] if own.exists() else [])]
+    return {path: _read(path) for path in ([SHIPPED, own] if own.exists() else [SHIPPED])}
+
+
+def _rows(tables: Mapping[Path, _Table]) -> Iterator[ListedPrice]:
+    for path, table in tables.items():
+        where = f"{path}, {table.date}" if table.date else str(path)
+        for provider, section in table.__pydantic_extra__.items():
+            for model, tokens in section.models.items():
+                price = Price(tokens.input, tokens.output, where)
+                yield ListedPrice(provider, model, price, path, table.date)
 
 
 def _read(path: Path) -> _Table:
@@ -141,9 +128,8 @@ def _read(path: Path) -> _Table:
         raise PriceFileError(f"prices {path} cannot be read: {error.strerror}") from error
     except ValueError as error:
         raise PriceFileError(f"prices {path}: not valid TOML: {error}") from error
-    heads = {name: values.pop(name) for name in _Head.model_fields if name in values}
     try:
-        return _Table(path, _Head.model_validate(heads), _PROVIDERS.validate_python(values))
+        return _Table.model_validate(values)
     except ValidationError as error:
         problem = error.errors()[0]
         place = ".".join(str(part) for part in problem["loc"])

@@ -20,6 +20,9 @@ from tutelage.rl.errors import UserError
 JSON_LIMIT: Final = 1 << 28
 """Bytes of the largest JSON file that is read."""
 
+DAMAGED: Final = ".damaged-"
+"""What follows the name of what was set aside, with a number after it."""
+
 _SQLITE_SIDE_FILES: Final = ("-wal", "-shm", "-journal")
 _DAMAGE: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT})
 
@@ -69,7 +72,7 @@ def set_aside(path: Path) -> Path:
     Raises OSError.
     """
     number = 1
-    while os.path.lexists(aside := path.with_name(f"{path.name}.damaged-{number}")):
+    while os.path.lexists(aside := path.with_name(f"{path.name}{DAMAGED}{number}")):
         number += 1
     for ending in _SQLITE_SIDE_FILES:
         beside = path.with_name(f"{path.name}{ending}")

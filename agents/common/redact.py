@@ -18,13 +18,10 @@ Json = Any
 
 REDACTED: Final = "[redacted]"
 
-
 MIN_LENGTH: Final = 8
 """Shorter values (`none`, `local`, `1`) are placeholders that also occur as ordinary words."""
 
-
 _SECRET_NAME: Final = re.compile(r"(^|_)(API_?KEY|KEY|TOKEN|SECRET|PASSWORD)$")
-
 
 _KEY_SHAPES: Final = re.compile(
     r"sk-[A-Za-z0-9_-]{16,}|Bearer \S+"

@@ -11,10 +11,8 @@ from pydantic_core import PydanticCustomError
 OFFLINE: Final = "offline"
 """The provider that is a script."""
 
-
 CACHED_ADVICE: Final = "cached"
 """In a list of fallbacks: the last advice of any model on the same situation."""
-
 
 SECRET: Final = "secret"
 """The kind of a problem whose value must not be repeated."""

@@ -23,8 +23,8 @@ class PlannerAnswer:
 
     situation_id: int
     source: str
-    advice: Advice | None
-    calls: tuple[Exchange, ...]
-    failure: FailureName | None
-    output_mode: OutputMode
+    advice: Advice | None = None
+    calls: tuple[Exchange, ...] = ()
+    failure: FailureName | None = None
+    output_mode: OutputMode = "required"
     key: str | None = None

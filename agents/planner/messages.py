@@ -15,7 +15,7 @@ from tutelage.agents.client.errors import UnusableAnswer
 from tutelage.agents.client.request_modes import WITH_TOOLS, OutputMode, output_modes_for
 from tutelage.agents.common.settings import TeacherSettings
 from tutelage.agents.planner import logprobs
-from tutelage.agents.planner.option_tools import OptionTools
+from tutelage.agents.planner.option_tools import OptionTools, closed_object
 from tutelage.agents.planner.plan_grammar import read_plan, write_step
 from tutelage.agents.planner.text_tool_calls import without_thoughts
 from tutelage.agents.planner.verbaliser import Question, plain
@@ -27,19 +27,16 @@ There are no tools to call. Answer with JSON alone, no other words:
 The steps stand in order. "target" is "" for an option that takes none. Allowed:
 """
 
-
 _TEXT_FORMAT: Final = """\
 There are no tools to call. Write the plan as the last line of your answer, its steps in order:
 plan: step; step
 A step is one of these lines, just as it stands here:
 """
 
-
 _BACK: Final = """\
 Your last answer was:
 {answer}
 It cannot be used: {reason}. Answer once more, in the form that was asked for."""
-
 
 _LONGEST_QUOTE: Final = 500
 
@@ -56,7 +53,7 @@ def messages_for(question: Question, output_mode: OutputMode) -> list[BaseMessag
     if output_mode in WITH_TOOLS:
         return list(question.messages)
     *before, last = question.messages
-    parts = [last.text, question.lookups.told(), _how_to_answer(question, output_mode)]
+    parts = [last.text, question.lookups.as_text(), _how_to_answer(question, output_mode)]
     return [*before, HumanMessage("\n\n".join(part for part in parts if part))]
 
 
@@ -136,21 +133,14 @@ def _answer_schema(tools: OptionTools) -> dict[str, Any]:
     """The JSON schema of an answer, in the form of OpenAI's `response_format`."""
     functions = _functions(tools)
     targets = dict.fromkeys(target for function in functions for target in _targets(function))
-    step = {
-        "type": "object",
-        "properties": {
+    step = closed_object(
+        {
             "option": {"type": "string", "enum": [function["name"] for function in functions]},
             "target": {"type": "string", "enum": ["", *targets]},
         },
-        "required": ["option", "target"],
-        "additionalProperties": False,
-    }
-    schema = {
-        "type": "object",
-        "properties": {"plan": {"type": "array", "items": step}},
-        "required": ["plan"],
-        "additionalProperties": False,
-    }
+        required=["option", "target"],
+    )
+    schema = closed_object({"plan": {"type": "array", "items": step}}, required=["plan"])
     return {
         "type": "json_schema",
         "json_schema": {"name": "plan", "strict": True, "schema": schema},

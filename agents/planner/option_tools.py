@@ -56,6 +56,30 @@ def option_help(options: Sequence[Option]) -> str:
     return "\n".join(lines)
 
 
+def closed_object(properties: Mapping[str, Any], required: Sequence[str] = ()) -> dict[str, Any]:
+    """The JSON schema of an object that has these properties and no others."""
+    return {
+        "type": "object",
+        "properties": dict(properties),
+        "required": list(required),
+        "additionalProperties": False,
+    }
+
+
+def tool_schema(
+    name: str,
+    description: str,
+    properties: Mapping[str, Any] | None = None,
+    required: Sequence[str] = (),
+) -> dict[str, Any]:
+    """A tool in OpenAI's form. properties: of its arguments, none unless given."""
+    parameters = closed_object(properties or {}, required)
+    return {
+        "type": "function",
+        "function": {"name": name, "description": description, "parameters": parameters},
+    }
+
+
 class OptionTools:
     """The options on offer in one situation, as tools.
 
@@ -129,29 +153,17 @@ def _tool_name(name: str, taken: Mapping[str, Any]) -> str:
 def _schema(tool: str, offered: Sequence[Option]) -> dict[str, Any]:
     """One tool in OpenAI's form."""
     targets = [option.target for option in offered if option.target is not None]
-    parameters: dict[str, Any] = {
-        "type": "object",
-        "properties": {},
-        "required": [],
-        "additionalProperties": False,
+    target = {
+        "type": "string",
+        "enum": targets,
+        "description": "What the option is aimed at.",
     }
-    if targets:
-        parameters["properties"] = {
-            "target": {
-                "type": "string",
-                "enum": targets,
-                "description": "What the option is aimed at.",
-            }
-        }
-        parameters["required"] = ["target"] if len(targets) == len(offered) else []
-    return {
-        "type": "function",
-        "function": {
-            "name": tool,
-            "description": help_for(offered[0].name),
-            "parameters": parameters,
-        },
-    }
+    return tool_schema(
+        tool,
+        help_for(offered[0].name),
+        {"target": target} if targets else {},
+        required=["target"] if len(targets) == len(offered) else [],
+    )
 
 
 def _folded(target: str | None) -> str:

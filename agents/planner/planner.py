@@ -7,35 +7,46 @@ raises gets past `Planner.ask`.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
 from dataclasses import replace
+from functools import lru_cache
 from inspect import signature
+from typing import Final
 
-from tenacity import RetryCallState, Retrying, retry_if_result, stop_after_attempt
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_result,
+    sleep_using_event,
+    stop_after_attempt,
+)
 
 from tutelage.agents.client.budget import Budget
 from tutelage.agents.client.chat_model import ChatProvider
 from tutelage.agents.client.client import LONGEST_PAUSE_S, RateLimitedClient
-from tutelage.agents.client.errors import HOPELESS, FailureName, Redactor
+from tutelage.agents.client.errors import HOPELESS, FailureName
 from tutelage.agents.client.request_modes import RequestMode, output_modes_for
 from tutelage.agents.common.settings import TeacherSettings
 from tutelage.agents.planner.answer import PlannerAnswer
+from tutelage.agents.planner.lookups import SharedLookups
 from tutelage.agents.planner.messages import output_modes_of
 from tutelage.agents.planner.sampling_session import SamplingSession
-from tutelage.agents.planner.shared_lookups import SharedLookups
-from tutelage.agents.planner.verbaliser import Question, Situations, Verbaliser
+from tutelage.agents.planner.verbaliser import Situations, Verbaliser
 from tutelage.prompts.library import PromptLibrary
+
+_QUESTIONS_KEPT: Final = 1024
+"""More than are usually waiting to be asked; one that is not kept is rendered again."""
 
 
 class Planner:
     """Asks one provider about a task's situations. May be used by many threads at once.
 
     What a server turns out not to know (`n`, `seed`, tools) is remembered, so that only the first
-    situations pay for finding out. A question is rendered once: what `question` gave is kept until
-    `ask` or `forget`.
+    situations pay for finding out.
 
-    source: the origin of this planner's advice, as the trace names it. Raises UnknownLookupError
-    where the settings want look-ups that the task lacks.
+    question: the question about a situation id, rendered once for its cache key and for asking;
+    raises PromptError for a broken template. mode: of the next request, that of the last one which
+    brought a plan. source: the origin of this planner's advice, as the trace names it. Raises
+    UnknownLookupError where the settings want look-ups that the task lacks.
     """
 
     def __init__(
@@ -50,38 +61,21 @@ class Planner:
         self.provider = provider
         self._source = source
         self._settings = settings
-        self._verbaliser = Verbaliser(
+        verbaliser = Verbaliser(
             task, library, settings.max_options, settings.thinking, settings.lookups
         )
+        self.question = lru_cache(_QUESTIONS_KEPT)(verbaliser.question)
         self._client = RateLimitedClient(provider, settings, budget or Budget(settings))
         self._shared_lookups = SharedLookups()
-        self._questions: dict[int, Question] = {}
-        self._redactor = Redactor(provider.model)
         self._jitter = random.Random()
         kind = type(provider.model)
         self._numbers_samples = "first_sample" in signature(kind._generate).parameters
         first = output_modes_for(settings)[0]
-        self._mode = RequestMode(first, settings.samples > 1, "seed" in kind.model_fields)
-
-    def question(self, situation_id: int) -> Question:
-        """The question about a situation. Raises PromptError for a broken template."""
-        question = self._questions.get(situation_id) or self._verbaliser.question(situation_id)
-        self._questions[situation_id] = question
-        return question
-
-    def forget(self, situation_ids: Iterable[int]) -> None:
-        """Drop the questions about situations that will not be asked about now."""
-        for situation_id in situation_ids:
-            self._questions.pop(situation_id, None)
+        self.mode = RequestMode(first, settings.samples > 1, "seed" in kind.model_fields)
 
     def close(self) -> None:
         """Cut pauses between tries short; no request is made from now on."""
-        self._client.close()
-
-    @property
-    def mode(self) -> RequestMode:
-        """The mode of the next request: that of the last one which brought a plan."""
-        return self._mode
+        self._client.closed.set()
 
     def ask(self, situation_id: int, mode: RequestMode | None = None) -> PlannerAnswer:
         """Ask about a situation until there is an answer or the tries are spent.
@@ -90,8 +84,7 @@ class Planner:
         prompt template raises; nothing that the provider raises.
         """
         question = self.question(situation_id)
-        self.forget([situation_id])
-        mode = mode or self._mode
+        mode = mode or self.mode
         allowed = output_modes_of(question, self._settings)
         if mode.output_mode not in allowed:
             mode = replace(mode, output_mode=allowed[0])
@@ -101,12 +94,11 @@ class Planner:
             self._client,
             self._shared_lookups,
             self._settings,
-            self._redactor,
             self._numbers_samples,
         )
         failure = self._tried(session) if question.options else None
         if session.worked is not None:
-            self._mode = session.worked
+            self.mode = session.worked
         return PlannerAnswer(
             situation_id=situation_id,
             source=self._source,
@@ -123,12 +115,12 @@ class Planner:
             wait=self._pause,
             retry=retry_if_result(self._is_worth_a_try),
             retry_error_callback=_last_result,
-            sleep=self._client.pause,
+            sleep=sleep_using_event(self._client.closed),
         )
         return tries(session.run)
 
     def _is_worth_a_try(self, failure: FailureName | None) -> bool:
-        in_time = self._client.held_s <= LONGEST_PAUSE_S and not self._client.is_closed
+        in_time = self._client.held_s <= LONGEST_PAUSE_S and not self._client.closed.is_set()
         return failure is not None and failure not in HOPELESS and in_time
 
     def _pause(self, retry: RetryCallState) -> float:

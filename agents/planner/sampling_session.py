@@ -18,7 +18,6 @@ from tutelage.agents.client.call_record import OK, Exchange
 from tutelage.agents.client.client import RateLimitedClient, Reply, Request
 from tutelage.agents.client.errors import (
     FailureName,
-    Redactor,
     UnusableAnswer,
     is_rejection,
     name_failure,
@@ -26,10 +25,9 @@ from tutelage.agents.client.errors import (
 from tutelage.agents.client.request_modes import WITH_TOOLS, OutputMode, RequestMode
 from tutelage.agents.common.settings import TeacherSettings
 from tutelage.agents.planner import logprobs
-from tutelage.agents.planner.lookup_tools import is_lookup
+from tutelage.agents.planner.lookups import SharedLookups, is_lookup, looked_up
 from tutelage.agents.planner.messages import messages_for, plan_of, quoted, schemas_for, sent_back
 from tutelage.agents.planner.option_tools import calls_of
-from tutelage.agents.planner.shared_lookups import SharedLookups, looked_up
 from tutelage.agents.planner.verbaliser import Question
 from tutelage.rl.advice.advice import Advice
 from tutelage.rl.tasks.options import Plan
@@ -55,7 +53,6 @@ class SamplingSession:
         client: RateLimitedClient,
         shared_lookups: SharedLookups,
         settings: TeacherSettings,
-        redactor: Redactor,
         numbers_samples: bool,
     ) -> None:
         self.mode = mode
@@ -63,7 +60,7 @@ class SamplingSession:
         self.worked: RequestMode | None = None
         self._question = question
         self._client, self._shared_lookups, self._settings = client, shared_lookups, settings
-        self._redactor, self._numbers_samples = redactor, numbers_samples
+        self._numbers_samples = numbers_samples
         self._attempt = 0
         self._asked = 0
         self._start_output_mode()
@@ -154,7 +151,10 @@ class SamplingSession:
 
         def ask() -> AIMessage | None:
             nonlocal failure
-            (reply,) = self._client.send([self._lookup_request()])
+            tools = schemas_for(self._question, self.mode.output_mode)
+            sampling = self._sampling(1)
+            request = Request(self._conversation, tools, self.mode, sampling, wanted=1)
+            (reply,) = self._client.send([request])
             if reply.unsent or reply.error:
                 failure = self._mend(reply)
                 return None
@@ -166,10 +166,6 @@ class SamplingSession:
             self._take_lookup_answer(answer)
         return failure
 
-    def _lookup_request(self) -> Request:
-        tools = schemas_for(self._question, self.mode.output_mode)
-        return Request(self._conversation, tools, self.mode, self._sampling(1), wanted=1)
-
     def _take_lookup_answer(self, answer: AIMessage) -> None:
         try:
             calls = calls_of(answer)
@@ -177,8 +173,8 @@ class SamplingSession:
             calls = []
         if any(is_lookup(name) for name, _ in calls):
             first = len(self._conversation)
-            told = looked_up(self._question.lookups, calls, first)
-            self._conversation = [*self._conversation, *told]
+            messages = looked_up(self._question.lookups, calls, first)
+            self._conversation = [*self._conversation, *messages]
             self._unseen -= {name for name, _ in calls}
             self._rounds_left = self._rounds_left - 1 if self._unseen else 0
             return
@@ -219,12 +215,9 @@ class SamplingSession:
             self._record(reply, "unusable_answer", "the answer has no choices")
             self._take_nonsense(reply.request.wanted)
             return None
-        plans = self._read(reply, unusable)
-        self._samples += plans
         if len(reply.messages) < reply.request.wanted:
             self.mode = replace(self.mode, with_n=False)
-        if plans:
-            self._note_success()
+        self._keep_plans(reply, unusable)
         return None
 
     def _send_back(self, unusable: Sequence[_Unusable]) -> FailureName | None:
@@ -248,16 +241,13 @@ class SamplingSession:
             return reply.unsent
         if reply.error is not None:
             failure = name_failure(reply.error)
-            self._record(reply, failure, self._redactor.error(reply.error))
+            self._record(reply, failure, reply.complaint)
             if failure not in ("bad_request", "unusable_answer"):
                 return failure
             self._samples += [None] * reply.request.wanted
             return None
-        plans = self._read(reply, [])
-        self._samples += plans
-        self._samples += [None] * (reply.request.wanted - len(plans))
-        if plans:
-            self._note_success()
+        kept = self._keep_plans(reply, [])
+        self._samples += [None] * (reply.request.wanted - kept)
         return None
 
     # --- shared by all of them --------------------------------------------------------------------
@@ -281,8 +271,11 @@ class SamplingSession:
             sampling["seed"] = (self._settings.seed + self._asked) % _SEED_SPACE
         return sampling
 
-    def _read(self, reply: Reply, unusable: list[_Unusable]) -> list[Plan]:
-        """Record a reply. The plans of its answers; those that are none are added to `unusable`."""
+    def _keep_plans(self, reply: Reply, unusable: list[_Unusable]) -> int:
+        """Record a reply and keep the plans of its answers; returns how many these are.
+
+        Answers that are no plan are added to `unusable`.
+        """
         found: list[Plan | None] = []
         reason = None
         for message in reply.messages:
@@ -295,7 +288,10 @@ class SamplingSession:
                 self._shapeless |= error.shapeless
         plans = [plan for plan in found if plan is not None]
         self._record(reply, OK if plans else "unusable_answer", reason, found)
-        return plans
+        self._samples += plans
+        if plans:
+            self._note_success()
+        return len(plans)
 
     def _plan(self, message: AIMessage, output_mode: OutputMode) -> Plan:
         return plan_of(self._question, output_mode, message, self._settings.max_options)
@@ -304,12 +300,12 @@ class SamplingSession:
         """After a rejection go down the ladder; count nonsense as an answer without a plan."""
         if reply.error is None:
             return reply.unsent
-        failure, complaint = name_failure(reply.error), self._redactor.error(reply.error)
-        self._record(reply, failure, complaint)
+        failure = name_failure(reply.error)
+        self._record(reply, failure, reply.complaint)
         if is_rejection(reply.error):
             if reply.request.mode != self.mode:
                 return None  # another request of the same round has led down already
-            simpler = self.mode.after_rejection(complaint)
+            simpler = self.mode.after_rejection(reply.complaint)
             if simpler is not None:
                 self._change_to(simpler)
                 return None

@@ -95,9 +95,7 @@ def _call(value: Any) -> Call:
     call = value
     if isinstance(call, Mapping) and isinstance(call.get("function"), Mapping):
         call = call["function"]
-    if not isinstance(call, Mapping):
-        raise UnusableAnswer("a call in the text has no name", shapeless=True)
-    name = call.get("name", call.get("function"))
+    name = call.get("name", call.get("function")) if isinstance(call, Mapping) else None
     if not isinstance(name, str):
         raise UnusableAnswer("a call in the text has no name", shapeless=True)
     given = [call[key] for key in ("arguments", "parameters", "args") if key in call]

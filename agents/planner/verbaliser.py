@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
 
-from tutelage.agents.planner.lookup_tools import LookedUp, LookupTools
+from tutelage.agents.planner.lookups import LookupTools
 from tutelage.agents.planner.option_tools import OptionTools, option_help
 from tutelage.prompts.library import PromptLibrary
 from tutelage.rl.tasks.base import notes_of
@@ -37,7 +37,6 @@ class Situations(Protocol):
 class Question:
     """The question about one situation: messages, options on offer, and look-ups."""
 
-    situation_id: int
     messages: tuple[BaseMessage, ...]
     options: tuple[Option, ...]
     tools: OptionTools
@@ -78,14 +77,14 @@ class Verbaliser:
         )
         situation = self._library.get("planner_situation").render(
             situation=plain(self._task.describe(situation_id)),
-            options=plain(_listed(options)),
+            options=plain("\n".join(f"- {option}" for option in options)),
         )
         messages = (SystemMessage(system), HumanMessage(situation))
         answers = {
-            name: LookedUp(lookup.help, plain(lookup.answer(situation_id)))
+            name: (lookup.help, plain(lookup.answer(situation_id)))
             for name, lookup in self._lookups.items()
         }
-        return Question(situation_id, messages, options, OptionTools(options), LookupTools(answers))
+        return Question(messages, options, OptionTools(options), LookupTools(answers))
 
 
 def plain(text: str) -> str:
@@ -96,7 +95,3 @@ def plain(text: str) -> str:
 def canonical(situation: str) -> str:
     """A situation's text as prompts hold it, blanks at the ends of its lines apart."""
     return "\n".join(line.rstrip() for line in plain(situation).strip().splitlines())
-
-
-def _listed(options: tuple[Option, ...]) -> str:
-    return "\n".join(f"- {option}" for option in options)

@@ -17,21 +17,16 @@ from tutelage.agents.providers.keys import load_keys
 
 HUMAN: Final = "human"
 
-
 RATED: Final = ("faulty", "forgetful")
 """Embedded teachers whose fault befalls a share of situations: NAME:RATE."""
-
 
 UNRATED: Final = ("adversarial", "weak")
 """Embedded teachers with a fault that is always there."""
 
-
 EMBEDDED: Final = (OFFLINE, "faulty:RATE", "adversarial", "forgetful:RATE", "weak")
 """The scripts, no LLMs, as people write them."""
 
-
 ENTRY_POINTS: Final = "tutelage.providers"
-
 
 KNOWN: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "anthropic": ("langchain-anthropic", ("ANTHROPIC_API_KEY",)),
@@ -47,7 +42,6 @@ KNOWN: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
 }
 """LangChain's names, the packages, and the variables that may hold a key, none where none is
 needed."""
-
 
 _EXTRAS: Final = {"anthropic": "anthropic", "google_genai": "google", "ollama": "ollama"}
 

@@ -58,7 +58,6 @@ class HumanTeacher(EmbeddedModel):
 
     @property
     def _llm_type(self) -> str:
-        """Says what it is."""
         return "human-no-llm"
 
     @property

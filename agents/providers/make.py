@@ -44,11 +44,10 @@ if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 from tutelage.agents.client.chat_model import ChatProvider
 from tutelage.rl.errors import UserError
-from tutelage.rl.tasks.dotted_path import load
+from tutelage.rl.tasks.dotted_path import load, working_directory_on_path
 
 _PLACEHOLDER_KEY: Final = "not-needed"
 """The key for a local server, where the client library insists on one."""
-
 
 _ADDRESSES: Final = ("openai_api_base", "anthropic_api_url", "base_url", "endpoint")
 """Where chat models keep the address they speak to."""
@@ -69,7 +68,14 @@ def make_chat_model(provider: str, base_url: str | None, settings: TeacherSettin
     keep_tracing_private()
     _check_url(base_url)
     made = _made(provider, base_url, settings)
-    return _checked_budget(replace(made, price=_price(settings, made.price)), settings)
+    price = _price(settings, made.price)
+    if settings.budget_usd is not None and price is None:
+        raise ProviderError(
+            f"budget_usd = {settings.budget_usd:g}: no price is known for {made.name} there; "
+            f"set teacher.usd_per_million_prompt_tokens and "
+            f"teacher.usd_per_million_completion_tokens, or write it into {own_file()}"
+        )
+    return replace(made, price=price)
 
 
 def _made(provider: str, base_url: str | None, settings: TeacherSettings) -> ChatProvider:
@@ -110,7 +116,7 @@ def _embedded(
     provider: str, name: str, rate: str | None, base_url: str | None, settings: TeacherSettings
 ) -> ChatProvider:
     """A script. rate: what stands behind the colon, None without one. Raises ProviderError."""
-    from tutelage.agents.providers.imperfect import WITH_RATE, WITHOUT_RATE
+    from tutelage.agents.providers.imperfect import IMPERFECT
     from tutelage.agents.providers.offline import OfflineTeacher
 
     if base_url is not None:
@@ -118,18 +124,16 @@ def _embedded(
             f"provider {provider!r} is a script without a server; a base URL goes with "
             "'openai:MODEL'"
         )
-    answering = {
+    answering: dict[str, Any] = {
         "seed": settings.seed,
         "temperature": settings.temperature,
         "max_options": settings.max_options,
     }
-    model: OfflineTeacher
     if name in RATED:
-        model = WITH_RATE[name](rate=_rate(name, rate), **answering)
+        answering["rate"] = _rate(name, rate)
     elif rate is not None:
         raise ProviderError(f"provider {provider!r}: {name} takes nothing behind a colon")
-    else:
-        model = WITHOUT_RATE.get(name, OfflineTeacher)(**answering)
+    model = IMPERFECT.get(name, OfflineTeacher)(**answering)
     identity = {"provider": name, **model._identifying_params}
     return ChatProvider(model, provider, model.script_name, identity, wait_always=True, price=FREE)
 
@@ -172,8 +176,9 @@ def _langchain(
     """A provider that `init_chat_model` knows; None where it does not know the name."""
     from langchain.chat_models import init_chat_model
 
-    if name == "openai":
-        base_url = base_url or _openai_url()
+    if name == "openai":  # its client library takes the address from the environment
+        named = base_url or os.environ.get("OPENAI_API_BASE")
+        base_url = named or os.environ.get("OPENAI_BASE_URL")
     arguments = _arguments(name, base_url, settings)
     try:
         model = init_chat_model(model_name, model_provider=name, **arguments)
@@ -204,17 +209,6 @@ def _price(settings: TeacherSettings, known: Price | None) -> Price | None:
     if price_in is None or price_out is None:
         return known
     return Price(price_in, price_out, "the settings")
-
-
-def _checked_budget(provider: ChatProvider, settings: TeacherSettings) -> ChatProvider:
-    """Raises ProviderError for a limit in dollars that could not be kept."""
-    if settings.budget_usd is not None and provider.price is None:
-        raise ProviderError(
-            f"budget_usd = {settings.budget_usd:g}: no price is known for {provider.name} there; "
-            f"set teacher.usd_per_million_prompt_tokens and "
-            f"teacher.usd_per_million_completion_tokens, or write it into {own_file()}"
-        )
-    return provider
 
 
 def _arguments(name: str, base_url: str | None, settings: TeacherSettings) -> dict[str, Any]:
@@ -254,7 +248,8 @@ def _own(
         raise ProviderError(f"provider {provider!r} is your own code; a base URL belongs inside it")
     if not callable(make):
         raise ProviderError(f"provider {provider!r} is no function; needed: (settings) -> model")
-    model = _loaded(provider, lambda: make(settings))
+    with working_directory_on_path():
+        model = _loaded(provider, lambda: make(settings))
     if not isinstance(model, BaseChatModel):
         raise ProviderError(
             f"provider {provider!r} made {type(model).__name__}; needed: a LangChain chat model"
@@ -295,7 +290,7 @@ def _loaded(provider: str, make: Callable[[], Any]) -> Any:
     """The result of the user's code; an exception of it becomes a ProviderError of one line."""
     try:
         return make()
-    except Exception as error:  # whatever it is, it is told in one line
+    except Exception as error:  # whatever it is, it is reported in one line
         raise ProviderError(f"provider {provider!r}: {_first_line(error)}") from error
 
 
@@ -311,16 +306,8 @@ def _check_url(base_url: str | None) -> None:
 
 def _address(model: BaseChatModel) -> str | None:
     """The address that a model took from its environment or has built in."""
-    for attribute in _ADDRESSES:
-        value = getattr(model, attribute, None)
-        if isinstance(value, str):
-            return value
-    return None
-
-
-def _openai_url() -> str | None:
-    """The address that OpenAI's client library takes from the environment."""
-    return os.environ.get("OPENAI_API_BASE") or os.environ.get("OPENAI_BASE_URL")
+    values = [getattr(model, attribute, None) for attribute in _ADDRESSES]
+    return next((value for value in values if isinstance(value, str)), None)
 
 
 def _digest(parameters: object) -> str:

@@ -17,7 +17,7 @@ from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatResult
 
-from tutelage.agents.planner.lookup_tools import is_lookup
+from tutelage.agents.planner.lookups import is_lookup
 from tutelage.agents.providers.offline_rules import (
     RECORD_OF_FAILURE,
     SCRIPT_VERSION,
@@ -64,7 +64,6 @@ class OfflineTeacher(EmbeddedModel):
 
     @property
     def _llm_type(self) -> str:
-        """Says what it is."""
         return "offline-script-no-llm"
 
     @property
@@ -97,15 +96,12 @@ class OfflineTeacher(EmbeddedModel):
         lookups = _lookups_to_make(messages, tools)
         if lookups:
             return self._result([lookups] * n, _usage(messages, [lookups]))
-        offered, text, told = (
-            options_of(tools),
-            situation_text(messages).strip(),
-            _looked_up(messages),
-        )
+        offered, text = options_of(tools), situation_text(messages).strip()
+        answers = _looked_up(messages)
         found = self._weigh(text, offered) if offered else []
-        if RECORD_OF_FAILURE in told:
+        if RECORD_OF_FAILURE in answers:
             found = reconsidered(found)
-        key = json.dumps([text, told, [str(option) for option in offered]])
+        key = json.dumps([text, answers, [str(option) for option in offered]])
         plans = [self._draw(found, key, first_sample + i) if found else () for i in range(n)]
         return self._result(plans, _usage(messages, plans))
 

@@ -18,7 +18,7 @@ SCRIPT_VERSION: Final = 3
 """Belongs to the key of cached answers: raise it with every change to the answers below."""
 
 BEST, SENSIBLE, WRONG = 0.0, -2.5, -4.0
-"""Scores of plans. At temperature 1 the best plan of three has about nine tenths of the mass."""
+"""Scores of plans. At temperature 1 the best plan of three has a probability of about 0.9."""
 
 RECORD_OF_FAILURE: Final = "plans here: tried and mostly failed"
 """The text of a look-up where the last plans have failed."""

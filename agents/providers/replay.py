@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from tutelage.agents.client.call_record import Exchange
 from tutelage.agents.client.chat_model import ChatProvider
 from tutelage.agents.client.prices import FREE, Price
 from tutelage.agents.common.invocation import command
@@ -22,7 +21,6 @@ from tutelage.agents.providers.make import ProviderError, make_chat_model
 from tutelage.agents.store.recordings import RecordedAnswer, RecordingError, read_recording
 
 if TYPE_CHECKING:
-    from tutelage.agents.client.errors import FailureName
     from tutelage.agents.client.request_modes import RequestMode
 
 PREFIX: Final = "replay:"
@@ -90,14 +88,14 @@ def make_provider(provider: str, base_url: str | None, settings: TeacherSettings
 class RecordedPlanner:
     """Gives a recording's answers about a task's situations, as a planner gives a model's.
 
-    on_gap: told, in one line, of each situation that the recording has no answer for.
+    on_gap: called with a line about each situation that the recording has no answer for.
     """
 
     def __init__(
         self, task: Situations, recording: Recording, on_gap: Callable[[str], None]
     ) -> None:
         self._task = task
-        self._recording = recording
+        self.provider = recording
         self._on_gap = on_gap
 
     mode: RequestMode | None = None
@@ -110,37 +108,20 @@ class RecordedPlanner:
     ) -> PlannerAnswer:
         """The recorded answer about a situation; a failure where there is none."""
         text = self._task.describe(situation_id)
-        number, answer = self._recording.answers.get(canonical(text), (0, None))
+        offered = self._task.options(situation_id)
+        number, answer = self.provider.answers.get(canonical(text), (0, None))
         if answer is None:
-            self._on_gap(f"{self._recording.name} has no answer for: {_one_line(text)}")
-            return self._answer(situation_id, None, "not_recorded")
-        offered = set(self._task.options(situation_id))
-        unknown = [str(o) for plan in answer.advice.plans for o in plan if o not in offered]
-        if unknown:
-            allowed = ", ".join(str(option) for option in self._task.options(situation_id))
+            line = "; ".join(text.strip().splitlines())
+            self._on_gap(f"{self.provider.name} has no answer for: {line}")
+        elif unknown := [o for plan in answer.advice.plans for o in plan if o not in offered]:
             self._on_gap(
-                f"{self._recording.path}, line {number}: {unknown[0]} is not on offer in that "
-                f"situation; allowed: {allowed}"
+                f"{self.provider.path}, line {number}: {unknown[0]} is not on offer in that "
+                f"situation; allowed: {', '.join(map(str, offered))}"
             )
-            return self._answer(situation_id, None, "not_recorded")
-        return self._answer(situation_id, answer, None)
+        else:
+            calls = tuple(call.replayed() for call in answer.calls)
+            return PlannerAnswer(situation_id, SOURCE, answer.advice, calls)
+        return PlannerAnswer(situation_id, SOURCE, failure="not_recorded")
 
     def close(self) -> None:
         """There is nothing to stop."""
-
-    def _answer(
-        self, situation_id: int, answer: RecordedAnswer | None, failure: FailureName | None
-    ) -> PlannerAnswer:
-        calls: tuple[Exchange, ...] = () if answer is None else answer.calls
-        return PlannerAnswer(
-            situation_id=situation_id,
-            source=SOURCE,
-            advice=None if answer is None else answer.advice,
-            calls=tuple(call.replayed() for call in calls),
-            failure=failure,
-            output_mode="required",
-        )
-
-
-def _one_line(situation: str) -> str:
-    return "; ".join(situation.strip().splitlines())

@@ -13,7 +13,7 @@ from langchain_core.runnables import Runnable
 from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 
-from tutelage.agents.planner.lookup_tools import is_lookup
+from tutelage.agents.planner.lookups import is_lookup
 from tutelage.rl.tasks.options import Option, Plan
 
 _BLOCK: Final = re.compile(r"^```situation[ \t]*\n(.*?)^```", re.DOTALL | re.MULTILINE)

@@ -14,7 +14,7 @@ import json
 import logging
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from langchain_core.messages import BaseMessage, convert_to_openai_messages
-from langgraph.store.base import GetOp, PutOp
+from langgraph.store.base import GetOp, Op, PutOp
 from langgraph.store.base import Item as StoredItem
 from langgraph.store.sqlite import SqliteStore
 from platformdirs import user_cache_path
@@ -33,9 +33,9 @@ from tutelage.agents.common.files import is_damage, set_aside
 from tutelage.agents.common.redact import json_writer
 from tutelage.agents.store.plan_file import SUFFIX, CacheError, CacheFullError, is_full, open_store
 from tutelage.rl.advice.advice import Advice
+from tutelage.rl.tasks.options import Option
 
 logger = logging.getLogger(__name__)
-
 
 KEY_VERSION: Final = 3
 """Raise it when stored advice changes its meaning: old entries are then never found."""
@@ -44,10 +44,9 @@ _NAMESPACE: Final = ("plans",)
 _BATCH: Final = 500
 """Keys in one statement: SQLite bounds its variables."""
 _ALL: Final = 2**31 - 1
-_CALLS: Final = TypeAdapter(tuple[Exchange, ...])
+CALLS: Final = TypeAdapter(tuple[Exchange, ...])
 
 Result = TypeVar("Result")
-Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -78,16 +77,16 @@ class CacheEntry:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> CacheEntry:
         """The inverse. Raises KeyError, TypeError, ValueError or AttributeError."""
-        advice = Advice.from_json(value["advice"])
-        return cls(
-            advice=advice,
-            calls=_CALLS.validate_json(value["calls"]),
-            provider=str(value["provider"]),
-            model=str(value["model"]),
-            date=str(value["date"]),
-            prompt_tokens=int(value["prompt_tokens"]),
-            completion_tokens=int(value["completion_tokens"]),
-        )
+        advice, calls = Advice.from_json(value["advice"]), CALLS.validate_json(value["calls"])
+        return _ENTRY.validate_python({**value, "advice": advice, "calls": calls})
+
+    def is_on_offer(self, options: Iterable[Option]) -> bool:
+        """Whether all its plans consist of these options: a file can be tampered with."""
+        offered = set(options)
+        return all(offered.issuperset(plan) for plan in self.advice.plans)
+
+
+_ENTRY: Final = TypeAdapter(CacheEntry)
 
 
 def default_cache_path() -> Path:
@@ -136,8 +135,8 @@ def cache_key(
 class PlanCache:
     """The cache in one file; may be used by many threads, and by many processes at once.
 
-    busy_s: how long to wait while another process writes. on_warning: told what went wrong, a
-    line each and the same line once; the log, unless given. warnings: those lines so far. Raises
+    busy_s: how long to wait while another process writes. on_warning: called with a line on what
+    went wrong, the same line once; the log, unless given. warnings: those lines so far. Raises
     CacheError where the file cannot be used at all, CacheFullError where there is no room for it.
     """
 
@@ -158,59 +157,53 @@ class PlanCache:
 
     def get_many(self, keys: Iterable[str]) -> dict[str, CacheEntry]:
         """The entries of those keys that have one."""
-        found = {}
-        for batch in _batches(list(dict.fromkeys(keys))):
-            values = self._guarded(partial(self._values, batch)) or {}
-            for key, value in values.items():
-                entry = self._entry(key, value)
-                if entry is not None:
-                    found[key] = entry
-        return found
+        items = self._batched([GetOp(_NAMESPACE, key) for key in dict.fromkeys(keys)])
+        return self._entries(item for item in items if isinstance(item, StoredItem))
 
     def put_many(self, entries: Mapping[str, CacheEntry]) -> None:
         """Store entries, each in the place of an older one."""
-        ops = [PutOp(_NAMESPACE, key, entry.to_json()) for key, entry in entries.items()]
-        self._apply(ops)
+        self._batched([PutOp(_NAMESPACE, key, entry.to_json()) for key, entry in entries.items()])
 
     def entries(self) -> dict[str, CacheEntry]:
         """All entries that can be read, by their keys, oldest first."""
-        values = self._guarded(self._all_values) or {}
-        found = {key: self._entry(key, value) for key, value in values.items()}
-        whole = {key: entry for key, entry in found.items() if entry is not None}
-        return dict(sorted(whole.items(), key=lambda item: item[1].date))
+        found = self._entries(self._all_items())
+        return dict(sorted(found.items(), key=lambda item: item[1].date))
 
     def clear(self) -> int:
         """Remove everything. Returns how much that was."""
-        keys = list(self._guarded(self._all_values) or ())
-        self._apply([PutOp(_NAMESPACE, key, None) for key in keys])
-        return len(keys)
+        items = self._all_items()
+        self._batched([PutOp(_NAMESPACE, item.key, None) for item in items])
+        return len(items)
 
     def close(self) -> None:
         """Close the file."""
         with self._lock:
             self._store.conn.close()
 
-    def _apply(self, ops: Sequence[PutOp]) -> None:
-        for batch in _batches(ops):
-            self._guarded(partial(self._put, batch))
+    def _batched(self, ops: Sequence[Op]) -> list[Any]:
+        """The store's results; those of a batch that fails are missing."""
+        results: list[Any] = []
+        for start in range(0, len(ops), _BATCH):
+            batch = ops[start : start + _BATCH]
+            results += self._guarded(partial(self._run, batch)) or []
+        return results
 
-    def _put(self, ops: Sequence[PutOp]) -> None:
-        self._store.batch(ops)
+    def _run(self, ops: Sequence[Op]) -> list[Any]:
+        return self._store.batch(ops)
 
-    def _values(self, keys: Sequence[str]) -> dict[str, dict[str, Any]]:
-        results = self._store.batch([GetOp(_NAMESPACE, key) for key in keys])
-        items = [result for result in results if isinstance(result, StoredItem)]
-        return {item.key: item.value for item in items}
+    def _all_items(self) -> Sequence[StoredItem]:
+        return self._guarded(lambda: self._store.search(_NAMESPACE, limit=_ALL)) or []
 
-    def _all_values(self) -> dict[str, dict[str, Any]]:
-        return {item.key: item.value for item in self._store.search(_NAMESPACE, limit=_ALL)}
-
-    def _entry(self, key: str, value: Mapping[str, Any]) -> CacheEntry | None:
-        try:
-            return CacheEntry.from_json(value)
-        except (KeyError, TypeError, ValueError, AttributeError):
-            self._warn(f"plan cache {self.path}: entry {key[:12]} cannot be read, passed over")
-            return None
+    def _entries(self, items: Iterable[StoredItem]) -> dict[str, CacheEntry]:
+        """The entries that can be read, by their keys."""
+        found = {}
+        for item in items:
+            try:
+                found[item.key] = CacheEntry.from_json(item.value)
+            except (KeyError, TypeError, ValueError, AttributeError):
+                short = item.key[:12]
+                self._warn(f"plan cache {self.path}: entry {short} cannot be read, passed over")
+        return found
 
     def _guarded(self, operation: Callable[[], Result]) -> Result | None:
         """The operation's result. SQLite's failures end in a warning and None.
@@ -223,7 +216,8 @@ class PlanCache:
                     return operation()
                 except (sqlite3.Error, ValueError) as error:
                     fault = error if isinstance(error, sqlite3.Error) else error.__cause__
-                    if not isinstance(fault, sqlite3.Error) or _is_misuse(fault):
+                    is_misuse = isinstance(fault, sqlite3.ProgrammingError)  # such as closed
+                    if not isinstance(fault, sqlite3.Error) or is_misuse:
                         raise
                     if not self._recovered(fault):
                         return None
@@ -265,13 +259,3 @@ class PlanCache:
         if line not in self.warnings:
             self.warnings.append(line)
             self._on_warning(line)
-
-
-def _is_misuse(error: sqlite3.Error) -> bool:
-    """A fault of the caller's, such as using a closed cache."""
-    return isinstance(error, sqlite3.ProgrammingError)
-
-
-def _batches(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
-    for start in range(0, len(items), _BATCH):
-        yield items[start : start + _BATCH]

@@ -1,4 +1,4 @@
-"""The plan cache's SQLite file: how it is made, opened, and told from another program's."""
+"""The plan cache's SQLite file: how it is made and opened, and how another program's is refused."""
 
 from __future__ import annotations
 

@@ -20,12 +20,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from tutelage.agents.client.call_record import Exchange
 from tutelage.agents.common.files import replace_file
 from tutelage.agents.common.redact import json_writer
-from tutelage.agents.store.plan_cache import CacheEntry, now
+from tutelage.agents.store.plan_cache import CALLS, CacheEntry, now
 from tutelage.rl.advice.advice import Advice
 from tutelage.rl.errors import UserError
 from tutelage.rl.tasks.options import Option, Plan
@@ -42,7 +42,6 @@ _FIELDS: Final = frozenset(
 )
 _LONGEST_LINE: Final = 1 << 24
 _MOST_SHOWN: Final = 3
-_CALLS: Final = TypeAdapter(tuple[Exchange, ...])
 
 
 class RecordingError(UserError):
@@ -111,17 +110,7 @@ def of_entry(key: str, entry: CacheEntry) -> RecordedAnswer | None:
     situation = situation_in(messages)
     if situation is None:
         return None
-    return RecordedAnswer(
-        situation=situation,
-        advice=entry.advice,
-        provider=entry.provider,
-        model=entry.model,
-        date=entry.date,
-        key=key,
-        prompt_tokens=entry.prompt_tokens,
-        completion_tokens=entry.completion_tokens,
-        calls=entry.calls,
-    )
+    return RecordedAnswer(situation, key=key, **vars(entry))
 
 
 def situation_in(messages: Iterable[Mapping[str, Any]]) -> str | None:
@@ -199,7 +188,7 @@ def _answer(line: bytes) -> RecordedAnswer:
         key=_key(values),
         prompt_tokens=_count(values, "prompt_tokens"),
         completion_tokens=_count(values, "completion_tokens"),
-        calls=_CALLS.validate_python(values.get("calls", ())),
+        calls=CALLS.validate_python(values.get("calls", ())),
     )
 
 

@@ -69,17 +69,11 @@ class CachedAdvice:
     def ask(self, situation_id: int) -> PlannerAnswer | None:
         """The stored advice, under its provider's name; None where there is none."""
         entry = self._entries.get(canonical(self._task.describe(situation_id)))
-        offered = set(self._task.options(situation_id))
-        if entry is None or not all(offered.issuperset(plan) for plan in entry.advice.plans):
+        if entry is None or not entry.is_on_offer(self._task.options(situation_id)):
             return None
-        return PlannerAnswer(
-            situation_id=situation_id,
-            source=f"{PREFIX}{CACHED_ADVICE}:{entry.provider}",
-            advice=entry.advice,
-            calls=tuple(call.replayed() for call in entry.calls),
-            failure=None,
-            output_mode="required",
-        )
+        calls = tuple(call.replayed() for call in entry.calls)
+        source = f"{PREFIX}{CACHED_ADVICE}:{entry.provider}"
+        return PlannerAnswer(situation_id, source, entry.advice, calls)
 
     @cached_property
     def _entries(self) -> Mapping[str, CacheEntry]:
@@ -113,12 +107,15 @@ class FallbackChain:
     ) -> None:
         def made(step: str) -> Step:
             if step == OFFLINE:
-                return _script(task, library, settings)
+                # The script costs nothing: no budget holds it up.
+                script = replace(make_chat_model(OFFLINE, None, settings), name=SOURCE)
+                no_limit = Budget(TeacherSettings())
+                return Planner(task, library, script, settings, no_limit, SOURCE)
             if step == CACHED_ADVICE:
                 return CachedAdvice(task, cache)
             source = f"{PREFIX}{models[step].name}"
             planner = Planner(task, library, models[step], settings, budget, source)
-            return Scheduler(planner, models[step], settings.concurrency)
+            return Scheduler(planner, settings.concurrency)
 
         self._steps = [made(step) for step in settings.fallback]
         self._names = [models[s].name if s in models else s for s in settings.fallback]
@@ -258,11 +255,3 @@ def make_models(settings: TeacherSettings) -> dict[str, ChatProvider]:
             except ProviderError as error:
                 raise ProviderError(f"teacher.fallback: {error}") from error
     return models
-
-
-def _script(task: Situations, library: PromptLibrary, settings: TeacherSettings) -> Planner:
-    """The offline script, which costs nothing and has no budget."""
-    limits = ("budget_calls", "budget_tokens", "budget_usd")
-    free = settings.model_copy(update=dict.fromkeys(limits))
-    provider = replace(make_chat_model(OFFLINE, None, free), name=SOURCE)
-    return Planner(task, library, provider, free, source=SOURCE)

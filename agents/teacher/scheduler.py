@@ -10,39 +10,34 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any, Final
+
+from pydantic import TypeAdapter
 
 from tutelage.agents.client.errors import FINAL, PROVIDER_FAULTS
 from tutelage.agents.client.pool import RequestPool
 from tutelage.agents.planner.answer import PlannerAnswer
 from tutelage.agents.planner.planner import Planner
-from tutelage.agents.providers.replay import Provider, RecordedPlanner
+from tutelage.agents.providers.replay import RecordedPlanner
 
 FIRST_PAUSE: Final = 10
 """Iterations in which what has failed once is not tried; doubled with each further failure."""
+
+NEVER: Final = 2**53
+"""An iteration that no run reaches."""
 
 
 @dataclass
 class BackOff:
     """Pauses what has failed, for 10, 20, 40, ... iterations.
 
-    until: the iteration in which it may be tried again; infinite for never.
+    until: the iteration in which it may be tried again; `NEVER` for none.
     """
 
     failures: int = 0
-    until: float = 0.0
-
-    def to_json(self) -> list[float | None]:
-        """Failures and end; JSON has no infinity, which becomes None."""
-        return [self.failures, self.until if math.isfinite(self.until) else None]
-
-    @classmethod
-    def from_json(cls, row: Sequence[Any]) -> BackOff:
-        """The inverse. Raises TypeError or ValueError."""
-        failures, until = row
-        return cls(int(failures), math.inf if until is None else float(until))
+    until: int = 0
 
     def fail(self, iteration: int) -> None:
         """Begin a pause, twice as long as the one before."""
@@ -51,7 +46,7 @@ class BackOff:
 
     def stop(self) -> None:
         """Never try again."""
-        self.until = math.inf
+        self.until = NEVER
 
 
 class BackOffs(defaultdict[int, BackOff]):
@@ -66,14 +61,18 @@ class BackOffs(defaultdict[int, BackOff]):
 
     def to_json(self) -> dict[str, Any]:
         """All of them as JSON has it."""
-        return {str(situation_id): pause.to_json() for situation_id, pause in self.items()}
+        return {str(situation_id): asdict(pause) for situation_id, pause in self.items()}
 
     @classmethod
-    def from_json(cls, rows: Mapping[str, Any]) -> BackOffs:
-        """The inverse. Raises AttributeError, TypeError or ValueError."""
+    def from_json(cls, rows: object) -> BackOffs:
+        """The inverse of `to_json`. Raises ValueError for anything else."""
         back_offs = cls()
-        back_offs.update({int(s): BackOff.from_json(row) for s, row in rows.items()})
+        back_offs.update(_BACK_OFFS.validate_python(rows))
         return back_offs
+
+
+_BACK_OFF: Final = TypeAdapter(BackOff)
+_BACK_OFFS: Final = TypeAdapter(dict[int, BackOff])
 
 
 class Scheduler:
@@ -88,9 +87,8 @@ class Scheduler:
     places: how many situations are asked about at the same time. asked: how many were so far.
     """
 
-    def __init__(self, planner: Planner | RecordedPlanner, provider: Provider, places: int) -> None:
+    def __init__(self, planner: Planner | RecordedPlanner, places: int) -> None:
         self.planner = planner
-        self.provider = provider
         self.asked = 0
         self._places = places
         self._pool: RequestPool[PlannerAnswer] = RequestPool(places)
@@ -98,7 +96,7 @@ class Scheduler:
         self._held: list[int] = []
         self._back_offs = BackOffs()
         self._back_off = BackOff()
-        self._proven = provider.wait_always
+        self._proven = planner.provider.wait_always
         self._iteration = 0
 
     @property
@@ -107,15 +105,15 @@ class Scheduler:
         return tuple(sorted([*self._asked, *self._held]))
 
     @property
-    def paused_until(self) -> float:
-        """The iteration in which the provider may be asked again; infinite for never."""
+    def paused_until(self) -> int:
+        """The iteration in which the provider may be asked again; `NEVER` for none."""
         return self._back_off.until
 
     def snapshot(self) -> dict[str, Any]:
         """Its back-offs and what it has asked so far, as JSON has it."""
         return {
             "back_offs": self._back_offs.to_json(),
-            "provider_back_off": self._back_off.to_json(),
+            "provider_back_off": asdict(self._back_off),
             "proven": self._proven,
             "asked": self.asked,
         }
@@ -126,7 +124,7 @@ class Scheduler:
         Raises AttributeError, KeyError, TypeError or ValueError for anything else.
         """
         self._back_offs = BackOffs.from_json(record["back_offs"])
-        self._back_off = BackOff.from_json(record["provider_back_off"])
+        self._back_off = _BACK_OFF.validate_python(record["provider_back_off"])
         self._proven = bool(record["proven"])
         self.asked = int(record["asked"])
 

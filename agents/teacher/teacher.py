@@ -7,7 +7,6 @@ requests themselves run in the pool.
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any, Final
@@ -28,7 +27,7 @@ from tutelage.agents.providers.replay import Provider, RecordedPlanner, Recordin
 from tutelage.agents.store.plan_cache import CacheEntry, PlanCache, cache_key, now
 from tutelage.agents.teacher.counters import COUNTERS, FAULT, NO_MORE, RESTS, Counters, TeacherEvent
 from tutelage.agents.teacher.fallback import PREFIX, SOURCE, FallbackChain, Settled
-from tutelage.agents.teacher.scheduler import Scheduler
+from tutelage.agents.teacher.scheduler import NEVER, Scheduler
 from tutelage.prompts.library import PromptLibrary
 from tutelage.rl.advice.advice import Advice
 
@@ -64,7 +63,7 @@ class Teacher:
         self._budget = Budget(settings)
         self._on_notice = on_notice
         self._events: list[TeacherEvent] = []
-        self._told: set[str] = set()
+        self._reported: set[str] = set()
         self._causes: dict[int, str] = {}
         self._keys: dict[int, dict[OutputMode, str]] = {}
         planner: Planner | RecordedPlanner
@@ -80,7 +79,7 @@ class Teacher:
         # One at a time for the script: nothing is gained by more, and a budget then always ends
         # at the same situation.
         places = 1 if provider.wait_always else settings.concurrency
-        self._scheduler = Scheduler(planner, provider, places)
+        self._scheduler = Scheduler(planner, places)
 
     @property
     def pending(self) -> tuple[int, ...]:
@@ -112,10 +111,10 @@ class Teacher:
             self._human.illustrate(shown)
 
     def snapshot(self) -> dict[str, Any]:
-        """The counters, what was told, and the back-offs, as JSON has it."""
+        """The counters, what was reported, and the back-offs, as JSON has it."""
         return {
             "counters": asdict(self.counters),
-            "told": sorted(self._told),
+            "reported": sorted(self._reported),
             "scheduler": self._scheduler.snapshot(),
             "fallbacks": self._fallbacks.snapshot(),
         }
@@ -137,7 +136,7 @@ class Teacher:
         counted = COUNTERS.validate_python(record["counters"])
         self._scheduler.restore(record["scheduler"])
         self._fallbacks.restore(record["fallbacks"])
-        self._told = {str(line) for line in record["told"]}
+        self._reported = {str(line) for line in record["reported"]}
         tokens = counted.prompt_tokens + counted.completion_tokens
         self._budget.start_from(counted.calls, tokens, counted.usd, counted.unpriced)
         self.counters = counted
@@ -174,9 +173,8 @@ class Teacher:
         wait_for_all: wait for every pending answer first, at most `timeout_s` seconds.
         Good answers are stored in the cache on the way.
         """
-        before, pending = self._scheduler.paused_until, set(self.pending)
+        before = self._scheduler.paused_until
         answers = self._scheduler.harvest(wait_for_all, timeout_s)
-        self._forget(pending.difference(self.pending))
         self.counters.situations = self._scheduler.asked
         self._note_pause(before)
         return self._gone_through(answers)
@@ -220,24 +218,18 @@ class Teacher:
         self.counters.calls = self._budget.calls
         return answers
 
-    def _note_pause(self, before: float) -> None:
+    def _note_pause(self, before: int) -> None:
         """Note the start of a pause, or that the provider answers again. before: the last end."""
         after = self._scheduler.paused_until
-        if after in (before, math.inf):  # for good: the budget is spent, which is told
+        if after in (before, NEVER):  # never: the budget is spent, which is reported
             return
-        change = f"is not asked before iteration {after:.0f}" if after > 0 else "answers again"
+        change = f"is not asked before iteration {after}" if after > 0 else "answers again"
         self._events.append(TeacherEvent(RESTS, f"{self.provider.name} {change}"))
 
     def _submit(self, situation_ids: Sequence[int], iteration: int) -> int:
         asked = self._scheduler.submit(situation_ids, iteration)
         self.counters.situations = self._scheduler.asked
-        self._forget(set(situation_ids).difference(self.pending))
         return asked
-
-    def _forget(self, situation_ids: Iterable[int]) -> None:
-        """Drop the questions about situations that are not, or no longer, to be asked about."""
-        if self._planner is not None:
-            self._planner.forget(situation_ids)
 
     def _gone_through(self, answers: Sequence[PlannerAnswer]) -> list[PlannerAnswer]:
         """The teacher's answers as they go out: counted, stored, failures reported."""
@@ -247,7 +239,7 @@ class Teacher:
             if answer.failure is not None:
                 failures[answer.failure] = failures.get(answer.failure, 0) + 1
                 self._causes[answer.situation_id] = answer.failure
-                self._tell(answer, self.provider.name)
+                self._report(answer, self.provider.name)
         return [self._hardened(answer) for answer in self._stored(answers)]
 
     def _taken(self, settled: Sequence[Settled]) -> list[PlannerAnswer]:
@@ -262,26 +254,27 @@ class Teacher:
             for answer in each.answers:
                 if answer.source != SOURCE:  # the script makes no requests
                     self._count(answer)
-                    self._tell(answer, answer.source.removeprefix(PREFIX))
+                    self._report(answer, answer.source.removeprefix(PREFIX))
         return [self._hardened(answer) for each in settled for answer in each.answers]
 
-    def _tell(self, answer: PlannerAnswer, name: str) -> None:
+    def _report(self, answer: PlannerAnswer, name: str) -> None:
         """Report each fault of a provider once, and once that the budget is spent."""
         if answer.failure == "budget_spent":
-            limit = self._budget.limit_reached
+            kind, subject, limit = NO_MORE, "budget", self._budget.limit_reached
             line = f"the budget is spent ({limit}); the run goes on without new advice"
-            self._say(NO_MORE, "budget", line)
         elif answer.failure in PROVIDER_FAULTS:
+            kind, subject = FAULT, f"{name}: {answer.failure}"
             error = next((call.error for call in reversed(answer.calls) if call.error), "")
-            what = f"{name}: {answer.failure}: {error[:_LONGEST_QUOTE]}"
             keys = " or ".join(variables_of(name.partition(":")[0]))
             hint = f"check {keys}; " if answer.failure == "refused" and keys else ""
-            line = f"{what} ({hint}the run goes on, and asks again from time to time)"
-            self._say(FAULT, f"{name}: {answer.failure}", line)
-
-    def _say(self, kind: str, about: str, line: str) -> None:
-        if about not in self._told:
-            self._told.add(about)
+            line = (
+                f"{subject}: {error[:_LONGEST_QUOTE]} "
+                f"({hint}the run goes on, and asks again from time to time)"
+            )
+        else:
+            return
+        if subject not in self._reported:
+            self._reported.add(subject)
             self._events.append(TeacherEvent(kind, line))
             self._on_notice(line)
 
@@ -292,9 +285,7 @@ class Teacher:
         keys = {s: self._keys_of(self._planner, s) for s in sorted(set(situation_ids))}
         entries = self._cache.get_many(key for modes in keys.values() for key in modes.values())
         found = [self._replayed(s, modes, entries) for s, modes in keys.items()]
-        answers = [answer for answer in found if answer is not None]
-        self._planner.forget(answer.situation_id for answer in answers)
-        return answers
+        return [answer for answer in found if answer is not None]
 
     def _keys_of(self, planner: Planner, situation_id: int) -> dict[OutputMode, str]:
         """The cache's keys of a situation, one for each output mode, the best first."""
@@ -321,19 +312,14 @@ class Teacher:
         keys: Mapping[OutputMode, str],
         entries: Mapping[str, CacheEntry],
     ) -> PlannerAnswer | None:
-        """The first entry of which all is on offer, as an answer: a file can be tampered with."""
-        offered = set(self._task.options(situation_id))
+        """The first entry of which all is on offer, as an answer."""
+        offered = self._task.options(situation_id)
         for output_mode, key in keys.items():
             entry = entries.get(key)
-            if entry is not None and all(offered.issuperset(plan) for plan in entry.advice.plans):
+            if entry is not None and entry.is_on_offer(offered):
+                calls = tuple(call.replayed() for call in entry.calls)
                 return PlannerAnswer(
-                    situation_id=situation_id,
-                    source="cache",
-                    advice=entry.advice,
-                    calls=tuple(call.replayed() for call in entry.calls),
-                    failure=None,
-                    output_mode=output_mode,
-                    key=key,
+                    situation_id, "cache", entry.advice, calls, output_mode=output_mode, key=key
                 )
         return None
 
@@ -359,7 +345,6 @@ class Teacher:
                 keys = self._keys_of(self._planner, answer.situation_id)
                 answer = replace(answer, key=keys[answer.output_mode])
             keyed.append(answer)
-        self._planner.forget(answer.situation_id for answer in keyed)
         self._cache.put_many(
             {
                 answer.key: self._entry(answer, answer.advice)

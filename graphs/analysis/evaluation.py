@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from tutelage.graphs.registry import find_graph
 from tutelage.graphs.runtime.run import stored_config
 from tutelage.graphs.runtime.run_spec import MakePerson, RunSpec, open_teacher
 from tutelage.graphs.runtime.tasks import task_of
+from tutelage.graphs.runtime.trust import check_address
 from tutelage.rl.advice.advice import Advice
 from tutelage.rl.policy.policy import Policy, load_student
 from tutelage.rl.rollouts.evaluate import evaluate_both_ways, evaluate_teacher
@@ -65,12 +67,14 @@ def evaluate_run(
     on_progress: Progress | None = None,
     tell: Tell = lambda _: None,
     make_person: MakePerson | None = None,
+    base_urls: Sequence[str] = (),
 ) -> RunTest:
     """Test the student of a run, and its teacher if asked for; that alone where none was trained.
 
     env, seed: another task, which must look the same to the student, and another seed than the
     run's own. on_progress: told how many episodes have ended, from 0 on for each way of playing.
-    tell: told what people should know. make_person: see `open_teacher`. Raises UserError.
+    tell: told what people should know. make_person: see `open_teacher`.
+    base_urls: see `resume`. Raises UserError.
     """
     config = config_of(path, env, seed)
     with ExitStack() as resources:
@@ -79,7 +83,10 @@ def evaluate_run(
         if not teacher or find_graph(config.graph).learns:
             student, task = student_of(path, config)
             name = task.name
-        asked = teacher_of(path, config, tell, resources, make_person) if teacher else None
+        asked = None
+        if teacher:
+            check_address(path, config, base_urls, f"eval {shlex.quote(str(path))} --teacher")
+            asked = teacher_of(path, config, tell, resources, make_person)
         result = tested = None
         if student is not None:
             result = evaluate_both_ways(task, student, episodes, config.seed, on_progress)
@@ -124,7 +131,8 @@ def teacher_of(
 ) -> Teacher:
     """The teacher of a run, asked with the prompts that the run has recorded.
 
-    Raises as `evaluate_run` does.
+    Its addresses must have been checked, see `graphs.runtime.trust.check_address`. Raises as
+    `evaluate_run` does.
     """
     keep_tracing_private()
     spec = RunSpec(config, RunFolder.open(path).recorded_prompts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -15,6 +16,7 @@ from tutelage.graphs.config.config import RunConfig
 from tutelage.graphs.records.run_folder import RunFolder
 from tutelage.graphs.records.trace.reader import TraceReader
 from tutelage.graphs.runtime.run_spec import MakePerson
+from tutelage.graphs.runtime.trust import check_address
 from tutelage.rl.advice.advice import Advice
 from tutelage.rl.advice.decisions import Advised, advised, options_at
 from tutelage.rl.policy.policy import softmax
@@ -83,7 +85,7 @@ class EpisodeViewer:
 
     provider: asked about situations in the place of what the run's trace holds, which costs what it
     costs; None asks nobody. argmax: the likeliest actions, not drawn ones. images: draw pixels.
-    make_person: see `open_teacher`. Raises UserError.
+    make_person: see `open_teacher`. base_urls: see `resume`. Raises UserError.
     """
 
     def __init__(
@@ -95,12 +97,15 @@ class EpisodeViewer:
         argmax: bool = False,
         images: bool = False,
         make_person: MakePerson | None = None,
+        base_urls: Sequence[str] = (),
     ) -> None:
         config = config_of(path, seed=seed)
         self._student, self._task = student_of(path, config)
         self._watchable = find_ability(self._task, Watchable)
         self._seed, self._argmax, self._images = config.seed, argmax, images
-        self._advise = _adviser(path, config, self._task, provider, resources, make_person)
+        self._advise = _adviser(
+            path, config, self._task, provider, resources, make_person, base_urls
+        )
 
     def frames(self, episode: int) -> Iterator[Frame]:
         """One episode of the evaluation split, from its first state to its end."""
@@ -204,11 +209,14 @@ def _adviser(
     provider: str | None,
     resources: ExitStack,
     make_person: MakePerson | None,
+    base_urls: Sequence[str],
 ) -> AdviceLookup:
     if provider is None:
         return _recorded(path, task)
     base_url = config.base_url if provider == config.provider else None
     asked = config.model_copy(update={"provider": provider, "base_url": base_url})
+    typed = f"watch {shlex.quote(str(path))} --provider {shlex.quote(provider)}"
+    check_address(path, asked, base_urls, typed)
     return Adviser(teacher_of(path, asked, lambda _: None, resources, make_person))
 
 

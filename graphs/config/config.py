@@ -88,7 +88,7 @@ class RunConfig(BaseModel):
     )
     task: TaskSettings = Field(
         default_factory=TaskSettings,
-        description="What plays the task's world, and what the teacher is told of it.",
+        description="The task's engine, and what the teacher knows of the task.",
     )
     student: StudentSettings = Field(
         default_factory=StudentSettings, description="The student's eyes and network."

@@ -78,9 +78,13 @@ def fallback(state: TeachState, runtime: Runtime[RunContext]) -> Update:
 
 
 def _pictures(context: RunContext, situations: Sequence[int]) -> dict[int, str]:
-    """The first state of each situation in the rollout, drawn."""
-    states = context.collector.states()
-    situation_ids = context.collector.rollout.situation_ids.reshape(-1)
+    """A state of each situation, drawn: the first of the rollout, or where the teacher acts now."""
+    if context.learns:
+        states = context.collector.states()
+        situation_ids = context.collector.rollout.situation_ids.reshape(-1)
+    else:
+        states = context.teacher_episodes.states()
+        situation_ids = context.task.situation_ids(states)
     rows = {s: np.flatnonzero(situation_ids == s) for s in situations}
     return {s: context.task.picture(states, int(row[0])) for s, row in rows.items() if len(row)}
 

@@ -133,7 +133,7 @@ def _steps_to_95(state: TeachState, success: float) -> int | None:
 
 
 def metrics_row(context: RunContext, state: TeachState, report: Mapping[str, float | None]) -> Row:
-    """The iteration's row of metrics.jsonl, which those who watch are told at once."""
+    """The iteration's row of metrics.jsonl; watchers are told of it at once."""
     check = state["teacher_check"]
     counters = context.teacher.counters if context.teacher else None
     row = {

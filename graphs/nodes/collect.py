@@ -32,7 +32,7 @@ def collect(state: TeachState, runtime: Runtime[RunContext]) -> Update:
 
 
 def _at_each_step(context: RunContext, state: TeachState) -> Callable[[IntArray], None]:
-    """What happens at each step of a rollout, given the situation_ids: it ends if the run is to
+    """What happens at each step of a rollout, given the situation ids: it ends if the run is to
     stop.
 
     And where nothing is known yet, the teacher is asked as soon as a situation is met: it is going

@@ -20,7 +20,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from tutelage.agents.common.files import RunFolderError, explained
+from tutelage.agents.common.files import DAMAGED, RunFolderError, explained
 from tutelage.graphs.records import versions
 from tutelage.graphs.records.run_folder import RunFolder
 from tutelage.rl.errors import UserError
@@ -105,6 +105,10 @@ class Checkpoints:
         with explained("delete", path):
             (path / _RECORD).unlink(missing_ok=True)
             shutil.rmtree(path)
+
+    def has_damaged(self) -> bool:
+        """Whether a checkpoint was ever set aside."""
+        return any(self._folder.checkpoints.glob(f"*{DAMAGED}*"))
 
     def set_aside(self, iteration: int) -> str:
         """Rename a damaged checkpoint; returns a line that says so. Raises RunFolderError."""

@@ -5,15 +5,10 @@ from __future__ import annotations
 import math
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import (
-    AfterValidator,
-    Field,
-    SerializerFunctionWrapHandler,
-    model_serializer,
-)
+from pydantic import AfterValidator, Field, SerializerFunctionWrapHandler, model_serializer
 
 from tutelage.graphs.records import versions
-from tutelage.rl.rollouts.results import StudentResult, TeacherResult, _Count, _Shape
+from tutelage.rl.rollouts.results import Count, Shape, StudentResult, TeacherResult
 
 NO_TEACHER: Final = "none"
 """The provider of a run in which no teacher was asked."""
@@ -23,30 +18,28 @@ def _finite_or_none(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
-_Seconds = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
-
-
+Seconds = Annotated[float, Field(ge=0.0, lt=1e12, allow_inf_nan=False)]
 _Measured = Annotated[float | None, AfterValidator(_finite_or_none)]
 """A number, or null where there is none yet; NaN and infinity become null."""
 
 
-class MetricsRow(_Shape):
+class MetricsRow(Shape):
     """One iteration's row of metrics.jsonl. The eval_* keys are there after an evaluation only.
 
-    teacher_success, trial_steps, rejected: of the teacher's trial (`rl.teaching.teacher_check`):
-    its success rate so far, the steps of its own that took, and the situations in which its advice
-    is not followed.
+    teacher_success, trial_steps, doubted: of the teacher check (`rl.teaching.teacher_check`): its
+    success rate so far, the environment steps that it took, and how many situations' advice is
+    rejected.
     """
 
-    iteration: _Count
-    env_steps: _Count
-    wall_s: _Seconds
+    iteration: Count
+    env_steps: Count
+    wall_s: Seconds
     train_success: _Measured = None
     train_return: _Measured = None
     teacher_weight: _Measured = None
     teacher_success: _Measured = None
-    trial_steps: _Count = 0
-    doubted: _Count = 0
+    trial_steps: Count = 0
+    doubted: Count = 0
     advised_share: _Measured = None
     agreement: _Measured = None
     policy_loss: _Measured = None
@@ -55,8 +48,8 @@ class MetricsRow(_Shape):
     approx_kl: _Measured = None
     clip_fraction: _Measured = None
     explained_variance: _Measured = None
-    llm_calls: _Count
-    cache_hits: _Count
+    llm_calls: Count
+    cache_hits: Count
     eval_success: _Measured = None
     eval_return: _Measured = None
     eval_length: _Measured = None
@@ -70,35 +63,35 @@ class MetricsRow(_Shape):
         return {k: v for k, v in row.items() if k in given or not k.startswith("eval_")}
 
 
-class TimeShares(_Shape):
+class TimeShares(Shape):
     """Seconds of each phase, as `graphs.runtime.timers.PhaseTimers.seconds` gives them."""
 
-    import_s: _Seconds
-    collect_s: _Seconds
-    advice_s: _Seconds
-    update_s: _Seconds
-    evaluate_s: _Seconds
-    graph_s: _Seconds
-    record_s: _Seconds
+    import_s: Seconds
+    collect_s: Seconds
+    advice_s: Seconds
+    update_s: Seconds
+    evaluate_s: Seconds
+    graph_s: Seconds
+    record_s: Seconds
 
 
-class LlmUse(_Shape):
+class LlmUse(Shape):
     """What the teacher cost. cost_usd is None where no price is known."""
 
-    calls: _Count
-    situations: _Count
-    cache_hits: _Count
-    prompt_tokens: _Count
-    completion_tokens: _Count
-    cost_usd: _Seconds | None
-    failures: _Count
-    fallbacks: _Count
+    calls: Count
+    situations: Count
+    cache_hits: Count
+    prompt_tokens: Count
+    completion_tokens: Count
+    cost_usd: Seconds | None
+    failures: Count
+    fallbacks: Count
 
 
-class Summary(_Shape):
+class Summary(Shape):
     """How a run ended: summary.json.
 
-    trial_steps: environment steps of the teacher's trial, which are not among env_steps.
+    trial_steps: environment steps of the teacher check, which are not among env_steps.
     """
 
     schema_version: Literal[1] = versions.SUMMARY
@@ -106,14 +99,14 @@ class Summary(_Shape):
     env: str
     provider: str
     seed: int
-    env_steps: _Count
-    wall_s: _Seconds
-    steps_per_s: _Seconds
+    env_steps: Count
+    wall_s: Seconds
+    steps_per_s: Seconds
     status: Literal["finished", "interrupted"]
     student: StudentResult | None
     teacher: TeacherResult | None
-    teacher_removed_at_step: _Count | None
-    steps_to_95: _Count | None
-    trial_steps: _Count = 0
+    teacher_removed_at_step: Count | None
+    steps_to_95: Count | None
+    trial_steps: Count = 0
     time: TimeShares
     llm: LlmUse

@@ -1,4 +1,4 @@
-"""What a machine does to a run: a full disk, missing rights, no memory left. Each in one line."""
+"""Faults of the machine, each in one line: a full disk, missing rights, no memory left."""
 
 from __future__ import annotations
 

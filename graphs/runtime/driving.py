@@ -83,7 +83,8 @@ def _starting_state(
     state, problems = restore_newest(context, renew)
     for problem in problems:
         tell(Notice(problem))
-    if state is None and problems:
+    # A kill may have come after a checkpoint was set aside and before the records were.
+    if state is None and (problems or context.checkpoints.has_damaged()):
         for kept in renew_records(context, resources):
             tell(Notice(kept))
         tell(Notice(f"{context.folder.path} has no saved state that can be used: it begins anew"))

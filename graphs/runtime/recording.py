@@ -37,7 +37,7 @@ def trace_texts(context: RunContext, situation_ids: Sequence[int]) -> None:
 
 
 def trace_answers(context: RunContext, state: TeachState, answers: Sequence[PlannerAnswer]) -> None:
-    """Every request with all that went in and out, the advice that came of it, every failure.
+    """Every request with all that went in and out, the advice that was made of it, every failure.
 
     Answers from the cache bring the requests of the run that stored them.
     """
@@ -86,8 +86,8 @@ class Visits:
     """The visits of a rollout to each of its S situations, and the outcomes of episodes there.
 
     situations: int64 [S], ascending. Of the visits: visits, int64 [S], how many; coverage, advised,
-    agreements: float64 [S], the sum of m(s), how many had advice, and in how many of these the
-    student did as advised. outcomes: of the episodes that ended, by situation id.
+    agreements: float64 [S], the sum of the coverage, how many had advice, and in how many of
+    these the student did as advised. outcomes: of the episodes that ended, by situation id.
     """
 
     situations: IntArray
@@ -103,7 +103,7 @@ class Visits:
         return float(self.agreements.sum() / self.advised.sum()) if self.advised.any() else None
 
     def __iter__(self) -> Iterator[tuple[int, PlanOutcome]]:
-        """The situations, and what came of each."""
+        """Each situation with its steps, advice and episodes."""
         none = EpisodeOutcomes()
         columns = (self.situations, self.visits, self.coverage, self.agreements)
         for situation_id, visits, coverage, agreed in zip(
@@ -140,22 +140,22 @@ def trace_visits(context: RunContext, state: TeachState, visits: Visits) -> None
         VisitRecord(
             state["iteration"],
             situation_id,
-            came.steps,
-            came.carried_out / came.steps,
-            came.agreed / advised if advised else None,
-            came.episodes,
-            came.successes,
+            outcome.steps,
+            outcome.carried_out / outcome.steps,
+            outcome.agreed / advised if advised else None,
+            outcome.episodes,
+            outcome.successes,
         )
-        for (situation_id, came), advised in zip(visits, visits.advised.tolist(), strict=True)
+        for (situation_id, outcome), advised in zip(visits, visits.advised.tolist(), strict=True)
     )
 
 
 def note_visits(context: RunContext, state: TeachState, visits: Visits) -> None:
-    """For the look-up of what came of the advice, where the task keeps such a record."""
+    """Tell the task how its plans ended, where it keeps that for the teacher's look-ups."""
     if isinstance(context.task, PlanOutcomeTask):
-        for situation_id, came in visits:
+        for situation_id, outcome in visits:
             if situation_id in state["advice"]:
-                context.task.note(situation_id, came)
+                context.task.note(situation_id, outcome)
 
 
 def trace_examples(context: RunContext, state: TeachState, visits: Visits) -> None:
@@ -197,7 +197,7 @@ def _decisions(
     situation_ids: list[int],
     rollout: Rollout,
 ) -> list[Decision]:
-    """Some states of a rollout as those see them who decide in them."""
+    """Some states of a rollout with the teacher's options and the student's policy there."""
     actions = tuple(context.task.action_names)
     steps, envs = np.divmod(rows, rollout.actions.shape[1])
     codes, features = rollout.codes[steps, envs], rollout.features[steps, envs]

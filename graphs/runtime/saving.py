@@ -9,9 +9,11 @@ before it is used.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any, Final
 
+from pydantic import TypeAdapter
 from torch import Tensor
 
 from tutelage.graphs.records.checkpoints import (
@@ -20,6 +22,7 @@ from tutelage.graphs.records.checkpoints import (
     CheckpointError,
     arrays_to_tensors,
 )
+from tutelage.graphs.records.shapes import Seconds, TimeShares
 from tutelage.graphs.runtime.context import RunContext
 from tutelage.graphs.runtime.timers import PHASES
 from tutelage.graphs.state import TeachState, from_record, to_record
@@ -27,6 +30,7 @@ from tutelage.rl.rollouts.collector import COLLECTOR
 from tutelage.rl.rollouts.replay import ReplayError
 from tutelage.rl.tasks.plan_outcomes import PlanOutcomeTask
 
+SECONDS: Final = TypeAdapter[float](Seconds)
 _REPLAY_BYTES: Final = 1 << 30
 """The most that the actions of the running episodes may take in a checkpoint that is read."""
 
@@ -36,15 +40,7 @@ def save_checkpoint(context: RunContext, state: TeachState) -> None:
 
     Raises RunFolderError or TraceError.
     """
-    tensors, progress = _snapshot(context)
-    record = {
-        "state": to_record(state),
-        **progress,
-        "teacher": None if context.teacher is None else context.teacher.snapshot(),
-        "plans": context.task.snapshot() if isinstance(context.task, PlanOutcomeTask) else None,
-        "seconds": context.timers.seconds(),
-        "wall_s": context.wall_s,
-    }
+    tensors, record = _snapshot(context, state)
     # The rows up to here must not be less durable than what makes a resume skip them.
     context.folder.sync_metrics()
     context.trace.sync()
@@ -72,6 +68,7 @@ def restore_newest(
     """
     context.checkpoints.delete_unfinished()
     problems: list[str] = []
+    unspent = _others(context)
     for iteration in context.checkpoints.iterations():
         try:
             checkpoint = context.checkpoints.load(iteration, _most_bytes(context))
@@ -80,17 +77,41 @@ def restore_newest(
             kept = context.checkpoints.set_aside(iteration)
             problems.append(f"{error}; {kept}" if kept not in str(error) else kept)
             renew()
+            _restore_others(context, unspent)
     return None, problems
 
 
-def _snapshot(context: RunContext) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Who acts, as tensors by name and as JSON."""
+def _snapshot(context: RunContext, state: TeachState) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """All that a run needs, as tensors by name and as JSON."""
+    record = {
+        "state": to_record(state),
+        **_others(context),
+        "seconds": context.timers.seconds(),
+        "wall_s": context.wall_s,
+    }
     if not context.learns:
         arrays, acting = context.teacher_episodes.snapshot()
-        return arrays_to_tensors(arrays), {"teacher_episodes": acting}
+        return arrays_to_tensors(arrays), {**record, "teacher_episodes": acting}
     arrays, collector = context.collector.snapshot()
     tensors, ppo = context.ppo.snapshot()
-    return {**tensors, **arrays_to_tensors(arrays)}, {"collector": collector, "ppo": ppo}
+    tensors |= arrays_to_tensors(arrays)
+    return tensors, {**record, "collector": collector, "ppo": ppo}
+
+
+def _others(context: RunContext) -> dict[str, Any]:
+    """What the teacher has spent, and how its plans ended; None where there is no such thing."""
+    return {
+        "teacher": None if context.teacher is None else context.teacher.snapshot(),
+        "plans": context.task.snapshot() if isinstance(context.task, PlanOutcomeTask) else None,
+    }
+
+
+def _restore_others(context: RunContext, record: dict[str, Any]) -> None:
+    """The inverse of `_others`."""
+    if context.teacher is not None and record["teacher"] is not None:
+        context.teacher.restore(record["teacher"])
+    if isinstance(context.task, PlanOutcomeTask):
+        context.task.restore(record["plans"])
 
 
 def _most_bytes(context: RunContext) -> int:
@@ -112,20 +133,17 @@ def _restore(context: RunContext, checkpoint: Checkpoint) -> TeachState:
         if state["iteration"] != checkpoint.iteration:
             raise ValueError(f"its state is that of iteration {state['iteration']}")
         _restore_progress(context, checkpoint)
-        seconds = {name.removesuffix("_s"): float(s) for name, s in record["seconds"].items()}
-        wall_s = float(record["wall_s"])
-        if not set(seconds) <= set(PHASES):
-            raise KeyError("seconds")
-        if context.teacher is not None and record["teacher"] is not None:
-            context.teacher.restore(record["teacher"])
-        if isinstance(context.task, PlanOutcomeTask):
-            context.task.restore(record["plans"])
+        seconds = TimeShares.model_validate(record["seconds"]).model_dump()
+        wall_s = SECONDS.validate_python(record["wall_s"])
+        _restore_others(context, record)
+        # Whatever it was that was restored, it must be possible to save it again.
+        json.dumps(_snapshot(context, state)[1], allow_nan=False)
     except ReplayError:
         raise
     except (AttributeError, KeyError, TypeError, RuntimeError, ValueError, OverflowError) as error:
         raise _unfit(checkpoint, error) from error
     for phase in PHASES:
-        context.timers.add(phase, seconds.get(phase, 0.0))
+        context.timers.add(phase, seconds[f"{phase}_s"])
     context.started -= wall_s
     return state
 

@@ -1,4 +1,4 @@
-"""What resuming a stranger's run must not do: run code of its folder, or give a key away.
+"""Whether a run folder can be trusted: a resume runs no code of it, and gives no key away.
 
 A run of somebody's own task or teacher names it by a dotted path, and a resume imports it. That
 path must lead to code that the user has put there, and never into the run folder itself. And a run

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,7 +11,7 @@ import typer
 from rich.progress import Progress
 from rich.table import Table
 
-from tutelage.graphs.terminal.common.options import Env, Json, Run, refuse_no_run
+from tutelage.graphs.terminal.common.options import Env, Json, OwnBaseUrls, Run, refuse_no_run
 from tutelage.graphs.terminal.common.text import console, print_json, safe
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ def evaluate(
     teacher: Annotated[
         bool, typer.Option("--teacher", help="Test the teacher too, acting through its options.")
     ] = False,
+    base_url: OwnBaseUrls = None,
     as_json: Json = False,
 ) -> None:
     """Test a run's student alone, on episodes that its training never saw.
@@ -42,7 +43,7 @@ def evaluate(
     refuse_no_run(run)
     from tutelage.graphs.terminal.run.summary import student_rows
 
-    test = _evaluated(run, episodes, env, seed, teacher)
+    test = _evaluated(run, episodes, env, seed, teacher, base_url or [])
     if as_json:
         print_json(_as_json(test))
         return
@@ -61,7 +62,12 @@ def _add(table: Table, rows: Iterable[tuple[str, str]]) -> None:
 
 
 def _evaluated(
-    run: Path, episodes: int, env: str | None, seed: int | None, teacher: bool
+    run: Path,
+    episodes: int,
+    env: str | None,
+    seed: int | None,
+    teacher: bool,
+    base_urls: Sequence[str],
 ) -> RunTest:
     """The evaluation, with progress on a terminal and nothing at all elsewhere."""
     from tutelage.graphs.analysis.evaluation import config_of, evaluate_run
@@ -86,7 +92,9 @@ def _evaluated(
             if isinstance(event, Notice):
                 err.print(safe(event.text, "yellow"), soft_wrap=True)
 
-        return evaluate_run(run, episodes, env, seed, teacher, advance, tell, TerminalPerson)
+        return evaluate_run(
+            run, episodes, env, seed, teacher, advance, tell, TerminalPerson, base_urls
+        )
 
 
 def _teacher_rows(test: TeacherTest) -> list[tuple[str, str]]:

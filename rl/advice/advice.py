@@ -21,6 +21,9 @@ class Advice:
     probs: tuple[float, ...]
 
     def __post_init__(self) -> None:
+        # Tuples, also where a format that knows only lists has brought them.
+        object.__setattr__(self, "plans", tuple(map(tuple, self.plans)))
+        object.__setattr__(self, "probs", tuple(self.probs))
         if not self.plans:
             raise ValueError("advice needs at least one plan")
         if len(self.plans) != len(self.probs):

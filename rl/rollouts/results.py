@@ -9,21 +9,23 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from tutelage.rl.rollouts.statistics import wilson_interval
 
-_Count = Annotated[int, Field(ge=0)]
+Count = Annotated[int, Field(ge=0, lt=2**53)]
 _Rate = Annotated[float, Field(ge=0.0, le=1.0)]
-_Finite = Annotated[float, Field(allow_inf_nan=False)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
-class _Shape(BaseModel):
+class Shape(BaseModel):
+    """The base of what is written as JSON: unchangeable, without unknown fields."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class _EpisodeResults(_Shape):
+class _EpisodeResults(Shape):
     success_rate: _Rate
     ci95: tuple[_Rate, _Rate]
-    episodes: _Count
-    mean_return: _Finite
-    mean_length: _Finite
+    episodes: Count
+    mean_return: Finite
+    mean_length: Finite
 
 
 class TeacherResult(_EpisodeResults):

@@ -16,7 +16,7 @@ from tutelage.rl.rollouts.episodes import FixedEpisodes
 from tutelage.rl.rollouts.evaluate import num_envs_for, play_step
 from tutelage.rl.rollouts.replay import EpisodeReplay
 from tutelage.rl.rollouts.results import Evaluation
-from tutelage.rl.tasks.base import Task
+from tutelage.rl.tasks.base import States, Task
 from tutelage.rl.tasks.seeding import generator
 
 
@@ -56,6 +56,10 @@ class TeacherEpisodes:
     def unadvised(self) -> int:
         """How many steps the teacher had no advice for."""
         return self._actor.unadvised
+
+    def states(self) -> States:
+        """The states in which the teacher acts next, one for each environment."""
+        return self._envs.states()
 
     def begin_round(self, steps: int) -> None:
         """Let the next calls of `play` come to so many steps of each environment."""

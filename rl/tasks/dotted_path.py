@@ -11,21 +11,23 @@ from typing import Any
 
 
 def load(path: str) -> Any:
-    """What a path `module:attribute` names.
+    """What a path `module:attribute` names; the module may lie in the working directory.
 
-    The module may lie in the working directory, which is on the import path while the module is
-    imported and at no other time; and not at all inside a run folder, whose files may be anybody's.
     Raises ImportError or AttributeError where there is no such thing, ValueError for an empty or
     relative module name, and whatever importing the module raises.
     """
     module_name, _, attribute = path.partition(":")
-    with _working_directory_on_path():
+    with working_directory_on_path():
         module = importlib.import_module(module_name)
     return getattr(module, attribute)
 
 
 @contextmanager
-def _working_directory_on_path() -> Iterator[None]:
+def working_directory_on_path() -> Iterator[None]:
+    """The working directory as the last place to import from, while code of one's own runs.
+
+    At no other time; and not at all inside a run folder, whose files may be anybody's.
+    """
     try:
         here = Path.cwd()
     except FileNotFoundError:  # it was deleted
@@ -34,7 +36,7 @@ def _working_directory_on_path() -> Iterator[None]:
     if str(here) in sys.path or _is_in_run_folder(here):
         yield
         return
-    sys.path.insert(0, str(here))
+    sys.path.append(str(here))  # last: a folder there must not stand before a package
     importlib.invalidate_caches()  # a file may have been written a moment ago
     try:
         yield

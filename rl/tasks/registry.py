@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tutelage.rl.tasks.base import Task, UnknownTaskError
-from tutelage.rl.tasks.dotted_path import load
+from tutelage.rl.tasks.dotted_path import load, working_directory_on_path
 from tutelage.rl.tasks.settings import TaskSettings
 from tutelage.rl.tasks.shipped import shipped_tasks
 from tutelage.rl.tasks.wrappers import TaskWrapper, missing_from
@@ -43,7 +43,8 @@ def settings_of(task: Task, settings: TaskSettings) -> TaskSettings:
 
 def _task_at(path: str) -> Task:
     try:
-        made: Task = load(path)()
+        with working_directory_on_path():
+            made: Task = load(path)()
     except (ImportError, AttributeError, TypeError, ValueError) as error:
         raise UnknownTaskError(f"environment {path!r} cannot be made: {error}") from error
     missing = missing_from(made, Task)

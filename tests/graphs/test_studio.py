@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from helpers.tiny_runs import ROOT
 from tutelage.graphs.records.run_folder import RunFolder
@@ -114,3 +116,31 @@ def test_a_run_that_fails_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
     with locked(RunFolder.open(tmp_path / "run")):
         pass
+
+
+def test_the_server_keeps_the_state_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its checkpoints may hold the types that langgraph.json names, and no others."""
+    monkeypatch.chdir(tmp_path)
+    text = (ROOT / "graphs" / "langgraph.json").read_text("utf-8")
+    serde = json.loads(text)["checkpointer"]["serde"]
+    modules = [tuple(name) for name in serde.pop("allowed_msgpack_modules")]
+    saver = InMemorySaver(serde=JsonPlusSerializer(allowed_msgpack_modules=modules, **serde))
+    settings = StudioSettings(
+        env="helpers.toy_task:Corridor",
+        iterations=2,
+        settings=[*TINY, f"cache={tmp_path / 'plans'}"],
+    )
+
+    async def play_and_look() -> tuple[Any, Any]:
+        thread: Any = {"configurable": {"thread_id": "1"}, "recursion_limit": 500}
+        async with teacher_student() as graph:
+            graph.checkpointer = saver
+            ended = await graph.ainvoke({}, thread, context=settings)
+            return ended, (await graph.aget_state(thread)).values
+
+    ended, kept = asyncio.run(play_and_look())
+    assert ended["advice"]
+    assert kept == ended
+    assert not caplog.records

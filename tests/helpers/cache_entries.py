@@ -1,4 +1,4 @@
-"""What several tests of plan cache share."""
+"""Entries for plan caches, and what a replayed call keeps of the call that it repeats."""
 
 from __future__ import annotations
 

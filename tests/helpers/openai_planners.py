@@ -1,4 +1,4 @@
-"""What several tests of openai protocol share."""
+"""A planner that asks a test server in OpenAI's protocol about a locked door."""
 
 from __future__ import annotations
 

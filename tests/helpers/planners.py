@@ -1,4 +1,4 @@
-"""What several tests of planner share."""
+"""A task of locked doors, and teachers that are asked about it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from tutelage.prompts.library import PromptLibrary
 from tutelage.rl.tasks.options import Option
 
 LIBRARY = PromptLibrary(None)
-
 
 OFFERED = (
     Option("explore"),

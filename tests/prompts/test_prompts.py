@@ -210,7 +210,7 @@ def test_each_fault_is_named_with_its_line(
         PromptLibrary(tmp_path).get("planner_system")
 
 
-def test_all_faults_of_all_templates_are_told_at_once(tmp_path: Path) -> None:
+def test_all_faults_of_all_templates_are_reported_at_once(tmp_path: Path) -> None:
     (tmp_path / "planner_system.md").write_text(
         SYSTEM.replace(FIRST_LINE, "").replace("at most", "{{ nothing }}")
     )
@@ -417,7 +417,7 @@ def test_what_was_checked_is_what_is_used(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("stray", ["planer_system.md", "planner_system.MD", "planner_system.txt"])
-def test_a_file_that_replaces_nothing_is_told(tmp_path: Path, stray: str) -> None:
+def test_a_file_that_replaces_nothing_is_reported(tmp_path: Path, stray: str) -> None:
     (tmp_path / stray).write_text(SYSTEM)
     allowed = ", ".join(f"{name}.md" for name in SLOTS)
     assert PromptLibrary(tmp_path).check() == [

@@ -38,6 +38,13 @@ Provider = Annotated[
     typer.Option(help="The teacher: offline, openai:MODEL, …", autocompletion=completion.providers),
 ]
 BaseUrl = Annotated[str | None, typer.Option(help="Address of an OpenAI-compatible server.")]
+OwnBaseUrls = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--base-url",
+        help="The run's own address, said again: your key may be sent there. Once for each.",
+    ),
+]
 Graph = Annotated[
     str | None,
     typer.Option(help="The graph; see `graphs list`.", autocompletion=completion.graphs),

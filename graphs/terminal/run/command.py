@@ -16,6 +16,7 @@ from tutelage.graphs.terminal.common.options import (
     Env,
     Graph,
     Json,
+    OwnBaseUrls,
     Prompts,
     Provider,
     Run,
@@ -102,12 +103,7 @@ def run(
 @app.command()
 def resume(
     run: Run,
-    base_url: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="The run's own address, said again: your key may be sent there. Once for each."
-        ),
-    ] = None,
+    base_url: OwnBaseUrls = None,
     as_json: Json = False,
 ) -> None:
     """Go on with a run that stopped, to the numbers that it would have had.

@@ -13,7 +13,7 @@ import typer
 from rich.text import Text
 
 from tutelage.graphs.terminal.common import completion
-from tutelage.graphs.terminal.common.options import Json, Run, refuse_no_run
+from tutelage.graphs.terminal.common.options import Json, OwnBaseUrls, Run, refuse_no_run
 from tutelage.graphs.terminal.common.text import console, safe
 
 app = typer.Typer()
@@ -35,6 +35,7 @@ def watch(
             autocompletion=completion.providers,
         ),
     ] = None,
+    base_url: OwnBaseUrls = None,
     gif: Annotated[Path | None, typer.Option(help="Write the episode as a GIF.")] = None,
     mp4: Annotated[Path | None, typer.Option(help="Write the episode as an MP4.")] = None,
     as_json: Json = False,
@@ -58,7 +59,14 @@ def watch(
     films = [film for film in (gif, mp4) if film is not None]
     with ExitStack() as resources:
         viewer_of = partial(
-            EpisodeViewer, run, resources, seed, provider, argmax, make_person=TerminalPerson
+            EpisodeViewer,
+            run,
+            resources,
+            seed,
+            provider,
+            argmax,
+            make_person=TerminalPerson,
+            base_urls=base_url or [],
         )
         if films:
             from tutelage.graphs.terminal.watch.films import check_films, write_films

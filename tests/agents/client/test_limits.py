@@ -1,4 +1,4 @@
-"""What a teacher may cost and how hard it may be pressed: budgets, rates, pauses, the breaker."""
+"""What a teacher may cost and how hard it may be pressed: budgets, rates, pauses, back-offs."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def teacher(url: str, told: list[str] | None = None, **values: Any) -> Teacher:
 def asker(url: str, **values: Any) -> Scheduler:
     chosen = settings(**{**ONE, **values})
     provider = make_chat_model("openai:test-model", url, chosen)
-    return Scheduler(Planner(TASK, LIBRARY, provider, chosen), provider, chosen.concurrency)
+    return Scheduler(Planner(TASK, LIBRARY, provider, chosen), chosen.concurrency)
 
 
 class TestBudgets:

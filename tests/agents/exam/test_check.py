@@ -1,4 +1,4 @@
-"""`providers list` and `check`: what is said of teachers that work, and of those that do not."""
+"""`providers list` and `check`: what they report of teachers that work, and of others."""
 
 from __future__ import annotations
 

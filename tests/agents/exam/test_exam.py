@@ -298,7 +298,7 @@ def test_a_provider_that_is_not_there_ends_it_at_once(type_in: TypeIn) -> None:
         (["--set", "teacher.lookups=objects"], "teacher.lookups: the situations are asked"),
     ],
 )
-def test_what_cannot_be_tried_is_told_in_a_line(
+def test_what_cannot_be_tried_is_reported_in_a_line(
     type_in: TypeIn, words: list[str], problem: str
 ) -> None:
     done = type_in("prompts", "try", *words)

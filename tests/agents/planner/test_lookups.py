@@ -1,4 +1,4 @@
-"""Look-ups in conversation: asked once, before the samples; the cache knows what they told."""
+"""Look-ups in conversation: asked once, before the samples; the cache knows their answers."""
 
 from __future__ import annotations
 

@@ -108,7 +108,7 @@ offers = st.lists(
 def test_every_step_that_the_question_lists_can_be_given_back(offered: list[Option]) -> None:
     """Whatever a task calls its options and targets."""
     tools = OptionTools(offered)
-    question = Question(0, (HumanMessage("Well?"),), tuple(offered), tools)
+    question = Question((HumanMessage("Well?"),), tuple(offered), tools)
     text = str(messages_for(question, "text")[-1].text)
     listed = text.split("just as it stands here:\n", 1)[1].split("\n")
     assert len(listed) == len(offered)

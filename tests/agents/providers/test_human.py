@@ -152,6 +152,21 @@ def test_a_person_teaches_beside_the_live_view(run: Terminal, tmp_path: Path) ->
     assert plans[2] == [{"plan": [["pull", None]], "p": 1.0}]
 
 
+def test_a_person_who_acts_is_shown_the_state_that_they_are_asked_about(
+    at_terminal: OpenTerminal, tmp_path: Path
+) -> None:
+    words = ("--env", "helpers.toy_task:Corridor", "--provider", "human")
+    own = ("--graph", "teacher_only", "--run-dir", str(tmp_path / "run"))
+    run = at_terminal("run", *words, *own, "--set", "evaluation.final_episodes=2")
+    shown = run.read_until(PROMPT)
+    assert "such a state" in shown
+    assert "@" in shown
+    run.type("q\n")
+    code, said = run.finish()
+    assert code == 130, said
+    assert "Traceback" not in said
+
+
 @pytest.mark.parametrize("leaving", ["q\n", "\x03", "\x04"], ids=["q", "ctrl-c", "ctrl-d"])
 def test_leaving_saves_the_run_which_can_be_resumed(
     leaving: str, run: Terminal, at_terminal: OpenTerminal, tmp_path: Path
@@ -184,7 +199,7 @@ def test_a_person_can_be_checked(at_terminal: OpenTerminal) -> None:
     assert "1.00" in said
 
 
-def test_what_is_typed_is_a_plan_or_told_why_not() -> None:
+def test_what_is_typed_is_a_plan_or_the_reason_is_given() -> None:
     assert _read("3", OPTIONS, 5) == (WALK_TO_EXIT,)
     assert _read("1, 2;3", OPTIONS, 5) == (WALK_TO_LEVER, PULL_IT, WALK_TO_EXIT)
     for wrong in ("0", "5", "-1", "1 x", "²", "1.5", "9" * 4301, "١٢٣٤٥٦"):

@@ -18,12 +18,12 @@ from tutelage.agents.exam.exam import Item, items
 from tutelage.agents.planner.planner import Planner
 from tutelage.agents.providers.catalogue import list_providers
 from tutelage.agents.providers.imperfect import (
+    SILENCE,
     AdversarialTeacher,
     FaultyTeacher,
     ForgetfulTeacher,
     WeakTeacher,
 )
-from tutelage.agents.providers.imperfect_rules import SILENCE
 from tutelage.agents.providers.make import ProviderError, make_chat_model
 from tutelage.agents.providers.offline import OfflineTeacher
 from tutelage.agents.providers.offline_rules import SituationFields, is_possible
@@ -262,6 +262,6 @@ def test_in_a_run_it_is_noted_and_not_asked_about_at_every_iteration(tmp_path: P
     with done.trace() as trace:
         calls = trace.calls()
     assert {call.status for call in calls} == {"unusable_answer"}
-    # Once, and sent back once: a situation that failed rests for ten iterations.
+    # Once, and sent back once: a situation that failed is paused for ten iterations.
     assert len(calls) == 2 * len({call.situation_id for call in calls})
     assert done.rows[-1].advised_share == 0.0

@@ -72,7 +72,7 @@ class TestSecondModel:
         assert (counted.calls, counted.fallbacks, counted.prompt_tokens) == (2, 1, 100)
         assert counted.failures == {"provider_down": 1}
 
-    def test_each_step_is_told_with_its_cause(self, nobody: str) -> None:
+    def test_each_step_is_reported_with_its_cause(self, nobody: str) -> None:
         with OpenAIServer(status(401)) as first, OpenAIServer(status(404)) as third:
             chain = f"openai:b@{nobody}, openai:c@{third.base_url}, cached, offline"
             asking = teacher(first.base_url, chain)
@@ -86,7 +86,7 @@ class TestSecondModel:
             "offline: answered",
         ]
 
-    def test_nobody_is_left_and_the_situation_rests(self) -> None:
+    def test_nobody_is_left_and_the_situation_is_paused(self) -> None:
         with OpenAIServer(status(500)) as first, OpenAIServer(plans([("fly", {})])) as second:
             asking = teacher(first.base_url, f"openai:b@{second.base_url}")
             assert [a.failure for a in settled(asking, [1]).values()] == ["unusable_answer"]
@@ -96,7 +96,7 @@ class TestSecondModel:
             assert len(second.requests) == made
             assert settled(asking, [1], iteration=11) != {}
 
-    def test_a_dead_one_is_tried_with_a_few_situations_and_then_rests(self) -> None:
+    def test_a_dead_one_is_tried_with_a_few_situations_and_then_paused(self) -> None:
         with OpenAIServer(status(500)) as first, OpenAIServer(status(500)) as second:
             chain = f"openai:b@{second.base_url},offline"
             asking = teacher(first.base_url, chain, concurrency=2)

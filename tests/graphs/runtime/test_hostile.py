@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import pickle
 import shutil
@@ -247,6 +248,14 @@ RECORDS: dict[str, Callable[[dict[str, Any]], object]] = {
     "rests-of-texts": lambda record: record["teacher"]["scheduler"].update(back_offs={"1": "soon"}),
     "unknown-phase": lambda record: record["seconds"].update(idle_s=3.0),
     "time-is-a-text": lambda record: record.update(wall_s="long"),
+    "endless-time": lambda record: record.update(wall_s=math.inf),
+    "time-is-no-number": lambda record: record.update(wall_s=math.nan),
+    "time-below-zero": lambda record: record.update(wall_s=-1e9),
+    "endless-phase": lambda record: record["seconds"].update(update_s=math.inf),
+    "endless-returns": lambda record: record["collector"]["log"]["running"].update(
+        returns=[math.nan] * len(record["collector"]["log"]["ages"])
+    ),
+    "endless-cost": lambda record: record["teacher"]["counters"].update(usd=math.inf),
 }
 
 
@@ -288,6 +297,11 @@ STATES: dict[str, Callable[[dict[str, Any]], object]] = {
     "a-check-of-texts": lambda state: state["teacher_check"].update(fresh="many"),
     "a-schedule-of-texts": lambda state: state["weight_schedule"].update(factor="all"),
     "an-unknown-phase": lambda state: state.update(phase="resting"),
+    "endless-weight": lambda state: state.update(teacher_weight=math.inf),
+    "a-weight-that-is-no-number": lambda state: state.update(teacher_weight=math.nan),
+    "steps-beyond-all": lambda state: state.update(env_steps=10**30),
+    "a-check-below-zero": lambda state: state["teacher_check"].update(batches=-1),
+    "a-check-beyond-all": lambda state: state["teacher_check"].update(batches=10**30),
     "another-iteration": lambda state: state.update(iteration=3),
     "advice-is-a-text": lambda state: state.update(advice="pull"),
     "advice-without-plans": lambda state: state.update(advice={"0": {"plans": [], "probs": []}}),
@@ -302,7 +316,12 @@ STATES: dict[str, Callable[[dict[str, Any]], object]] = {
 
 class TestValues:
     @pytest.mark.parametrize(
-        "name", ["fewer-environments", *(pytest.param(n, marks=pytest.mark.slow) for n in RECORDS)]
+        "name",
+        [
+            "fewer-environments",
+            "endless-time",
+            *(pytest.param(n, marks=pytest.mark.slow) for n in RECORDS),
+        ],
     )
     def test_a_record_of_anything(
         self, runner: Runner, folder: Path, name: str, expected: dict[str, Any]
@@ -321,7 +340,12 @@ class TestValues:
         assert_begins_anew(runner, folder, expected)
 
     @pytest.mark.parametrize(
-        "name", ["advice-on-no-option", *(pytest.param(n, marks=pytest.mark.slow) for n in STATES)]
+        "name",
+        [
+            "advice-on-no-option",
+            "endless-weight",
+            *(pytest.param(n, marks=pytest.mark.slow) for n in STATES),
+        ],
     )
     def test_a_state_of_anything(
         self, runner: Runner, folder: Path, name: str, expected: dict[str, Any]

@@ -351,6 +351,22 @@ class TestDamage:
         assert (folder / "run" / "trace.sqlite.damaged-1").exists()
         assert (folder / "run" / "checkpoints" / "4.damaged-1").is_dir()
 
+    def test_a_kill_between_setting_checkpoints_and_records_aside_loses_nothing(
+        self, runner: Runner, halted: Path, tmp_path: Path, expected: dict[str, Any]
+    ) -> None:
+        folder = moved_copy(halted, tmp_path)
+        rows = (folder / "run" / "metrics.jsonl").read_bytes()
+        for number in (2, 4):
+            damage(folder / f"run/checkpoints/{number}/tensors.safetensors", "flipped", 0)
+        kill = Kill(1, "os.rename:metrics.jsonl.damaged-1:before")
+        done = runner.go_on(folder, kill=kill)
+        assert done.code == -signal.SIGKILL, done.points
+        assert not list((folder / "run").glob("checkpoints/?")), "no checkpoint is left"
+        assert runner.go_on(folder).code == 0
+        assert outcome(folder) == expected
+        assert (folder / "run" / "metrics.jsonl.damaged-1").read_bytes() == rows
+        assert (folder / "run" / "trace.sqlite.damaged-1").exists()
+
 
 def moved_copy(folder: Path, place: Path) -> Path:
     """A copy of a run and its cache, whose configuration names the copy's."""

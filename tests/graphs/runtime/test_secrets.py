@@ -9,18 +9,22 @@ import json
 import os
 import subprocess
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from helpers.openai_server import OpenAIServer, leaking, teach
-from helpers.tiny_runs import tiny_arguments
+from helpers.tiny_runs import make_run, tiny_arguments
 from tutelage.agents.common.files import RunFolderError
 from tutelage.agents.common.redact import redact
 from tutelage.agents.providers.catalogue import list_providers
 from tutelage.agents.providers.keys import KeyFileError, key_file, load_keys
+from tutelage.graphs.analysis.evaluation import evaluate_run
+from tutelage.graphs.analysis.watching import EpisodeViewer
 from tutelage.graphs.config.config import ConfigError, make_config
+from tutelage.graphs.records.run_folder import RunFolder
 from tutelage.graphs.runtime.trust import check_address
 
 KEY = "opensesame-0123456789-abcdef"
@@ -209,6 +213,24 @@ class TestAddresses:
         ):
             check_address(Path("run"), self.config(self.REMOTE), ())
         check_address(Path("run"), self.config(self.REMOTE), [self.REMOTE])
+
+    def test_nor_where_a_runs_teacher_is_tested_or_watched(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        run = make_run(tmp_path, env="helpers.toy_task:Corridor")
+        folder = RunFolder.open(run.path)
+        folder.write_config(
+            {**folder.read_config(), "provider": "openai:m", "base_url": self.REMOTE}
+        )
+        monkeypatch.setenv("OPENAI_API_KEY", KEY)
+        again = f"--base-url {self.REMOTE}$"
+        with pytest.raises(RunFolderError, match=f"to {self.REMOTE}; .*eval .* --teacher {again}"):
+            evaluate_run(run.path, 1, teacher=True)
+        with (
+            ExitStack() as resources,
+            pytest.raises(RunFolderError, match=f"to {self.REMOTE}; .*watch .* {again}"),
+        ):
+            EpisodeViewer(run.path, resources, provider="openai:m")
 
     @pytest.mark.parametrize("given", ["https://other.example/v1", "https://teacher.example/v2"])
     def test_another_address_is_refused(self, given: str) -> None:

@@ -14,7 +14,7 @@ import pytest
 from helpers.tiny_runs import ROOT
 from tutelage.rl.errors import UserError
 from tutelage.rl.tasks.base import UnknownTaskError
-from tutelage.rl.tasks.dotted_path import load
+from tutelage.rl.tasks.dotted_path import load, working_directory_on_path
 from tutelage.rl.tasks.registry import make_task
 from tutelage.rl.tasks.shipped import FAMILIES, ShippedTask, shipped_tasks
 
@@ -86,6 +86,17 @@ class TestOnesOwn:
         with pytest.raises(RuntimeError, match="broken"):
             load(f"{MODULE}:Mine")
         assert str(here) not in sys.path
+
+    def test_what_it_imports_when_it_is_called_is_found(self, here: Path) -> None:
+        (here / "beside_it.py").write_text("from helpers.toy_task import Corridor")
+        code = "def make():\n    from beside_it import Corridor\n    return Corridor()\n"
+        (here / f"{MODULE}.py").write_text(code)
+        assert make_task(f"{MODULE}:make", 7).name == "Corridor"
+        assert str(here) not in sys.path
+
+    def test_it_stands_before_no_package(self, here: Path) -> None:
+        with working_directory_on_path():
+            assert sys.path[-1] == str(here)
 
     def test_a_folder_there_is_imported_by_nothing_else(self, here: Path) -> None:
         """Neither by the command, nor by its libraries while a module of one's own is loaded."""
