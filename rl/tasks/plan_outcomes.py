@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
 import numpy as np
-from pydantic import Field, TypeAdapter
+from pydantic import ConfigDict, Field, TypeAdapter
 
 from tutelage.rl.tasks.arrays import IntArray
 from tutelage.rl.tasks.base import LookupTask, States, Task
@@ -46,6 +46,8 @@ class PlanOutcome:
     agreed: those in which the student's likeliest action was the teacher's. episodes, successes:
     episodes that ended after visiting it, and those among them that succeeded.
     """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
 
     steps: int = 0
     carried_out: float = 0.0

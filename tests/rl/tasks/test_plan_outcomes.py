@@ -116,6 +116,9 @@ def test_a_restored_record_goes_on_as_the_first(notes: dict[int, PlanOutcome]) -
         {"words": {"1": 9}, "tallies": {}},
         {"words": {"x": 1}, "tallies": {}},
         {"words": {}, "tallies": {"1": {"stps": 3}}},
+        {"words": {str(10**30): 1}, "tallies": {}},
+        {"words": {}, "tallies": {"1": {"steps": "x"}}},
+        {"words": {}, "tallies": {str(10**30): {"steps": 1}}},
         {"words": 3, "tallies": {}},
     ],
 )
