@@ -18,7 +18,7 @@ def _finite_or_none(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
-Seconds = Annotated[float, Field(ge=0.0, le=1e12, allow_inf_nan=False)]
+Seconds = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 _Measured = Annotated[float | None, AfterValidator(_finite_or_none)]
 """A number, or null where there is none yet; NaN and infinity become null."""
 
