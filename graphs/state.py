@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, Final, Literal, cast
+from typing import Annotated, Any, Final, Literal, cast
 
-from pydantic import TypeAdapter
+from pydantic import Field, TypeAdapter
 from typing_extensions import TypedDict  # Pydantic reads this one before Python 3.12
 
 from tutelage.rl.advice.advice import Advice
-from tutelage.rl.rollouts.results import Count, Finite
 from tutelage.rl.tasks.base import Task, encode_plans
-from tutelage.rl.teaching.teacher_check import TeacherCheck
+from tutelage.rl.teaching.teacher_check import Count, TeacherCheck
 from tutelage.rl.teaching.weight_schedule import WeightSchedule
 
 Phase = Literal["teaching", "alone", "finished"]
 """With a teacher; after its removal, or without one from the start; done."""
+
+Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 Update = dict[str, Any]
 """What a node changes of the state."""

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from tutelage.rl.rollouts.statistics import wilson_interval
 
-Count = Annotated[int, Field(ge=0, le=2**53)]
+Count = Annotated[int, Field(ge=0)]
 _Rate = Annotated[float, Field(ge=0.0, le=1.0)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 

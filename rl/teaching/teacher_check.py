@@ -24,13 +24,12 @@ import json
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Final
+from typing import Annotated, Final
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from tutelage.rl.advice.advice import Advice
 from tutelage.rl.policy.policy import Policy
-from tutelage.rl.rollouts.results import Count
 from tutelage.rl.tasks.base import Task
 from tutelage.rl.tasks.lookups import full_text
 from tutelage.rl.tasks.seeding import generator
@@ -64,6 +63,10 @@ _BETTER: Final = 1.64
 _CLEARLY: Final = 3.0
 """Standard errors from which on a difference of success rates counts; `_CLEARLY` before all the
 episodes were played (Haybittle 1971, Peto et al. 1976)."""
+
+
+Count = Annotated[int, Field(ge=0, le=2**53)]
+"""A number of things, as it may be read from a file: no arithmetic on it overflows."""
 
 
 class SuccessCount(BaseModel):
