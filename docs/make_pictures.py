@@ -108,6 +108,7 @@ if __name__ == "__main__":
     if len(sys.argv) != 3:
         sys.exit(__doc__)
     one, several = map(Path, sys.argv[1:])
+    sys.argv[0] = "cli.py"  # the hints in the pictures are those of a checkout
     draw_run(one)
     draw_curves(several)
     draw_trace(one)

@@ -76,7 +76,7 @@ def _over_time(totals: Sequence[IterationTotals]) -> list[dict[str, Any]]:
             "first": first,
             "last": last,
             "visits": sum(each.visits for each in part),
-            "m": mean_over_visits(map(vars, part), "coverage"),
+            "coverage": mean_over_visits(map(vars, part), "coverage"),
             "agreement": mean_over_visits(map(vars, part), "agreement"),
         }
         for first, last in bounds

@@ -134,7 +134,7 @@ _SITUATION_ORDERS: Final[Mapping[str, tuple[str, bool]]] = {
     "id": ("number", False),
     "calls": ("calls", True),
     "failed": ("failures", True),
-    "m": ("coverage", True),
+    "coverage": ("coverage", True),
     "agree": ("agreement", True),
     "success": ("1.0 * successes / NULLIF(episodes, 0)", True),
 }

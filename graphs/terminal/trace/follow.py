@@ -47,7 +47,7 @@ def lines_of(item: Item) -> Iterator[Text]:
     elif item["type"] == "iteration":
         yield safe(
             f"iteration {item['iteration']} · {item['visits']:,} visits · "
-            f"m {percent(item['coverage'])} · agreement {percent(item['agreement'])}",
+            f"coverage {percent(item['coverage'])} · agreement {percent(item['agreement'])}",
             "dim",
         )
     else:

@@ -26,7 +26,7 @@ SHOWN: Final = 50
 """Rows that people get unless they ask for more; machines get all of them."""
 
 _WORDS: Final = frozenset({"situation", "advice", "from", "node", "status", "teacher", "error"})
-_SPARED: Final = frozenset({"from", "calls", "m"})
+_SPARED: Final = frozenset({"from", "calls", "coverage"})
 """Columns of situations that a narrow terminal goes without."""
 
 _CALL_FIELDS: Final = tuple("situation" if name == "number" else name for name in CallRow._fields)
@@ -111,7 +111,7 @@ def _situation_cells(row: dict[str, Any]) -> dict[str, Text]:
         "calls": Text(f"{row['calls']:,}"),
         "failed": Text(f"{row['failures']:,}", style="red" if row["failures"] else ""),
         "visits": Text(f"{row['visits']:,}"),
-        "m": Text(percent(row["coverage"])),
+        "coverage": Text(percent(row["coverage"])),
         "agree": Text(percent(row["agreement"])),
         "success": Text(percent(row["successes"] / row["episodes"] if row["episodes"] else None)),
     }

@@ -153,7 +153,7 @@ def history_view(visits: Sequence[Mapping[str, Any]]) -> Group:
     """Visits, agreement and success, in at most a dozen stretches of iterations."""
     size = -(-len(visits) // _STRETCHES) or 1
     stretches = [visits[start : start + size] for start in range(0, len(visits), size)]
-    headings = ("iterations", "visits", "m", "agreement", "episodes", "success")
+    headings = ("iterations", "visits", "coverage", "agreement", "episodes", "success")
     table = new_table(headings, words=())
     agreements, successes = [], []
     for part in stretches:

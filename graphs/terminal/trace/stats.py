@@ -71,7 +71,7 @@ def _over_time(stretches: list[dict[str, Any]]) -> Table:
         {
             "iterations": Text(span_line(each["first"], each["last"])),
             "visits": Text(f"{each['visits']:,}"),
-            "m": Text(percent(each["m"])),
+            "coverage": Text(percent(each["coverage"])),
             "agreement": Text(percent(each["agreement"])),
         }
         for each in stretches

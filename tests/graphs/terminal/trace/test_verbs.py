@@ -124,7 +124,7 @@ def test_statistics_are_those_of_the_run(run: TinyRun) -> None:
     stretches = figures["over_time"]
     assert [each["first"] for each in stretches] == [row.iteration for row in run.rows]
     for each, row in zip(stretches, run.rows, strict=True):
-        assert each["m"] == pytest.approx(row.advised_share)
+        assert each["coverage"] == pytest.approx(row.advised_share)
     shown = say("stats", run.path)
     for part in ("requests", "latency", "by situation", "student and teacher over time"):
         assert part in shown
