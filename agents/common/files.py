@@ -109,10 +109,14 @@ def check_entries(folder: Path, names: tuple[str, ...]) -> None:
 
 
 def _check_plain(path: Path) -> None:
-    """A plain file, or a folder of plain files and folders."""
-    mode = path.lstat().st_mode
+    """A plain file, or a folder of plain files and folders; what is gone by now is neither."""
+    try:
+        mode = path.lstat().st_mode
+        inside = list(os.scandir(path)) if stat.S_ISDIR(mode) else []
+    except FileNotFoundError:  # a run that goes on replaces files and deletes old checkpoints
+        return
     if stat.S_ISDIR(mode):
-        for entry in os.scandir(path):
+        for entry in inside:
             _check_plain(Path(entry.path))
     elif not stat.S_ISREG(mode):
         kind = "a symbolic link" if stat.S_ISLNK(mode) else "no plain file"

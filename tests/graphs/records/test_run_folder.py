@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from contextlib import suppress
 from datetime import datetime
@@ -480,3 +482,28 @@ def test_a_run_cut_short_before_its_configuration_can_be_begun_again(tmp_path: P
     (tmp_path / "mine" / "prompts").mkdir(parents=True)
     with pytest.raises(RunFolderError, match="not empty"):
         RunFolder.create(tmp_path / "mine")
+
+
+def test_a_folder_can_be_opened_while_its_run_goes_on(run: RunFolder) -> None:
+    """Files come and go between listing a folder and looking at them."""
+    run.write_config({})
+    over = threading.Event()
+
+    def go_on() -> None:
+        for number in itertools.cycle(range(8)):
+            if over.is_set():
+                return
+            place = run.checkpoints / str(number)
+            place.mkdir()
+            (place / "record.json").touch()
+            (place / "record.json").unlink()
+            place.rmdir()
+
+    writer = threading.Thread(target=go_on)
+    writer.start()
+    try:
+        for _ in range(2000):
+            RunFolder.open(run.path)
+    finally:
+        over.set()
+        writer.join()
