@@ -379,4 +379,4 @@ class TestLearningForReal:
         teacher = start(config).teacher
         assert teacher is not None
         assert teacher.success_rate >= 0.99
-        assert 20 <= teacher.mean_length <= 27
+        assert 18 <= teacher.mean_length <= 25

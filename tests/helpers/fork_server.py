@@ -273,6 +273,7 @@ def _install(points: _Points) -> None:
         (RunFolder, "append_metrics"),
         (TraceWriter, "commit"),
         (TraceWriter, "cut"),
+        (TraceWriter, "sync"),
         (TraceWriter, "close"),
         (Checkpoints, "save"),
         (Checkpoints, "delete"),

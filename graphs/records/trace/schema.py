@@ -6,6 +6,7 @@ import json
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -107,6 +108,8 @@ TABLES: Final[Mapping[type, str]] = {
 """The tables of the records. Their columns are the records' fields, under the same names."""
 
 _BUSY_TIMEOUT_S: Final = 10.0
+_text: Final = partial(str, encoding="utf-8", errors="replace")
+"""Reads a text. A flipped bit must not hide all the rest of a trace."""
 
 
 class TraceError(UserError):
@@ -141,6 +144,7 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
     """
     # The nodes of a graph may run in different threads, one after the other.
     connection = sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S, check_same_thread=False)
+    connection.text_factory = _text
     try:
         # A stranger's file may hold triggers and views of its own.
         connection.execute("PRAGMA trusted_schema = OFF")
@@ -176,6 +180,7 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
         isolation_level=None,
         check_same_thread=False,
     )
+    connection.text_factory = _text
     try:
         if _version(connection) == 0:
             raise TraceNotBegunError(f"{path}: trace version 0: it is empty, or only just begun")

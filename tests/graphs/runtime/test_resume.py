@@ -133,7 +133,7 @@ def test_killed_while_sqlite_or_the_disk_is_at_work(
     """By a clock that runs from the beginning of a piece of a save: inside it, as a rule."""
     expected, _ = unbroken(runner, tmp_path_factory)
     draw = random.Random(seed)
-    pieces = ("TraceWriter.commit:before", "Saver.put:before", "Checkpoints.save:before")
+    pieces = ("TraceWriter.commit:before", "TraceWriter.sync:before", "Checkpoints.save:before")
     point = pieces[seed % len(pieces)]
     kill = Kill(draw.randint(1, 3), point, later_s=draw.uniform(0.0, 0.004) + 1e-5)
     assert runner.run(tmp_path, kill=kill).code == -14

@@ -17,6 +17,7 @@ from helpers.divergent_explorer import Mind, decide
 from helpers.grid_judge import ROOMS
 from helpers.level_judge import judge
 from tutelage.rl.minigrid import levels
+from tutelage.rl.minigrid.codes import COLORS
 from tutelage.rl.minigrid.layouts import draw_layout
 from tutelage.rl.minigrid.memory_map import carried_in
 from tutelage.rl.minigrid.options import encode_option
@@ -78,7 +79,7 @@ def explorer() -> Policy:
 
 def planner(task: GridTask) -> Policy:
     """Opens the door, else fetches its key, else explores: the plan of a teacher who never errs."""
-    colors = ("blue",) if task.name == "ColoredDoorKey" else levels.COLORS
+    colors = ("blue",) if task.name == "ColoredDoorKey" else COLORS
     plan = [Option("open", f"{color} door") for color in colors]
     plan += [Option("pick_up", f"{color} key") for color in colors]
     codes = np.array([encode_option(option) for option in (*plan, Option("explore"))])

@@ -87,6 +87,16 @@ def test_records_round_trip(writer: TraceWriter, reader: TraceReader) -> None:
         reader.call(3)
 
 
+def test_a_flipped_bit_of_a_text_hides_nothing_else(
+    writer: TraceWriter, reader: TraceReader
+) -> None:
+    writer.calls([CALL, CALL])
+    writer.commit()
+    with closing(sqlite3.connect(writer.path)) as connection, connection:
+        connection.execute("UPDATE calls SET model = CAST(x'61ff62' AS TEXT) WHERE id = 1")
+    assert [call.model for call in reader.calls()] == ["a\ufffdb", CALL.model]
+
+
 json_values = st.recursive(
     st.none()
     | st.booleans()
