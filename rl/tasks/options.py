@@ -27,13 +27,14 @@ Plan = tuple[Option, ...]
 
 @dataclass(frozen=True)
 class OptionActions:
-    """What options do in states: B states, K options for each, A primitive actions.
+    """What options do in states: B states, K options for each.
 
-    probs: float32 [B, K, A], the option's action distribution; all zero where it has none.
+    targets: float32 [B, K, D], the option's action distribution (`rl.tasks.action_targets`); all
+    zero where it has none.
     feasible: bool [B, K], whether the option can be carried out from here.
     finished: bool [B, K], whether the option has nothing left to do here.
     """
 
-    probs: FloatArray
+    targets: FloatArray
     feasible: BoolArray
     finished: BoolArray
