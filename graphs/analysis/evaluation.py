@@ -114,9 +114,9 @@ def student_of(path: Path, config: RunConfig) -> tuple[Policy, Task]:
             f"another graph, and `eval --teacher`, which tests the teacher"
         )
     student, task = load_student(path), task_of(config)
-    if (task.observation_spec, len(task.action_names)) != (student.spec, student.num_actions):
+    if not student.spec.fits(task):
         raise ConfigError(
-            f"env = {config.env!r}: the student of {path} was taught on {student.task_name} and "
+            f"env = {config.env!r}: the student of {path} was taught on {student.spec.task} and "
             f"cannot see or act there; allowed: tasks that look like that one"
         )
     return student, task
