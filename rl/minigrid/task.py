@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Final
 
 import numpy as np
+from gymnasium.spaces import Box, Discrete
 
 from tutelage.rl.minigrid.codes import (
     ACTION_NAMES,
@@ -30,10 +31,11 @@ from tutelage.rl.minigrid.simulator import GymnasiumSimulator, Simulator, make_m
 from tutelage.rl.minigrid.situations import MAX_MISSIONS, GridSituation, encode_situations
 from tutelage.rl.minigrid.vector import GridStates, GridVectorEnv, grid_states
 from tutelage.rl.tasks.arrays import IntArray
-from tutelage.rl.tasks.base import Episode, ObservationSpec, Split, States, UnknownTaskError
+from tutelage.rl.tasks.base import Episode, Split, States, UnknownTaskError
 from tutelage.rl.tasks.options import Option, OptionActions
 from tutelage.rl.tasks.seeding import episode_seed
 from tutelage.rl.tasks.settings import Engine
+from tutelage.rl.tasks.spaces import ActionSpace, CategoryGrid, ObservationSpace
 
 _NUM_ACTIONS: Final = len(ACTION_NAMES)
 OBJECTS, INVENTORY = "objects", "inventory"
@@ -52,7 +54,10 @@ class GridTask:
     it is asked for and does not.
     """
 
+    observation_space: ObservationSpace
+    action_space: ActionSpace = Discrete(_NUM_ACTIONS)
     action_names: tuple[str, ...] = ACTION_NAMES
+    masks_actions = normalise = scored = False
     engine: Engine
     offered_lookups: Mapping[str, str] = {
         OBJECTS: "which known objects are near or far, and which can be reached.",
@@ -80,7 +85,11 @@ class GridTask:
         self._map_side = 2 * max(probe.width, probe.height) - 1
         side = crop or probe.agent_view_size
         features = NUM_FEATURES if crop else NUM_HEADINGS
-        self.observation_spec = ObservationSpec(side, side, NUM_CODES, features, CODE_ATTRIBUTES)
+        self.observation_space = {
+            "grid": CategoryGrid(side, side, NUM_CODES, CODE_ATTRIBUTES),
+            # Closeness is at most 1; the sides of a map, in halves of it, are at most 2 away.
+            "features": Box(0.0, 2.0 if crop else 1.0, (features,), np.float32),
+        }
         self._missions = missions_of(probe)
         if len(self._missions) > MAX_MISSIONS:
             raise ValueError(
@@ -146,7 +155,7 @@ class GridTask:
 
     def act(self, options: IntArray, states: States) -> OptionActions:
         grid = self._taught(states)
-        probs = np.zeros((*options.shape, _NUM_ACTIONS), dtype=np.float32)
+        targets = np.zeros((*options.shape, _NUM_ACTIONS), dtype=np.float32)
         feasible = np.zeros(options.shape, dtype=np.bool_)
         finished = np.zeros(options.shape, dtype=np.bool_)
         act_by_options(
@@ -155,11 +164,11 @@ class GridTask:
             grid.poses,
             np.ascontiguousarray(options),
             self._renamed,
-            probs,
+            targets,
             feasible,
             finished,
         )
-        return OptionActions(probs, feasible, finished)
+        return OptionActions(targets, feasible, finished)
 
     def success(self, episode: Episode) -> bool:
         return episode.terminated and episode.return_ > 0.0
