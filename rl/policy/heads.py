@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -99,7 +99,8 @@ class CategoricalHead(Head):
         return draw(params, rng)
 
     def likeliest(self, params: FloatArray) -> ActionArray:
-        return params.argmax(axis=1)
+        best: ActionArray = params.argmax(axis=1)
+        return best
 
     def as_targets(self, params: FloatArray) -> FloatArray:
         return softmax(params)
@@ -167,7 +168,7 @@ class GaussianHead(Head):
     clipped here: the log-density is that of what was drawn.
     """
 
-    def __init__(self, width: int, low: NDArray[np.float32], high: NDArray[np.float32]) -> None:
+    def __init__(self, width: int, low: NDArray[Any], high: NDArray[Any]) -> None:
         super().__init__(width, len(low))
         self.num_params, self.action_size = 2 * len(low), len(low)
         self._low, self._high = low.astype(np.float32), high.astype(np.float32)

@@ -33,10 +33,11 @@ class EpisodeReplay:
 
     def __init__(self, num_envs: int, max_episode_steps: int, action_space: ActionSpace) -> None:
         self._space = action_space
+        self._shape = action_space.shape or ()
         self.episodes = np.zeros(num_envs, dtype=np.int64)
         self._lengths = np.zeros(num_envs, dtype=np.int64)
         self._actions = np.zeros(
-            (num_envs, max_episode_steps, *action_space.shape), dtype=action_space.dtype
+            (num_envs, max_episode_steps, *self._shape), dtype=action_space.dtype
         )
         self._rows = np.arange(num_envs)
 
@@ -92,7 +93,7 @@ class EpisodeReplay:
             or actions.dtype != self._space.dtype
             or not episodes.shape == lengths.shape == (num_envs,)
             or actions.ndim < 2
-            or actions.shape[:1] + actions.shape[2:] != (num_envs, *self._space.shape)
+            or actions.shape[:1] + actions.shape[2:] != (num_envs, *self._shape)
             or not _are_actions(actions, self._space)
             or not ((lengths >= 0) & (lengths <= actions.shape[1])).all()
             or not ((episodes >= 0) & (episodes < 2**48)).all()

@@ -38,7 +38,8 @@ class RewardScale:
             self._add(self._returns)
             self._returns = np.where(over, 0.0, self._returns)
         deviation = math.sqrt(self._squares / self._count + _LEAST)
-        return np.clip(rewards / np.float32(deviation), -_CLIP, _CLIP)
+        scaled: FloatArray = np.clip(rewards / np.float32(deviation), -_CLIP, _CLIP)
+        return scaled
 
     def snapshot(self) -> dict[str, Any]:
         """All of it as JSON has it."""

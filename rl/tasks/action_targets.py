@@ -129,7 +129,8 @@ class MultiCategoricalTargets:
 
     def agree(self, targets: FloatArray, actions: ActionArray) -> BoolArray:
         parts = zip(self._parts, np.split(targets, self._ends, axis=1), actions.T, strict=True)
-        return np.all([part.agree(probs, chosen) for part, probs, chosen in parts], axis=0)
+        same: BoolArray = np.all([part.agree(p, chosen) for part, p, chosen in parts], axis=0)
+        return same
 
     def favour(self, targets: FloatArray, actions: ActionArray) -> FloatArray:
         parts = zip(self._parts, np.split(targets, self._ends, axis=1), actions.T, strict=True)

@@ -212,9 +212,12 @@ def _model_of(space: spaces.Space[Any]) -> BaseModel:
     if isinstance(space, Tokens):
         return _Tokens(length=space.length)
     if is_vector(space):
+        assert isinstance(space, spaces.Box)
         return _Vector(low=_without_infinities(space.low), high=_without_infinities(space.high))
     if is_picture(space):
-        return _Picture(shape=space.shape)
+        assert space.shape is not None
+        height, width, channels = space.shape
+        return _Picture(shape=(height, width, channels))
     if isinstance(space, spaces.Discrete):
         return _Discrete(n=int(space.n), start=int(space.start))
     if isinstance(space, spaces.MultiDiscrete) and space.nvec.ndim == 1:
