@@ -98,7 +98,7 @@ def options_at(
     return [
         tuple(
             OptionHere(
-                option,
+                option.bare(),
                 tuple(done.probs[row, k].tolist()),
                 bool(done.feasible[row, k]),
                 bool(done.finished[row, k]),

@@ -21,9 +21,10 @@ from tutelage.rl.tasks.base import (
     VectorEnv,
 )
 from tutelage.rl.tasks.options import Option, OptionActions
+from tutelage.rl.tasks.scripts import Script, Scripted
 from tutelage.rl.tasks.watching import Watchable, World
 
-ABILITIES: Final = (Noted, ListsOptions, LookupTask, Watchable)
+ABILITIES: Final = (Noted, ListsOptions, LookupTask, Scripted, Watchable)
 """The protocols of what a task may offer besides `Task`."""
 
 Ability = TypeVar("Ability")
@@ -63,6 +64,7 @@ class TaskWrapper:
     notes: str
     offered_lookups: Mapping[str, str]
     lookups: Sequence[str]
+    teacher_script: Script | None
 
     def __init__(self, task: Task) -> None:
         self.task = task
