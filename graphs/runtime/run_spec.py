@@ -54,8 +54,10 @@ class RunSpec:
         self.provider: Provider | None = None
         self.second_models: dict[str, ChatProvider] = {}
         if self.graph.taught and config.weaning.first_weight > 0:
-            self.provider = make_provider(config.provider, config.base_url, config.teacher)
-            self.second_models = make_models(config.teacher)
+            self.provider = make_provider(
+                config.provider, config.base_url, config.teacher, self.task
+            )
+            self.second_models = make_models(config.teacher, self.task)
 
     @property
     def waits(self) -> bool:
