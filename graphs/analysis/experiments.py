@@ -39,6 +39,8 @@ _POLL_S: Final = 0.2
 _INTERRUPTED: Final = (128 + signal.SIGINT, 128 + signal.SIGTERM)
 _PLACES: Final = ("run_dir", "cache", "loggers")
 """Fields for where a run is stored and logged. They do not change what it computes."""
+_SETTLED: Final = ("steps", "task.engine")
+"""Fields that a run writes down as its task has settled them, where they are none."""
 
 Status = Literal["waiting", "running", "finished", "stopped", "failed"]
 
@@ -166,7 +168,7 @@ def _status_of(path: Path, config: RunConfig) -> Status:
     folder = RunFolder.open(path)
     there, wanted = stored_fields(folder), flat(config.model_dump(mode="json"))
     for key, value in wanted.items():
-        given = key != "steps" or value is not None
+        given = key not in _SETTLED or value is not None
         if key not in _PLACES and given and there.get(key) != value:
             raise ConfigError(
                 f"{path} holds another run ({key} = {there.get(key)!r}, wanted: {value!r}); "
