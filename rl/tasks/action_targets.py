@@ -1,4 +1,4 @@
-"""What a teacher says about actions: the targets of an action space, a row of D numbers for a state.
+"""What a teacher says about actions: targets of an action space, D numbers for each state.
 
     Discrete        D = n, the probability of each action
     MultiDiscrete   D = sum of nvec, the probabilities of each part, one part after the other
@@ -54,7 +54,7 @@ class ActionTargets(Protocol):
         """How much targets are for actions, float32 [B] in 0..1."""
 
 
-def action_targets(space: ActionSpace, names: Sequence[str] = ()) -> ActionTargets:
+def action_targets(space: ActionSpace) -> ActionTargets:
     """The targets of an action space. Raises ValueError for a space of another kind."""
     if isinstance(space, spaces.Discrete):
         return CategoricalTargets(int(space.n))
@@ -129,7 +129,8 @@ class MultiCategoricalTargets:
 
     def agree(self, targets: FloatArray, actions: ActionArray) -> BoolArray:
         parts = zip(self._parts, np.split(targets, self._ends, axis=1), actions.T, strict=True)
-        return np.all([part.agree(probs, chosen) for part, probs, chosen in parts], axis=0)
+        same: BoolArray = np.all([part.agree(p, chosen) for part, p, chosen in parts], axis=0)
+        return same
 
     def favour(self, targets: FloatArray, actions: ActionArray) -> FloatArray:
         parts = zip(self._parts, np.split(targets, self._ends, axis=1), actions.T, strict=True)
@@ -150,7 +151,7 @@ class GaussianTargets:
         self._low, self._high = low.astype(np.float32), high.astype(np.float32)
         self._center, self._half = center_and_half(low, high)
 
-    def uniform(self, mask: BoolArray | None, rows: int) -> FloatArray:
+    def uniform(self, mask: BoolArray | None, rows: int) -> FloatArray:  # noqa: ARG002
         # The variance of a uniform distribution is a third of its half width's square.
         row = np.concatenate((self._center, self._half**2 / 3))
         return np.tile(row, (rows, 1)).astype(np.float32)

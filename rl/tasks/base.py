@@ -107,9 +107,10 @@ class StepResult:
     rewards: float32 [N]; terminated, truncated: bool [N]. final: the last observations of the
         episodes that were truncated, in the order of `np.flatnonzero(truncated)`; needed to
         bootstrap their value. None where there are none.
-    durations: int64 [N], the primitive steps that it took; None where it was one for all that were
-        active. discounted: float32 [N], the rewards discounted within it; None where it was one.
-    infos: the last info of each episode that ended, by environment; empty where the task needs none.
+    durations: int64 [N], the primitive steps that it took; None where it was one for all that
+        were active. discounted: float32 [N], the rewards discounted within it; None where it was
+        one.
+    infos: the last info of each episode that ended, by environment; empty where no task needs it.
     """
 
     rewards: FloatArray
@@ -234,6 +235,21 @@ def notes_of(task: object) -> str:
     """The task's own rules (`Noted`), empty where it has none."""
     notes: str = getattr(task, "notes", "")
     return notes
+
+
+class Viewed(Protocol):
+    """An optional part of a task: what makes the student's view of its environment.
+
+    A student's file holds it, so that the student can act where the task is not at hand.
+    """
+
+    view: Mapping[str, int]
+
+
+def view_of(task: object) -> Mapping[str, int]:
+    """The task's `Viewed.view`, empty where it has none."""
+    view: Mapping[str, int] = getattr(task, "view", {})
+    return view
 
 
 class ListsOptions(Protocol):

@@ -177,6 +177,32 @@ def is_picture(space: spaces.Space[Any]) -> bool:
     return isinstance(space, spaces.Box) and len(space.shape) == 3 and space.dtype == np.uint8
 
 
+def read_array(value: Any, space: spaces.Space[Any]) -> NDArray[Any]:
+    """Nested lists of numbers as an element of a space, as an observation holds it.
+
+    Vectors need only be finite: what an environment observes may lie beyond its bounds. Raises
+    TypeError or ValueError for what is no such element.
+    """
+    numbers = np.array(value, dtype=np.float64)
+    if numbers.shape != (space.shape or ()) or not np.isfinite(numbers).all():
+        raise ValueError(f"no element of {space}")
+    if not is_vector(space):
+        low, high = _limits(space)
+        if not ((numbers == np.floor(numbers)) & (numbers >= low) & (numbers <= high)).all():
+            raise ValueError(f"no element of {space}")
+    return numbers.astype(space.dtype)
+
+
+def _limits(space: spaces.Space[Any]) -> tuple[Any, Any]:
+    """The least and the greatest of each number of a space of whole numbers, categories from 0."""
+    if isinstance(space, spaces.Discrete):
+        return 0, int(space.n) - 1
+    if isinstance(space, spaces.MultiDiscrete):
+        return 0, space.nvec - 1
+    assert isinstance(space, spaces.Box)
+    return space.low, space.high
+
+
 def _model_of(space: spaces.Space[Any]) -> BaseModel:
     if isinstance(space, CategoryGrid):
         rows = [list(row) for row in space.attributes]
@@ -186,9 +212,12 @@ def _model_of(space: spaces.Space[Any]) -> BaseModel:
     if isinstance(space, Tokens):
         return _Tokens(length=space.length)
     if is_vector(space):
+        assert isinstance(space, spaces.Box)
         return _Vector(low=_without_infinities(space.low), high=_without_infinities(space.high))
     if is_picture(space):
-        return _Picture(shape=space.shape)
+        assert space.shape is not None
+        height, width, channels = space.shape
+        return _Picture(shape=(height, width, channels))
     if isinstance(space, spaces.Discrete):
         return _Discrete(n=int(space.n), start=int(space.start))
     if isinstance(space, spaces.MultiDiscrete) and space.nvec.ndim == 1:
