@@ -167,7 +167,8 @@ def _status_of(path: Path, config: RunConfig) -> Status:
         return "waiting"
     folder = RunFolder.open(path)
     there, wanted = stored_fields(folder), flat(config.model_dump(mode="json"))
-    for key, value in wanted.items():
+    for key in {**there, **wanted}:  # an argument of the task may be in one of them alone
+        value = wanted.get(key)
         given = key not in _SETTLED or value is not None
         if key not in _PLACES and given and there.get(key) != value:
             raise ConfigError(
