@@ -26,6 +26,7 @@ from tutelage.rl.tasks.arrays import IntArray
 from tutelage.rl.tasks.base import Episode, Split, States
 from tutelage.rl.tasks.numbering import Numbering
 from tutelage.rl.tasks.options import PADDING, Option, OptionActions
+from tutelage.rl.tasks.scripts import PlanScript, Script
 
 
 class GymnasiumTask:
@@ -59,6 +60,8 @@ class GymnasiumTask:
         self.all_options: Callable[[], tuple[Option, ...]] | None = None
         if definition.overrides("all_options"):
             self.all_options = self._calls.all_options
+        script = PlanScript(self._calls.script) if definition.overrides("script") else None
+        self.teacher_script: Script | None = script
         self._situations: Numbering[str] = Numbering()
         self._options: Numbering[Option] = Numbering()
         self._offered: dict[int, tuple[Option, ...]] = {}
