@@ -1,4 +1,4 @@
-"""The check of a task: it passes tasks that keep their promises, and finds the one that is broken."""
+"""The check of a task: it passes honest ones, and finds the promise that is broken."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class Wavering(Pole):
         self._asked = itertools.count()
 
     def run_option(self, option: Option, obs: Any, info: Any) -> OptionStep:
-        return OptionStep(action=next(self._asked) % 2)
+        return OptionStep(action=next(self._asked) % 3 % 2)
 
 
 @pytest.mark.parametrize("kind", [Counting, Wavering])
