@@ -26,6 +26,7 @@ from tutelage.rl.tasks.arrays import IntArray
 from tutelage.rl.tasks.base import Episode, Split, States
 from tutelage.rl.tasks.numbering import Numbering
 from tutelage.rl.tasks.options import PADDING, Option, OptionActions
+from tutelage.rl.tasks.scripts import PlanScript, Script
 
 
 class GymnasiumTask:
@@ -59,6 +60,9 @@ class GymnasiumTask:
         self.all_options: Callable[[], tuple[Option, ...]] | None = None
         if definition.overrides("all_options"):
             self.all_options = self._calls.all_options
+        self.teacher_script: Script | None = None
+        if definition.overrides("script"):
+            self.teacher_script = PlanScript(self._calls.script)
         self._situations: Numbering[str] = Numbering()
         self._options: Numbering[Option] = Numbering()
         self._offered: dict[int, tuple[Option, ...]] = {}
@@ -106,11 +110,16 @@ class GymnasiumTask:
             zip(options.tolist(), _ours(states).rows(), strict=True)
         ):
             mask = self._calls.mask(state)
+            places: dict[int, int] = {PADDING: -1}
             for place, code in enumerate(codes):
-                if code != PADDING:
+                known = places.setdefault(code, place)
+                if known == place:
                     feasible[row, place], finished[row, place] = self._calls.run_option(
                         self._options.key(code), state, mask, targets[row, place]
                     )
+                elif known >= 0:  # plans have options in common
+                    for of_all in (targets, feasible, finished):
+                        of_all[row, place] = of_all[row, known]
         return OptionActions(targets, feasible, finished)
 
     def success(self, episode: Episode) -> bool:

@@ -105,8 +105,14 @@ def lacks_methods(made_by: type) -> bool:
     return any(getattr(made_by, name, None) is None for name in methods)
 
 
-def check_task(label: str, made: Any) -> Task:
-    """What somebody's code has made, as a task. Raises UnknownTaskError where it is none."""
+def check_task(label: str, name: str, made: Any) -> Task:
+    """What somebody's code has made, as a task. Raises UnknownTaskError where it is none.
+
+    What has a method `as_task`, as `rl.gymnasium.gym_task.GymTask` has, is no task itself.
+    """
+    if hasattr(made, "as_task"):
+        with in_one_line(label):
+            made = made.as_task(name)
     if is_environment(type(made)):
         raise UnknownTaskError(foreign(f"{label} makes"))
     if made is None:
