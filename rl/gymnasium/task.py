@@ -60,9 +60,8 @@ class GymnasiumTask:
         self.all_options: Callable[[], tuple[Option, ...]] | None = None
         if definition.overrides("all_options"):
             self.all_options = self._calls.all_options
-        self.teacher_script: Script | None = None
-        if definition.overrides("script"):
-            self.teacher_script = PlanScript(self._calls.script)
+        script = PlanScript(self._calls.script) if definition.overrides("script") else None
+        self.teacher_script: Script | None = script
         self._situations: Numbering[str] = Numbering()
         self._options: Numbering[Option] = Numbering()
         self._offered: dict[int, tuple[Option, ...]] = {}

@@ -59,9 +59,9 @@ def make_task(
     if points:
         label = f"environment {name!r} of {package_of(points[0])}"
         path = re.sub(r"\s|\[.*", "", points[0].value)  # without extras
-        return _own(label, name, path, False, crop, settings, arguments)
+        return _own(label, path, False, crop, settings, arguments)
     if ":" in name:
-        return _own(f"environment {name!r}", name, name, True, crop, settings, arguments)
+        return _own(f"environment {name!r}", name, True, crop, settings, arguments)
     return _of_gymnasium(name, crop, settings, arguments)
 
 
@@ -79,7 +79,6 @@ def settings_of(task: Task, settings: TaskSettings) -> TaskSettings:
 
 def _own(
     label: str,
-    name: str,
     path: str,
     here: bool,
     crop: int | None,
@@ -88,8 +87,7 @@ def _own(
 ) -> Task:
     """The task that a path `module:attribute` leads to.
 
-    label: how a message begins. name: what people call the task by. here: whether the module may
-    lie in the working directory.
+    label: how a message begins. here: whether the module may lie in the working directory.
     """
     module_name, _, attribute = path.partition(":")
     searched: AbstractContextManager[None] = working_directory_on_path() if here else nullcontext()
@@ -109,7 +107,7 @@ def _own(
                 f"{label}: the settings task.* are for the shipped tasks; "
                 "leave them out, what they are about is up to your own code"
             )
-        return check_task(label, name, call(label, maker, arguments))
+        return check_task(label, call(label, maker, arguments))
 
 
 def _of_gymnasium(

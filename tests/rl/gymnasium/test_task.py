@@ -174,7 +174,7 @@ class TestWhatIsOffered:
     def test_the_class_is_found_by_its_name(self) -> None:
         made = make_task("helpers.gym_tasks:Pole", None)
         assert isinstance(made, GymnasiumTask)
-        assert made.name == "helpers.gym_tasks:Pole"
+        assert made.name == "Pole"
         assert make_task("helpers.gym_tasks:Pole", None, arguments={"workers": 1}) is not None
         assert {"GymTask", "Option", "OptionStep"} <= set(tutelage.__all__)
 
