@@ -50,7 +50,7 @@ KINDS: Final[dict[str, tuple[ObservationSpace, StudentSettings]]] = {
     "large picture": ({"pixels": picture(64, 64, 1)}, SMALL),
     "words": ({"words": Tokens(6)}, SMALL),
     "categories": (
-        {"one": spaces.Discrete(4, start=3), "several": spaces.MultiDiscrete([3, 1, 5])},
+        {"one": spaces.Discrete(40, start=3), "several": spaces.MultiDiscrete([30, 1, 50])},
         SMALL,
     ),
     "words over a grid": ({"words": Tokens(6), "grid": CategoryGrid(3, 4, 6)}, SMALL),
