@@ -77,8 +77,8 @@ def restore_newest(
         except (CheckpointError, ReplayError) as error:
             kept = context.checkpoints.set_aside(iteration)
             problems.append(f"{error}; {kept}" if kept not in str(error) else kept)
+            _restore_others(context, unspent)  # first: new environments begin with what it knows
             renew()
-            _restore_others(context, unspent)
     return None, problems
 
 
@@ -100,7 +100,7 @@ def _snapshot(context: RunContext, state: TeachState) -> tuple[dict[str, Tensor]
 
 
 def _others(context: RunContext) -> dict[str, Any]:
-    """What the teacher has spent, and what the task remembers; None where there is no such thing."""
+    """What the teacher has spent, and what the task remembers; None where there is none."""
     remembering = find_ability(context.task, Remembers)
     return {
         "teacher": None if context.teacher is None else context.teacher.snapshot(),
