@@ -158,7 +158,9 @@ def test_the_offline_teacher_alone_fails_more_often_without_knowing(
 def _solved_alone(task: GridTask, episodes: int) -> float:
     """The share of episodes that the teacher, at its surest, solves by itself."""
     settings = TeacherSettings(temperature=0.0, samples=1)
-    planner = Planner(task, PromptLibrary(), make_chat_model("offline", None, settings), settings)
+    planner = Planner(
+        task, PromptLibrary(), make_chat_model("offline", None, settings, task), settings
+    )
 
     def advise(situations: Sequence[int]) -> dict[int, Advice]:
         answers = {situation_id: planner.ask(situation_id).advice for situation_id in situations}
