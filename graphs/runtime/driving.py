@@ -60,6 +60,7 @@ def _started(context: RunContext, state: TeachState) -> RunStarted:
         context.steps,
         state["env_steps"],
         None if context.learns else context.teacher_episodes.episodes,
+        context.task.scored,
     )
 
 
