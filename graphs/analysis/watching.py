@@ -20,6 +20,7 @@ from tutelage.graphs.runtime.run_spec import MakePerson
 from tutelage.graphs.runtime.trust import check_address
 from tutelage.rl.advice.advice import Advice
 from tutelage.rl.advice.decisions import Advised, advised, options_at
+from tutelage.rl.errors import UserError
 from tutelage.rl.rollouts.actors import AdviceLookup
 from tutelage.rl.rollouts.episodes import EpisodeTracker
 from tutelage.rl.tasks.action_targets import action_targets
@@ -237,8 +238,10 @@ def _recorded(path: Path, task: Task) -> AdviceLookup:
         for situation in reader.situations():
             try:
                 advice = Advice.from_json(situation.plans or [])
+                situation_id = task.read(situation.text)
+                task.options(situation_id)  # a task may know only the options that were on offer
                 encode_plans(task, advice.plans)
-                known[task.read(situation.text)] = advice
-            except (ValueError, KeyError, TypeError):
+            except (ValueError, KeyError, TypeError, UserError):
                 continue
+            known[situation_id] = advice
     return lambda situation_ids: {s: known[s] for s in situation_ids if s in known}

@@ -144,7 +144,7 @@ class RunConfig(BaseModel):
                 raise PydanticCustomError(
                     SECRET,
                     "{place} must hold no key; keys belong in the environment or the key file",
-                    {"place": _as_typed(place)},
+                    {"place": re.sub(r"^env_args\.", _ARGUMENT, place)},
                 )
         return values
 
@@ -336,7 +336,9 @@ def parsed(text: str) -> Any:
 
 def _problem(problem: Any) -> str:
     """One of Pydantic's problems as a clause: field, value, what is allowed."""
-    place = _as_typed(".".join(str(part) for part in problem["loc"]))
+    place = ".".join(str(part) for part in problem["loc"])
+    if place.startswith("env_args."):  # Pydantic names the kinds of value that it has tried, too
+        return f"{_ARGUMENT}{problem['loc'][1]}: allowed is a JSON value, not nested too deeply"
     if problem["type"] == "extra_forbidden":
         return f"unknown field {place}; allowed: {', '.join(_siblings(problem['loc']))}"
     message = problem["msg"].removeprefix("Value error, ")
@@ -345,11 +347,6 @@ def _problem(problem: Any) -> str:
     if problem["type"] == "value_error" and isinstance(problem["input"], Mapping):
         return f"{place}: {message}" if place else message
     return f"{place} = {problem['input']!r}: {message[0].lower()}{message[1:]}"
-
-
-def _as_typed(place: str) -> str:
-    """A dotted place in the configuration as people type it."""
-    return re.sub(r"^env_args\.", _ARGUMENT, place)
 
 
 def _siblings(place: Sequence[Any]) -> list[str]:

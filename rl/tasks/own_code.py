@@ -18,7 +18,7 @@ from types import ModuleType
 from typing import Any, Final
 
 from tutelage.rl.errors import UserError
-from tutelage.rl.tasks.base import Task, UnknownTaskError
+from tutelage.rl.tasks.base import MakesTask, Task, UnknownTaskError
 from tutelage.rl.tasks.wrappers import members_of, missing_from
 
 _LONGEST: Final = 400
@@ -100,7 +100,9 @@ def check_arguments(label: str, maker: Any, arguments: Mapping[str, Any]) -> Non
 
 
 def lacks_methods(made_by: type) -> bool:
-    """Whether what a class makes is no `Task`: its methods are not all there."""
+    """Whether what a class makes is no task: the methods of `Task` or `MakesTask` are not there."""
+    if hasattr(made_by, "as_task"):
+        return False
     methods = {name for name in members_of(Task) if callable(getattr(Task, name, None))}
     return any(getattr(made_by, name, None) is None for name in methods)
 
@@ -111,11 +113,14 @@ def check_task(label: str, made: Any) -> Task:
         raise UnknownTaskError(foreign(f"{label} makes"))
     if made is None:
         raise UnknownTaskError(f"{label} makes nothing: a function must `return` its task")
+    if not missing_from(made, MakesTask):
+        with in_one_line(label):
+            made = made.as_task()
     missing = missing_from(made, Task)
     if missing:
         raise UnknownTaskError(
-            f"{label} makes {_kind(made)}, which is no Task, it lacks {', '.join(missing)}: "
-            "see rl/tasks/base.py for the protocol"
+            f"{label} makes {_kind(made)}, which is no GymTask and no Task, it lacks "
+            f"{', '.join(missing)}: see rl/tasks/base.py for the protocol"
         )
     task: Task = made
     return task

@@ -15,8 +15,8 @@ if TYPE_CHECKING:  # the shell's completion waits for this module
 
 FAMILIES: Final = ("tutelage.rl.minigrid.catalogue",)
 """Modules with a tuple `SHIPPED` of tasks, in the order in which people see them. One may have a
-function `adopt`, with the arguments and the result of the one below, and one with situations for the
-teachers' exam names their file as `EXAM`."""
+function `adopt`, with the arguments and the result of the one below; one with situations for the
+exam of teachers names their file as `EXAM`."""
 
 PLUGINS: Final = ("minigrid",)
 """Packages that add the ids of the families' environments to Gymnasium's, once imported."""

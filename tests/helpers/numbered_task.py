@@ -53,7 +53,9 @@ class Numbered(Corridor):
         return {"situations": [list(key) for key in self._numbers.keys()]}
 
     def restore(self, record: Mapping[str, Any]) -> None:
-        keys = [(int(corridor), int(at), int(lever)) for corridor, at, lever in record["situations"]]
+        keys = [
+            (int(corridor), int(at), int(lever)) for corridor, at, lever in record["situations"]
+        ]
         if not all(0 <= c < 4 and PIT < at < EXIT and PIT < lever < EXIT for c, at, lever in keys):
             raise ValueError("there are no such situations")
         self._numbers.restore(keys)

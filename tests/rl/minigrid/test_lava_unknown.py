@@ -140,7 +140,7 @@ def test_a_world_without_lava_is_told_the_same() -> None:
 
 def test_a_task_of_ones_own_has_no_such_setting() -> None:
     with pytest.raises(
-        UnknownTaskError, match=r"env = 'helpers.toy_task:Corridor': the settings task\.\*"
+        UnknownTaskError, match=r"environment 'helpers.toy_task:Corridor': the settings task\.\*"
     ):
         make_task("helpers.toy_task:Corridor", crop=7, settings=BLIND)
     assert notes_of(make_task("helpers.toy_task:Corridor", crop=7)) == ""
