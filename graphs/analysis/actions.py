@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from itertools import pairwise
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from gymnasium import spaces
@@ -45,6 +46,25 @@ class Actions:
         return cls(task.action_space, tuple(task.action_names))
 
     @property
+    def kind(self) -> Literal["discrete", "parts", "box"]:
+        """Which kind of space it is; `parts` is MultiDiscrete."""
+        if isinstance(self.space, spaces.Discrete):
+            return "discrete"
+        return "parts" if isinstance(self.space, spaces.MultiDiscrete) else "box"
+
+    @property
+    def spans(self) -> list[tuple[int, int]]:
+        """The columns of each part, from and to."""
+        assert isinstance(self.space, spaces.MultiDiscrete)
+        return list(pairwise([0, *self.space.nvec.cumsum().tolist()]))
+
+    @property
+    def bounds(self) -> list[tuple[float, float]]:
+        """The least and the greatest action of each dimension of a Box; they may be infinite."""
+        assert isinstance(self.space, spaces.Box)
+        return list(zip(self.space.low.tolist(), self.space.high.tolist(), strict=True))
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """A name for each of the D numbers of targets."""
         return column_names(self.space, self.names)
@@ -58,8 +78,7 @@ class Actions:
         if isinstance(self.space, spaces.Discrete):
             return int(np.argmax(targets))
         if isinstance(self.space, spaces.MultiDiscrete):
-            parts = np.split(np.asarray(targets), np.cumsum(self.space.nvec)[:-1])
-            return tuple(int(np.argmax(part)) for part in parts)
+            return tuple(int(np.argmax(targets[start:end])) for start, end in self.spans)
         mean = np.asarray(targets)[: len(self.names)]
         return tuple(np.clip(mean, self.space.low, self.space.high).tolist())
 
@@ -89,10 +108,9 @@ class Actions:
         """The columns of targets that stand for an action; none for None and in a Box."""
         if action is None or isinstance(self.space, spaces.Box):
             return set()
-        if isinstance(self.space, spaces.Discrete):
-            return {int(np.asarray(action))}
-        starts = [0, *np.cumsum(self.space.nvec)[:-1].tolist()]
-        return {start + int(value) for start, value in zip(starts, np.ravel(action), strict=True)}
+        if isinstance(action, int):
+            return {action}
+        return {start + int(value) for (start, _), value in zip(self.spans, action, strict=True)}
 
 
 def action_of(actions: ActionArray, row: int) -> Action:
@@ -109,8 +127,8 @@ def actions_in_words(task: Task) -> str:
     if isinstance(space, spaces.MultiDiscrete):
         parts = [f"{name} (0 to {n - 1})" for name, n in zip(names, space.nvec, strict=True)]
         return f"each action is a choice of {', '.join(parts)}"
-    limits = zip(names, space.low.tolist(), space.high.tolist(), strict=True)
-    parts = [f"{name} ({low:.3g} to {high:.3g})" for name, low, high in limits]
+    limits = zip(names, Actions.of(task).bounds, strict=True)
+    parts = [f"{name} ({low:.3g} to {high:.3g})" for name, (low, high) in limits]
     return f"each action is a number for {', '.join(parts)}"
 
 

@@ -50,7 +50,7 @@ class Numbered(Corridor):
         return super().options(self._numbers.key(situation_id)[0])
 
     def snapshot(self) -> dict[str, Any]:
-        return {"situations": [list(key) for key in self._numbers.keys()]}
+        return {"situations": list(map(list, self._numbers.keys()))}
 
     def restore(self, record: Mapping[str, Any]) -> None:
         keys = [

@@ -5,10 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any, Final
 
-from gymnasium import spaces
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.measure import Measurement
 from rich.table import Table
@@ -117,26 +115,21 @@ def actions_view(
     teacher, student: their targets, None where nobody knows them. done: the action that was done,
     marked.
     """
-    if isinstance(actions.space, spaces.Box):
+    if actions.kind == "box":
         point = done if isinstance(done, tuple) else None
-        return ActionLines(actions.space, actions.names, teacher, student, point, student_title)
-    chosen, columns = actions.chosen(done), actions.columns
-    if isinstance(actions.space, spaces.Discrete):
+        return ActionLines(actions, teacher, student, point, student_title)
+    chosen = actions.chosen(done)
+    if actions.kind == "discrete":
         mark = next(iter(chosen), None)
-        return ActionBars(columns, teacher, student, mark, student_title)
+        return ActionBars(actions.columns, teacher, student, mark, student_title)
+    wide = max(map(len, actions.names))
     parts = []
-    for name, (start, end) in zip(actions.names, _spans(actions.space), strict=True):
+    for name, (start, end) in zip(actions.names, actions.spans, strict=True):
         ours, theirs = (None if given is None else given[start:end] for given in (student, teacher))
         mark = next((column - start for column in chosen if start <= column < end), None)
         values = [str(value) for value in range(end - start)]
-        wide = max(map(len, actions.names))
         parts.append(ActionBars(values, theirs, ours, mark, student_title, name, wide))
     return Group(*parts)
-
-
-def _spans(space: spaces.MultiDiscrete) -> list[tuple[int, int]]:
-    """The columns of each part: from, to."""
-    return list(pairwise([0, *space.nvec.cumsum().tolist()]))
 
 
 @dataclass(frozen=True)
@@ -196,8 +189,7 @@ class ActionLines:
     teacher, student: means, then variances; None where nobody knows them.
     """
 
-    space: spaces.Box
-    names: Sequence[str]
+    actions: Actions
     teacher: Targets | None
     student: Targets | None
     done: tuple[float, ...] | None = None
@@ -212,7 +204,7 @@ class ActionLines:
         table = Table.grid(padding=(0, 1))
         for _ in range(4):
             table.add_column(no_wrap=True)
-        for i, name in enumerate(self.names):
+        for i, name in enumerate(self.actions.names):
             low, high = self._limits(i)
             heads = [safe(name, "bold"), Text(f"{low:.3g} to {high:.3g}", "dim")]
             for title, given, style in self._both():
@@ -230,7 +222,7 @@ class ActionLines:
     def _row(self, i: int, given: Targets | None, cells: int) -> tuple[str, str]:
         """A dimension's line, and mean and standard deviation in numbers."""
         low, high = self._limits(i)
-        mean, std = moments_of(given, i, len(self.names))
+        mean, std = moments_of(given, i, len(self.actions.names))
         at = cell_of(mean, low, high, cells)
         if at is None:
             return f"{DASH:<{cells}}", ""
@@ -244,30 +236,30 @@ class ActionLines:
         return "".join(marks), f"{mean:.3g} ± {std:.3g}"
 
     def _limits(self, i: int) -> tuple[float, float]:
-        return limits_of(self.space, i, (self.teacher, self.student), self.done)
+        return limits_of(self.actions, i, (self.teacher, self.student), self.done)
 
     def _width(self, cells: int) -> int:
-        limits = [self._limits(i) for i in range(len(self.names))]
+        limits = [self._limits(i) for i in range(len(self.actions.names))]
         ranges = [f"{low:.3g} to {high:.3g}" for low, high in limits]
         numbers = [
             self._row(i, given, cells)[1]
-            for i in range(len(self.names))
+            for i in range(len(self.actions.names))
             for _, given, _ in self._both()
         ]
-        titles = len(self.student_title), len("teacher")
-        columns = max(map(len, (*self.names, *ranges))), max(titles), cells, max(map(len, numbers))
-        return sum(columns) + len(columns) - 1
+        heads, titles = (*self.actions.names, *ranges), (self.student_title, "teacher")
+        widths = [max(map(len, column)) for column in (heads, titles, numbers)]
+        return sum(widths) + cells + len(widths)
 
 
 def limits_of(
-    space: spaces.Box, i: int, given: Sequence[Targets | None], done: Action | None
+    actions: Actions, i: int, given: Sequence[Targets | None], done: Action | None
 ) -> tuple[float, float]:
-    """A dimension's bounds; where it has none, what is shown fits in between.
+    """The bounds of a dimension of a Box; where it has none, what is shown fits in between.
 
     given: all targets that are shown. done: the action that was done.
     """
-    low, high = float(space.low[i]), float(space.high[i])
-    moments = [moments_of(targets, i, len(space.low)) for targets in given]
+    low, high = actions.bounds[i]
+    moments = [moments_of(targets, i, len(actions.names)) for targets in given]
     ends = [mean + side * std for mean, std in moments for side in (-2, 2)]
     ends += [done[i]] if isinstance(done, tuple) else []
     known = [end for end in ends if math.isfinite(end)] or [-1.0, 1.0]

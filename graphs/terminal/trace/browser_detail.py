@@ -19,7 +19,6 @@ from tutelage.graphs.terminal.common.decision_view import (
 )
 from tutelage.graphs.terminal.common.text import safe
 from tutelage.graphs.terminal.trace.show import calls_tree, history_view
-from tutelage.rl.advice.decisions import Advised
 
 Leanings = Targets | None
 
@@ -67,13 +66,12 @@ def _bars(example: Example, now: Leanings) -> RenderableType:
     if leaning is None:
         note = "this student remembers: one state alone does not tell what it would do"
         return Group(bars, Text(), Text(note, "dim italic"))
-    return Group(bars, Text(), _verdict(actions, teacher, leaning, said))
+    return Group(bars, Text(), _verdict(actions, teacher, leaning, example))
 
 
-def _verdict(
-    actions: Actions, teacher: Targets | None, student: Targets, said: Advised | None
-) -> Text:
+def _verdict(actions: Actions, teacher: Targets | None, student: Targets, example: Example) -> Text:
     """Whether both would do the same, in a line."""
+    said = example.said
     if teacher is None or said is None:
         what = "no plan can be carried out here" if said else "no advice: reward alone"
         return Text(what, "dim italic")

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from gymnasium import spaces
 
 from tutelage.graphs.analysis.actions import Targets
 from tutelage.graphs.analysis.watching import Frame
@@ -72,7 +71,7 @@ def write_films(files: Sequence[Path], frames: Iterator[Frame], fps: float) -> I
 def _shown_in(frames: Sequence[Frame]) -> list[int]:
     """What the film has a bar for, the same in every frame: columns, or dimensions of a Box."""
     actions = frames[0].actions
-    if isinstance(actions.space, spaces.Box):
+    if actions.kind == "box":
         return list(range(len(actions.names)))
     taught = [frame.teacher for frame in frames if frame.teacher is not None]
     done = {column for frame in frames for column in actions.chosen(frame.action)}
@@ -134,7 +133,7 @@ def _captions(frame: Frame) -> list[str]:
 
 def _draw_bars(draw: Any, font: Any, frame: Frame, shown: Sequence[int], top: int) -> None:
     actions = frame.actions
-    boxed = isinstance(actions.space, spaces.Box)
+    boxed = actions.kind == "box"
     names = actions.names if boxed else actions.columns
     chosen = actions.chosen(frame.action)
     for left, title, color in ((_LEFT[0], "teacher", _TEACHER), (_LEFT[1], "student", _STUDENT)):
@@ -161,8 +160,7 @@ def _draw_moments(
 ) -> None:
     """A dimension of a Box: a thin line of one standard deviation to either side of a mark."""
     left, y = place
-    assert isinstance(frame.actions.space, spaces.Box)
-    low, high = limits_of(frame.actions.space, i, (frame.teacher, frame.student), frame.action)
+    low, high = limits_of(frame.actions, i, (frame.teacher, frame.student), frame.action)
     mean, std = moments_of(targets, i, len(frame.actions.names))
     first, at, last = (cell_of(mean + k * std, low, high, _BAR + 1) for k in (-1, 0, 1))
     if first is None or at is None or last is None:
