@@ -100,7 +100,7 @@ def _snapshot(context: RunContext, state: TeachState) -> tuple[dict[str, Tensor]
 
 
 def _others(context: RunContext) -> dict[str, Any]:
-    """What the teacher has spent, and what the task remembers; None where there is no such thing."""
+    """What the teacher has spent and what the task remembers; None where there is no such thing."""
     remembering = find_ability(context.task, Remembers)
     return {
         "teacher": None if context.teacher is None else context.teacher.snapshot(),

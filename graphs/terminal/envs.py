@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
 from rich.panel import Panel
 
 from tutelage.graphs.terminal.common import completion
-from tutelage.graphs.terminal.common.options import Json, Seed
+from tutelage.graphs.terminal.common.options import Assignments, Json, Seed
 from tutelage.graphs.terminal.common.tables import print_rows
 from tutelage.graphs.terminal.common.text import console, print_json, safe
 
@@ -23,13 +23,26 @@ app = typer.Typer(help="See the tasks that can be learned.", no_args_is_help=Tru
 
 @app.command("list")
 def envs_list(as_json: Json = False) -> None:
-    """List the tasks that come with Tutelage.
+    """List the tasks that come with Tutelage, and those that installed packages offer.
 
     Example: python cli.py envs list
     """
+    from tutelage.rl.tasks.entry_points import installed_tasks, package_of
     from tutelage.rl.tasks.shipped import shipped_tasks
 
-    rows = [asdict(info) for info in shipped_tasks()]
+    rows: list[dict[str, Any]] = [
+        {**asdict(info), "package": "tutelage"} for info in shipped_tasks()
+    ]
+    rows += [
+        {
+            "name": point.name,
+            # What it asks for only its code knows, which is not imported for a list.
+            "summary": f"{point.value} of {package_of(point)}",
+            "default_steps": None,
+            "package": package_of(point),
+        }
+        for point in installed_tasks()
+    ]
     columns = {"name": "name", "what to do": "summary", "steps": "default_steps"}
     print_rows(rows, as_json, columns)
 
@@ -39,9 +52,11 @@ def envs_show(
     name: Annotated[
         str,
         typer.Argument(
-            help="A name from `envs list`, or module:callable.", autocompletion=completion.envs
+            help="A name from `envs list`, a MiniGrid or BabyAI id, or module:attribute.",
+            autocompletion=completion.envs,
         ),
     ],
+    assignments: Assignments = None,
     as_json: Json = False,
     seed: Seed = None,
 ) -> None:
@@ -49,16 +64,16 @@ def envs_show(
 
     Example: python cli.py envs show LavaDoorKey
     """
-    from tutelage.graphs.config.config import RunConfig
+    from tutelage.graphs.config.config import make_config
     from tutelage.rl.tasks.registry import make_task, settings_of
-    from tutelage.rl.tasks.settings import TaskSettings
 
-    task = make_task(name, RunConfig().student.map_crop)
-    envs = task.make_envs(1, "train", seed or 0)
+    chosen = make_config(None, assignments or [], {"env": name, "seed": seed})
+    task = make_task(name, chosen.student.map_crop, chosen.task, chosen.env_args)
+    envs = task.make_envs(1, "train", chosen.seed)
     envs.reset()
     states = envs.states()
     situation_id = int(task.situation_ids(states)[0])
-    engine = settings_of(task, TaskSettings()).engine
+    engine = settings_of(task, chosen.task).engine
     facts = {
         "name": task.name,
         "engine": engine,

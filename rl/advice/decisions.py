@@ -102,7 +102,7 @@ def options_at(
     return [
         tuple(
             OptionHere(
-                option,
+                option.bare(),
                 tuple(done.targets[row, k].tolist()),
                 bool(done.feasible[row, k]),
                 bool(done.finished[row, k]),

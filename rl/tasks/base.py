@@ -224,6 +224,13 @@ class Remembers(Protocol):
         """The inverse. Raises KeyError, TypeError or ValueError, having changed nothing."""
 
 
+class MakesTask(Protocol):
+    """What somebody's own class may be in place of a task: a description that makes one."""
+
+    def as_task(self, name: str | None = None) -> Task:
+        """The task. name: what people call it by, None for the description's own."""
+
+
 class Noted(Protocol):
     """An optional part of a task: rules of its own for its teacher."""
 

@@ -21,10 +21,11 @@ from tutelage.rl.tasks.base import (
     VectorEnv,
 )
 from tutelage.rl.tasks.options import Option, OptionActions
+from tutelage.rl.tasks.scripts import Script, Scripted
 from tutelage.rl.tasks.spaces import ActionSpace, ObservationSpace
 from tutelage.rl.tasks.watching import Watchable, World
 
-ABILITIES: Final = (Noted, ListsOptions, LookupTask, Watchable, Remembers)
+ABILITIES: Final = (Noted, ListsOptions, LookupTask, Remembers, Scripted, Watchable)
 """The protocols of what a task may offer besides `Task`."""
 
 Ability = TypeVar("Ability")
@@ -68,6 +69,7 @@ class TaskWrapper:
     notes: str
     offered_lookups: Mapping[str, str]
     lookups: Sequence[str]
+    teacher_script: Script | None
 
     def __init__(self, task: Task) -> None:
         self.task = task

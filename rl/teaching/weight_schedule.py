@@ -160,7 +160,7 @@ class WeightSchedule(BaseModel):
         return self.model_copy(update={"factor": factor, "best": best, "best_at": best_at})
 
     def scored(self, student_return: float | None) -> WeightSchedule:
-        """The schedule that knows of the student's mean training return, None before it is known."""
+        """The schedule that knows of the student's mean training return, None where unknown."""
         if student_return is None:
             return self
         lowest = student_return if self.lowest_return is None else self.lowest_return

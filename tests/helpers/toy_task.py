@@ -26,7 +26,8 @@ from tutelage.rl.tasks.base import (
     StepResult,
     select_rows,
 )
-from tutelage.rl.tasks.options import Option, OptionActions
+from tutelage.rl.tasks.options import Option, OptionActions, Plan
+from tutelage.rl.tasks.scripts import ScriptedByPlan
 from tutelage.rl.tasks.seeding import episode_seed
 from tutelage.rl.tasks.spaces import ActionSpace
 
@@ -40,7 +41,7 @@ PIT_REWARD: Final = -0.5
 LEFT, RIGHT, PULL = range(3)
 NUM_FEATURES: Final = 5
 
-WALK_TO_LEVER: Final = Option("walk_to", "lever")
+WALK_TO_LEVER: Final = Option("walk_to", "lever", "Walk there; finished once it is reached.")
 PULL_IT: Final = Option("pull")
 WALK_TO_EXIT: Final = Option("walk_to", "exit")
 WANDER: Final = Option("wander")
@@ -121,7 +122,7 @@ class CorridorEnvs:
             self._positions[i], self._levers[i] = first_state(seed)
 
 
-class Corridor:
+class Corridor(ScriptedByPlan):
     """The task: pull the lever, then walk to the exit. PPO alone needs some thousands of steps."""
 
     name = "Corridor"
@@ -159,12 +160,16 @@ class Corridor:
         return [self.describe(situation_id) for situation_id in range(4)].index(text)
 
     def options(self, situation_id: int) -> tuple[Option, ...]:
-        """The sensible one first: the offline teacher takes it where it knows no better."""
         if situation_id & LEVER_DOWN:
             return WALK_TO_EXIT, WALK_TO_LEVER, WANDER
         if situation_id & AT_LEVER:
             return PULL_IT, WALK_TO_EXIT, WANDER
         return WALK_TO_LEVER, PULL_IT, WALK_TO_EXIT, WANDER
+
+    def script(self, situation: str) -> Plan:
+        if "lever (down)" in situation:
+            return (WALK_TO_EXIT,)
+        return (PULL_IT if "place: at the lever" in situation else WALK_TO_LEVER,)
 
     def all_options(self) -> tuple[Option, ...]:
         return OPTIONS

@@ -140,7 +140,7 @@ def test_a_world_without_lava_is_told_the_same() -> None:
 
 def test_a_task_of_ones_own_has_no_such_setting() -> None:
     with pytest.raises(
-        UnknownTaskError, match=r"env = 'helpers.toy_task:Corridor': the settings task\.\*"
+        UnknownTaskError, match=r"environment 'helpers.toy_task:Corridor': the settings task\.\*"
     ):
         make_task("helpers.toy_task:Corridor", crop=7, settings=BLIND)
     assert notes_of(make_task("helpers.toy_task:Corridor", crop=7)) == ""
@@ -158,7 +158,9 @@ def test_the_offline_teacher_alone_fails_more_often_without_knowing(
 def _solved_alone(task: GridTask, episodes: int) -> float:
     """The share of episodes that the teacher, at its surest, solves by itself."""
     settings = TeacherSettings(temperature=0.0, samples=1)
-    planner = Planner(task, PromptLibrary(), make_chat_model("offline", None, settings), settings)
+    planner = Planner(
+        task, PromptLibrary(), make_chat_model("offline", None, settings, task), settings
+    )
 
     def advise(situations: Sequence[int]) -> dict[int, Advice]:
         answers = {situation_id: planner.ask(situation_id).advice for situation_id in situations}
