@@ -77,20 +77,19 @@ def least_weights(space: spaces.Space[Any], settings: StudentSettings) -> int:
 class Normaliser(nn.Module):
     """Subtracts a running mean and divides by a running standard deviation, then clips.
 
-    Before anything was seen, mean and variance are those of the uniform distribution between finite
-    bounds, 0 and 1 where there are none. `update` is the parallel algorithm of Chan et al. 1979.
+    Before anything was seen, mean and variance are those of the uniform distribution between the
+    bounds, or between -1 and 1 where there are none. `update` is the parallel algorithm of Chan et
+    al. 1979.
     """
 
     def __init__(self, space: spaces.Box) -> None:
         super().__init__()
         center, half = center_and_half(space.low, space.high)
-        bounded = np.isfinite(space.low) & np.isfinite(space.high)
-        variance = np.where(bounded, half**2 / 3, 1.0).astype(np.float32)
         self.mean: Tensor
         self.variance: Tensor
         self.count: Tensor
         self.register_buffer("mean", torch.from_numpy(center))
-        self.register_buffer("variance", torch.from_numpy(np.maximum(variance, 1e-12)))
+        self.register_buffer("variance", torch.from_numpy(np.maximum(half**2 / 3, 1e-12)))
         self.register_buffer("count", torch.zeros(()))
 
     def forward(self, vectors: Tensor) -> Tensor:

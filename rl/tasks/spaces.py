@@ -12,13 +12,14 @@ A student's observation is a mapping from keys to arrays, each with its space. T
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, field_validator
 
 ObservationSpace: TypeAlias = "Mapping[str, spaces.Space[Any]]"
 """The space of each key of an observation."""
@@ -27,6 +28,8 @@ ActionSpace: TypeAlias = "spaces.Discrete | spaces.MultiDiscrete | spaces.Box"
 
 MAX_TOKEN: Final = 2**31 - 1
 _WORD_ENDS: Final = ".,;:!?()[]{}\"'"
+_MOST_PIXELS: Final = 2**22
+_MOST: Final = float(np.finfo(np.float32).max)
 
 
 class CategoryGrid(spaces.Box):
@@ -91,7 +94,7 @@ class _SpaceModel(BaseModel):
 
 
 _Side = Annotated[int, Field(ge=1, le=1024)]
-_Finite = Annotated[float, Field(allow_inf_nan=False)]
+_Finite = Annotated[float, Field(ge=-_MOST, le=_MOST, allow_inf_nan=False)]
 _Bounds = Annotated[list[_Finite | None], Field(min_length=1, max_length=65_536)]
 
 
@@ -105,6 +108,13 @@ class _Vector(_SpaceModel):
 class _Picture(_SpaceModel):
     kind: Literal["picture"] = "picture"
     shape: Annotated[tuple[_Side, _Side, Annotated[int, Field(ge=1, le=64)]], Field(strict=False)]
+
+    @field_validator("shape")
+    @classmethod
+    def _is_no_film(cls, shape: tuple[int, int, int]) -> tuple[int, int, int]:
+        if math.prod(shape) > _MOST_PIXELS:  # a space holds two bounds for each
+            raise ValueError(f"must be at most {_MOST_PIXELS} numbers")
+        return shape
 
 
 _Start = Annotated[int, Field(ge=-(2**53), le=2**53)]
@@ -243,6 +253,9 @@ KNOWN_SPACES: Final = (
     "CategoryGrid",
     "Tokens",
 )
+
+
+ACTION_SPACES: Final = "Discrete, MultiDiscrete or a Box of floats, of one dimension"
 
 
 def _without_infinities(bounds: NDArray[Any]) -> list[float | None]:
