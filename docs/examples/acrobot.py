@@ -25,6 +25,8 @@ class Acrobot(GymTask):
         "ends in success when the tip is one link's length above the shoulder; each step costs 1."
     )
 
+    action_names = ("push left", "no torque", "push right")
+
     def __init__(self):
         super().__init__("Acrobot-v1")
 

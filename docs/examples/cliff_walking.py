@@ -22,6 +22,7 @@ class CliffWalking(GymTask):
         "them is a cliff. Each step costs 1. Stepping off the cliff costs 100 and leads back to "
         "the start. The row above the cliff is its edge: the shortest way, 13 steps."
     )
+    action_names = ("up", "right", "down", "left")
     max_episode_steps = 100
 
     def __init__(self):

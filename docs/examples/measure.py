@@ -5,8 +5,7 @@
 
 Each run is the command in the example's docstring. A threshold is reached at the first of two
 consecutive evaluations at or above it. Without a teacher, students have five times as many steps as
-the slowest of those with one took to get there. Runs that have ended are kept in --folder: the same
-command, typed again, goes on where it stopped.
+the slowest one took with a teacher. Runs that have ended are kept in --folder and not done again.
 """
 
 import argparse
@@ -32,23 +31,23 @@ THRESHOLDS = {  # by example: the score, as metrics and summary name it, and wha
     "mountain_car": (SUCCESS, 0.95),
     "reacher": (RETURN, -6.0),
     "catch_fruit": (SUCCESS, 0.9),
-    "text_world": (SUCCESS, 0.95),
+    "text_world": (RETURN, 0.9),
     "crane": (SUCCESS, 0.95),
     "own_level": (SUCCESS, 0.95),
 }
-HEAD = """| example | threshold | with teacher: steps to it | score at the end (95 % interval) | \
-without, steps | reached | best score |
-| --- | --- | --- | --- | --- | --- | --- |"""
+COLUMNS = """example | threshold | with teacher: steps to it, mean (range) | score at the end \
+(95 % interval) | longest run | without: steps | reached it | best score""".split(" | ")
 
 
 @dataclass
 class Run:
-    """What a run came to. best: the highest evaluation; reached: None where it was never."""
+    """What a run came to. reached: the steps to the threshold, None where it was not reached."""
 
     steps: int
     reached: int | None
     best: float
     final: float
+    seconds: float
 
 
 def command_of(example):
@@ -67,54 +66,58 @@ def train(folder, example, graph, seed, *more):
     (in_metrics, in_summary), threshold = THRESHOLDS[example]
     rows = [json.loads(line) for line in (path / "metrics.jsonl").read_text("utf-8").splitlines()]
     scores = [(row["env_steps"], row[in_metrics]) for row in rows if in_metrics in row]
-    reached = [a[0] for a, b in pairwise(scores) if min(a[1], b[1]) >= threshold]
-    final = json.loads((path / "summary.json").read_text("utf-8"))["student"][in_summary]
+    reached = next((a[0] for a, b in pairwise(scores) if min(a[1], b[1]) >= threshold), None)
     best = max(score for _, score in scores)
-    return Run(rows[-1]["env_steps"], reached[0] if reached else None, best, final)
+    end = json.loads((path / "summary.json").read_text("utf-8"))
+    return Run(end["env_steps"], reached, best, end["student"][in_summary], end["wall_s"])
 
 
 def row_of(example, taught, alone):
     """A line of the table."""
-    (name, _), threshold = THRESHOLDS[example]
-    took = [run.reached for run in taught if run.reached]
+    (_, name), threshold = THRESHOLDS[example]
+    took = [run.reached for run in taught if run.reached is not None]
     steps = f"{fmean(took):,.0f} ({min(took):,} to {max(took):,})" if took else "never"
-    steps += "" if len(took) == len(taught) else f", {len(took)} of {len(taught)} seeds"
     finals = [run.final for run in taught]
     low, high = t_interval(finals) or (finals[0], finals[0])
-    cells = (
+    return (
         example,
-        f"{name.removeprefix('eval_')} {threshold:g}",
-        steps,
+        f"{name.replace('_', ' ')} {threshold:g}",
+        steps if len(took) == len(taught) else f"{steps}; {len(took)} of {len(taught)} seeds",
         f"{fmean(finals):.3g} ({low:.3g} to {high:.3g})",
+        f"{max(run.seconds for run in taught):.0f} s",
         f"{alone[0].steps:,}",
         f"{sum(run.reached is not None for run in alone)} of {len(alone)} seeds",
         f"{max(run.best for run in alone):.3g}",
     )
-    return f"| {' | '.join(cells)} |"
+
+
+def print_row(cells):
+    print("|", " | ".join(cells), "|", flush=True)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("examples", nargs="*", default=list(THRESHOLDS), metavar="EXAMPLE")
+    parser.add_argument("examples", nargs="*", metavar="EXAMPLE", help=", ".join(THRESHOLDS))
     parser.add_argument("--seeds", type=int, default=3, help="how many")
     parser.add_argument("--jobs", type=int, default=2, help="runs at a time")
     parser.add_argument("--folder", type=Path, default=Path("runs/examples"))
     given = parser.parse_args()
-    seeds = range(given.seeds)
+    names = given.examples or list(THRESHOLDS)
     with ThreadPoolExecutor(given.jobs) as pool:
 
-        def runs_of(example, graph, *more):
-            return [pool.submit(train, given.folder, example, graph, s, *more) for s in seeds]
+        def start(name, graph, *more):
+            seeds = range(given.seeds)
+            return [pool.submit(train, given.folder, name, graph, s, *more) for s in seeds]
 
-        taught = {name: runs_of(name, "teacher_student") for name in given.examples}
-        taught = {name: [run.result() for run in runs] for name, runs in taught.items()}
-        alone = {}
+        running = {name: start(name, "teacher_student") for name in names}
+        taught = {name: [run.result() for run in runs] for name, runs in running.items()}
         for name, runs in taught.items():
             steps = 5 * max(run.reached or run.steps for run in runs)
-            alone[name] = runs_of(name, "student_only", "--steps", str(steps))
-        print(HEAD)
+            running[name] = start(name, "student_only", "--steps", str(steps))
+        print_row(COLUMNS)
+        print_row(["---"] * len(COLUMNS))
         for name, runs in taught.items():
-            print(row_of(name, runs, [run.result() for run in alone[name]]), flush=True)
+            print_row(row_of(name, runs, [run.result() for run in running[name]]))
 
 
 if __name__ == "__main__":

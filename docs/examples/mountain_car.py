@@ -21,6 +21,8 @@ class MountainCar(GymTask):
         "forth gains height. Throttle costs a little; the flag brings 100 and ends the episode."
     )
 
+    action_names = ("throttle",)
+
     def __init__(self):
         super().__init__("MountainCarContinuous-v0")
 

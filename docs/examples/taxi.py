@@ -49,6 +49,8 @@ class Taxi(GymTask):
         "out at the wrong place costs 10; the right drop-off brings 20 and ends the episode."
     )
 
+    action_names = ("south", "north", "east", "west", "pick up", "drop off")
+
     def __init__(self):
         super().__init__("Taxi-v4")
 
