@@ -35,8 +35,10 @@ THRESHOLDS = {  # by example: the score, as metrics and summary name it, and wha
     "crane": (SUCCESS, 0.95),
     "own_level": (SUCCESS, 0.95),
 }
-COLUMNS = """example | threshold | with teacher: steps to it, mean (range) | score at the end \
-(95 % interval) | longest run | without: steps | reached it | best score""".split(" | ")
+HEAD = """\
+| example | threshold | with teacher: steps to it, mean (range) | score at the end (95 % interval) \
+| longest run | without: steps | reached it | best score |
+| --- | --- | --- | --- | --- | --- | --- | --- |"""
 
 
 @dataclass
@@ -79,7 +81,7 @@ def row_of(example, taught, alone):
     steps = f"{fmean(took):,.0f} ({min(took):,} to {max(took):,})" if took else "never"
     finals = [run.final for run in taught]
     low, high = t_interval(finals) or (finals[0], finals[0])
-    return (
+    cells = (
         example,
         f"{name.replace('_', ' ')} {threshold:g}",
         steps if len(took) == len(taught) else f"{steps}; {len(took)} of {len(taught)} seeds",
@@ -89,10 +91,7 @@ def row_of(example, taught, alone):
         f"{sum(run.reached is not None for run in alone)} of {len(alone)} seeds",
         f"{max(run.best for run in alone):.3g}",
     )
-
-
-def print_row(cells):
-    print("|", " | ".join(cells), "|", flush=True)
+    return f"| {' | '.join(cells)} |"
 
 
 def main():
@@ -114,10 +113,9 @@ def main():
         for name, runs in taught.items():
             steps = 5 * max(run.reached or run.steps for run in runs)
             running[name] = start(name, "student_only", "--steps", str(steps))
-        print_row(COLUMNS)
-        print_row(["---"] * len(COLUMNS))
+        print(HEAD)
         for name, runs in taught.items():
-            print_row(row_of(name, runs, [run.result() for run in running[name]]))
+            print(row_of(name, runs, [run.result() for run in running[name]]), flush=True)
 
 
 if __name__ == "__main__":
