@@ -96,19 +96,16 @@ def row_of(example, taught, alone):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("examples", nargs="*", metavar="EXAMPLE", help=", ".join(THRESHOLDS))
-    parser.add_argument("--seeds", type=int, default=3, help="how many")
+    parser.add_argument("examples", nargs="*", default=list(THRESHOLDS), metavar="EXAMPLE")
     parser.add_argument("--jobs", type=int, default=2, help="runs at a time")
     parser.add_argument("--folder", type=Path, default=Path("runs/examples"))
     given = parser.parse_args()
-    names = given.examples or list(THRESHOLDS)
     with ThreadPoolExecutor(given.jobs) as pool:
 
         def start(name, graph, *more):
-            seeds = range(given.seeds)
-            return [pool.submit(train, given.folder, name, graph, s, *more) for s in seeds]
+            return [pool.submit(train, given.folder, name, graph, s, *more) for s in range(3)]
 
-        running = {name: start(name, "teacher_student") for name in names}
+        running = {name: start(name, "teacher_student") for name in given.examples}
         taught = {name: [run.result() for run in runs] for name, runs in running.items()}
         for name, runs in taught.items():
             steps = 5 * max(run.reached or run.steps for run in runs)
