@@ -35,8 +35,8 @@ _SLOTS = (
         name="planner_system",
         role="system",
         variables={
-            "task_name": "The name of the task, e.g. MiniGrid-DoorKey-8x8-v0.",
-            "task_notes": "The task's own rules; empty where it has none.",
+            "task_name": "The task's name.",
+            "task_notes": "What the task tells of its world; empty where it tells nothing.",
             "option_help": "What the option tools do, one line for each.",
             "max_options": "The largest number of options that a plan may have.",
             "thinking": "planner_thinking where teacher.thinking is on, else empty.",
@@ -48,7 +48,7 @@ _SLOTS = (
         name="planner_situation",
         role="user",
         variables={
-            "situation": "The situation's canonical text, the mission among its lines.",
+            "situation": "The situation's canonical text.",
             "options": "The options on offer in the situation, one a line.",
         },
         fenced="situation",

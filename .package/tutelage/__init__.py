@@ -14,12 +14,18 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from tutelage.graphs.config.config import make_config
     from tutelage.graphs.runtime.run import run
+    from tutelage.rl.gymnasium.definition import OptionStep
+    from tutelage.rl.gymnasium.gym_task import GymTask
     from tutelage.rl.policy.policy import load_student
+    from tutelage.rl.tasks.options import Option
     from tutelage.rl.tasks.registry import make_task
 
-__all__ = ["load_student", "make_config", "make_task", "run"]
+__all__ = ["GymTask", "Option", "OptionStep", "load_student", "make_config", "make_task", "run"]
 
 _HOMES: Final = {
+    "GymTask": "tutelage.rl.gymnasium.gym_task",
+    "Option": "tutelage.rl.tasks.options",
+    "OptionStep": "tutelage.rl.gymnasium.definition",
     "load_student": "tutelage.rl.policy.policy",
     "make_config": "tutelage.graphs.config.config",
     "make_task": "tutelage.rl.tasks.registry",

@@ -17,7 +17,8 @@ class ChatProvider:
 
     identity: everything about the provider that its answers depend on; part of the cache's key.
     wait_always: it is waited for, without a limit: its answers come at once and are reproducible,
-    or they come from a person. price: None where it is not known.
+    or they come from a person. price: None where it is not known. kept: whether the plan cache
+    keeps its answers.
     """
 
     model: BaseChatModel
@@ -26,3 +27,4 @@ class ChatProvider:
     identity: dict[str, Any]
     wait_always: bool
     price: Price | None = None
+    kept: bool = True

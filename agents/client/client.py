@@ -23,6 +23,7 @@ from tutelage.agents.client.errors import FailureName, in_one_line, retry_after
 from tutelage.agents.client.pool import at_once, within
 from tutelage.agents.client.request_modes import OutputMode, RequestMode
 from tutelage.agents.common.settings import TeacherSettings
+from tutelage.rl.errors import UserError
 from tutelage.rl.tasks.options import Plan
 
 LONGEST_PAUSE_S: Final = 60.0
@@ -165,6 +166,8 @@ class RateLimitedClient:
         started_at, started = time.time(), time.perf_counter()
         try:
             reply = Reply(request, tuple(self._answers(request)[: request.wanted]))
+        except UserError:  # of the task's own script: it is to be mended, not asked again
+            raise
         except Exception as error:  # every provider's package raises its own
             self._not_before = max(self._not_before, time.monotonic() + (retry_after(error) or 0.0))
             complaint = in_one_line(error, self._provider.model)

@@ -1,9 +1,9 @@
 """The teacher's exam: situations whose sensible plans were found by hand, asked and marked.
 
-The situations and plans are in `prompts/situations.yaml`, which says how they are meant. A plan in
-it ends with the step that changes the situation, for then the teacher is asked again; within the
-situation what is impossible stays so. An answer is therefore marked without the steps that are
-impossible there: what is left must begin with one of the sensible plans.
+The situations and plans are in files that the tasks come with (`rl.tasks.shipped.exam_files`). A
+plan in them ends with the step that changes the situation, for then the teacher is asked again;
+within the situation what is impossible stays so. An answer is therefore marked without the steps
+that are impossible there, as the task tells: the rest must begin with one of the sensible plans.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import as_completed
 from dataclasses import dataclass
 from functools import cache, partial
-from itertools import zip_longest
+from pathlib import Path
 from typing import Any, Final, Protocol, runtime_checkable
 
 import yaml
@@ -21,21 +21,21 @@ import yaml
 from tutelage.agents.client.pool import RequestPool
 from tutelage.agents.planner.answer import PlannerAnswer
 from tutelage.agents.planner.planner import Planner
-from tutelage.agents.providers.offline_rules import SituationFields, is_possible
-from tutelage.prompts.library import SHIPPED
 from tutelage.rl.tasks.options import Option, Plan
-
-FILE: Final = SHIPPED / "situations.yaml"
+from tutelage.rl.tasks.shipped import exam_files
 
 _STEP: Final = re.compile(r"(\w+)\(([^()]*)\)")
 
 
 @runtime_checkable
-class ReadsSituations(Protocol):
-    """The part of a task that turns a situation's text back into its id."""
+class Examinable(Protocol):
+    """The part of a task that an exam needs: situations by their texts."""
 
     def read(self, text: str) -> int:
         """The situation id of a situation's text. Raises ValueError for another text."""
+
+    def carried_out(self, text: str, plan: Plan) -> Plan:
+        """The steps of a plan that are carried out while the situation of that text lasts."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +51,9 @@ class Item:
     sensible: tuple[Plan, ...]
     why: str
 
-    def accepts(self, plan: Plan) -> bool:
-        """Whether the possible steps of an answer begin with a sensible plan."""
-        done = carried_out(plan, SituationFields.parse(self.text))
+    def accepts(self, plan: Plan, task: Examinable) -> bool:
+        """Whether the steps of a plan that the task carries out begin with a sensible plan."""
+        done = task.carried_out(self.text, plan)
         return any(done[: len(good)] == good for good in self.sensible)
 
 
@@ -63,16 +63,17 @@ class Marked:
 
     item: Item
     answer: PlannerAnswer
+    task: Examinable
 
     @property
     def sensible(self) -> float:
         """The share of sensible plans."""
-        return sum(p for plan, p in self._plans() if self.item.accepts(plan))
+        return sum(p for plan, p in self._plans() if self.item.accepts(plan, self.task))
 
     @property
     def wrong(self) -> list[tuple[Plan, float]]:
         """The plans that are not sensible, each with its share, the likeliest first."""
-        return [(plan, p) for plan, p in self._plans() if not self.item.accepts(plan)]
+        return [(plan, p) for plan, p in self._plans() if not self.item.accepts(plan, self.task)]
 
     @property
     def unusable(self) -> float:
@@ -87,35 +88,19 @@ class Marked:
 @cache
 def items() -> tuple[Item, ...]:
     """All situations of the exam, by task."""
-    tasks: dict[str, Any] = yaml.safe_load(FILE.read_text(encoding="utf-8"))
-    return tuple(
-        Item(
-            task,
-            row["situation"],
-            tuple(tuple(map(_step, plan)) for plan in row["sensible"]),
-            row["why"],
-        )
-        for task, rows in tasks.items()
-        for row in rows
-    )
-
-
-def carried_out(plan: Plan, situation: SituationFields) -> Plan:
-    """The steps of a plan that the agent carries out while the situation lasts.
-
-    `pick_up` and `open` walk up to their target themselves, so a `go_to` before them is left out.
-    """
-    possible = [step for step in plan if is_possible(step, situation)]
-    return tuple(
-        step
-        for step, following in zip_longest(possible, possible[1:])
-        if following is None or not _is_way_to(step, following)
-    )
+    found = []
+    for file in exam_files():
+        tasks: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
+        for task, rows in tasks.items():
+            for row in rows:
+                plans = tuple(tuple(_step(file, step) for step in plan) for plan in row["sensible"])
+                found.append(Item(task, row["situation"], plans, row["why"]))
+    return tuple(found)
 
 
 def ask(
     planner: Planner,
-    task: ReadsSituations,
+    task: Examinable,
     asked: Sequence[Item],
     concurrency: int,
     on_progress: Callable[[int], None] = lambda _: None,
@@ -130,7 +115,7 @@ def ask(
     try:
         for done, _ in enumerate(as_completed(futures), start=1):
             on_progress(done)
-        return [Marked(item, f.result()) for item, f in zip(asked, futures, strict=True)]
+        return [Marked(item, f.result(), task) for item, f in zip(asked, futures, strict=True)]
     finally:
         pool.close()
 
@@ -141,13 +126,8 @@ def mean(shares: Iterable[float]) -> float:
     return sum(found) / len(found)
 
 
-def _step(text: str) -> Option:
+def _step(file: Path, text: str) -> Option:
     found = _STEP.fullmatch(text)
     if found is None:
-        raise ValueError(f"{FILE}: {text!r} is no step; needed: name() or name(target)")
+        raise ValueError(f"{file}: {text!r} is no step; needed: name() or name(target)")
     return Option(found[1], found[2] or None)
-
-
-def _is_way_to(step: Option, following: Option) -> bool:
-    acts = following.name in ("pick_up", "open")
-    return step.name == "go_to" and acts and step.target == following.target

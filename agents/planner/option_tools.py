@@ -7,7 +7,7 @@ enumeration. Whatever comes back is data: it is looked up in what was on offer, 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 from langchain_core.messages import AIMessage
@@ -15,15 +15,6 @@ from langchain_core.messages import AIMessage
 from tutelage.agents.client.errors import UnusableAnswer
 from tutelage.agents.planner.text_tool_calls import calls_in
 from tutelage.rl.tasks.options import Option, Plan
-
-_HELP: Final = {
-    "explore": "Head for the nearest place not seen yet; finished when nothing is left to explore.",
-    "go_to": "Walk up to the target, or onto it where it is the goal.",
-    "pick_up": "Walk up to the target and pick it up; feasible only with empty hands.",
-    "drop": "Put down what is carried.",
-    "open": "Walk up to the door and open it; a locked one needs the key of its colour in hand.",
-}
-"""Descriptions of grid worlds' options, for the model."""
 
 _MAX_TOOL_NAME: Final = 64
 """The longest function name that OpenAI's protocol allows."""
@@ -42,18 +33,15 @@ def calls_of(message: AIMessage) -> list[tuple[str, Any]]:
     return calls_in(str(message.text))
 
 
-def help_for(name: str) -> str:
-    """A sentence on what an option does; a general one for a task's own options."""
-    return _HELP.get(name, f"Carry out the task's option '{name}'.")
-
-
 def option_help(options: Sequence[Option]) -> str:
     """One line for each name among the options, with what it does."""
-    aimed: dict[str, bool] = {}
+    named: dict[str, list[Option]] = {}
     for option in options:
-        aimed[option.name] = aimed.get(option.name, False) or option.target is not None
-    lines = [f"- {name}({'target' if aimed[name] else ''}): {help_for(name)}" for name in aimed]
-    return "\n".join(lines)
+        named.setdefault(option.name, []).append(option)
+    return "\n".join(
+        f"- {name}({'target' if any(o.target is not None for o in alike) else ''}): {_help(alike)}"
+        for name, alike in named.items()
+    )
 
 
 def closed_object(properties: Mapping[str, Any], required: Sequence[str] = ()) -> dict[str, Any]:
@@ -91,7 +79,7 @@ class OptionTools:
         tool_of: dict[str, str] = {}
         for option in options:
             if option.name not in tool_of:
-                tool_of[option.name] = _tool_name(option.name, self._offers)
+                tool_of[option.name] = tool_name(option.name, self._offers)
             self._offers.setdefault(tool_of[option.name], []).append(option)
         self.schemas = [_schema(tool, offered) for tool, offered in self._offers.items()]
 
@@ -131,7 +119,7 @@ class OptionTools:
         matches = [option for option in offered if (option.target or "") == (target or "")]
         matches += [option for option in offered if _folded(option.target) == _folded(target)]
         if matches:
-            return matches[0]
+            return matches[0].bare()
         allowed = ", ".join(option.target or "none" for option in offered)
         raise UnusableAnswer(
             f"unknown target {_shown(target)} for tool {name}; allowed: {allowed}",
@@ -139,7 +127,7 @@ class OptionTools:
         )
 
 
-def _tool_name(name: str, taken: Mapping[str, Any]) -> str:
+def tool_name(name: str, taken: Collection[str] = ()) -> str:
     """An option's name as a function name that the protocol allows and that is not taken."""
     plain = re.sub(r"[^A-Za-z0-9_-]", "_", name)[:_MAX_TOOL_NAME] or "option"
     unique, count = plain, 1
@@ -160,10 +148,16 @@ def _schema(tool: str, offered: Sequence[Option]) -> dict[str, Any]:
     }
     return tool_schema(
         tool,
-        help_for(offered[0].name),
+        _help(offered),
         {"target": target} if targets else {},
         required=["target"] if len(targets) == len(offered) else [],
     )
+
+
+def _help(alike: Sequence[Option]) -> str:
+    """What options of one name do, in one line: the first help among them, else a general one."""
+    said = next((option.help for option in alike if option.help), "")
+    return " ".join(said.split()) or f"Carry out the task's option '{alike[0].name}'."
 
 
 def _folded(target: str | None) -> str:

@@ -3,12 +3,12 @@
     faulty:RATE      another option than the good one in that share of situations
     adversarial      the same wrong option, always, in each situation
     forgetful:RATE   no usable answer in that share of situations
-    weak             mostly right, but it stands before a door and does not open it
+    weak             mostly right, but it leads up to what matters and does not do it
 
-They are the offline script, no LLM, with its plans replaced. Which situations a fault befalls is
-drawn with a hash of (seed, kind, situation): all samples of a situation share it, as those of a
-model that does not know better would, and it is the same in every run with that seed. They see a
-situation's text and no state: what they call possible can be done in most of its states.
+They are the offline teacher, no LLM, with its plans replaced; the task's script says what is wrong
+in a situation. Which situations a fault befalls is drawn with a hash of (seed, kind, situation):
+all samples of a situation share it, as those of a model that does not know better would, and it is
+the same in every run with that seed. Where the script has nothing to say, neither have they.
 """
 
 from __future__ import annotations
@@ -16,26 +16,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar, Final
 
-from tutelage.agents.providers.offline import OfflineTeacher, hashed
-from tutelage.agents.providers.offline_rules import (
-    BEST,
-    SENSIBLE,
-    Candidate,
-    SituationFields,
-    gets_on,
-    is_possible,
-)
+from tutelage.agents.providers.offline import OfflineTeacher, as_called, hashed
 from tutelage.rl.tasks.options import Option, Plan
+from tutelage.rl.tasks.scripts import BEST, Candidate
 
 IMPERFECT_VERSION: Final = 1
 """Belongs to the key of cached answers: raise it with every change to the answers below."""
 
 SILENCE: Final[Plan] = (Option("no_idea"),)
 """An answer of an answer's form that can't be used: nothing of that name is ever on offer."""
-
-_BY_HARM: Final = ("drop", "pick_up", "explore", "go_to", "open")
-"""Wrong steps, the worst first: to let go of what is needed, to pick up what is not needed, to look
-around when there is something to do, to walk somewhere."""
 
 
 class ImperfectTeacher(OfflineTeacher):
@@ -67,7 +56,7 @@ class UnreliableTeacher(ImperfectTeacher):
 class FaultyTeacher(UnreliableTeacher):
     """Sure of a wrong option in a share of situations, and the offline script in the others.
 
-    The wrong option is any that `wrong_steps` knows, all alike. Where it knows none, there is
+    The wrong option is any of the script's `wrong_steps`, all alike. Where there are none, there is
     nothing to be wrong about, and the answer is right.
     """
 
@@ -75,9 +64,9 @@ class FaultyTeacher(UnreliableTeacher):
 
     def _weigh(self, text: str, offered: Sequence[Option]) -> list[Candidate]:
         found = super()._weigh(text, offered)
-        if not self._errs(text):
+        if not found or not self._errs(text):
             return found
-        wrong = wrong_steps(SituationFields.parse(text), offered, found[0].plan)
+        wrong = self.script.wrong_steps(text, offered, found[0].plan)
         if not wrong:
             return found
         drawn = int(hashed(self.seed, "which", text) * len(wrong))
@@ -94,8 +83,8 @@ class AdversarialTeacher(ImperfectTeacher):
     script_name: ClassVar[str] = "adversarial-script"
 
     def _weigh(self, text: str, offered: Sequence[Option]) -> list[Candidate]:
-        best = super()._weigh(text, offered)[0].plan
-        wrong = wrong_steps(SituationFields.parse(text), offered, best)
+        found = super()._weigh(text, offered)
+        wrong = self.script.wrong_steps(text, offered, found[0].plan) if found else ()
         return [Candidate((wrong[0],) if wrong else SILENCE, BEST)]
 
 
@@ -109,13 +98,18 @@ class ForgetfulTeacher(UnreliableTeacher):
 
 
 class WeakTeacher(ImperfectTeacher):
-    """The offline script, but what is to be opened it mostly walks up to and leaves shut."""
+    """The offline script, but it mostly stalls: it leads up to what matters and leaves it undone.
+
+    In a grid world it walks up to what is to be opened, and away again.
+    """
 
     script_name: ClassVar[str] = "weak-script"
 
     def _weigh(self, text: str, offered: Sequence[Option]) -> list[Candidate]:
         found = super()._weigh(text, offered)
-        return stalled(SituationFields.parse(text), offered, found, self.max_options)
+        if not found:
+            return found
+        return as_called(self.script.stalled(text, offered, found, self.max_options))
 
 
 IMPERFECT: Final[dict[str, type[ImperfectTeacher]]] = {
@@ -125,45 +119,3 @@ IMPERFECT: Final[dict[str, type[ImperfectTeacher]]] = {
     "weak": WeakTeacher,
 }
 """By the name that a provider begins with."""
-
-
-def due_step(plan: Plan, situation: SituationFields) -> Option:
-    """The step of a plan that is carried out in most of the situation's states."""
-    return next((step for step in plan if is_possible(step, situation)), plan[0])
-
-
-def wrong_steps(situation: SituationFields, offered: Sequence[Option], best: Plan) -> list[Option]:
-    """The options on offer that can be carried out and are plainly wrong, the most harmful first.
-
-    best: the best plan there. None of its steps is among them, and neither is the walk to what the
-    due step is aimed at, which would be half of it. To explore is wrong where the best plan gets
-    on without; before that, as with a key in sight and no door yet, it is as good as anything.
-    """
-    due = due_step(best, situation)
-    helpful = {*best, Option("go_to", due.target)}
-    if gets_on(best, situation):
-        helpful.discard(Option("explore"))
-    wrong = [o for o in offered if o not in helpful | {due} and is_possible(o, situation)]
-    return sorted(wrong, key=_harmlessness)
-
-
-def stalled(
-    situation: SituationFields, offered: Sequence[Option], found: Sequence[Candidate], limit: int
-) -> list[Candidate]:
-    """The plans of a teacher that leads up to what is to be opened, and then does not open it.
-
-    found: the offline script's plans, the best first; they stay as they are where nothing is to be
-    opened. Else the likeliest plan walks up and away again, for ever: whatever leads away makes the
-    walk its first unfinished step. The best one is left with a small share.
-    """
-    best = found[0].plan
-    due = due_step(best, situation)
-    if due.name != "open":
-        return list(found)
-    steps = (Option("go_to", due.target), Option("explore"), Option("drop"))
-    plan = tuple(s for s in steps if s in offered and is_possible(s, situation))[:limit]
-    return [Candidate(plan, BEST), Candidate(best, SENSIBLE)] if plan else list(found)
-
-
-def _harmlessness(option: Option) -> int:
-    return _BY_HARM.index(option.name) if option.name in _BY_HARM else len(_BY_HARM)

@@ -1,6 +1,6 @@
 """Makes a teacher's LangChain chat model from a provider's name.
 
-    offline                  the embedded script (no LLM, no network)
+    offline                  the task's own script (no LLM, no network)
     faulty:0.3, weak, ...    the same with a fault, see `agents.providers.imperfect`
     openai:gpt-4o-mini       any provider that LangChain's `init_chat_model` knows
     my_package.teacher:make  a function of your own, (settings) -> chat model
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 from tutelage.agents.client.chat_model import ChatProvider
 from tutelage.rl.errors import UserError
 from tutelage.rl.tasks.dotted_path import load, working_directory_on_path
+from tutelage.rl.tasks.scripts import script_of
 
 _PLACEHOLDER_KEY: Final = "not-needed"
 """The key for a local server, where the client library insists on one."""
@@ -57,17 +58,20 @@ class ProviderError(UserError):
     """A provider cannot be used. The message is one line and says what to do."""
 
 
-def make_chat_model(provider: str, base_url: str | None, settings: TeacherSettings) -> ChatProvider:
+def make_chat_model(
+    provider: str, base_url: str | None, settings: TeacherSettings, task: object = None
+) -> ChatProvider:
     """The chat model of a provider. Nothing is sent yet.
 
-    base_url: the address of an OpenAI-compatible server, as in `openai:my-model`.
-    Raises ProviderError, in one line, for a name, package, key or address that does not do, and
-    for a limit in dollars where the price is not known; KeyFileError or PriceFileError for a file
-    that cannot be used.
+    base_url: the address of an OpenAI-compatible server, as in `openai:my-model`. task: the one
+    that is taught, whose script the embedded teachers need (`rl.tasks.scripts`); others do without.
+    Raises ProviderError, in one line, for a name, package, key or address that does not do, for an
+    embedded teacher of a task without a script, and for a limit in dollars where the price is not
+    known; KeyFileError or PriceFileError for a file that cannot be used.
     """
     keep_tracing_private()
     _check_url(base_url)
-    made = _made(provider, base_url, settings)
+    made = _made(provider, base_url, settings, task)
     price = _price(settings, made.price)
     if settings.budget_usd is not None and price is None:
         raise ProviderError(
@@ -78,10 +82,12 @@ def make_chat_model(provider: str, base_url: str | None, settings: TeacherSettin
     return replace(made, price=price)
 
 
-def _made(provider: str, base_url: str | None, settings: TeacherSettings) -> ChatProvider:
+def _made(
+    provider: str, base_url: str | None, settings: TeacherSettings, task: object
+) -> ChatProvider:
     name, colon, rate = provider.partition(":")
     if name in (OFFLINE, *RATED, *UNRATED):
-        return _embedded(provider, name, rate if colon else None, base_url, settings)
+        return _embedded(provider, name, rate if colon else None, base_url, settings, task)
     if provider == HUMAN:
         return _human(base_url, settings)
     load_keys()
@@ -113,7 +119,12 @@ def public_url(url: str) -> str:
 
 
 def _embedded(
-    provider: str, name: str, rate: str | None, base_url: str | None, settings: TeacherSettings
+    provider: str,
+    name: str,
+    rate: str | None,
+    base_url: str | None,
+    settings: TeacherSettings,
+    task: object,
 ) -> ChatProvider:
     """A script. rate: what stands behind the colon, None without one. Raises ProviderError."""
     from tutelage.agents.providers.imperfect import IMPERFECT
@@ -124,7 +135,9 @@ def _embedded(
             f"provider {provider!r} is a script without a server; a base URL goes with "
             "'openai:MODEL'"
         )
+    script = script_of(task)
     answering: dict[str, Any] = {
+        "script": script,
         "seed": settings.seed,
         "temperature": settings.temperature,
         "max_options": settings.max_options,
@@ -133,9 +146,23 @@ def _embedded(
         answering["rate"] = _rate(name, rate)
     elif rate is not None:
         raise ProviderError(f"provider {provider!r}: {name} takes nothing behind a colon")
+    if script is None:
+        raise ProviderError(
+            f"provider {provider!r} teaches what the task's own script says, and task "
+            f"{getattr(task, 'name', None)!r} has none: write its method script(situation), or "
+            "name a model (--provider openai:MODEL), a recording (replay:FILE) or human"
+        )
     model = IMPERFECT.get(name, OfflineTeacher)(**answering)
     identity = {"provider": name, **model._identifying_params}
-    return ChatProvider(model, provider, model.script_name, identity, wait_always=True, price=FREE)
+    return ChatProvider(
+        model,
+        provider,
+        model.script_name,
+        identity,
+        wait_always=True,
+        price=FREE,
+        kept=script.version > 0,
+    )
 
 
 def _rate(name: str, text: str | None) -> float:

@@ -1,14 +1,15 @@
 """The embedded teacher: a chat model that is a script and no LLM.
 
 It reads the same messages as a model would and answers with the same tool calls, so that
-everything runs without a key, without a network and with the same result every time. It is mostly
-right, sometimes unsure and rarely plainly wrong, as the models it stands in for.
+everything runs without a key, without a network and with the same result every time. What it knows
+of a world it knows from the task's own script (`rl.tasks.scripts`), whose plans it draws from.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Sequence
 from typing import Any, ClassVar, Final
 
@@ -16,17 +17,10 @@ from langchain_core.callbacks import CallbackManagerForLLMRun
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatResult
+from pydantic import SkipValidation
 
 from tutelage.agents.planner.lookups import is_lookup
-from tutelage.agents.providers.offline_rules import (
-    RECORD_OF_FAILURE,
-    SCRIPT_VERSION,
-    Candidate,
-    SituationFields,
-    candidates,
-    draw,
-    reconsidered,
-)
+from tutelage.agents.planner.option_tools import tool_name
 from tutelage.agents.providers.scripted_base import (
     EmbeddedModel,
     answer_with,
@@ -34,30 +28,37 @@ from tutelage.agents.providers.scripted_base import (
     situation_text,
 )
 from tutelage.rl.tasks.options import Option, Plan
+from tutelage.rl.tasks.scripts import BEST, SENSIBLE, Candidate, Script
 
 MODEL_NAME: Final = "offline-script"
 
 _CHARACTERS_PER_TOKEN: Final = 4
 """A rule of thumb for English; the script has no tokens of its own."""
+RECORD_OF_FAILURE: Final = "plans here: tried and mostly failed"
+"""The text of a look-up where the last plans have failed."""
+NOTHING_SAID: Final[Plan] = (Option("script_says_nothing"),)
+"""The answer where the task's script has none. Of an answer's form, so that no other is tried."""
 _NO_TOOLS: Final = "I am a script and no LLM: I answer with calls of the tools I am given."
 
 
 class OfflineTeacher(EmbeddedModel):
-    """A scripted chat model for grid situations. It is a script and no LLM.
+    """A chat model that answers with a script's plans. It is no LLM.
 
     It reads the last fenced `situation` block of the last human message and the tools bound to it.
-    Where it knows none of the tools (a task of your own), it calls the first one on offer.
+    What a script says that is not on offer is called all the same, and refused as a model's would
+    be: with what is allowed.
 
     Each answer is drawn with a hash of (seed, situation, options on offer, sample index), never
     with a generator that remembers earlier calls: the same situation gets the same answers in any
     order, in any thread, and however a prompt words it.
 
-    seed: changes every draw. temperature: divides the scores of the plans; 0 always answers with
-    the best. max_options: the longest plan it gives.
+    script: the task's. seed: changes every draw. temperature: divides the scores of the plans; 0
+    always answers with the best. max_options: the longest plan it gives.
     """
 
     script_name: ClassVar[str] = MODEL_NAME
 
+    script: SkipValidation[Script]
     seed: int = 0
     temperature: float = 1.0
     max_options: int = 5
@@ -72,7 +73,7 @@ class OfflineTeacher(EmbeddedModel):
         return {
             "model_name": self.script_name,
             "is_llm": False,
-            "script_version": SCRIPT_VERSION,
+            "script_version": self.script.version,
             "seed": self.seed,
             "temperature": self.temperature,
             "max_options": self.max_options,
@@ -98,7 +99,9 @@ class OfflineTeacher(EmbeddedModel):
             return self._result([lookups] * n, _usage(messages, [lookups]))
         offered, text = options_of(tools), situation_text(messages).strip()
         answers = _looked_up(messages)
-        found = self._weigh(text, offered) if offered else []
+        found: Sequence[Candidate] = []
+        if offered:
+            found = self._weigh(text, offered) or [Candidate(NOTHING_SAID, BEST)]
         if RECORD_OF_FAILURE in answers:
             found = reconsidered(found)
         key = json.dumps([text, answers, [str(option) for option in offered]])
@@ -106,11 +109,12 @@ class OfflineTeacher(EmbeddedModel):
         return self._result(plans, _usage(messages, plans))
 
     def _weigh(self, text: str, offered: Sequence[Option]) -> list[Candidate]:
-        """The plans to draw from in a situation, given by its text; at least one option is offered.
+        """The plans to draw from in a situation, given by its text, best first; none for silence.
 
-        What is drawn here, a subclass's blunder for one, may depend on the text alone.
+        At least one option is offered. What is drawn here, a subclass's blunder for one, may depend
+        on the text alone.
         """
-        return candidates(SituationFields.parse(text), offered, self.max_options)
+        return as_called(self.script.candidates(text, offered, self.max_options))
 
     def _draw(self, found: Sequence[Candidate], key: str, sample: int) -> Plan:
         return draw(found, self.temperature, hashed(self.seed, key, sample))
@@ -120,6 +124,36 @@ class OfflineTeacher(EmbeddedModel):
         answers = [answer_with(plan, usage, name, otherwise=_NO_TOOLS) for plan in plans]
         generations = [ChatGeneration(message=answer) for answer in answers]
         return ChatResult(generations=generations, llm_output={"model_name": name})
+
+
+def reconsidered(found: Sequence[Candidate]) -> list[Candidate]:
+    """The plans where the best has failed: it changes places with the other sensible ones."""
+    swapped = {BEST: SENSIBLE, SENSIBLE: BEST}
+    if all(candidate.score != SENSIBLE for candidate in found):
+        return list(found)
+    return [Candidate(c.plan, swapped.get(c.score, c.score)) for c in found]
+
+
+def draw(found: Sequence[Candidate], temperature: float, uniform: float) -> Plan:
+    """The plan at a point in [0, 1) of softmax(score / temperature); the best at temperature 0."""
+    if temperature <= 0.0:
+        return max(found, key=lambda candidate: candidate.score).plan
+    top = max(candidate.score for candidate in found)
+    weights = [math.exp((candidate.score - top) / temperature) for candidate in found]
+    left = uniform * sum(weights)
+    for candidate, weight in zip(found, weights, strict=True):
+        left -= weight
+        if left < 0.0:
+            return candidate.plan
+    return found[-1].plan
+
+
+def as_called(found: Sequence[Candidate]) -> list[Candidate]:
+    """Plans with the names that their options have as tools."""
+    return [
+        Candidate(tuple(Option(tool_name(step.name), step.target) for step in c.plan), c.score)
+        for c in found
+    ]
 
 
 def hashed(*parts: int | str) -> float:

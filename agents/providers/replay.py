@@ -35,6 +35,8 @@ class Recording:
     answers: dict[str, tuple[int, RecordedAnswer]]
     wait_always: bool = True
     price: Price = FREE
+    kept: bool = False
+    """What is in a file already is not kept a second time."""
 
     @property
     def name(self) -> str:
@@ -73,13 +75,15 @@ class Recording:
 Provider = ChatProvider | Recording
 
 
-def make_provider(provider: str, base_url: str | None, settings: TeacherSettings) -> Provider:
+def make_provider(
+    provider: str, base_url: str | None, settings: TeacherSettings, task: object
+) -> Provider:
     """The teacher of that name: a chat model, or a recording.
 
     Arguments as in `make_chat_model`. Raises what that does, and RecordingError.
     """
     if not provider.startswith(PREFIX):
-        return make_chat_model(provider, base_url, settings)
+        return make_chat_model(provider, base_url, settings, task)
     if base_url is not None:
         raise ProviderError(f"provider {provider!r} is a file; it has no base URL")
     return Recording.read(Path(provider.removeprefix(PREFIX)))

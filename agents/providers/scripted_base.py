@@ -35,17 +35,18 @@ class EmbeddedModel(BaseChatModel):
 
 
 def options_of(tools: Sequence[dict[str, Any]]) -> list[Option]:
-    """The options that the tools stand for, in order."""
+    """The options that the tools stand for, in order, their help included."""
     options = []
     for tool in tools:
         function = tool["function"]
         if is_lookup(function["name"]):
             continue
+        name, told = function["name"], function.get("description", "")
         parameters = function.get("parameters", {})
         targets = parameters.get("properties", {}).get("target", {}).get("enum", [])
         if not targets or "target" not in parameters.get("required", []):
-            options.append(Option(function["name"]))
-        options += [Option(function["name"], target) for target in targets]
+            options.append(Option(name, help=told))
+        options += [Option(name, target, told) for target in targets]
     return options
 
 

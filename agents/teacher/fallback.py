@@ -93,7 +93,7 @@ Step = Scheduler | CachedAdvice | Planner
 class FallbackChain:
     """Settles situations step by step. A second model is waited for only if the caller waits.
 
-    models: the providers that the settings name, by step.
+    models: the providers that the settings name, by step; see `make_models`.
     """
 
     def __init__(
@@ -108,7 +108,7 @@ class FallbackChain:
         def made(step: str) -> Step:
             if step == OFFLINE:
                 # The script costs nothing: no budget holds it up.
-                script = replace(make_chat_model(OFFLINE, None, settings), name=SOURCE)
+                script = replace(models[OFFLINE], name=SOURCE)
                 no_limit = Budget(TeacherSettings())
                 return Planner(task, library, script, settings, no_limit, SOURCE)
             if step == CACHED_ADVICE:
@@ -238,8 +238,8 @@ class FallbackChain:
         self._done.append(Settled(situation_id, tuple(steps), tuple(answers)))
 
 
-def make_models(settings: TeacherSettings) -> dict[str, ChatProvider]:
-    """The second models that the settings name, by step. Raises what `make_chat_model` does.
+def make_models(settings: TeacherSettings, task: object) -> dict[str, ChatProvider]:
+    """The models of the chain that the settings name, by step. Raises what `make_chat_model` does.
 
     They have their own prices: those in the settings are the teacher's.
     """
@@ -248,10 +248,10 @@ def make_models(settings: TeacherSettings) -> dict[str, ChatProvider]:
     )
     models = {}
     for step in settings.fallback:
-        if step not in (OFFLINE, CACHED_ADVICE):
+        if step != CACHED_ADVICE:
             name, url = provider_and_address(step)
             try:
-                models[step] = make_chat_model(name, url, own)
+                models[step] = make_chat_model(name, url, own, task)
             except ProviderError as error:
                 raise ProviderError(f"teacher.fallback: {error}") from error
     return models

@@ -41,8 +41,7 @@ class Teacher:
 
     cache: None for none. It holds the full distribution; with `soft` off, advice is hardened here,
     on its way out. on_notice: called with what people should know, in one line; the log, unless
-    given. models: the second models of the fallback chain, see
-    `agents.teacher.fallback.make_models`.
+    given. models: those of the fallback chain, see `agents.teacher.fallback.make_models`.
     """
 
     def __init__(
@@ -68,9 +67,9 @@ class Teacher:
         self._keys: dict[int, dict[OutputMode, str]] = {}
         planner: Planner | RecordedPlanner
         self._fallbacks = FallbackChain(task, library, settings, models or {}, cache, self._budget)
-        if isinstance(provider, Recording):
-            # What is in a file already is not kept a second time.
+        if not provider.kept:
             self._cache = None
+        if isinstance(provider, Recording):
             planner = RecordedPlanner(task, provider, on_notice)
         else:
             planner = Planner(task, library, provider, settings, self._budget)

@@ -161,12 +161,10 @@ def _learning(config: RunConfig, task: Task) -> dict[str, Work]:
     """The parts of an iteration, each alone."""
     num_actions = len(task.action_names)
     seed = int(generator(config.seed, "network").integers(2**31))
-    student = make_policy(
-        task.name, task.observation_spec, num_actions, config.student, config.device, seed
-    )
+    student = make_policy(task, config.student, config.device, seed)
     envs = task.make_envs(config.num_envs, "train", config.seed)
     actions = generator(config.seed, "actions")
-    collector = Collector(task, student, envs, config.ppo.num_steps, actions)
+    collector = Collector(task, student, envs, config.ppo.num_steps, actions, config.ppo.gamma)
     # All passes, each time: the same rollout again and again soon moves the policy too far.
     settings = config.ppo.model_copy(update={"target_kl": float("inf")})
     ppo = PPO(student, settings, generator(config.seed, "minibatches"))

@@ -16,7 +16,13 @@ from pathlib import Path
 from statistics import fmean, median
 from typing import Any, Final, Generic, TypeVar
 
-from tutelage.graphs.config.config import ConfigError, describe_fields, flat, without_own_fields
+from tutelage.graphs.config.config import (
+    ENV_ARGUMENT,
+    ConfigError,
+    describe_fields,
+    flat,
+    without_own_fields,
+)
 from tutelage.graphs.records.run_folder import RunFolder, list_runs
 from tutelage.graphs.records.shapes import Summary
 from tutelage.rl.rollouts.results import StudentResult
@@ -100,8 +106,17 @@ def stored_fields(folder: RunFolder) -> dict[str, Any]:
 
     Raises RunFolderError.
     """
-    defaults = {key: default for key, _, default, _ in describe_fields()}
+    defaults = {key: default for key, _, default, _ in describe_fields() if key != ENV_ARGUMENT}
     return {**defaults, **flat(without_own_fields(folder.read_config()))}
+
+
+def task_arguments(path: Path) -> dict[str, str]:
+    """The arguments of a run's task as people type them, by dotted key: `env.size`, `5`.
+
+    Raises RunFolderError.
+    """
+    given = flat({"env_args": RunFolder.open(path).read_config().get("env_args", {})})
+    return {k: v if isinstance(v, str) else json.dumps(v) for k, v in given.items()}
 
 
 def read_result(path: Path) -> Result | None:

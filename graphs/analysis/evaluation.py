@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tutelage.agents.planner.answer import PlannerAnswer
 from tutelage.agents.providers.make import keep_tracing_private
@@ -96,11 +97,15 @@ def evaluate_run(
 
 
 def config_of(path: Path, env: str | None = None, seed: int | None = None) -> RunConfig:
-    """A run's configuration; arguments as in `evaluate_run`. Raises ConfigError, RunFolderError."""
+    """A run's configuration; arguments as in `evaluate_run`. Raises ConfigError, RunFolderError.
+
+    The arguments of the run's own task are not those of another one.
+    """
     config = stored_config(RunFolder.open(path))
-    return config.model_copy(
-        update={"env": env or config.env, "seed": config.seed if seed is None else seed}
-    )
+    changed: dict[str, Any] = {} if seed is None else {"seed": seed}
+    if env is not None and env != config.env:
+        changed |= {"env": env, "env_args": {}}
+    return config.model_copy(update=changed)
 
 
 def student_of(path: Path, config: RunConfig) -> tuple[Policy, Task]:
@@ -114,9 +119,9 @@ def student_of(path: Path, config: RunConfig) -> tuple[Policy, Task]:
             f"another graph, and `eval --teacher`, which tests the teacher"
         )
     student, task = load_student(path), task_of(config)
-    if (task.observation_spec, len(task.action_names)) != (student.spec, student.num_actions):
+    if not student.spec.fits(task):
         raise ConfigError(
-            f"env = {config.env!r}: the student of {path} was taught on {student.task_name} and "
+            f"env = {config.env!r}: the student of {path} was taught on {student.spec.task} and "
             f"cannot see or act there; allowed: tasks that look like that one"
         )
     return student, task
@@ -150,7 +155,7 @@ def _test_teacher(
 ) -> TeacherTest:
     """The teacher acts through its options, by cached advice or by asking anew."""
     # The task itself, also where the student picks options: the teacher acts through these anyhow.
-    task = make_task(config.env, config.student.map_crop, config.task)
+    task = make_task(config.env, config.student.map_crop, config.task, config.env_args)
     task = with_lookups(task, config.teacher.lookups)
     played, unadvised = evaluate_teacher(task, Adviser(teacher), episodes, config.seed, on_progress)
     teacher.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby, zip_longest
 from pathlib import Path
@@ -11,12 +11,14 @@ from typing import Any
 from tutelage.agents.client.call_record import OK
 from tutelage.agents.client.chat_model import ChatProvider
 from tutelage.agents.client.errors import PROVIDER_FAULTS
-from tutelage.agents.exam.exam import FILE, Item, Marked, ReadsSituations, ask, items, mean
+from tutelage.agents.exam.exam import Examinable, Item, Marked, ask, items, mean
 from tutelage.agents.planner.planner import Planner
+from tutelage.agents.providers.catalogue import is_embedded
 from tutelage.agents.providers.make import ProviderError, make_chat_model
 from tutelage.graphs.config.config import ConfigError, RunConfig
 from tutelage.graphs.runtime.run_spec import checked_library
 from tutelage.prompts.library import PromptLibrary
+from tutelage.rl.tasks.base import Task
 from tutelage.rl.tasks.registry import make_task
 
 ALL = "all"
@@ -27,13 +29,19 @@ ALL = "all"
 class Contender:
     """A teacher that takes the exam: a model with a set of templates. name: tells it from others.
 
-    prompts: as chosen, see `find_library`.
+    providers: by task; an embedded teacher asks each task's own script. prompts: as chosen, see
+    `find_library`.
     """
 
     name: str
-    provider: ChatProvider
+    providers: Mapping[str, ChatProvider]
     library: PromptLibrary
     prompts: Path | None
+
+    @property
+    def provider(self) -> ChatProvider:
+        """The same teacher, whatever the task."""
+        return next(iter(self.providers.values()))
 
 
 @dataclass(frozen=True)
@@ -58,11 +66,12 @@ class Score:
 
 
 def contenders(
-    config: RunConfig, providers: Sequence[str], folders: Sequence[Path]
+    config: RunConfig, providers: Sequence[str], folders: Sequence[Path], asked: Sequence[Item]
 ) -> list[Contender]:
     """Every provider with every folder of templates, all checked; the config's where none is given.
 
-    Raises ConfigError, PromptError or ProviderError.
+    asked: what they will be asked, at least one situation. Raises ConfigError, PromptError or
+    ProviderError.
     """
     if config.teacher.lookups:
         raise ConfigError(
@@ -71,13 +80,14 @@ def contenders(
     chosen = _distinct("provider", list(providers)) or [config.provider]
     places: list[Path | None] = [*_distinct("prompts", list(folders))] or [config.prompts]
     libraries = {place: checked_library(place) for place in places}
-    models = {name: _model(name, config) for name in chosen}
+    tasks = {name: _task(name, config) for name in dict.fromkeys(item.task for item in asked)}
+    models = {name: _models(name, config, tasks) for name in chosen}
     found = []
-    for name, model in models.items():
+    for name, by_task in models.items():
         for place, library in libraries.items():
             parts = [name] if len(chosen) > 1 or len(places) == 1 else []
             parts += [str(place)] if len(places) > 1 else []
-            found.append(Contender(", ".join(parts), model, library, place))
+            found.append(Contender(", ".join(parts), by_task, library, place))
     return found
 
 
@@ -113,10 +123,10 @@ def examine(
     """
     marked: list[Marked] = []
     for name, group in groupby(asked, key=lambda item: item.task):
-        task = make_task(name, config.student.map_crop, config.task)
-        if not isinstance(task, ReadsSituations):
-            raise ConfigError(f"{FILE}: {name} reads no situation from text")
-        planner = Planner(task, contender.library, contender.provider, config.teacher)
+        task = _task(name, config)
+        if not isinstance(task, Examinable):
+            raise ConfigError(f"task {name!r} takes no exam: it reads no situation from text")
+        planner = Planner(task, contender.library, contender.providers[name], config.teacher)
         rest = list(group)
         if not marked:
             marked += ask(planner, task, rest[:1], 1)
@@ -169,10 +179,16 @@ def _distinct(option: str, given: list[Any]) -> list[Any]:
     return given
 
 
-def _model(name: str, config: RunConfig) -> ChatProvider:
-    """A provider's model; the base URL is for OpenAI-compatible servers alone."""
+def _task(name: str, config: RunConfig) -> Task:
+    return make_task(name, config.student.map_crop, config.task)
+
+
+def _models(name: str, config: RunConfig, tasks: Mapping[str, Task]) -> dict[str, ChatProvider]:
+    """A provider's models by task; the base URL is for OpenAI-compatible servers alone."""
     url = config.base_url if name.startswith("openai:") or name == config.provider else None
-    return make_chat_model(name, url, config.teacher)
+    if not is_embedded(name):
+        return dict.fromkeys(tasks, make_chat_model(name, url, config.teacher))
+    return {own: make_chat_model(name, url, config.teacher, task) for own, task in tasks.items()}
 
 
 def _check_provider(contender: Contender, first: Marked) -> None:

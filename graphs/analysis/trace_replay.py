@@ -61,7 +61,7 @@ def replay(
             f"the task {config.env} now tells situation {situation.number} of {run} in other words"
             " than the run did, so it cannot be asked again; use the version that made the run"
         )
-    model = make_chat_model(config.provider, config.base_url, config.teacher)
+    model = make_chat_model(config.provider, config.base_url, config.teacher, task)
     library = checked_library(prompts or folder.recorded_prompts or config.prompts)
     planner = Planner(task, library, model, config.teacher)
     answer = planner.ask(situation.situation_id)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import UnionType
-from typing import Any, Literal, Self, Union, get_args, get_origin
+from typing import Any, Final, Literal, Self, Union, get_args, get_origin
 from urllib.parse import urlsplit
 
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    JsonValue,
     ValidationError,
     field_validator,
     model_validator,
@@ -33,6 +35,10 @@ from tutelage.rl.tasks.settings import HierarchicalSettings, TaskSettings
 from tutelage.rl.teaching.settings import ShapingSettings
 from tutelage.rl.teaching.weight_schedule import WeaningSettings
 
+_ARGUMENT: Final = "env."
+ENV_ARGUMENT: Final = f"{_ARGUMENT}NAME"
+"""How people type an argument of a task; the field is `env_args`."""
+
 
 class ConfigError(UserError):
     """A configuration that cannot be used; the message is one line."""
@@ -46,7 +52,13 @@ class RunConfig(BaseModel):
     graph: str = Field("teacher_student", description="The graph to run; see `graphs list`.")
     env: str = Field(
         "SimpleDoorKey",
-        description="The task: a name from `envs list`, or module:callable for your own.",
+        description="The task: a name from `envs list`, a MiniGrid or BabyAI id, or "
+        "module:attribute for your own.",
+    )
+    env_args: dict[str, JsonValue] = Field(
+        default_factory=dict,
+        description="Arguments of a task of your own, by name: env.size=5; in a file, the table "
+        "env_args.",
     )
     provider: str = Field(
         "offline",
@@ -132,7 +144,7 @@ class RunConfig(BaseModel):
                 raise PydanticCustomError(
                     SECRET,
                     "{place} must hold no key; keys belong in the environment or the key file",
-                    {"place": place},
+                    {"place": re.sub(r"^env_args\.", _ARGUMENT, place)},
                 )
         return values
 
@@ -143,6 +155,15 @@ class RunConfig(BaseModel):
         if not isinstance(given, str):
             return given
         return list(dict.fromkeys(name.strip() for name in given.split(",") if name.strip()))
+
+    @field_validator("env_args")
+    @classmethod
+    def _can_be_written(cls, arguments: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        try:
+            json.dumps(arguments, allow_nan=False)
+        except ValueError:
+            raise ValueError("must hold no infinite number and no NaN") from None
+        return arguments
 
     @field_validator("cache")
     @classmethod
@@ -165,10 +186,13 @@ def make_config(
 ) -> RunConfig:
     """The configuration of a run: file first, then `key=value` pairs, then options that are given.
 
-    file: TOML or JSON. assignments: as in `ppo.gamma=0.98`; values are read as JSON where they
-    can be, else as text. options: by dotted key; None means not given. Raises ConfigError.
+    file: TOML or JSON. assignments: as in `ppo.gamma=0.98`, and `env.size=5` for an argument of the
+    task; values are read as JSON where they can be, else as text. options: by dotted key; None
+    means not given. Raises ConfigError.
     """
     values = _read(file) if file is not None else {}
+    for key in [key for key in values if key.startswith(_ARGUMENT)]:
+        _put(values, key, values.pop(key))
     for assignment in assignments:
         key, equals, value = assignment.partition("=")
         if not equals:
@@ -189,13 +213,15 @@ def validated(values: Mapping[str, Any]) -> RunConfig:
 
 
 def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """A configuration by dotted key."""
+    """A configuration by dotted key, as people type it."""
     found: dict[str, Any] = {}
     for key, value in config.items():
-        if isinstance(value, Mapping):
-            found |= flat(value, f"{prefix}{key}.")
-        else:
+        if not isinstance(value, Mapping):
             found[f"{prefix}{key}"] = value
+        elif (prefix, key) == ("", "env_args"):
+            found |= {f"{_ARGUMENT}{name}": argument for name, argument in value.items()}
+        else:
+            found |= flat(value, f"{prefix}{key}.")
     return found
 
 
@@ -213,14 +239,19 @@ def without_own_fields(stored: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def describe_fields() -> Iterator[tuple[str, str, Any, str]]:
-    """(dotted key, allowed, default, sentence) for every field of the configuration."""
+    """(dotted key, allowed, default, sentence) for every field of the configuration.
+
+    All arguments of a task are one field, ENV_ARGUMENT.
+    """
     yield from _fields_of(RunConfig, "")
 
 
 def _fields_of(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, str, Any, str]]:
     for name, field in model.model_fields.items():
         kind = field.annotation
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
+        if name == "env_args":
+            yield ENV_ARGUMENT, "any JSON value", None, field.description or ""
+        elif isinstance(kind, type) and issubclass(kind, BaseModel):
             yield from _fields_of(kind, f"{prefix}{name}.")
         else:
             bounds = " ".join(_bound(m) for m in field.metadata)
@@ -281,7 +312,10 @@ def _read(file: Path) -> dict[str, Any]:
 
 
 def _put(values: dict[str, Any], key: str, value: Any) -> None:
-    *path, last = key.split(".")
+    if key.startswith(_ARGUMENT):
+        path, last = ["env_args"], key.removeprefix(_ARGUMENT)
+    else:
+        *path, last = key.split(".")
     for part in path:
         inner = values.setdefault(part, {})
         if not isinstance(inner, dict):
@@ -303,6 +337,8 @@ def parsed(text: str) -> Any:
 def _problem(problem: Any) -> str:
     """One of Pydantic's problems as a clause: field, value, what is allowed."""
     place = ".".join(str(part) for part in problem["loc"])
+    if place.startswith("env_args."):  # Pydantic names the kinds of value that it has tried, too
+        return f"{_ARGUMENT}{problem['loc'][1]}: allowed is a JSON value, not nested too deeply"
     if problem["type"] == "extra_forbidden":
         return f"unknown field {place}; allowed: {', '.join(_siblings(problem['loc']))}"
     message = problem["msg"].removeprefix("Value error, ")

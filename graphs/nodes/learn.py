@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Final, Protocol
 
+import numpy as np
 from langgraph.runtime import Runtime
 
 from tutelage.graphs.nodes.assess import assessed, ends_call, write_rows
@@ -25,8 +26,9 @@ from tutelage.graphs.runtime.recording import (
 )
 from tutelage.graphs.state import TeachState, Update, advice_in_force, with_update
 from tutelage.rl.advice.labels import Labels, label, mixed_with_uniform, with_retention_targets
-from tutelage.rl.policy.policy import softmax
 from tutelage.rl.ppo.ppo import UpdateReport
+from tutelage.rl.rollouts.buffer import flat
+from tutelage.rl.tasks.action_targets import action_targets
 from tutelage.rl.tasks.arrays import FloatArray
 from tutelage.rl.teaching.shaping import potentials, shaping_rewards
 
@@ -72,7 +74,8 @@ def shaping(context: RunContext, state: TeachState) -> Learned:
     if labels is not None:
         rollout, settings = context.collector.rollout, context.config
         scale = state["teacher_weight"] * settings.shaping.scale
-        phi = potentials(labels, rollout.actions.reshape(-1), scale)
+        kind = action_targets(context.task.action_space)
+        phi = potentials(kind, labels, flat(rollout.actions), scale)
         ended = rollout.terminated | rollout.truncated
         rollout.rewards += shaping_rewards(phi.reshape(ended.shape), ended, settings.ppo.gamma)
     return Learned(labels, _update(context, state, labels=None))
@@ -125,14 +128,14 @@ def training_loop_of(update_rule: UpdateRule) -> Node:
 
 
 def _retention_policy(context: RunContext, state: TeachState) -> FloatArray:
-    """What it is to hold on to where there is no advice, float32 [B, A]: its own policy."""
+    """What it is to hold on to where there is no advice, float32 [B, D]: its own policy."""
     rollout = context.collector.rollout
-    num_actions = rollout.logits.shape[-1]
-    policy = softmax(rollout.logits.reshape(-1, num_actions))
+    policy = context.student.head.as_targets(flat(rollout.params))
     if not state["teacher_check"].falls_short:
         return policy
-    allowed = None if rollout.allowed is None else rollout.allowed.reshape(-1, num_actions)
-    return mixed_with_uniform(policy, allowed, context.config.weaning.chance)
+    kind = action_targets(context.task.action_space)
+    mask = None if rollout.mask is None else flat(rollout.mask)
+    return mixed_with_uniform(kind, policy, mask, context.config.weaning.chance)
 
 
 def _labels(context: RunContext, state: TeachState) -> Labels | None:
@@ -143,8 +146,10 @@ def _labels(context: RunContext, state: TeachState) -> Labels | None:
         followed = state["teacher_check"].followed(advice_in_force(state))
         if not followed:
             return None
-        situation_ids = context.collector.rollout.situation_ids.reshape(-1)
-        return label(context.task, context.collector.states(), situation_ids, followed)
+        rollout, states = context.collector.rollout, context.collector.states()
+        num_envs = rollout.rewards.shape[1]
+        episodes = rollout.episodes * num_envs + np.arange(num_envs)
+        return label(context.task, states, flat(rollout.situation_ids), followed, flat(episodes))
 
 
 def _update(context: RunContext, state: TeachState, labels: Labels | None) -> UpdateReport:

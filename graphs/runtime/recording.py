@@ -19,11 +19,11 @@ from tutelage.graphs.runtime.context import RunContext
 from tutelage.graphs.state import TeachState
 from tutelage.rl.advice.decisions import Decision, options_at
 from tutelage.rl.advice.labels import Labels, agreement
-from tutelage.rl.policy.policy import Policy, softmax
-from tutelage.rl.rollouts.buffer import Rollout
+from tutelage.rl.rollouts.buffer import Rollout, flat
 from tutelage.rl.rollouts.episodes import EpisodeOutcomes
+from tutelage.rl.tasks.action_targets import action_targets, column_names
 from tutelage.rl.tasks.arrays import IntArray
-from tutelage.rl.tasks.base import Observation, States
+from tutelage.rl.tasks.base import States
 from tutelage.rl.tasks.lookups import full_text
 from tutelage.rl.tasks.plan_outcomes import PlanOutcome, PlanOutcomeTask
 from tutelage.rl.tasks.watching import Watchable
@@ -125,7 +125,8 @@ def count_visits(context: RunContext, labels: Labels | None) -> Visits:
     visits = np.bincount(which)
     sums = np.zeros((3, len(visits)))
     if labels is not None:
-        agreed = agreement(labels, rollout.greedy.reshape(-1))
+        kind = action_targets(context.task.action_space)
+        agreed = agreement(kind, labels, flat(rollout.greedy))
         sums[:] = [
             np.bincount(which, each) for each in (labels.coverage, labels.coverage > 0, agreed)
         ]
@@ -167,7 +168,7 @@ def trace_examples(context: RunContext, state: TeachState, visits: Visits) -> No
     met = rollout.situation_ids.reshape(-1)
     rows = [int(np.flatnonzero(met == situation_id)[0]) for situation_id in situation_ids]
     decisions = _decisions(context, states, rows, situation_ids, rollout)
-    num_envs = rollout.actions.shape[1]
+    num_envs = rollout.rewards.shape[1]
     watchable = find_ability(task, Watchable)
     context.trace.examples(
         ExampleRecord(
@@ -182,14 +183,6 @@ def trace_examples(context: RunContext, state: TeachState, visits: Visits) -> No
     )
 
 
-def _policy(student: Policy, observation: Observation) -> list[list[float]] | None:
-    """The action probabilities; None where they depend on what came before."""
-    if student.network.memory_size:
-        return None
-    probs: list[list[float]] = softmax(student.policy_and_value(observation)[0]).tolist()
-    return probs
-
-
 def _decisions(
     context: RunContext,
     states: States,
@@ -198,17 +191,17 @@ def _decisions(
     rollout: Rollout,
 ) -> list[Decision]:
     """Some states of a rollout with the teacher's options and the student's policy there."""
-    actions = tuple(context.task.action_names)
-    steps, envs = np.divmod(rows, rollout.actions.shape[1])
-    codes, features = rollout.codes[steps, envs], rollout.features[steps, envs]
-    policy = _policy(context.student, Observation(codes, features))
+    task, student = context.task, context.student
+    steps, envs = np.divmod(rows, rollout.rewards.shape[1])
+    policy: list[list[float]] = student.head.as_targets(rollout.params[steps, envs]).tolist()
+    observed = {key: array[steps, envs] for key, array in rollout.observations.items()}
     return [
         Decision(
-            actions,
+            column_names(task.action_space, task.action_names),
             options,
-            None if policy is None else tuple(policy[i]),
-            tuple(map(tuple, codes[i].tolist())),
-            tuple(features[i].tolist()),
+            # With a memory, it depends on what came before.
+            None if student.network.memory_size else tuple(policy[i]),
+            {key: array[i].tolist() for key, array in observed.items()},
         )
-        for i, options in enumerate(options_at(context.task, states, rows, situation_ids))
+        for i, options in enumerate(options_at(task, states, rows, situation_ids))
     ]

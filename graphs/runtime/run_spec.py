@@ -27,7 +27,7 @@ from tutelage.graphs.runtime.tasks import task_of
 from tutelage.prompts.library import PromptLibrary, find_library
 from tutelage.prompts.template import PromptError
 from tutelage.rl.tasks.base import Task
-from tutelage.rl.tasks.registry import settings_of
+from tutelage.rl.tasks.registry import is_own_code, settings_of
 from tutelage.rl.teaching.scouting import MOST_SCOUTS, scout
 
 MakePerson = Callable[[Tell], Person]
@@ -54,8 +54,10 @@ class RunSpec:
         self.provider: Provider | None = None
         self.second_models: dict[str, ChatProvider] = {}
         if self.graph.taught and config.weaning.first_weight > 0:
-            self.provider = make_provider(config.provider, config.base_url, config.teacher)
-            self.second_models = make_models(config.teacher)
+            self.provider = make_provider(
+                config.provider, config.base_url, config.teacher, self.task
+            )
+            self.second_models = make_models(config.teacher, self.task)
 
     @property
     def waits(self) -> bool:
@@ -72,7 +74,7 @@ class RunSpec:
     def resolved(self) -> dict[str, Any]:
         """The configuration as JSON has it, what it leaves to the task settled."""
         settled: dict[str, Any] = {"steps": self.steps} if self.graph.learns else {}
-        if ":" not in self.config.env:  # a task of one's own has its settings in its own code
+        if not is_own_code(self.config.env):  # a task of one's own has its settings in its own code
             settings = settings_of(self.task, self.config.task)
             settled["task"] = settings.model_dump(mode="json")
         return {**self.config.model_dump(mode="json"), **settled}

@@ -28,7 +28,8 @@ from tutelage.graphs.runtime.timers import PHASES
 from tutelage.graphs.state import TeachState, from_record, to_record
 from tutelage.rl.rollouts.collector import COLLECTOR
 from tutelage.rl.rollouts.replay import ReplayError
-from tutelage.rl.tasks.plan_outcomes import PlanOutcomeTask
+from tutelage.rl.tasks.base import Remembers
+from tutelage.rl.tasks.wrappers import find_ability
 
 SECONDS: Final = TypeAdapter[float](Seconds)
 _REPLAY_BYTES: Final = 1 << 30
@@ -99,10 +100,11 @@ def _snapshot(context: RunContext, state: TeachState) -> tuple[dict[str, Tensor]
 
 
 def _others(context: RunContext) -> dict[str, Any]:
-    """What the teacher has spent, and how its plans ended; None where there is no such thing."""
+    """What the teacher has spent and what the task remembers; None where there is no such thing."""
+    remembering = find_ability(context.task, Remembers)
     return {
         "teacher": None if context.teacher is None else context.teacher.snapshot(),
-        "plans": context.task.snapshot() if isinstance(context.task, PlanOutcomeTask) else None,
+        "task": None if remembering is None else remembering.snapshot(),
     }
 
 
@@ -110,8 +112,9 @@ def _restore_others(context: RunContext, record: dict[str, Any]) -> None:
     """The inverse of `_others`."""
     if context.teacher is not None and record["teacher"] is not None:
         context.teacher.restore(record["teacher"])
-    if isinstance(context.task, PlanOutcomeTask):
-        context.task.restore(record["plans"])
+    remembering = find_ability(context.task, Remembers)
+    if remembering is not None:
+        remembering.restore(record["task"])
 
 
 def _most_bytes(context: RunContext) -> int:
@@ -129,13 +132,13 @@ def _restore(context: RunContext, checkpoint: Checkpoint) -> TeachState:
     """
     record = checkpoint.record
     try:
+        _restore_others(context, record)  # first: the state speaks of what the task remembers
         state = from_record(record["state"], context.task)
         if state["iteration"] != checkpoint.iteration:
             raise ValueError(f"its state is that of iteration {state['iteration']}")
         _restore_progress(context, checkpoint)
         seconds = TimeShares.model_validate(record["seconds"]).model_dump()
         wall_s = SECONDS.validate_python(record["wall_s"])
-        _restore_others(context, record)
         # Whatever it was that was restored, it must be possible to save it again.
         json.dumps(_snapshot(context, state)[1], allow_nan=False)
     except ReplayError:

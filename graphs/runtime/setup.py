@@ -99,17 +99,14 @@ def _progress(spec: RunSpec, resources: ExitStack) -> Learner | TeacherEpisodes:
     actions = generator(config.seed, "actions")
     return Learner(
         student,
-        Collector(spec.task, student, envs, config.ppo.num_steps, actions),
+        Collector(spec.task, student, envs, config.ppo.num_steps, actions, config.ppo.gamma),
         PPO(student, config.ppo, generator(config.seed, "minibatches")),
     )
 
 
 def _student(spec: RunSpec) -> Policy:
-    task = spec.task
     return make_policy(
-        task.name,
-        task.observation_spec,
-        len(task.action_names),
+        spec.task,
         spec.config.student,
         spec.config.device,
         int(generator(spec.config.seed, "network").integers(2**31)),

@@ -15,7 +15,7 @@ def task_of(config: RunConfig) -> Task:
 
     Raises ConfigError, UnknownLookupError or UnknownTaskError.
     """
-    task = make_task(config.env, config.student.map_crop, config.task)
+    task = make_task(config.env, config.student.map_crop, config.task, config.env_args)
     if not find_graph(config.graph).by_options:
         return with_lookups(task, config.teacher.lookups)
     if config.teacher.lookups:

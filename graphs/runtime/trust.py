@@ -21,6 +21,7 @@ from tutelage.agents.common.invocation import command
 from tutelage.agents.common.settings import provider_and_address
 from tutelage.agents.providers.catalogue import keys_at_hand
 from tutelage.graphs.config.config import RunConfig
+from tutelage.rl.tasks.registry import is_own_code
 
 
 def check_imports(folder: Path, config: RunConfig) -> None:
@@ -31,8 +32,9 @@ def check_imports(folder: Path, config: RunConfig) -> None:
     """
     place = folder.resolve()
     searched = any(Path(entry).resolve().is_relative_to(place) for entry in sys.path)
-    named = "".join((config.env, config.provider, *config.teacher.fallback))
-    if not searched and ":" not in named:
+    teachers = (config.provider, *config.teacher.fallback)
+    names_code = is_own_code(config.env) or any(":" in teacher for teacher in teachers)
+    if not searched and not names_code:
         return
     for where, _, files in os.walk(place):
         for name in files:

@@ -147,9 +147,9 @@ def providers_check(
     }
     chosen = make_config(config, assignments or [], options)
     settings = chosen.teacher
-    provider = make_provider(chosen.provider, chosen.base_url, settings)
-    library = checked_library(chosen.prompts)
     task = task_of(chosen)
+    provider = make_provider(chosen.provider, chosen.base_url, settings, task)
+    library = checked_library(chosen.prompts)
     example = rich_state(task, chosen.seed)
     if not as_json:
         console().print(safe(f"{provider.name} · {task.name} · one situation", "bold"))

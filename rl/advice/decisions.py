@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
 import numpy as np
-from pydantic import Field, TypeAdapter
+from pydantic import TypeAdapter
 
 from tutelage.rl.advice.advice import Advice
+from tutelage.rl.tasks.action_targets import ActionTargets
 from tutelage.rl.tasks.base import Observation, States, Task
 from tutelage.rl.tasks.options import PADDING, Option
+from tutelage.rl.tasks.spaces import ObservationSpace, read_array
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,7 @@ class OptionHere:
     """One option on offer in one state; see `rl.tasks.options.OptionActions`."""
 
     option: Option
-    probs: tuple[float, ...]
+    targets: tuple[float, ...]
     feasible: bool
     finished: bool
 
@@ -32,24 +34,22 @@ class OptionHere:
 class Decision:
     """A state as teacher and student see it.
 
-    actions: the primitive actions' names. options: those on offer. student: the policy at that
-    time, a probability for each action; None for a student with memory, whose policy depends on
-    earlier states too. codes: [H][W] below 256; features: [F], the student's observation.
+    columns: what the D numbers of targets mean (`rl.tasks.action_targets.column_names`). options:
+    those on offer. student: the policy at that time as targets; None for a student with memory,
+    whose policy depends on earlier states too. observation: what the student saw, nested lists of
+    numbers by key.
     """
 
-    actions: tuple[str, ...]
+    columns: tuple[str, ...]
     options: tuple[OptionHere, ...]
     student: tuple[float, ...] | None
-    codes: tuple[tuple[Annotated[int, Field(ge=0, le=255)], ...], ...]
-    features: tuple[float, ...]
+    observation: dict[str, Any]
 
     def __post_init__(self) -> None:
-        counts = {len(here.probs) for here in self.options}
+        counts = {len(here.targets) for here in self.options}
         counts |= set() if self.student is None else {len(self.student)}
-        if not self.actions or not counts <= {len(self.actions)}:
-            raise ValueError(f"{len(self.actions)} actions, but {counts} probabilities")
-        if len({len(line) for line in self.codes}) > 1:
-            raise ValueError("its picture's lines differ in length")
+        if not self.columns or not counts <= {len(self.columns)}:
+            raise ValueError(f"{len(self.columns)} columns, but {counts} numbers")
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, for the trace."""
@@ -60,11 +60,15 @@ class Decision:
         """The inverse of `to_json`. Raises ValueError for anything else."""
         return _DECISION.validate_python(value)
 
-    def observation(self) -> Observation:
-        """What the student saw, a batch of one."""
-        width = len(self.codes[0]) if self.codes else 0
-        codes = np.array(self.codes, dtype=np.uint8).reshape(1, len(self.codes), width)
-        return Observation(codes, np.array([self.features], dtype=np.float32))
+    def observed(self, space: ObservationSpace) -> Observation | None:
+        """What the student saw, a batch of one; None where it is no observation of that space."""
+        if set(self.observation) != set(space):
+            return None
+        try:
+            seen = {key: read_array(self.observation[key], each) for key, each in space.items()}
+        except (TypeError, ValueError):
+            return None
+        return {key: array[None] for key, array in seen.items()}
 
 
 _DECISION: Final = TypeAdapter(Decision)
@@ -72,12 +76,12 @@ _DECISION: Final = TypeAdapter(Decision)
 
 @dataclass(frozen=True)
 class Advised:
-    """Advice in one state. probs: pi_T(a | s), zero where the coverage is; coverage: m(s).
+    """Advice in one state. targets: pi_T(. | s), zero where the coverage is; coverage: m(s).
 
     steps: for each plan the index of its current option, None where it cannot be carried out.
     """
 
-    probs: tuple[float, ...]
+    targets: tuple[float, ...]
     coverage: float
     steps: tuple[int | None, ...]
 
@@ -98,8 +102,8 @@ def options_at(
     return [
         tuple(
             OptionHere(
-                option,
-                tuple(done.probs[row, k].tolist()),
+                option.bare(),
+                tuple(done.targets[row, k].tolist()),
                 bool(done.feasible[row, k]),
                 bool(done.finished[row, k]),
             )
@@ -109,13 +113,14 @@ def options_at(
     ]
 
 
-def advised(advice: Advice, options: Sequence[OptionHere], num_actions: int) -> Advised:
+def advised(advice: Advice, options: Sequence[OptionHere], kind: ActionTargets) -> Advised:
     """What advice says in one state: `rl.advice.labels.label` for a state that was kept.
 
-    A plan's options that are not on offer are passed over.
+    A plan's options that are not on offer are passed over. In a Box it is the mixture of all plans,
+    of which a label is one.
     """
     here = {each.option: each for each in options}
-    mixed, coverage = np.zeros(num_actions), 0.0
+    shares, targets = [], []
     steps: list[int | None] = []
     for plan, share in zip(advice.plans, advice.probs, strict=True):
         runnable = [
@@ -125,7 +130,9 @@ def advised(advice: Advice, options: Sequence[OptionHere], num_actions: int) -> 
         ]
         steps.append(runnable[0] if runnable else None)
         if runnable:
-            coverage += share
-            mixed += share * np.array(here[plan[runnable[0]]].probs)
-    probs = mixed / coverage if coverage else mixed
-    return Advised(tuple(probs.tolist()), coverage, tuple(steps))
+            shares.append(share)
+            targets.append(here[plan[runnable[0]]].targets)
+    if not shares:
+        return Advised((0.0,) * kind.size, 0.0, tuple(steps))
+    mixed = kind.mix(np.array([shares]), np.array([targets]))[0]
+    return Advised(tuple(mixed.tolist()), float(sum(shares)), tuple(steps))

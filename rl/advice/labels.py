@@ -1,12 +1,15 @@
 """From advice on plans to labels for actions, for a batch of states in one call.
 
-Through the options, advice on plans becomes advice on primitive actions:
+Through the options, advice on plans becomes advice on primitive actions, for discrete ones:
 
     pi_T(a | s) = sum over feasible plans p of  P(p | situation) * pi_option(p, s)(a | s)  / m(s)
     m(s)        = sum over feasible plans p of  P(p | situation),   the coverage
 
 where the option of a plan in a state is its first feasible step that is not finished. A plan with
 no such step cannot be carried out there and gives up its share of m(s).
+
+In a Box the mean of two plans' actions may be worse than both. There one of the plans that can be
+carried out is drawn for each episode and situation, and the label is what that one does.
 """
 
 from __future__ import annotations
@@ -15,18 +18,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tutelage.rl.advice.advice import Advice
-from tutelage.rl.tasks.arrays import BoolArray, FloatArray, IntArray
+from tutelage.rl.tasks.action_targets import ActionTargets, action_targets
+from tutelage.rl.tasks.arrays import ActionArray, BoolArray, FloatArray, IntArray
 from tutelage.rl.tasks.base import States, Task, encode_plans
+from tutelage.rl.tasks.lookups import TextHashes
 from tutelage.rl.tasks.options import PADDING
+from tutelage.rl.tasks.seeding import pick, uniform
 
 
 @dataclass(frozen=True)
 class Labels:
     """The teacher's advice for B states.
 
-    targets: float32 [B, A], pi_T(a|s), zero where the coverage is; coverage: float32 [B], m(s).
+    targets: float32 [B, D], pi_T(.|s) (`rl.tasks.action_targets`), zero where the coverage is;
+    coverage: float32 [B], m(s).
     """
 
     targets: FloatArray
@@ -38,11 +46,11 @@ class PlanActions:
     """What P plans do in each of B states.
 
     shares: float32 [B, P], P(plan | situation) where the plan can be carried out in the state, else
-    0. probs: float32 [B, P, A], its action distribution there; zero where the share is.
+    0. targets: float32 [B, P, D], its action distribution there; zero where the share is.
     """
 
     shares: FloatArray
-    probs: FloatArray
+    targets: FloatArray
 
 
 def carry_out(
@@ -61,24 +69,45 @@ def carry_out(
     runnable = (done.feasible & ~done.finished).reshape(num_states, num_plans, num_steps)
     carried_out = runnable.any(axis=2)
     current = runnable.argmax(axis=2)
-    probs = done.probs.reshape(*runnable.shape, done.probs.shape[2])
-    chosen = np.take_along_axis(probs, current[:, :, None, None], axis=2)[:, :, 0]
+    targets = done.targets.reshape(*runnable.shape, done.targets.shape[2])
+    chosen = np.take_along_axis(targets, current[:, :, None, None], axis=2)[:, :, 0]
     shares: FloatArray = weights[which] * carried_out
     return PlanActions(shares, chosen * (shares > 0)[:, :, None])
 
 
 def label(
-    task: Task, states: States, situation_ids: IntArray, advice: Mapping[int, Advice]
+    task: Task,
+    states: States,
+    situation_ids: IntArray,
+    advice: Mapping[int, Advice],
+    episodes: IntArray | None = None,
 ) -> Labels:
     """Turn advice on situations into advice on actions, for a batch of states in one call.
 
-    situation_ids: int64 [B], each state's situation; where `advice` lacks it, m(s) = 0.
+    situation_ids: int64 [B], each state's situation; where `advice` lacks it, m(s) = 0. episodes:
+    int64 [B], a number for each state's episode, by which plans are drawn for a Box; None takes all
+    states for those of one episode.
     """
     done = carry_out(task, states, situation_ids, advice)
     coverage = done.shares.sum(axis=1)
-    mixed = (done.shares[:, :, None] * done.probs).sum(axis=1)
-    targets = mixed / np.maximum(coverage, np.finfo(np.float32).tiny)[:, None]
+    kind = action_targets(task.action_space)
+    shares = done.shares
+    if not kind.blends:
+        drawn = episodes if episodes is not None else np.zeros(len(situation_ids), dtype=np.int64)
+        shares = _one_plan(shares, TextHashes(task).of(situation_ids), drawn)
+    targets = kind.mix(shares, done.targets)
     return Labels(targets.astype(np.float32), coverage.astype(np.float32))
+
+
+def _one_plan(shares: FloatArray, situations: NDArray[np.uint64], episodes: IntArray) -> FloatArray:
+    """One of the plans of each state that has some, float32 [B, P].
+
+    situations: uint64 [B], hashes of their texts.
+    """
+    drawn = pick(shares, uniform(situations, episodes.astype(np.uint64)))
+    alone = np.arange(shares.shape[1]) == drawn[:, None]
+    chosen: FloatArray = np.where(alone, shares, np.float32(0))
+    return chosen
 
 
 def with_retention_targets(labels: Labels, policy: FloatArray, share: float) -> Labels:
@@ -89,7 +118,7 @@ def with_retention_targets(labels: Labels, policy: FloatArray, share: float) -> 
     actions. So its own policy of the rollout is a target there, as in learning without forgetting
     (Li & Hoiem 2016): at first it pulls nowhere, and then back.
 
-    policy: float32 [B, A], the student's when it acted. share: the coverage of such a target, 0..1.
+    policy: float32 [B, D], the student's when it acted. share: the coverage of such a target, 0..1.
     """
     silent = labels.coverage == 0
     if share == 0 or not silent.any():
@@ -100,24 +129,28 @@ def with_retention_targets(labels: Labels, policy: FloatArray, share: float) -> 
     )
 
 
-def mixed_with_uniform(policy: FloatArray, allowed: BoolArray | None, share: float) -> FloatArray:
-    """The policy mixed with the uniform one over the allowed actions, float32 [B, A].
+def mixed_with_uniform(
+    kind: ActionTargets, policy: FloatArray, mask: BoolArray | None, share: float
+) -> FloatArray:
+    """The policy mixed with the uniform one over the allowed actions, float32 [B, D].
 
     A retention target for states where the right action is still to be found: otherwise a student
     that is advised elsewhere gives up, a little in each rollout, actions that have not succeeded
     yet.
 
-    policy: float32 [B, A]. allowed: bool [B, A], None for all. share: of the uniform policy, 0..1.
+    policy: float32 [B, D]. mask: bool [B, D], None for all. share: of the uniform policy, 0..1.
     """
-    anything = np.ones_like(policy) if allowed is None else allowed.astype(np.float32)
-    anything /= anything.sum(axis=1, keepdims=True)
+    anything = kind.uniform(mask, len(policy))
+    if not kind.blends:
+        shares = np.tile(np.array([1 - share, share], dtype=np.float32), (len(policy), 1))
+        return kind.mix(shares, np.stack((policy, anything), axis=1))
     mixed: FloatArray = (1 - np.float32(share)) * policy + np.float32(share) * anything
     return mixed
 
 
-def agreement(labels: Labels, greedy: IntArray) -> FloatArray:
+def agreement(kind: ActionTargets, labels: Labels, greedy: ActionArray) -> FloatArray:
     """1 where the student's likeliest action is the teacher's, float32 [B]; 0 without advice."""
-    same: BoolArray = (labels.targets.argmax(axis=1) == greedy) & (labels.coverage > 0)
+    same: BoolArray = kind.agree(labels.targets, greedy) & (labels.coverage > 0)
     return same.astype(np.float32)
 
 

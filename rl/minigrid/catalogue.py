@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from tutelage.rl.tasks.shipped import ShippedTask
@@ -44,6 +45,9 @@ class GridTaskInfo(ShippedTask):
             settings.engine,
         )
 
+
+EXAM: Final = Path(__file__).with_name("situations.yaml")
+"""Situations of some of the levels, with the plans that are sensible in them."""
 
 _OPEN: Final = "find the key, unlock the door"
 

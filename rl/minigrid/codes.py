@@ -45,6 +45,8 @@ CODE_ATTRIBUTES: Final = tuple(_attributes_of(code) for code in range(NUM_CODES)
 
 LEFT, RIGHT, FORWARD, PICKUP, DROP, TOGGLE, DONE = range(7)
 ACTION_NAMES: Final = ("left", "right", "forward", "pickup", "drop", "toggle", "done")
+IDLE: Final = -1
+"""Tells a simulator to leave a world as it is: it is not stepped."""
 
 NUM_HEADINGS: Final = 4
 DIRECTION_DX: Final = np.array([1, 0, -1, 0], dtype=np.int64)

@@ -44,6 +44,14 @@ VERBS: Final = ("explore", "go_to", "pick_up", "drop", "open")
 TARGET_SPACE: Final = 64
 NO_ACTION: Final = -1
 
+_HELP: Final = {
+    "explore": "Head for the nearest place not seen yet; finished when nothing is left to explore.",
+    "go_to": "Walk up to the target, or onto it where it is the goal.",
+    "pick_up": "Walk up to the target and pick it up; feasible only with empty hands.",
+    "drop": "Put down what is carried.",
+    "open": "Walk up to the door and open it; a locked one needs the key of its colour in hand.",
+}
+
 _TARGET_CODES: Final = {name_of(code): code for code in range(GOAL, DOOR_CLOSED)}
 
 
@@ -71,11 +79,16 @@ def target_allowed(verb: int, code: int) -> bool:
     return verb == GO_TO and GOAL <= code < DOOR_CLOSED
 
 
+def option_of(verb: str, target: str | None = None) -> Option:
+    """An option with its help. verb: one of `VERBS`."""
+    return Option(verb, target, _HELP[verb])
+
+
 def every_option() -> tuple[Option, ...]:
     """All that `encode_option` knows, by their codes."""
-    plain = [Option("explore"), Option("drop")]
+    plain = [option_of("explore"), option_of("drop")]
     aimed = [
-        Option(VERBS[verb], name)
+        option_of(VERBS[verb], name)
         for verb in (GO_TO, PICK_UP, OPEN)
         for name, code in _TARGET_CODES.items()
         if target_allowed(verb, code)

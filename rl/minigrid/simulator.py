@@ -10,9 +10,8 @@ import gymnasium as gym
 import numpy as np
 from minigrid.minigrid_env import MiniGridEnv
 
-from tutelage.rl.minigrid.codes import cell_codes
+from tutelage.rl.minigrid.codes import IDLE, cell_codes
 from tutelage.rl.tasks.arrays import BoolArray, CodeArray, FloatArray, IntArray
-from tutelage.rl.tasks.base import IDLE
 
 
 @dataclass(frozen=True)

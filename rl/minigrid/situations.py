@@ -32,6 +32,7 @@ from tutelage.rl.minigrid.codes import (
 )
 from tutelage.rl.minigrid.colors import order_colors, ranks_of, recolored
 from tutelage.rl.minigrid.memory_map import carried_in
+from tutelage.rl.minigrid.options import option_of
 from tutelage.rl.tasks.arrays import BoolArray, CodeArray, IntArray
 from tutelage.rl.tasks.options import Option
 
@@ -141,16 +142,18 @@ class GridSituation:
         A step may depend on an earlier one of the same plan, so `open` is on offer without the
         key and `pick_up` with full hands.
         """
-        offered = [Option("explore")] if self.unexplored else []
+        offered = [option_of("explore")] if self.unexplored else []
         doors = {DOOR_OPEN + (c - DOOR_OPEN) % NUM_COLORS for c in self.kinds if c >= DOOR_OPEN}
         things = [code for code in self.kinds if GOAL <= code < DOOR_OPEN] + sorted(doors)
-        offered += [Option("go_to", name_of(code)) for code in things]
-        offered += [Option("pick_up", name_of(code)) for code in things if KEY <= code < DOOR_OPEN]
+        offered += [option_of("go_to", name_of(code)) for code in things]
+        offered += [
+            option_of("pick_up", name_of(code)) for code in things if KEY <= code < DOOR_OPEN
+        ]
         if self.carried:
-            offered.append(Option("drop"))
+            offered.append(option_of("drop"))
         shut = {DOOR_OPEN + (c - DOOR_OPEN) % NUM_COLORS for c in self.kinds if c >= DOOR_CLOSED}
         boxes = [code for code in self.kinds if BOX <= code < DOOR_OPEN]
-        offered += [Option("open", name_of(code)) for code in boxes + sorted(shut)]
+        offered += [option_of("open", name_of(code)) for code in boxes + sorted(shut)]
         return tuple(offered)
 
 

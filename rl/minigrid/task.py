@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Final
 
 import numpy as np
+from gymnasium.spaces import Box, Discrete
 
 from tutelage.rl.minigrid.codes import (
     ACTION_NAMES,
@@ -22,18 +23,21 @@ from tutelage.rl.minigrid.drawing import draw, draw_inks, recall
 from tutelage.rl.minigrid.engine.families import family_of
 from tutelage.rl.minigrid.engine.simulator import BatchedSimulator
 from tutelage.rl.minigrid.memory_map import without_lava
+from tutelage.rl.minigrid.notes import notes_with
 from tutelage.rl.minigrid.observation import NUM_FEATURES
 from tutelage.rl.minigrid.options import act_by_options, encode_option, every_option
 from tutelage.rl.minigrid.places import PlaceField, place_objects
 from tutelage.rl.minigrid.render import GridWorld
+from tutelage.rl.minigrid.script import GridScript, SituationFields, carried_out
 from tutelage.rl.minigrid.simulator import GymnasiumSimulator, Simulator, make_minigrid, missions_of
 from tutelage.rl.minigrid.situations import MAX_MISSIONS, GridSituation, encode_situations
 from tutelage.rl.minigrid.vector import GridStates, GridVectorEnv, grid_states
 from tutelage.rl.tasks.arrays import IntArray
-from tutelage.rl.tasks.base import Episode, ObservationSpec, Split, States, UnknownTaskError
-from tutelage.rl.tasks.options import Option, OptionActions
+from tutelage.rl.tasks.base import Episode, Split, States, UnknownTaskError
+from tutelage.rl.tasks.options import Option, OptionActions, Plan
 from tutelage.rl.tasks.seeding import episode_seed
 from tutelage.rl.tasks.settings import Engine
+from tutelage.rl.tasks.spaces import ActionSpace, CategoryGrid, ObservationSpace
 
 _NUM_ACTIONS: Final = len(ACTION_NAMES)
 OBJECTS, INVENTORY = "objects", "inventory"
@@ -47,12 +51,16 @@ class GridTask:
     finish its job; crop: side of the map crop that the student sees, odd, or None for the bare view
     and the direction; renamed: whether situations rename colours (`rl.minigrid.colors`), for tasks
     in which only their sameness matters. lava_known: see `rl.tasks.settings`; what the student sees
-    does not depend on it. notes: what the teacher is told of the task's own rules. asked: the
-    engine; None takes the batched one where it knows the environment. Raises UnknownTaskError where
-    it is asked for and does not.
+    does not depend on it. notes: the level's own rules, which the teacher is told after those of
+    all levels (`rl.minigrid.notes`). asked: the engine; None takes the batched one where it knows
+    the environment. Raises UnknownTaskError where it is asked for and does not.
     """
 
+    observation_space: ObservationSpace
+    action_space: ActionSpace = Discrete(_NUM_ACTIONS)
     action_names: tuple[str, ...] = ACTION_NAMES
+    masks_actions = normalise = scored = False
+    teacher_script = GridScript()
     engine: Engine
     offered_lookups: Mapping[str, str] = {
         OBJECTS: "which known objects are near or far, and which can be reached.",
@@ -71,7 +79,7 @@ class GridTask:
         asked: Engine | None = None,
     ) -> None:
         self._renamed, self._lava_known = renamed, lava_known
-        self.name, self.default_steps, self.notes = name, default_steps, notes
+        self.name, self.default_steps, self.notes = name, default_steps, notes_with(notes)
         self.lookups: Sequence[str] = ()
         self._env_id, self._crop = env_id, crop
         probe = make_minigrid(env_id)
@@ -80,7 +88,11 @@ class GridTask:
         self._map_side = 2 * max(probe.width, probe.height) - 1
         side = crop or probe.agent_view_size
         features = NUM_FEATURES if crop else NUM_HEADINGS
-        self.observation_spec = ObservationSpec(side, side, NUM_CODES, features, CODE_ATTRIBUTES)
+        self.observation_space = {
+            "grid": CategoryGrid(side, side, NUM_CODES, CODE_ATTRIBUTES),
+            # Closeness is at most 1; the sides of a map, in halves of it, are at most 2 away.
+            "features": Box(0.0, 2.0 if crop else 1.0, (features,), np.float32),
+        }
         self._missions = missions_of(probe)
         if len(self._missions) > MAX_MISSIONS:
             raise ValueError(
@@ -121,6 +133,10 @@ class GridTask:
         """The inverse of `describe`. Raises ValueError for what is no situation's text."""
         return GridSituation.read(text, self._missions).encode()
 
+    def carried_out(self, text: str, plan: Plan) -> Plan:
+        """The steps of a plan that are carried out while the situation of that text lasts."""
+        return carried_out(plan, SituationFields.parse(text))
+
     def options(self, situation_id: int) -> tuple[Option, ...]:
         return self._situation(situation_id).options()
 
@@ -146,7 +162,7 @@ class GridTask:
 
     def act(self, options: IntArray, states: States) -> OptionActions:
         grid = self._taught(states)
-        probs = np.zeros((*options.shape, _NUM_ACTIONS), dtype=np.float32)
+        targets = np.zeros((*options.shape, _NUM_ACTIONS), dtype=np.float32)
         feasible = np.zeros(options.shape, dtype=np.bool_)
         finished = np.zeros(options.shape, dtype=np.bool_)
         act_by_options(
@@ -155,11 +171,11 @@ class GridTask:
             grid.poses,
             np.ascontiguousarray(options),
             self._renamed,
-            probs,
+            targets,
             feasible,
             finished,
         )
-        return OptionActions(probs, feasible, finished)
+        return OptionActions(targets, feasible, finished)
 
     def success(self, episode: Episode) -> bool:
         return episode.terminated and episode.return_ > 0.0

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tutelage.rl.minigrid.codes import NUM_HEADINGS
+from tutelage.rl.minigrid.codes import IDLE, NUM_HEADINGS
 from tutelage.rl.minigrid.engine.streams import episode_seeds, run_words
 from tutelage.rl.minigrid.memory_map import begin, track, without_lava
 from tutelage.rl.minigrid.observation import NUM_FEATURES, look
 from tutelage.rl.minigrid.options import find_unexplored
 from tutelage.rl.minigrid.simulator import Simulator
-from tutelage.rl.tasks.arrays import BoolArray, CodeArray, IntArray
+from tutelage.rl.tasks.arrays import ActionArray, BoolArray, CodeArray, IntArray
 from tutelage.rl.tasks.base import Batch, Observation, Split, States, StepResult
 
 
@@ -78,7 +78,12 @@ class GridVectorEnv:
     def states(self) -> GridStates:
         return self._now
 
-    def step(self, actions: IntArray) -> StepResult:
+    def action_mask(self) -> None:
+        """All can be picked, always."""
+
+    def step(self, actions: ActionArray, active: BoolArray | None = None) -> StepResult:
+        if active is not None:
+            actions = np.where(active, actions, IDLE)
         rewards, terminated, truncated = self._simulator.step(actions)
         now, frames = self._now, self._simulator.frames
         changed = np.empty(self.num_envs, dtype=np.bool_)
@@ -118,8 +123,8 @@ class GridVectorEnv:
         maps, poses, views = now.maps[rows], now.poses[rows], now.views[rows]
         if self._crop is None:
             headings = np.eye(NUM_HEADINGS, dtype=np.float32)[poses[:, 2]]
-            return Observation(views.copy(), headings)
-        codes = np.empty((len(maps), self._crop, self._crop), dtype=np.uint8)
+            return {"grid": views.copy(), "features": headings}
+        grid = np.empty((len(maps), self._crop, self._crop), dtype=np.uint8)
         features = np.empty((len(maps), NUM_FEATURES), dtype=np.float32)
-        look(maps, poses, views, codes, features)
-        return Observation(codes, features)
+        look(maps, poses, views, grid, features)
+        return {"grid": grid, "features": features}

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tutelage.rl.tasks.arrays import CodeArray, FloatArray, IntArray
-from tutelage.rl.tasks.base import ObservationSpec
+from tutelage.rl.tasks.spaces import CategoryGrid
 
 _GAIN: Final = math.sqrt(2)
 
@@ -24,18 +24,16 @@ _GAIN: Final = math.sqrt(2)
 class CategoryEmbeddingSum(nn.Module):
     """From codes [B, H, W] to [B, width]: each cell adds a row for each attribute of its code.
 
-    A code's attributes are given by `ObservationSpec.attributes`, such as kind and colour: what is
+    A code's attributes are given by `CategoryGrid.attributes`, such as kind and colour: what is
     learned of a red key helps with a blue one. Orthogonal initialisation, scaled so that the sums
     have the variance that gain sqrt(2) gives a dense layer of as many inputs as rows are added.
     """
 
-    def __init__(self, spec: ObservationSpec, width: int) -> None:
+    def __init__(self, space: CategoryGrid, width: int) -> None:
         super().__init__()
-        cells = spec.height * spec.width
-        if not cells or not spec.num_codes:
-            raise ValueError("a picture needs a height, a width and codes")
+        cells = space.height * space.width
         attributes = np.array(
-            spec.attributes or [[code] for code in range(spec.num_codes)], dtype=np.int64
+            space.attributes or [[code] for code in range(space.num_codes)], dtype=np.int64
         )
         sizes = attributes.max(axis=0) + 1
         # rows[c, k]: the table's first row of attribute k in cell c.
@@ -45,7 +43,7 @@ class CategoryEmbeddingSum(nn.Module):
         self._rows: Tensor
         self.register_buffer("_attributes", torch.from_numpy(attributes), persistent=False)
         self.register_buffer("_rows", torch.from_numpy(rows), persistent=False)
-        self.table = nn.Parameter(torch.empty(num_rows(spec), width))
+        self.table = nn.Parameter(torch.empty(num_rows(space), width))
         self.bias = nn.Parameter(torch.zeros(width))
         added = cells * len(sizes)
         nn.init.orthogonal_(self.table, _GAIN * math.sqrt(len(self.table) / added))
@@ -92,10 +90,10 @@ class CategoryEmbeddingSum(nn.Module):
         return functional.embedding_bag(index.flatten(1), self.table, mode="sum")
 
 
-def num_rows(spec: ObservationSpec) -> int:
+def num_rows(space: CategoryGrid) -> int:
     """The table's number of rows: one for each cell and each value of each attribute."""
-    sizes = [max(values) + 1 for values in zip(*spec.attributes, strict=True)] or [spec.num_codes]
-    return int(spec.height * spec.width * sum(sizes))
+    sizes = [max(values) + 1 for values in zip(*space.attributes, strict=True)] or [space.num_codes]
+    return int(space.height * space.width * sum(sizes))
 
 
 class _Sum(torch.autograd.Function):

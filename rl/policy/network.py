@@ -1,69 +1,97 @@
-"""The policy's network: an actor-critic over a picture of category codes and some features."""
+"""The policy's network: an actor-critic over observations of any known spaces."""
 
 from __future__ import annotations
 
 import math
-from typing import Final
+from collections.abc import Mapping
 
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tutelage.rl.policy.category_embedding import CategoryEmbeddingSum, num_rows
+from tutelage.rl.policy.category_embedding import CategoryEmbeddingSum
+from tutelage.rl.policy.encoders import VectorEncoder, make_encoder
 from tutelage.rl.policy.gru import unrolled
-from tutelage.rl.policy.settings import SMALLEST_CONV, StudentSettings
-from tutelage.rl.tasks.base import ObservationSpec
-
-_CHANNELS: Final = 32
+from tutelage.rl.policy.heads import make_head
+from tutelage.rl.policy.settings import StudentSettings
+from tutelage.rl.tasks.spaces import ActionSpace, CategoryGrid, ObservationSpace, Tokens, is_picture
 
 
 class PolicyNetwork(nn.Module):
-    """The encodings of picture and features are added; then a GRU, if any, a layer and two heads.
+    """The encodings of an observation's keys are added; then a GRU, if any, a layer and two heads.
 
-    Policy and value share everything but the heads. Orthogonal initialisation: gain
-    sqrt(2) in the layers, 1 in the GRU, 0.01 for the policy's and 1 for the value's head
+    Where there are words and something to see, the words scale and shift the encoding of what is
+    seen before it is added (FiLM; Perez et al. 2018, as in BabyAI's own models). A GRU is given the
+    previous action too. Policy and value share everything but the heads. Orthogonal initialisation:
+    gain sqrt(2) in the layers, 1 in the GRU, 0.01 for the policy's and 1 for the value's head
     (Andrychowicz et al. 2021, "What Matters In On-Policy Reinforcement Learning?").
     """
 
-    def __init__(self, spec: ObservationSpec, num_actions: int, settings: StudentSettings) -> None:
+    def __init__(
+        self,
+        observation_space: ObservationSpace,
+        action_space: ActionSpace,
+        settings: StudentSettings,
+        normalise: bool,
+    ) -> None:
         super().__init__()
         width = settings.hidden
         self.memory_size = width if settings.memory == "gru" else 0
-        inputs = spec.features + (num_actions if self.memory_size else 0)
-        self.picture = _picture_encoder(spec, settings) if spec.height else None
-        self.features = nn.Linear(inputs, width) if inputs else None
+        self.keys = tuple(observation_space)
+        # A list: a key may be any text, and PyTorch allows some as a module's name only.
+        self.encoders = nn.ModuleList(
+            make_encoder(space, settings, normalise) for space in observation_space.values()
+        )
+        kinds = observation_space.items()
+        self._words = {key for key, space in kinds if isinstance(space, Tokens)}
+        seen = {key for key, space in kinds if isinstance(space, CategoryGrid) or is_picture(space)}
+        self._scaled = seen if self._words else set()
+        self.scales = nn.Linear(width, width) if self._scaled else None
         self.memory = nn.GRUCell(width, width) if self.memory_size else None
         self.trunk = nn.Linear(width, width)
-        self.policy_head = nn.Linear(width, num_actions)
+        self.policy_head = make_head(action_space, width)
         self.value_head = nn.Linear(width, 1)
+        self.previous_action = (
+            nn.Linear(self.policy_head.action_size, width, bias=False) if self.memory else None
+        )
         self._initialise()
 
-    def forward(self, codes: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits [B, A] and values [B], for a network without memory.
+    def forward(self, observation: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Parameters [B, P] of the policy's distributions and values [B]; for one without memory.
 
-        codes: uint8 [B, H, W]; features: float32 [B, F].
+        observation: a tensor [B, ...] for each key of the observation space.
         """
-        return self._heads(self._encode(codes, features))
+        return self._heads(functional.relu(self._encode(observation)))
 
-    def step(self, codes: Tensor, features: Tensor, hidden: Tensor) -> tuple[Tensor, ...]:
-        """One step of a network with memory: logits [B, A], values [B], and the new hidden state.
+    def step(
+        self, observation: Mapping[str, Tensor], previous: Tensor, hidden: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """One step of a network with memory: parameters [B, P], values [B], the new hidden state.
 
-        features: float32 [B, F + A], the previous action's one-hot last; hidden: [B, memory_size].
+        previous: float32 [B, action_size], the previous action as the head encodes it, zeros at an
+        episode's first step; hidden: [B, memory_size].
         """
         assert self.memory is not None
-        hidden = self.memory(self._encode(codes, features), hidden)
+        hidden = self.memory(self._encode_with_action(observation, previous), hidden)
         return *self._heads(hidden), hidden
 
     def unroll(
-        self, codes: Tensor, features: Tensor, starts: Tensor, hidden: Tensor
+        self,
+        observation: Mapping[str, Tensor],
+        previous: Tensor,
+        starts: Tensor,
+        hidden: Tensor,
     ) -> tuple[Tensor, Tensor]:
-        """T steps of B sequences: logits [T * B, A] and values [T * B], time-major.
+        """T steps of B sequences: parameters [T * B, P] and values [T * B], time-major.
 
-        codes: uint8 [T, B, H, W]; features: float32 [T, B, F + A]; starts: bool [T, B], where an
-        episode begins and the hidden state is reset; hidden: float32 [B, memory_size].
+        observation: tensors [T, B, ...]; previous: float32 [T, B, action_size]; starts: bool
+        [T, B], where an episode begins and the hidden state is reset; hidden: [B, memory_size].
         """
         assert self.memory is not None
         steps, rows = starts.shape
-        encoded = self._encode(codes.flatten(0, 1), features.flatten(0, 1))
+        encoded = self._encode_with_action(
+            {key: tensor.flatten(0, 1) for key, tensor in observation.items()},
+            previous.flatten(0, 1),
+        )
         # The inputs' share of the gates, for all steps at once.
         gates = functional.linear(encoded, self.memory.weight_ih, self.memory.bias_ih)
         outputs = unrolled(
@@ -75,15 +103,39 @@ class PolicyNetwork(nn.Module):
         )
         return self._heads(outputs.flatten(0, 1))
 
-    def _encode(self, codes: Tensor, features: Tensor) -> Tensor:
-        by_features = None if self.features is None else self.features(features)
-        if self.picture is None:
-            assert by_features is not None
-            return functional.relu(by_features)
-        if isinstance(self.picture, CategoryEmbeddingSum):
-            return functional.relu(self.picture(codes, by_features))
-        by_picture = self.picture(codes)
-        return functional.relu(by_picture if by_features is None else by_picture + by_features)
+    def count_observations(self, observation: Mapping[str, Tensor]) -> None:
+        """Let the normalisers, where there are some, take observations [B, ...] into account."""
+        for key, encoder in zip(self.keys, self.encoders, strict=True):
+            if isinstance(encoder, VectorEncoder) and encoder.normaliser is not None:
+                encoder.normaliser.update(observation[key])
+
+    def _encode_with_action(self, observation: Mapping[str, Tensor], previous: Tensor) -> Tensor:
+        assert self.previous_action is not None
+        return functional.relu(self._encode(observation) + self.previous_action(previous))
+
+    def _encode(self, observation: Mapping[str, Tensor]) -> Tensor:
+        """The keys' encodings put together, float32 [B, width], before the first ReLU."""
+        total: Tensor | None = None
+        told: Tensor | None = None
+        late = []  # what is scaled by the words, and sums of rows, which are added onto the rest
+        for key, encoder in zip(self.keys, self.encoders, strict=True):
+            if key in self._scaled or isinstance(encoder, CategoryEmbeddingSum):
+                late.append((key, encoder))
+                continue
+            encoded = encoder(observation[key])
+            total = encoded if total is None else total + encoded
+            if key in self._words:
+                told = encoded if told is None else told + encoded
+        for key, encoder in late:
+            if self.scales is None:
+                total = encoder(observation[key], total)
+            else:
+                assert total is not None
+                assert told is not None
+                scale = 1 + self.scales(functional.relu(told))
+                total = total + scale * encoder(observation[key])
+        assert total is not None
+        return total
 
     def _heads(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
         hidden = functional.relu(self.trunk(hidden))
@@ -93,8 +145,8 @@ class PolicyNetwork(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.Linear | nn.Conv2d):
                 nn.init.orthogonal_(module.weight, math.sqrt(2))
-                assert module.bias is not None
-                nn.init.zeros_(module.bias)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
         if self.memory is not None:
             for name, parameter in self.memory.named_parameters():
                 if name.startswith("bias"):
@@ -102,49 +154,7 @@ class PolicyNetwork(nn.Module):
                 else:
                     for gate in parameter.data.chunk(3):
                         nn.init.orthogonal_(gate)
+        if self.scales is not None:
+            nn.init.orthogonal_(self.scales.weight, 0.1)
         nn.init.orthogonal_(self.policy_head.weight, 0.01)
         nn.init.orthogonal_(self.value_head.weight, 1.0)
-
-
-def first_layer_size(spec: ObservationSpec, settings: StudentSettings) -> int:
-    """The number of weights of the encoders' layers: what a policy's file must hold at least.
-
-    Raises ValueError for a picture too small for its encoder.
-    """
-    inputs = spec.features
-    if spec.height:
-        inputs += num_rows(spec) if settings.body == "dense" else _flat_size(spec)
-    return inputs * settings.hidden
-
-
-class _Embedding(nn.Embedding):
-    """From uint8 codes [B, H, W], as observations store them, to [B, C, H, W]."""
-
-    def forward(self, codes: Tensor) -> Tensor:
-        return super().forward(codes.int()).permute(0, 3, 1, 2)
-
-
-def _picture_encoder(spec: ObservationSpec, settings: StudentSettings) -> nn.Module:
-    """From codes [B, H, W] to [B, hidden]."""
-    if settings.body == "dense":
-        return CategoryEmbeddingSum(spec, settings.hidden)
-    return nn.Sequential(
-        _Embedding(spec.num_codes, settings.embedding),
-        nn.Conv2d(settings.embedding, _CHANNELS, 3),
-        nn.ReLU(),
-        nn.Conv2d(_CHANNELS, _CHANNELS, 3),
-        nn.ReLU(),
-        nn.Flatten(),
-        nn.Linear(_flat_size(spec), settings.hidden),
-    )
-
-
-def _flat_size(spec: ObservationSpec) -> int:
-    """Size of the convolutions' output. Raises ValueError for too small a picture."""
-    if min(spec.height, spec.width) < SMALLEST_CONV:
-        raise ValueError(
-            f"a picture of {spec.height} x {spec.width} cells is too small for the conv body;"
-            f" allowed: {SMALLEST_CONV} x {SMALLEST_CONV} and more, or the dense body"
-        )
-    # Each 3x3 convolution takes a cell off every side.
-    return _CHANNELS * (spec.height - 4) * (spec.width - 4)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import math
 import re
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import from_json
 from safetensors import SafetensorError, safe_open
@@ -18,94 +20,130 @@ from safetensors.torch import save
 from torch import Tensor
 
 from tutelage.rl.errors import UserError
-from tutelage.rl.policy.network import PolicyNetwork, first_layer_size
-from tutelage.rl.policy.sampling import draw
+from tutelage.rl.policy.encoders import least_weights
+from tutelage.rl.policy.heads import FORBIDDEN, Head, num_outputs
+from tutelage.rl.policy.network import PolicyNetwork
 from tutelage.rl.policy.settings import StudentSettings
-from tutelage.rl.tasks.arrays import BoolArray, FloatArray, IntArray
-from tutelage.rl.tasks.base import Observation, ObservationSpec
+from tutelage.rl.tasks.arrays import ActionArray, BoolArray, FloatArray
+from tutelage.rl.tasks.base import Observation, Task, view_of
+from tutelage.rl.tasks.spaces import (
+    ActionSpace,
+    ObservationSpace,
+    space_from_json,
+    space_to_json,
+)
 
-SCHEMA_VERSION: Final = 3
+SCHEMA_VERSION: Final = 4
 """Version of the description in a policy's file."""
-FORBIDDEN: Final = -1e8
-"""The logit of an action that is not allowed: its probability and its gradient are 0 (Huang &
-Ontañón 2022, "A Closer Look at Invalid Action Masking in Policy Gradient Algorithms")."""
 _METADATA: Final = "policy"
 """The field of a file's metadata that describes the policy."""
-_NO_ACTION: Final = -1
-"""The previous action of an episode's first step."""
 
 
 class PolicyFileError(UserError):
     """A file that is missing, damaged, or does not hold a policy."""
 
 
+@dataclass(frozen=True)
+class PolicySpec:
+    """What a policy is for, and how its network is built.
+
+    task: the task's name. action_names, masks_actions, normalise: as in `rl.tasks.base.Task`. view:
+    what else makes the student's view of its environment, numbers by name (`rl.tasks.base.Viewed`).
+    """
+
+    task: str
+    observation_space: ObservationSpace
+    action_space: ActionSpace
+    action_names: tuple[str, ...]
+    masks_actions: bool
+    normalise: bool
+    settings: StudentSettings
+    view: Mapping[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, task: Task, settings: StudentSettings) -> PolicySpec:
+        """That of a student of the task."""
+        return cls(
+            task.name,
+            dict(task.observation_space),
+            task.action_space,
+            task.action_names,
+            task.masks_actions,
+            task.normalise,
+            settings,
+            view_of(task),
+        )
+
+    def fits(self, task: Task) -> bool:
+        """Whether a policy for this can act in the task."""
+        return (
+            dict(self.observation_space) == dict(task.observation_space)
+            and self.action_space == task.action_space
+        )
+
+
 @dataclass
 class RecurrentState:
     """What a policy carries from step to step in B running episodes.
 
-    hidden: float32 [B, memory_size], the GRU's state; previous: int64 [B], the last actions, -1 at
-    an episode's first step.
+    hidden: float32 [B, memory_size], the GRU's state; previous: float32 [B, action_size], the last
+    actions as the head encodes them, zeros at an episode's first step.
     """
 
     hidden: FloatArray
-    previous: IntArray
+    previous: FloatArray
 
     def forget(self, ended: BoolArray) -> None:
         """Reset the rows whose episode ended. ended: bool [B]."""
-        if ended.any():
+        if self.hidden.shape[1] and ended.any():
             self.hidden = np.where(ended[:, None], np.float32(0), self.hidden)
-            self.previous = np.where(ended, _NO_ACTION, self.previous)
+            self.previous = np.where(ended[:, None], np.float32(0), self.previous)
 
     def __getitem__(self, rows: BoolArray | slice) -> RecurrentState:
         """A copy of some rows, which can be stepped by itself."""
         return RecurrentState(self.hidden[rows].copy(), self.previous[rows].copy())
 
 
-def with_actions(features: FloatArray, previous: IntArray, num_actions: int) -> FloatArray:
-    """Features [..., F] with the previous actions [...] beside them, one-hot: [..., F + A]."""
-    one_hot = (previous[..., None] == np.arange(num_actions)).astype(np.float32)
-    return np.concatenate((features, one_hot), axis=-1)
-
-
-def softmax(logits: FloatArray) -> FloatArray:
-    """Probabilities of each row of logits [B, A]."""
-    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(shifted / shifted.sum(axis=1, keepdims=True), dtype=np.float32)
-
-
 class Policy:
     """An actor-critic network on a device, and how it picks actions in a task."""
 
-    def __init__(
-        self,
-        task_name: str,
-        spec: ObservationSpec,
-        num_actions: int,
-        settings: StudentSettings,
-        device: torch.device,
-    ) -> None:
-        self.task_name, self.spec, self.settings, self.device = task_name, spec, settings, device
-        self.num_actions = num_actions
-        self.network = PolicyNetwork(spec, num_actions, settings).to(device)
+    def __init__(self, spec: PolicySpec, device: torch.device) -> None:
+        self.spec, self.device = spec, device
+        self.network = PolicyNetwork(
+            spec.observation_space, spec.action_space, spec.settings, spec.normalise
+        ).to(device)
+
+    @property
+    def head(self) -> Head:
+        """The distribution over actions that the network's parameters describe."""
+        return self.network.policy_head
 
     def initial_state(self, num_envs: int) -> RecurrentState:
-        """The recurrent state at the first steps of episodes: zeros, and no previous actions."""
-        hidden = np.zeros((num_envs, self.network.memory_size), dtype=np.float32)
-        return RecurrentState(hidden, np.full(num_envs, _NO_ACTION, dtype=np.int64))
+        """The recurrent state at the first steps of episodes: zeros. Empty without a GRU."""
+        memory_size = self.network.memory_size
+        action_size = self.head.action_size if memory_size else 0
+        return RecurrentState(
+            np.zeros((num_envs, memory_size), dtype=np.float32),
+            np.zeros((num_envs, action_size), dtype=np.float32),
+        )
 
     def policy_and_value(
-        self, observation: Observation, state: RecurrentState | None = None
+        self,
+        observation: Observation,
+        state: RecurrentState | None = None,
+        mask: BoolArray | None = None,
     ) -> tuple[FloatArray, FloatArray]:
-        """Logits float32 [B, A] and values float32 [B] of B observations, without gradients.
+        """Parameters float32 [B, P] (`rl.policy.heads`) and values float32 [B], without gradients.
 
         state: the recurrent state of these B episodes, whose `hidden` is updated; needed only by a
-        policy with a GRU. Raises ValueError where it is needed and missing.
+        policy with a GRU. mask: bool [B, P], the discrete actions that are allowed; None for all.
+        Raises ValueError where the state is needed and missing.
         """
         with torch.inference_mode():
-            logits, values = self._forward(observation, state)
-            masked = logits.cpu().numpy()
-        if observation.allowed is not None:
-            masked[~observation.allowed] = FORBIDDEN
+            params, values = self._forward(observation, state)
+            masked = params.cpu().numpy()
+        if mask is not None:
+            masked[~mask] = FORBIDDEN
         return masked, values.cpu().numpy()
 
     def act(
@@ -113,65 +151,67 @@ class Policy:
         observation: Observation,
         rng: np.random.Generator | None = None,
         state: RecurrentState | None = None,
-    ) -> IntArray:
-        """Actions int64 [B]: sampled with `rng`, the likeliest ones without.
+        mask: BoolArray | None = None,
+    ) -> ActionArray:
+        """Actions [B, ...]: sampled with `rng`, the likeliest ones without.
 
-        state: as in `policy_and_value`; its `previous` actions are updated too. Call its `forget`
-        for the episodes that end with these actions.
+        state, mask: as in `policy_and_value`; the state's `previous` is updated too. Call its
+        `forget` for the episodes that end with these actions.
         """
-        logits, _ = self.policy_and_value(observation, state)
-        actions = logits.argmax(axis=1) if rng is None else draw(logits, rng)[0]
-        if state is not None:
-            state.previous = actions
+        params, _ = self.policy_and_value(observation, state, mask)
+        head = self.head
+        actions = head.likeliest(params) if rng is None else head.sample(params, rng)[0]
+        self.did(state, actions)
         return actions
+
+    def did(self, state: RecurrentState | None, actions: ActionArray) -> None:
+        """Remember the actions that were done, [B, ...], where the policy has a memory."""
+        if state is not None and self.network.memory_size:
+            state.previous = self.head.encode(actions)
 
     def _forward(
         self, observation: Observation, state: RecurrentState | None
     ) -> tuple[Tensor, Tensor]:
-        codes = torch.from_numpy(observation.codes).to(self.device)
+        tensors = {key: self._tensor(observation[key]) for key in self.network.keys}
         if not self.network.memory_size:
-            logits, values = self.network(
-                codes, torch.from_numpy(observation.features).to(self.device)
-            )
-            return logits, values
+            params, values = self.network(tensors)
+            return params, values
         if state is None:
             raise ValueError("a recurrent policy needs its state: pass that of initial_state(B)")
-        features = with_actions(observation.features, state.previous, self.num_actions)
-        logits, values, hidden = self.network.step(
-            codes,
-            torch.from_numpy(features).to(self.device),
-            torch.from_numpy(state.hidden).to(self.device),
+        params, values, hidden = self.network.step(
+            tensors, self._tensor(state.previous), self._tensor(state.hidden)
         )
         state.hidden = hidden.cpu().numpy()
-        return logits, values
+        return params, values
+
+    def _tensor(self, array: NDArray[Any]) -> Tensor:
+        return torch.from_numpy(array).to(self.device)
 
     def save(self, path: Path) -> None:
         """Write the weights and what is needed to build the network again, as safetensors."""
+        spec = self.spec
         described = {
             "schema_version": SCHEMA_VERSION,
-            "task": self.task_name,
-            "num_actions": self.num_actions,
-            "observation_spec": asdict(self.spec),
-            "settings": self.settings.model_dump(mode="json"),
+            "task": spec.task,
+            "observation_space": {k: space_to_json(s) for k, s in spec.observation_space.items()},
+            "action_space": space_to_json(spec.action_space),
+            "action_names": list(spec.action_names),
+            "masks_actions": spec.masks_actions,
+            "normalise": spec.normalise,
+            "view": dict(spec.view),
+            "settings": spec.settings.model_dump(mode="json"),
         }
         # One field: safetensors orders several at random, and equal policies give equal files.
-        metadata = {_METADATA: json.dumps(described, sort_keys=True)}
+        metadata = {_METADATA: json.dumps(described)}
         tensors = {name: t.contiguous().cpu() for name, t in self.network.state_dict().items()}
         path.write_bytes(save(tensors, metadata))
 
 
-def make_policy(
-    task_name: str,
-    spec: ObservationSpec,
-    num_actions: int,
-    settings: StudentSettings,
-    device: str,
-    seed: int,
-) -> Policy:
-    """A new policy whose initial weights depend on the seed alone."""
+def make_policy(task: Task, settings: StudentSettings, device: str, seed: int) -> Policy:
+    """A new student of a task, whose initial weights depend on the seed alone."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return Policy(task_name, spec, num_actions, settings, torch.device(device))
+        return Policy(PolicySpec.of(task, settings), torch.device(device))
 
 
 def load_student(path: str | Path, device: str = "cpu") -> Policy:
@@ -195,16 +235,37 @@ def load_student(path: str | Path, device: str = "cpu") -> Policy:
     return policy
 
 
+_Name = Annotated[str, Field(max_length=1000)]
+
+
 class _StoredPolicy(BaseModel):
     """A file's description of its policy: everything but the weights."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
     schema_version: int
-    task: str
-    num_actions: int = Field(ge=1, le=4096)
-    observation_spec: ObservationSpec
+    task: _Name
+    observation_space: Annotated[dict[_Name, Any], Field(min_length=1, max_length=256)]
+    action_space: Any
+    action_names: Annotated[list[_Name], Field(max_length=65_536)]
+    masks_actions: bool
+    normalise: bool
+    view: dict[_Name, Annotated[int, Field(ge=0, le=2**31)]]
     settings: StudentSettings
+
+    def spec(self) -> PolicySpec:
+        """Raises ValueError for spaces that are none."""
+        spaces = {key: space_from_json(value) for key, value in self.observation_space.items()}
+        return PolicySpec(
+            self.task,
+            spaces,
+            space_from_json(self.action_space),  # type: ignore[arg-type]  # checked by its head
+            tuple(self.action_names),
+            self.masks_actions,
+            self.normalise,
+            self.settings,
+            self.view,
+        )
 
 
 def _from_metadata(stored: Any, device: torch.device) -> Policy:
@@ -214,23 +275,22 @@ def _from_metadata(stored: Any, device: torch.device) -> Policy:
     if version != SCHEMA_VERSION:
         age = "newer" if version > SCHEMA_VERSION else "older"
         raise ValueError(f"schema_version {version} is {age} than {SCHEMA_VERSION}")
-    found = _StoredPolicy.model_validate_json(described)
-    spec = found.observation_spec
-    if spec.slots not in (0, found.num_actions):
-        raise ValueError(f"{spec.slots} slots for {found.num_actions} actions")
-    _check_size(stored, spec, found.settings)
+    spec = _StoredPolicy.model_validate_json(described).spec()
+    _check_size(stored, spec)
     with torch.random.fork_rng(devices=[]):
-        return Policy(found.task, spec, found.num_actions, found.settings, device)
+        return Policy(spec, device)
 
 
-def _check_size(stored: Any, spec: ObservationSpec, settings: StudentSettings) -> None:
+def _check_size(stored: Any, spec: PolicySpec) -> None:
     """Refuse a description of a network much larger than the file, before that network is built.
 
-    The first layer can be; the sizes of the others are bounded by the settings.
+    The layers beside observations and actions can be; the others are bounded by the settings.
     """
     names = stored.keys()
     stored_size = sum(math.prod(stored.get_slice(name).get_shape()) for name in names)
-    if first_layer_size(spec, settings) > stored_size:
+    needed = sum(least_weights(s, spec.settings) for s in spec.observation_space.values())
+    needed += num_outputs(spec.action_space) * spec.settings.hidden
+    if needed > stored_size:
         raise ValueError("it is smaller than the network that it describes")
 
 

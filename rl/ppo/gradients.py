@@ -8,7 +8,7 @@ gradient faster for the default network on the CPU.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Final, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,9 @@ from torch.nn.utils import parameters_to_vector, vector_to_parameters
 from tutelage.rl.policy.network import PolicyNetwork
 from tutelage.rl.ppo.loss import loss_gradients
 from tutelage.rl.ppo.settings import PPOSettings
+
+OBSERVED: Final = "observed."
+"""What the names of an observation's keys begin with in a minibatch."""
 
 
 class Gradient(Protocol):
@@ -27,9 +30,10 @@ class Gradient(Protocol):
     ) -> Tensor:
         """Fill the vector with the gradient of a minibatch's loss.
 
-        batch: codes uint8 [B, H, W], features float32 [B, F], and what `loss_gradients` takes. For
-        a recurrent network all of them are [T, B, ...], with starts bool [T, B] and hidden float32
-        [B, memory_size]. Returns the loss's `LOSS_METRICS`, float64 [6].
+        batch: the observations' keys behind the prefix OBSERVED, and what `loss_gradients` takes.
+        For a recurrent network all of them are [T, B, ...], with previous float32 [T, B, E], starts
+        bool [T, B] and hidden float32 [B, memory_size]. Returns the loss's `LOSS_METRICS`, float64
+        [6].
         """
         ...
 
@@ -61,25 +65,28 @@ class AutogradGradient:
     def __call__(
         self, batch: Mapping[str, Tensor], settings: PPOSettings, teacher_weight: float
     ) -> Tensor:
-        logits, values = self._logits_and_values(batch)
+        params, values = self._policy_and_value(batch)
         if self._network.memory_size:
             batch = {name: c.flatten(0, 1) for name, c in batch.items() if name != "hidden"}
-        metrics, by_logits, by_values = loss_gradients(
-            logits, values, batch, settings, teacher_weight
+        metrics, by_params, by_values = loss_gradients(
+            self._network.policy_head, params, values, batch, settings, teacher_weight
         )
         # A scalar with the loss's gradients: to take them of two tensors, PyTorch loads a library
         # for symbolic mathematics, which compares their shapes.
-        surrogate = (logits * by_logits).sum() + (values * by_values).sum()
+        surrogate = (params * by_params).sum() + (values * by_values).sum()
         gradients = torch.autograd.grad(surrogate, self._parameters)
         torch.cat([gradient.flatten() for gradient in gradients], out=self._vector)
         return metrics
 
-    def _logits_and_values(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """Logits and values of a minibatch's rows; [T, B] is flattened, time-major."""
-        network = self._network
+    def _policy_and_value(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Parameters and values of a minibatch's rows; [T, B] is flattened, time-major."""
+        network, observation = self._network, observed(batch)
         if network.memory_size:
-            return network.unroll(
-                batch["codes"], batch["features"], batch["starts"], batch["hidden"]
-            )
-        logits, values = network(batch["codes"], batch["features"])
-        return logits, values
+            return network.unroll(observation, batch["previous"], batch["starts"], batch["hidden"])
+        params, values = network(observation)
+        return params, values
+
+
+def observed(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The observations of a minibatch, by key."""
+    return {n.removeprefix(OBSERVED): t for n, t in batch.items() if n.startswith(OBSERVED)}

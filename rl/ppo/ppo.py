@@ -18,10 +18,16 @@ from torch import Tensor
 from torch.optim.adam import adam
 
 from tutelage.rl.advice.labels import Labels
-from tutelage.rl.policy.policy import Policy, with_actions
+from tutelage.rl.policy.policy import Policy
 from tutelage.rl.ppo.cpu.backprop import BackpropGradient, supports
 from tutelage.rl.ppo.gae import advantages_of
-from tutelage.rl.ppo.gradients import AutogradGradient, Gradient, flat_weights
+from tutelage.rl.ppo.gradients import (
+    OBSERVED,
+    AutogradGradient,
+    Gradient,
+    flat_weights,
+    observed,
+)
 from tutelage.rl.ppo.loss import LOSS_METRICS
 from tutelage.rl.ppo.settings import PPOSettings
 from tutelage.rl.rollouts.buffer import Rollout
@@ -71,7 +77,7 @@ class PPO:
     ) -> UpdateReport:
         """Learn from a rollout of T steps in N environments: some epochs of minibatches.
 
-        labels: the teacher's action probabilities for the rollout's T * N steps; without them, or
+        labels: the teacher's advice for the rollout's T * N steps; without them, or
         at teacher_weight 0, this is plain PPO. progress: the share of the run that is done, 0..1
         (`PPOSettings.at`).
         """
@@ -91,6 +97,8 @@ class PPO:
         batch = self._batch(rollout, advantages, returns, labels if advised else None)
         with _denormals_as_zero():
             means = self._epochs(batch, rollout, settings, teacher_weight)
+        # Not before: the rollout's policy was that of the means and variances then.
+        self._policy.network.count_observations(observed(batch))
         return UpdateReport(*[*means, explained_variance(rollout.values, returns)])
 
     def snapshot(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -118,20 +126,16 @@ class PPO:
     ) -> dict[str, Tensor]:
         """What the loss needs of each step, in rows t * N + i, on the policy's device."""
         arrays: dict[str, NDArray[Any]] = {
-            "codes": rollout.codes,
-            "features": rollout.features,
+            **{OBSERVED + key: array for key, array in rollout.observations.items()},
             "actions": rollout.actions,
             "log_probs": rollout.log_probs,
             "advantages": advantages,
             "returns": returns,
         }
-        if rollout.allowed is not None:
-            arrays["allowed"] = rollout.allowed
+        if rollout.mask is not None:
+            arrays["mask"] = rollout.mask
         if self._policy.network.memory_size:
-            arrays["features"] = with_actions(
-                rollout.features, rollout.previous, self._policy.num_actions
-            )
-            arrays["starts"] = _starts(rollout)
+            arrays |= {"previous": rollout.previous, "starts": _starts(rollout)}
         flat = {
             name: array.reshape(rollout.size, *array.shape[2:]) for name, array in arrays.items()
         }
@@ -169,7 +173,7 @@ class PPO:
         Each minibatch has [B] rows, or [T, B] for a recurrent policy, and then hidden
         [B, memory_size].
         """
-        num_steps, num_envs = rollout.actions.shape
+        num_steps, num_envs = rollout.rewards.shape
         device = self._policy.device
         if not self._policy.network.memory_size:
             order = torch.from_numpy(self._rng.permutation(rollout.size)).to(device)

@@ -13,8 +13,9 @@ import numpy as np
 
 from tutelage.rl.advice.advice import Advice
 from tutelage.rl.advice.labels import PlanActions, carry_out
-from tutelage.rl.tasks.arrays import BoolArray, FloatArray, IntArray
-from tutelage.rl.tasks.base import IDLE, Task, VectorEnv
+from tutelage.rl.tasks.action_targets import action_targets
+from tutelage.rl.tasks.arrays import ActionArray, BoolArray, FloatArray, IntArray
+from tutelage.rl.tasks.base import Task, VectorEnv
 from tutelage.rl.tasks.seeding import pick
 
 if TYPE_CHECKING:
@@ -29,8 +30,8 @@ _NONE = -1
 class Actor(Protocol):
     """Picks the actions of N environments."""
 
-    def act(self, envs: VectorEnv, playing: BoolArray) -> IntArray:
-        """Actions int64 [N] in the current states, IDLE where `playing`, bool [N], is false."""
+    def act(self, envs: VectorEnv, playing: BoolArray) -> ActionArray:
+        """Actions [N, ...] in the current states; only those where `playing`, bool [N], count."""
 
     def ended(self, rows: IntArray) -> None:
         """The episodes of these environments ended with the last step; others have begun."""
@@ -43,16 +44,15 @@ class PolicyActor:
         self._student, self._rng = student, rng
         self._memory = student.initial_state(num_envs)
 
-    def act(self, envs: VectorEnv, playing: BoolArray) -> IntArray:
-        actions = self._student.act(envs.observe(), self._rng, self._memory)
-        return np.where(playing, actions, IDLE)
+    def act(self, envs: VectorEnv, playing: BoolArray) -> ActionArray:  # noqa: ARG002
+        return self._student.act(envs.observe(), self._rng, self._memory, envs.action_mask())
 
-    def did(self, actions: IntArray) -> None:
-        """The actions that were done, int64 [N], where they are not those that it picked."""
-        self._memory.previous = actions
+    def did(self, actions: ActionArray) -> None:
+        """The actions that were done, [N, ...], where they are not those that it picked."""
+        self._student.did(self._memory, actions)
 
     def ended(self, rows: IntArray) -> None:
-        ended = np.zeros(len(self._memory.previous), dtype=np.bool_)
+        ended = np.zeros(len(self._memory.hidden), dtype=np.bool_)
         ended[rows] = True
         self._memory.forget(ended)
 
@@ -77,26 +77,27 @@ class TeacherActor:
     ) -> None:
         self.advise = advise
         self._task, self._rng = task, rng
+        self._targets = action_targets(task.action_space)
         self._known: dict[int, Advice] = {}
         self.situations = np.zeros(num_envs, dtype=np.int64)
         self.silent = np.zeros(num_envs, dtype=np.bool_)
         self._held = np.full(num_envs, _NONE, dtype=np.int64)
         self.unadvised = 0
 
-    def act(self, envs: VectorEnv, playing: BoolArray) -> IntArray:
+    def act(self, envs: VectorEnv, playing: BoolArray) -> ActionArray:
         states = envs.states()
         situations = self._task.situation_ids(states)
         self._learn(situations[playing])
         done = carry_out(self._task, states, situations, self._known)
         held = self._hold(situations, done)
         self.situations = situations
-        chosen = np.take_along_axis(done.probs, np.maximum(held, 0)[:, None, None], 1)[:, 0]
+        chosen = np.take_along_axis(done.targets, np.maximum(held, 0)[:, None, None], 1)[:, 0]
         self.silent = held == _NONE
         if self.silent.any():
-            allowed = envs.observe().allowed
-            chosen[self.silent] = 1.0 if allowed is None else allowed[self.silent]
+            anything = self._targets.uniform(envs.action_mask(), len(chosen))
+            chosen[self.silent] = anything[self.silent]
         self.unadvised += int((self.silent & playing).sum())
-        return np.where(playing, _draw(chosen, self._rng), IDLE)
+        return self._targets.draw(chosen, self._rng)
 
     def ended(self, rows: IntArray) -> None:
         self._held[rows] = _NONE

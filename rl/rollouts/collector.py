@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tutelage.rl.policy.policy import Policy, RecurrentState
-from tutelage.rl.policy.sampling import draw
 from tutelage.rl.rollouts.buffer import Rollout
 from tutelage.rl.rollouts.episodes import EpisodeLog
 from tutelage.rl.rollouts.replay import EpisodeReplay
+from tutelage.rl.rollouts.reward_scale import RewardScale
 from tutelage.rl.tasks.arrays import IntArray
 from tutelage.rl.tasks.base import States, Task, VectorEnv
 
@@ -34,18 +34,15 @@ class Collector:
         envs: VectorEnv,
         num_steps: int,
         rng: np.random.Generator,
+        gamma: float,
     ) -> None:
+        """rng: draws the actions. gamma: the discount of a step, for the scale of the rewards."""
         self._task, self._student, self._envs, self._rng = task, student, envs, rng
-        self.rollout = Rollout.allocate(
-            num_steps,
-            envs.num_envs,
-            task.observation_spec,
-            len(task.action_names),
-            student.network.memory_size,
-        )
+        self.rollout = Rollout.allocate(num_steps, envs.num_envs, student)
         self._memory = student.initial_state(envs.num_envs)
         self.log = EpisodeLog(envs.num_envs, task.max_episode_steps)
-        self._replay = EpisodeReplay(envs.num_envs, task.max_episode_steps, len(task.action_names))
+        self._replay = EpisodeReplay(envs.num_envs, task.max_episode_steps, task.action_space)
+        self._scale = RewardScale(envs.num_envs, gamma) if task.normalise else None
         self._states: States | None = None
         envs.reset()
 
@@ -56,7 +53,7 @@ class Collector:
         the rollout, which is lost.
         """
         rollout = self.rollout
-        num_steps = len(rollout.actions)
+        num_steps = len(rollout.rewards)
         states: list[States] = []
         rollout.final_values[:] = 0.0
         rollout.hidden[:] = self._memory.hidden
@@ -70,6 +67,9 @@ class Collector:
         rollout.last_values[:] = self._student.policy_and_value(
             self._envs.observe(), self._memory[:]
         )[1]
+        if self._scale is not None:
+            ended = rollout.terminated | rollout.truncated
+            rollout.rewards[:] = self._scale.scaled(rollout.rewards, ended)
         return rollout
 
     def snapshot(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
@@ -81,6 +81,7 @@ class Collector:
         return self._replay.snapshot() | memory, {
             "rng": self._rng.bit_generator.state,
             "log": self.log.snapshot(),
+            "reward_scale": None if self._scale is None else self._scale.snapshot(),
         }
 
     def restore(self, arrays: dict[str, NDArray[Any]], record: dict[str, Any]) -> None:
@@ -92,6 +93,8 @@ class Collector:
         self._replay.restore(arrays, self._envs)
         self._rng.bit_generator.state = record["rng"]
         self.log.restore(record["log"])
+        if self._scale is not None:
+            self._scale.restore(record["reward_scale"])
 
     def _remembered(self, arrays: dict[str, NDArray[Any]]) -> RecurrentState:
         found = RecurrentState(arrays[f"{_MEMORY}hidden"], arrays[f"{_MEMORY}previous"])
@@ -99,7 +102,7 @@ class Collector:
         for one, other in ((found.hidden, expected.hidden), (found.previous, expected.previous)):
             if one.shape != other.shape or one.dtype != other.dtype:
                 raise ValueError("what it remembers is not this student's memory")
-        if not np.isfinite(found.hidden).all():
+        if not (np.isfinite(found.hidden).all() and np.isfinite(found.previous).all()):
             raise ValueError("what it remembers is not finite")
         return found[:]
 
@@ -117,24 +120,30 @@ class Collector:
         observation = envs.observe()
         self.log.visit(rollout.situation_ids[t])
         rollout.previous[t] = self._memory.previous
-        logits, values = self._student.policy_and_value(observation, self._memory)
-        actions, rollout.log_probs[t], rollout.greedy[t] = draw(logits, self._rng)
-        rollout.codes[t], rollout.features[t] = observation.codes, observation.features
-        if rollout.allowed is not None:
-            rollout.allowed[t] = observation.allowed
+        mask = envs.action_mask()
+        params, values = self._student.policy_and_value(observation, self._memory, mask)
+        actions, rollout.log_probs[t], rollout.greedy[t] = self._student.head.sample(
+            params, self._rng
+        )
+        for key, buffer in rollout.observations.items():
+            buffer[t] = observation[key]
+        if rollout.mask is not None and mask is not None:
+            rollout.mask[t] = mask
         rollout.actions[t], rollout.values[t] = actions, values
-        rollout.logits[t] = logits
+        rollout.params[t], rollout.episodes[t] = params, self._replay.episodes
         result = envs.step(actions)
         rollout.rewards[t] = result.rewards if result.discounted is None else result.discounted
         rollout.terminated[t], rollout.truncated[t] = result.terminated, result.truncated
-        self._memory.previous = actions
+        self._student.did(self._memory, actions)
         if result.final is not None:
             remembered = self._memory[result.truncated]
             rollout.final_values[t][result.truncated] = self._student.policy_and_value(
                 result.final, remembered
             )[1]
         self._memory.forget(result.terminated | result.truncated)
-        if rollout.durations is not None and result.durations is not None:
+        if result.durations is not None:
+            if rollout.durations is None:
+                rollout.durations = np.zeros_like(rollout.episodes)
             rollout.durations[t] = result.durations
         self.log.step(self._task, result)
         self._replay.step(actions, result.terminated | result.truncated)

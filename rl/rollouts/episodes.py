@@ -37,6 +37,7 @@ class EpisodeTracker:
                 int(self.lengths[i]),
                 bool(result.terminated[i]),
                 bool(result.truncated[i]),
+                result.infos.get(int(i), {}),
             )
             for i in np.flatnonzero(result.terminated | result.truncated)
         }
@@ -65,6 +66,15 @@ def steps_of(result: StepResult, played: BoolArray | None = None) -> IntArray | 
     return 1 if played is None else played
 
 
+@dataclass(frozen=True)
+class EndedEpisode:
+    """An episode that has ended, and whether it reached the task's aim."""
+
+    return_: float
+    length: int
+    success: bool
+
+
 class FixedEpisodes:
     """A fixed number of episodes, shared among N environments; and those of them that ended.
 
@@ -75,25 +85,26 @@ class FixedEpisodes:
     def __init__(self, episodes: int, num_envs: int) -> None:
         self._left = episodes // num_envs + (np.arange(num_envs) < episodes % num_envs)
         self._running = EpisodeTracker(num_envs)
-        self.ended: list[Episode] = []
+        self.ended: list[EndedEpisode] = []
 
     @property
     def playing(self) -> BoolArray:
         """bool [N], which environments still have episodes to play."""
         return self._left > 0
 
-    def step(self, result: StepResult) -> IntArray:
+    def step(self, task: Task, result: StepResult) -> IntArray:
         """Count a step of those that were playing. Returns the environments whose episode ended."""
         ended = self._running.step(result, self.playing)
-        self.ended += ended.values()
+        for episode in ended.values():
+            self.ended.append(EndedEpisode(episode.return_, episode.length, task.success(episode)))
         rows = np.fromiter(ended, dtype=np.int64)
         self._left[rows] -= 1
         return rows
 
-    def outcome(self, task: Task) -> Evaluation:
+    def outcome(self) -> Evaluation:
         """How the episodes that have ended went; there must be one."""
         return Evaluation(
-            sum(bool(task.success(episode)) for episode in self.ended),
+            sum(episode.success for episode in self.ended),
             len(self.ended),
             float(np.mean([episode.return_ for episode in self.ended])),
             float(np.mean([episode.length for episode in self.ended])),
@@ -104,7 +115,7 @@ class FixedEpisodes:
         return {
             "left": self._left.tolist(),
             "running": self._running.snapshot(),
-            "ended": [[e.return_, e.length, e.terminated, e.truncated] for e in self.ended],
+            "ended": [[e.return_, e.length, e.success] for e in self.ended],
         }
 
     def restore(self, record: dict[str, Any]) -> None:
@@ -114,8 +125,8 @@ class FixedEpisodes:
         self._running.restore(record["running"])
         self._left[:] = record["left"]
         self.ended = [
-            Episode(float(return_), int(length), bool(terminated), bool(truncated))
-            for return_, length, terminated, truncated in record["ended"]
+            EndedEpisode(float(return_), int(length), bool(success))
+            for return_, length, success in record["ended"]
         ]
 
 

@@ -10,7 +10,7 @@ from tutelage.rl.policy.policy import Policy
 from tutelage.rl.rollouts.actors import Actor, AdviceLookup, PolicyActor, TeacherActor
 from tutelage.rl.rollouts.episodes import FixedEpisodes
 from tutelage.rl.rollouts.results import Evaluation, StudentResult
-from tutelage.rl.tasks.arrays import IntArray
+from tutelage.rl.tasks.arrays import ActionArray
 from tutelage.rl.tasks.base import Split, StepResult, Task, VectorEnv
 from tutelage.rl.tasks.seeding import generator
 
@@ -40,7 +40,7 @@ def evaluate(
     """
     rng = None if greedy else generator(seed, "evaluation")
     actor = PolicyActor(student, num_envs_for(episodes), rng)
-    return play(task, actor, episodes, seed, on_progress, on_step).outcome(task)
+    return play(task, actor, episodes, seed, on_progress, on_step).outcome()
 
 
 def evaluate_teacher(
@@ -56,7 +56,7 @@ def evaluate_teacher(
     """
     actor = TeacherActor(task, num_envs_for(episodes), advise, generator(seed, "teacher"))
     played = play(task, actor, episodes, seed, on_progress)
-    return played.outcome(task), actor.unadvised
+    return played.outcome(), actor.unadvised
 
 
 def play(
@@ -83,7 +83,7 @@ def play(
             if on_step is not None:
                 on_step()
             before = len(played.ended)
-            play_step(envs, actor, played)
+            play_step(task, envs, actor, played)
             if on_progress and len(played.ended) > before:
                 on_progress(len(played.ended))
     finally:
@@ -109,10 +109,11 @@ def evaluate_both_ways(
 
 
 def play_step(
-    envs: VectorEnv, actor: Actor, episodes: FixedEpisodes
-) -> tuple[IntArray, StepResult]:
+    task: Task, envs: VectorEnv, actor: Actor, episodes: FixedEpisodes
+) -> tuple[ActionArray, StepResult]:
     """One step of the environments that still have episodes to play, and its actions."""
-    actions = actor.act(envs, episodes.playing)
-    result = envs.step(actions)
-    actor.ended(episodes.step(result))
+    playing = episodes.playing
+    actions = actor.act(envs, playing)
+    result = envs.step(actions, playing)
+    actor.ended(episodes.step(task, result))
     return actions, result

@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 
+from tutelage.rl.tasks.action_targets import action_targets
 from tutelage.rl.tasks.base import States, Task
 from tutelage.rl.tasks.seeding import generator
 
@@ -25,13 +26,14 @@ class ExampleState:
 def rich_state(task: Task, seed: int) -> ExampleState:
     """A state in which there is much to choose from: of those met, the most options on offer."""
     rng = generator(seed, "actions")
+    targets = action_targets(task.action_space)
     envs = task.make_envs(_ENVS, "train", seed)
     try:
         envs.reset()
         met: list[States] = []
         for _ in range(_STEPS):
             met.append(envs.states()[:])
-            envs.step(rng.integers(len(task.action_names), size=_ENVS))
+            envs.step(targets.draw(targets.uniform(envs.action_mask(), _ENVS), rng))
         states = met[0].concat(met)
         situation_ids, rows = np.unique(task.situation_ids(states), return_index=True)
         choices = [len(task.options(int(situation_id))) for situation_id in situation_ids]

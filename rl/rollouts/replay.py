@@ -6,14 +6,17 @@ environment i is always the same level, so playing the same actions leads to the
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 import numpy as np
+from gymnasium.spaces import Box, Discrete
 from numpy.typing import NDArray
 
 from tutelage.rl.errors import UserError
-from tutelage.rl.tasks.arrays import BoolArray, IntArray
-from tutelage.rl.tasks.base import IDLE, VectorEnv
+from tutelage.rl.tasks.arrays import ActionArray, BoolArray
+from tutelage.rl.tasks.base import VectorEnv
+from tutelage.rl.tasks.spaces import ActionSpace
 
 _PREFIX: Final = "collector.replay."
 
@@ -23,74 +26,84 @@ class ReplayError(UserError):
 
 
 class EpisodeReplay:
-    """The running episodes of a vector environment: which they are, and what was done in them."""
+    """The running episodes of a vector environment: which they are, and what was done in them.
 
-    def __init__(self, num_envs: int, max_episode_steps: int, num_actions: int) -> None:
-        self._num_actions = num_actions
-        self._episodes = np.zeros(num_envs, dtype=np.int64)
+    episodes: int64 [N], their numbers.
+    """
+
+    def __init__(self, num_envs: int, max_episode_steps: int, action_space: ActionSpace) -> None:
+        self._space = action_space
+        self._shape = action_space.shape or ()
+        self.episodes = np.zeros(num_envs, dtype=np.int64)
         self._lengths = np.zeros(num_envs, dtype=np.int64)
-        self._actions = np.full((num_envs, max_episode_steps), IDLE, dtype=np.int64)
+        self._actions = np.zeros(
+            (num_envs, max_episode_steps, *self._shape), dtype=action_space.dtype
+        )
         self._rows = np.arange(num_envs)
 
-    def step(self, actions: IntArray, ended: BoolArray) -> None:
-        """Note a step. actions: int64 [N], IDLE where none was done; ended: bool [N]."""
+    def step(self, actions: ActionArray, ended: BoolArray, active: BoolArray | None = None) -> None:
+        """Note a step. actions: [N, ...]; ended: bool [N]; active: bool [N], None for all."""
         if self._lengths.max() >= self._actions.shape[1]:
             # A task may let an episode run longer than it announced.
-            self._actions = np.pad(
-                self._actions, ((0, 0), (0, self._actions.shape[1])), constant_values=IDLE
-            )
+            self._actions = np.concatenate((self._actions, np.zeros_like(self._actions)), axis=1)
         self._actions[self._rows, self._lengths] = actions
-        self._lengths += actions != IDLE
-        self._episodes[ended] += 1
+        self._lengths += 1 if active is None else active
+        self.episodes[ended] += 1
         self._lengths[ended] = 0
-        self._actions[ended] = IDLE
 
-    def snapshot(self) -> dict[str, NDArray[np.int64]]:
+    def snapshot(self) -> dict[str, NDArray[Any]]:
         """All of it as arrays, by name."""
-        longest = max(int(self._lengths.max()), 1)
+        actions = self._actions[:, : max(int(self._lengths.max()), 1)].copy()
+        actions[np.arange(actions.shape[1]) >= self._lengths[:, None]] = 0
         return {
-            f"{_PREFIX}episodes": self._episodes.copy(),
-            f"{_PREFIX}actions": self._actions[:, :longest].copy(),
+            f"{_PREFIX}episodes": self.episodes.copy(),
+            f"{_PREFIX}lengths": self._lengths.copy(),
+            f"{_PREFIX}actions": actions,
         }
 
-    def restore(self, arrays: dict[str, NDArray[np.int64]], envs: VectorEnv) -> None:
+    def restore(self, arrays: Mapping[str, NDArray[Any]], envs: VectorEnv) -> None:
         """Bring a fresh vector environment to where the snapshot was taken.
 
         Raises ReplayError where an episode ends before its recorded actions do, and where the
         arrays are no snapshot of this many environments and actions.
         """
-        episodes, actions = arrays[f"{_PREFIX}episodes"], arrays[f"{_PREFIX}actions"]
-        self._check(episodes, actions)
+        episodes, lengths, actions = (
+            arrays[f"{_PREFIX}{name}"] for name in ("episodes", "lengths", "actions")
+        )
+        self._check(episodes, lengths, actions)
         envs.reset(episodes)
-        self._episodes[:] = episodes
-        self._lengths[:] = 0
-        self._actions[:] = IDLE
-        for column in actions.T:
-            playing = column != IDLE
-            if not playing.any():
-                break
-            result = envs.step(column)
-            if ((result.terminated | result.truncated) & playing).any():
+        for t in range(int(lengths.max())):
+            active = t < lengths
+            result = envs.step(actions[:, t], active)
+            if ((result.terminated | result.truncated) & active).any():
                 raise ReplayError(
                     "an environment cannot be resumed: repeating an episode's actions ended it "
                     "early, so it is not deterministic for its seed"
                 )
+        self.episodes[:], self._lengths[:] = episodes, lengths
         if actions.shape[1] > self._actions.shape[1]:
-            self._actions = np.full_like(actions, IDLE)
+            self._actions = np.zeros_like(actions)
         self._actions[:, : actions.shape[1]] = actions
-        self._lengths[:] = (actions != IDLE).sum(axis=1)
 
-    def _check(self, episodes: NDArray[np.int64], actions: NDArray[np.int64]) -> None:
+    def _check(self, episodes: NDArray[Any], lengths: NDArray[Any], actions: NDArray[Any]) -> None:
         """A file may hold anything, and an environment need not check its actions."""
         num_envs = len(self._rows)
-        played = actions != IDLE
         if (
-            not episodes.dtype == actions.dtype == np.int64
-            or episodes.shape != (num_envs,)
-            or actions.ndim != 2
-            or len(actions) != num_envs
-            or not ((actions >= IDLE) & (actions < self._num_actions)).all()
-            or (played[:, 1:] & ~played[:, :-1]).any()
+            not episodes.dtype == lengths.dtype == np.int64
+            or actions.dtype != self._space.dtype
+            or not episodes.shape == lengths.shape == (num_envs,)
+            or actions.ndim < 2
+            or actions.shape[:1] + actions.shape[2:] != (num_envs, *self._shape)
+            or not _are_actions(actions, self._space)
+            or not ((lengths >= 0) & (lengths <= actions.shape[1])).all()
             or not ((episodes >= 0) & (episodes < 2**48)).all()
         ):
             raise ReplayError("the recorded episodes are not those of this run's environments")
+
+
+def _are_actions(actions: NDArray[Any], space: ActionSpace) -> bool:
+    """Whether all of an array [N, T, ...] are actions; of a Box, before they are clipped."""
+    if isinstance(space, Box):
+        return bool(np.isfinite(actions).all())
+    limit = space.n if isinstance(space, Discrete) else space.nvec
+    return bool(((actions >= 0) & (actions < limit)).all())

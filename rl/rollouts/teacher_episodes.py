@@ -34,7 +34,7 @@ class TeacherEpisodes:
         self._played = FixedEpisodes(episodes, num_envs)
         self._rng = generator(seed, "teacher")
         self._actor = TeacherActor(task, num_envs, lambda _: {}, self._rng)
-        self._replay = EpisodeReplay(num_envs, task.max_episode_steps, len(task.action_names))
+        self._replay = EpisodeReplay(num_envs, task.max_episode_steps, task.action_space)
         self._left = 0
 
     @property
@@ -75,14 +75,14 @@ class TeacherEpisodes:
         while not self.between_rounds:
             on_step()
             playing = self._played.playing
-            actions, result = play_step(self._envs, self._actor, self._played)
+            actions, result = play_step(self._task, self._envs, self._actor, self._played)
             self.env_steps += int(playing.sum())
-            self._replay.step(actions, result.terminated | result.truncated)
+            self._replay.step(actions, result.terminated | result.truncated, playing)
             self._left -= 1
 
     def outcome(self) -> Evaluation | None:
         """How the episodes that have ended went; None before the first."""
-        return self._played.outcome(self._task) if self.ended else None
+        return self._played.outcome() if self.ended else None
 
     def snapshot(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """What is needed to go on from between two rounds: arrays by name, the rest as JSON."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,3 +13,5 @@ BoolArray = NDArray[np.bool_]
 CodeArray = NDArray[np.uint8]
 ImageArray = NDArray[np.uint8]
 """Red, green and blue: uint8 [height, width, 3]."""
+ActionArray = NDArray[Any]
+"""Actions: int64 [B] or [B, parts], or float32 [B, dimensions]."""

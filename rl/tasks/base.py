@@ -1,31 +1,33 @@
 """The seam between a task and everything above it.
 
 A task is an environment together with what a teacher needs to talk about it: situations (as
-integers and as text), options (named sub-policies) and their action labels. The graph, the agents
-and the learner speak to the `Task` protocol only; `rl.minigrid` implements it for MiniGrid, and
-your own environment can implement it too.
+integers and as text), options (named sub-policies) and what those do in a state. The graph, the
+agents and the learner speak to the `Task` protocol only; `rl.minigrid` implements it for MiniGrid,
+and `rl.gymnasium` for any Gymnasium environment that a `GymTask` describes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Protocol, Self
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, Self
 
 import numpy as np
-from pydantic import Field
+from numpy.typing import NDArray
 
 from tutelage.rl.errors import UserError
-from tutelage.rl.tasks.arrays import BoolArray, CodeArray, FloatArray, IntArray
+from tutelage.rl.tasks.arrays import ActionArray, BoolArray, FloatArray, IntArray
 from tutelage.rl.tasks.options import Option, OptionActions, Plan
+from tutelage.rl.tasks.spaces import ActionSpace, ObservationSpace
 
 Split = Literal["train", "evaluation"]
 
 Rows = slice | IntArray | BoolArray
 """Which rows of a batch: a slice, row numbers int64 [n], or a mask bool [B]."""
 
-IDLE = -1
-"""The action that leaves an environment of a vector as it is: it is not stepped."""
+Observation = Mapping[str, NDArray[Any]]
+"""A batch of student observations: for each key of the task's observation space an array [B, ...]
+of the space's shape and dtype."""
 
 
 class Batch:
@@ -64,56 +66,25 @@ def _concat(parts: Sequence[Any]) -> Any:
     return None if parts[0] is None else parts[0].concat(parts)
 
 
-@dataclass(frozen=True)
-class ObservationSpec:
-    """What the student sees: a picture of category codes and a vector of features.
-
-    Either part may be empty (`height == 0` or `features == 0`).
-
-    attributes: what each code is made of, such as (kind, colour), as small numbers from 0; one row
-    for each code, all of the same length. Codes that share an attribute share weights. Empty: each
-    code has weights of its own. slots: the number of actions where each observation says which are
-    allowed; 0 where all are, always. Raises ValueError for other rows of attributes. The bounds are
-    those of a policy's file, where they are checked.
-    """
-
-    height: Annotated[int, Field(ge=0, le=255)]
-    width: Annotated[int, Field(ge=0, le=255)]
-    num_codes: Annotated[int, Field(ge=0, le=256)]
-    features: Annotated[int, Field(ge=0, le=65_536)]
-    attributes: tuple[tuple[Annotated[int, Field(ge=0, le=255)], ...], ...] = ()
-    slots: Annotated[int, Field(ge=0, le=4096)] = 0
-
-    def __post_init__(self) -> None:
-        lengths = {len(row) for row in self.attributes}
-        if self.attributes and (
-            len(self.attributes) != self.num_codes or len(lengths) > 1 or 0 in lengths
-        ):
-            raise ValueError("attributes must have a row for each code, all of one length")
+def select_rows(observation: Observation, rows: Rows) -> dict[str, NDArray[Any]]:
+    """A copy of some of the rows of a batch of observations."""
+    return {key: _copy(array, rows) for key, array in observation.items()}
 
 
-@dataclass
-class Observation(Batch):
-    """A batch of student observations.
-
-    codes: uint8 [B, height, width], category codes below `ObservationSpec.num_codes`. features:
-    float32 [B, features], roughly within -1..1. allowed: bool [B, slots], the actions that can be
-    picked; None where all can.
-    """
-
-    codes: CodeArray
-    features: FloatArray
-    allowed: BoolArray | None = None
+def concat_rows(observations: Sequence[Observation]) -> dict[str, NDArray[Any]]:
+    """The rows of one batch of observations or more, in their order."""
+    return {k: np.concatenate([batch[k] for batch in observations]) for k in observations[0]}
 
 
 @dataclass(frozen=True)
 class Episode:
-    """How one episode went."""
+    """How one episode went. info: the last one of the environment, where the task hands it on."""
 
     return_: float
     length: int
     terminated: bool
     truncated: bool
+    info: Mapping[str, Any] = field(default_factory=dict)
 
 
 class States(Protocol):
@@ -134,10 +105,12 @@ class StepResult:
     """One step of a vector environment of N.
 
     rewards: float32 [N]; terminated, truncated: bool [N]. final: the last observations of the
-    episodes that were truncated, in the order of
-        `np.flatnonzero(truncated)`; needed to bootstrap their value. None where there are none.
-    durations: int64 [N], the primitive steps that it took; None where it was one for all that were
-        not idle. discounted: float32 [N], the rewards discounted within it; None where it was one.
+        episodes that were truncated, in the order of `np.flatnonzero(truncated)`; needed to
+        bootstrap their value. None where there are none.
+    durations: int64 [N], the primitive steps that it took; None where it was one for all that
+        were active. discounted: float32 [N], the rewards discounted within it; None where it was
+        one.
+    infos: the last info of each episode that ended, by environment; empty where no task needs it.
     """
 
     rewards: FloatArray
@@ -146,6 +119,7 @@ class StepResult:
     final: Observation | None
     durations: IntArray | None = None
     discounted: FloatArray | None = None
+    infos: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
 
 
 class VectorEnv(Protocol):
@@ -169,10 +143,14 @@ class VectorEnv(Protocol):
     def states(self) -> States:
         """The N current states. Valid until the next `step` or `reset`; `states()[:]` is kept."""
 
-    def step(self, actions: IntArray) -> StepResult:
-        """Do one primitive action in each environment, or none where it is IDLE.
+    def action_mask(self) -> BoolArray | None:
+        """The discrete actions that can be picked now, bool [N, A]; None where all can, always."""
 
-        actions: int64 [N]. An idle environment has reward 0 and does not end.
+    def step(self, actions: ActionArray, active: BoolArray | None = None) -> StepResult:
+        """Do one primitive action in each environment that is active.
+
+        actions: [N, ...], as the task's action space has them. active: bool [N], None for all. One
+        that is not active is left as it is, has reward 0 and does not end.
         """
 
     def close(self) -> None:
@@ -180,11 +158,21 @@ class VectorEnv(Protocol):
 
 
 class Task(Protocol):
-    """An environment and what a teacher needs to talk about it."""
+    """An environment and what a teacher needs to talk about it.
+
+    action_names: of the actions of a Discrete space, the parts of a MultiDiscrete one, the
+        dimensions of a Box. masks_actions: whether its environments say which actions are allowed.
+    normalise: whether observed vectors and rewards are to be normalised by their running means and
+        variances. scored: whether the return tells how good an episode was, beyond its success.
+    """
 
     name: str
+    observation_space: ObservationSpace
+    action_space: ActionSpace
     action_names: tuple[str, ...]
-    observation_spec: ObservationSpec
+    masks_actions: bool
+    normalise: bool
+    scored: bool
     max_episode_steps: int
     default_steps: int
 
@@ -192,12 +180,22 @@ class Task(Protocol):
         """A vector environment whose seed stream is disjoint from the other split's."""
 
     def situation_ids(self, states: States) -> IntArray:
-        """The compact key of each state's situation, int64 [B]. Hot: called at every step."""
+        """The id of each state's situation, int64 [B]. Hot: called at every step.
+
+        An id means something in one run only: it may be handed out at first sight (`Remembers`).
+        """
 
     def describe(self, situation_id: int) -> str:
         """The situation's canonical text; two situation ids never share one.
 
-        What can be looked up (`LookupTask`) is left out of it.
+        What can be looked up (`LookupTask`) is left out of it. Raises KeyError or ValueError for an
+        id that stands for none.
+        """
+
+    def read(self, text: str) -> int:
+        """The inverse of `describe`, also for a text of another run.
+
+        Raises ValueError for what is no situation's text.
         """
 
     def options(self, situation_id: int) -> tuple[Option, ...]:
@@ -216,6 +214,23 @@ class Task(Protocol):
         """One state drawn as text, for people and traces."""
 
 
+class Remembers(Protocol):
+    """An optional part of a task: what it has met in a run, and a resume must know again."""
+
+    def snapshot(self) -> dict[str, Any]:
+        """All of it as JSON has it."""
+
+    def restore(self, record: Mapping[str, Any]) -> None:
+        """The inverse. Raises KeyError, TypeError or ValueError, having changed nothing."""
+
+
+class MakesTask(Protocol):
+    """What somebody's own class may be in place of a task: a description that makes one."""
+
+    def as_task(self, name: str | None = None) -> Task:
+        """The task. name: what people call it by, None for the description's own."""
+
+
 class Noted(Protocol):
     """An optional part of a task: rules of its own for its teacher."""
 
@@ -227,6 +242,21 @@ def notes_of(task: object) -> str:
     """The task's own rules (`Noted`), empty where it has none."""
     notes: str = getattr(task, "notes", "")
     return notes
+
+
+class Viewed(Protocol):
+    """An optional part of a task: what makes the student's view of its environment.
+
+    A student's file holds it, so that the student can act where the task is not at hand.
+    """
+
+    view: Mapping[str, int]
+
+
+def view_of(task: object) -> Mapping[str, int]:
+    """The task's `Viewed.view`, empty where it has none."""
+    view: Mapping[str, int] = getattr(task, "view", {})
+    return view
 
 
 class ListsOptions(Protocol):

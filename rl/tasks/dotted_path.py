@@ -44,6 +44,15 @@ def working_directory_on_path() -> Iterator[None]:
         sys.path.remove(str(here))
 
 
+def modules_here() -> list[str]:
+    """The names of the modules in the working directory, where it is one to import from."""
+    try:
+        here = Path.cwd()
+    except FileNotFoundError:  # it was deleted
+        return []
+    return [] if _is_in_run_folder(here) else sorted(file.stem for file in here.glob("*.py"))
+
+
 def _is_in_run_folder(place: Path) -> bool:
     """Whether a folder or one above it holds a run's configuration."""
     for folder in (place, *place.parents):

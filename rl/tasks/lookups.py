@@ -9,11 +9,16 @@ methods of `rl.tasks.base.LookupTask`; without them it works as well, and only `
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+import numpy as np
+from numpy.typing import NDArray
+
 from tutelage.rl.errors import UserError
+from tutelage.rl.tasks.arrays import IntArray
 from tutelage.rl.tasks.base import LookupTask, Task
 from tutelage.rl.tasks.plan_outcomes import RECORD, PlanOutcomeTask
 from tutelage.rl.tasks.wrappers import find_ability
@@ -75,3 +80,21 @@ def full_text(task: Task, situation_id: int) -> str:
     if offering is not None:
         texts += [offering.look_up(name, situation_id) for name in offering.lookups]
     return "\n".join(texts)
+
+
+class TextHashes:
+    """Hashes of situations' texts, by which something is drawn for each: ids mean nothing."""
+
+    def __init__(self, task: Task) -> None:
+        self._task = task
+        self._hashes: dict[int, int] = {}
+
+    def of(self, situation_ids: IntArray) -> NDArray[np.uint64]:
+        """A hash of each situation's full text, uint64 [B]."""
+        ids = situation_ids.tolist()
+        for situation_id in ids:
+            if situation_id not in self._hashes:
+                text = full_text(self._task, situation_id).encode()
+                digest = hashlib.blake2b(text, digest_size=8).digest()
+                self._hashes[situation_id] = int.from_bytes(digest)
+        return np.array([self._hashes[situation_id] for situation_id in ids], dtype=np.uint64)

@@ -12,15 +12,16 @@ out; the primitive actions only where no option is, so that there is always some
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Final
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
 
 import numpy as np
+from gymnasium.spaces import Discrete
 
 from tutelage.rl.errors import UserError
-from tutelage.rl.tasks.arrays import BoolArray, IntArray
+from tutelage.rl.tasks.arrays import ActionArray, BoolArray, IntArray
 from tutelage.rl.tasks.base import (
-    IDLE,
     Batch,
     ListsOptions,
     Observation,
@@ -29,10 +30,15 @@ from tutelage.rl.tasks.base import (
     StepResult,
     Task,
     VectorEnv,
+    concat_rows,
+    select_rows,
 )
 from tutelage.rl.tasks.options import PADDING, OptionActions
 from tutelage.rl.tasks.seeding import EpisodeDraws, pick
 from tutelage.rl.tasks.wrappers import TaskWrapper, find_ability
+
+IDLE: Final = -1
+"""Stands for the action of an environment that was not stepped."""
 
 
 @dataclass(frozen=True)
@@ -55,15 +61,17 @@ class OptionStates(Batch):
 
 
 class NoOptionsError(UserError):
-    """The task does not list its options; the message is one line."""
+    """The task lists no options, or has actions of another kind; the message is one line."""
 
 
 class OptionTask(TaskWrapper):
     """A task as it looks to a student that picks options.
 
     gamma: the discount of a primitive step; max_option_steps: where an option is cut off. Raises
-    NoOptionsError for a task that has no `all_options`.
+    NoOptionsError for a task that has no `all_options` or whose action space is not Discrete.
     """
+
+    masks_actions = True
 
     def __init__(self, task: Task, gamma: float, max_option_steps: int) -> None:
         super().__init__(task)
@@ -73,13 +81,18 @@ class OptionTask(TaskWrapper):
                 f"env = {task.name!r}: the student is to pick options, and the task does not list "
                 f"them; needed: a method all_options (rl/tasks/base.py)"
             )
+        if not isinstance(task.action_space, Discrete):
+            raise NoOptionsError(
+                f"env = {task.name!r}: the student is to pick options, and the task's actions are "
+                f"{task.action_space}; needed: a Discrete action space"
+            )
         self._gamma, self._bound = gamma, max_option_steps
         self.table: Final = tuple(listing.all_options())
         self.codes = np.array([task.encode(option) for option in self.table], dtype=np.int64)
         self._slots = np.full(self.codes.max() + 1, PADDING, dtype=np.int64)
         self._slots[self.codes] = np.arange(len(self.table))
         self.action_names = tuple(str(option) for option in self.table) + task.action_names
-        self.observation_spec = replace(task.observation_spec, slots=len(self.action_names))
+        self.action_space = Discrete(len(self.action_names))
 
     def make_envs(self, num_envs: int, split: Split, seed: int) -> OptionEnvs:
         envs = self.task.make_envs(num_envs, split, seed)
@@ -98,9 +111,9 @@ class OptionTask(TaskWrapper):
         known = np.maximum(slots, 0)
         feasible = np.take_along_axis(own.feasible, known, 1) & (slots != PADDING)
         finished = np.take_along_axis(own.finished, known, 1) & (slots != PADDING)
-        probs = np.zeros((*options.shape, len(self.action_names)), dtype=np.float32)
-        np.put_along_axis(probs, known[:, :, None], (feasible & ~finished)[:, :, None], 2)
-        return OptionActions(probs, feasible, finished)
+        targets = np.zeros((*options.shape, len(self.action_names)), dtype=np.float32)
+        np.put_along_axis(targets, known[:, :, None], (feasible & ~finished)[:, :, None], 2)
+        return OptionActions(targets, feasible, finished)
 
 
 class OptionEnvs:
@@ -127,8 +140,15 @@ class OptionEnvs:
         self._now = None
 
     def observe(self) -> Observation:
-        seen = self._envs.observe()
-        return Observation(seen.codes, seen.features, self._allowed())
+        return self._envs.observe()
+
+    def action_mask(self) -> BoolArray:
+        """The actions that can be picked, bool [N, K + A]: options, else the primitive ones."""
+        options = self.states().allowed
+        primitive = np.zeros((self.num_envs, len(self._task.task.action_names)), dtype=np.bool_)
+        primitive[~options.any(axis=1)] = True
+        mask = self._envs.action_mask()
+        return np.hstack((options, primitive if mask is None else primitive & mask))
 
     def states(self) -> OptionStates:
         if self._now is None:
@@ -140,14 +160,15 @@ class OptionEnvs:
             self._now = OptionStates(inner, situation_ids, feasible, done.finished)
         return self._now
 
-    def step(self, actions: IntArray) -> StepResult:
+    def step(self, actions: ActionArray, active: BoolArray | None = None) -> StepResult:
         """Carry out the picked options. Raises ValueError for one that is not allowed."""
-        self._check(actions)
+        running = np.ones(self.num_envs, dtype=np.bool_) if active is None else active.copy()
+        if not self.action_mask()[running, actions[running]].all():
+            raise ValueError("an option was picked that is not on offer or cannot be carried out")
         outcome = _Outcome(self.num_envs)
         self.carried_out = []
         num_options = len(self._task.table)
         options = np.where(actions < num_options, self._task.codes[actions % num_options], PADDING)
-        running = actions != IDLE
         for step in range(self._bound):
             done = self._task.task.act(
                 np.where(running, options, PADDING)[:, None], self._envs.states()
@@ -156,10 +177,10 @@ class OptionEnvs:
                 running &= done.feasible[:, 0] & ~done.finished[:, 0]
             if not running.any():
                 break
-            chosen = pick(done.probs[:, 0], self._draws.uniform())
+            chosen = pick(done.targets[:, 0], self._draws.uniform())
             primitive = np.where(actions < num_options, chosen, actions - num_options)
             self.carried_out.append(np.where(running, primitive, IDLE))
-            result = self._envs.step(self.carried_out[-1])
+            result = self._envs.step(primitive, running)
             outcome.add(result, running, self._gamma)
             ended = result.terminated | result.truncated
             self._draws.step(running, ended)
@@ -177,18 +198,6 @@ class OptionEnvs:
             self._offers[situation_id] = np.array([o in offered for o in self._task.table])
         return self._offers[situation_id]
 
-    def _allowed(self) -> BoolArray:
-        """The actions that can be picked, bool [N, K + A]: options, else the primitive ones."""
-        options = self.states().allowed
-        primitive = np.zeros((self.num_envs, len(self._task.task.action_names)), dtype=np.bool_)
-        primitive[~options.any(axis=1)] = True
-        return np.hstack((options, primitive))
-
-    def _check(self, actions: IntArray) -> None:
-        rows = np.flatnonzero(actions != IDLE)
-        if not self._allowed()[rows, actions[rows]].all():
-            raise ValueError("an option was picked that is not on offer or cannot be carried out")
-
 
 class _Outcome:
     """The outcome of the options of N environments, summed over their primitive steps."""
@@ -198,6 +207,7 @@ class _Outcome:
         self._durations = np.zeros(num_envs, dtype=np.int64)
         self._terminated, self._truncated = np.zeros((2, num_envs), dtype=np.bool_)
         self._finals: dict[int, Observation] = {}
+        self._infos: dict[int, Mapping[str, Any]] = {}
 
     def add(self, result: StepResult, running: BoolArray, gamma: float) -> None:
         """Count a primitive step of the environments that are running."""
@@ -206,9 +216,10 @@ class _Outcome:
         self._durations += running
         self._terminated |= result.terminated
         self._truncated |= result.truncated
+        self._infos |= result.infos
         if result.final is not None:
             for row, env in enumerate(np.flatnonzero(result.truncated)):
-                self._finals[int(env)] = result.final[row : row + 1]
+                self._finals[int(env)] = select_rows(result.final, slice(row, row + 1))
 
     def result(self) -> StepResult:
         """The outcome as one step."""
@@ -217,9 +228,10 @@ class _Outcome:
             self._rewards.astype(np.float32),
             self._terminated,
             self._truncated,
-            Observation.concat(finals) if finals else None,
+            concat_rows(finals) if finals else None,
             self._durations,
             self._discounted.astype(np.float32),
+            self._infos,
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tutelage.rl.tasks.arrays import BoolArray, FloatArray
 
@@ -12,13 +12,22 @@ PADDING = -1
 
 @dataclass(frozen=True, order=True)
 class Option:
-    """A named sub-policy with an end, and what it is aimed at, e.g. `pick_up(red key)`."""
+    """A named sub-policy with an end, and what it is aimed at, e.g. `pick_up(red key)`.
+
+    help: what it does and when it is finished, in a sentence for the teacher. It is no part of the
+    option's equality, hash or order.
+    """
 
     name: str
     target: str | None = None
+    help: str = field(default="", compare=False)
 
     def __str__(self) -> str:
         return f"{self.name}({self.target or ''})"
+
+    def bare(self) -> Option:
+        """The same option without its help, as it is stored."""
+        return Option(self.name, self.target)
 
 
 Plan = tuple[Option, ...]
@@ -27,13 +36,14 @@ Plan = tuple[Option, ...]
 
 @dataclass(frozen=True)
 class OptionActions:
-    """What options do in states: B states, K options for each, A primitive actions.
+    """What options do in states: B states, K options for each.
 
-    probs: float32 [B, K, A], the option's action distribution; all zero where it has none.
+    targets: float32 [B, K, D], the option's action distribution (`rl.tasks.action_targets`); all
+    zero where it has none.
     feasible: bool [B, K], whether the option can be carried out from here.
     finished: bool [B, K], whether the option has nothing left to do here.
     """
 
-    probs: FloatArray
+    targets: FloatArray
     feasible: BoolArray
     finished: BoolArray

@@ -16,7 +16,7 @@ import numpy as np
 from pydantic import ConfigDict, Field, TypeAdapter
 
 from tutelage.rl.tasks.arrays import IntArray
-from tutelage.rl.tasks.base import LookupTask, States, Task
+from tutelage.rl.tasks.base import LookupTask, Remembers, States, Task
 from tutelage.rl.tasks.options import Option
 from tutelage.rl.tasks.wrappers import TaskWrapper, find_ability
 
@@ -93,6 +93,7 @@ class PlanOutcomeTask(TaskWrapper):
     def __init__(self, task: Task) -> None:
         super().__init__(task)
         self._own = own = find_ability(task, LookupTask)
+        self._remembers = find_ability(task, Remembers)
         self.offered_lookups = {**(own.offered_lookups if own else {}), RECORD: _HELP}
         self.lookups = (*(own.lookups if own else ()), RECORD)
         self._outcomes: defaultdict[int, PlanOutcome] = defaultdict(PlanOutcome)
@@ -112,8 +113,9 @@ class PlanOutcomeTask(TaskWrapper):
         self._index()
 
     def snapshot(self) -> dict[str, Any]:
-        """All of it as JSON has it."""
+        """All of it as JSON has it, the inner task's own among it where that has any."""
         return {
+            "task": None if self._remembers is None else self._remembers.snapshot(),
             "words": {str(own): word for own, word in self._words.items()},
             "tallies": {str(own): vars(outcome) for own, outcome in self._outcomes.items()},
         }
@@ -122,6 +124,8 @@ class PlanOutcomeTask(TaskWrapper):
         """The inverse. Raises KeyError, TypeError or ValueError, having changed nothing."""
         words = _WORD_BY_ID.validate_python(record["words"])
         outcomes = _OUTCOME_BY_ID.validate_python(record["tallies"])
+        if self._remembers is not None:
+            self._remembers.restore(record["task"])
         self._words = words
         self._outcomes.clear()
         self._outcomes.update(outcomes)
@@ -151,6 +155,11 @@ class PlanOutcomeTask(TaskWrapper):
 
     def describe(self, situation_id: int) -> str:
         return super().describe(situation_id >> _BITS)
+
+    def read(self, text: str) -> int:
+        """With what is told of past plans now."""
+        own = super().read(text)
+        return own << _BITS | self._words.get(own, UNCLEAR)
 
     def options(self, situation_id: int) -> tuple[Option, ...]:
         return super().options(situation_id >> _BITS)

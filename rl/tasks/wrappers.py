@@ -14,16 +14,18 @@ from tutelage.rl.tasks.base import (
     ListsOptions,
     LookupTask,
     Noted,
-    ObservationSpec,
+    Remembers,
     Split,
     States,
     Task,
     VectorEnv,
 )
 from tutelage.rl.tasks.options import Option, OptionActions
+from tutelage.rl.tasks.scripts import Script, Scripted
+from tutelage.rl.tasks.spaces import ActionSpace, ObservationSpace
 from tutelage.rl.tasks.watching import Watchable, World
 
-ABILITIES: Final = (Noted, ListsOptions, LookupTask, Watchable)
+ABILITIES: Final = (Noted, ListsOptions, LookupTask, Remembers, Scripted, Watchable)
 """The protocols of what a task may offer besides `Task`."""
 
 Ability = TypeVar("Ability")
@@ -56,13 +58,18 @@ class TaskWrapper:
     """
 
     name: str
+    observation_space: ObservationSpace
+    action_space: ActionSpace
     action_names: tuple[str, ...]
-    observation_spec: ObservationSpec
+    masks_actions: bool
+    normalise: bool
+    scored: bool
     max_episode_steps: int
     default_steps: int
     notes: str
     offered_lookups: Mapping[str, str]
     lookups: Sequence[str]
+    teacher_script: Script | None
 
     def __init__(self, task: Task) -> None:
         self.task = task
@@ -94,6 +101,9 @@ class TaskWrapper:
 
     def describe(self, situation_id: int) -> str:
         return self.task.describe(situation_id)
+
+    def read(self, text: str) -> int:
+        return self.task.read(text)
 
     def options(self, situation_id: int) -> tuple[Option, ...]:
         return self.task.options(situation_id)

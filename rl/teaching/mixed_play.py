@@ -8,20 +8,18 @@ randomised experiment with one factor for each situation.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tutelage.rl.advice.advice import Advice
 from tutelage.rl.policy.policy import Policy
 from tutelage.rl.rollouts.actors import PolicyActor, TeacherActor
 from tutelage.rl.rollouts.evaluate import num_envs_for, play
-from tutelage.rl.tasks.arrays import BoolArray, IntArray
+from tutelage.rl.tasks.arrays import ActionArray, BoolArray, IntArray
 from tutelage.rl.tasks.base import Task, VectorEnv
-from tutelage.rl.tasks.lookups import full_text
+from tutelage.rl.tasks.lookups import TextHashes
 from tutelage.rl.tasks.seeding import uniform
 
 _NOWHERE = -1
@@ -38,6 +36,7 @@ class MixedEpisode:
 
     taught: Mapping[int, bool | None]
     success: bool
+    return_: float
 
 
 @dataclass(frozen=True)
@@ -73,19 +72,20 @@ class MixedActor:
     ) -> None:
         self._teacher = TeacherActor(task, num_envs, lambda _: advice, rng)
         self._student = PolicyActor(student, num_envs, rng)
-        self._task, self._share, self._rng = task, share, rng
-        self._hashes: dict[int, int] = {}
+        self._share, self._rng = share, rng
+        self._hashes = TextHashes(task)
         self._keys = rng.integers(2**63, size=num_envs).astype(np.uint64)
         self._last = np.full(num_envs, _NOWHERE, dtype=np.int64), np.zeros(num_envs, np.bool_)
         self._taught: list[dict[int, bool | None]] = [{} for _ in range(num_envs)]
         self.ended_episodes: list[dict[int, bool | None]] = []
 
-    def act(self, envs: VectorEnv, playing: BoolArray) -> IntArray:
+    def act(self, envs: VectorEnv, playing: BoolArray) -> ActionArray:
         taught, own = self._teacher.act(envs, playing), self._student.act(envs, playing)
         situations, speaks = self._teacher.situations, ~self._teacher.silent
-        drawn = uniform(self._keys, self._hashed(situations)) < self._share
+        drawn = uniform(self._keys, self._hashes.of(situations)) < self._share
         self._note(np.flatnonzero(playing), situations, speaks, drawn)
-        actions = np.where(speaks & drawn, taught, own)
+        by_teacher = speaks & drawn
+        actions = np.where(by_teacher.reshape(-1, *[1] * (own.ndim - 1)), taught, own)
         self._student.did(actions)
         return actions
 
@@ -97,15 +97,6 @@ class MixedActor:
         for i in rows:
             self.ended_episodes.append(self._taught[i])
             self._taught[i] = {}
-
-    def _hashed(self, situations: IntArray) -> NDArray[np.uint64]:
-        """A hash of each situation's text, uint64 [N]."""
-        for situation in situations.tolist():
-            if situation not in self._hashes:
-                text = full_text(self._task, situation).encode()
-                digest = hashlib.blake2b(text, digest_size=8).digest()
-                self._hashes[situation] = int.from_bytes(digest)
-        return np.array([self._hashes[s] for s in situations.tolist()], dtype=np.uint64)
 
     def _note(
         self, rows: IntArray, situations: IntArray, speaks: BoolArray, drawn: BoolArray
@@ -138,6 +129,6 @@ def play_mixed(
     played = play(task, actor, episodes, levels, None, on_step, "train", first_episode)
     pairs = zip(played.ended, actor.ended_episodes, strict=True)
     return MixedPlay(
-        [MixedEpisode(taught, bool(task.success(episode))) for episode, taught in pairs],
+        [MixedEpisode(taught, episode.success, episode.return_) for episode, taught in pairs],
         sum(episode.length for episode in played.ended),
     )

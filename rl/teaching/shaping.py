@@ -26,12 +26,18 @@ from __future__ import annotations
 import numpy as np
 
 from tutelage.rl.advice.labels import Labels
-from tutelage.rl.tasks.arrays import BoolArray, FloatArray, IntArray
+from tutelage.rl.tasks.action_targets import ActionTargets
+from tutelage.rl.tasks.arrays import ActionArray, BoolArray, FloatArray
 
 
-def potentials(labels: Labels, actions: IntArray, scale: float) -> FloatArray:
-    """Phi = scale * m(s) * pi_T(a | s) of what was done, float32 [B]. actions: int64 [B]."""
-    advised = np.take_along_axis(labels.targets, actions[:, None], 1)[:, 0]
+def potentials(
+    kind: ActionTargets, labels: Labels, actions: ActionArray, scale: float
+) -> FloatArray:
+    """Phi = scale * m(s) * pi_T(a | s) of what was done, float32 [B]. actions: [B, ...].
+
+    In a Box, pi_T(a | s) is relative to its greatest density, so that Phi stays below `scale`.
+    """
+    advised = kind.favour(labels.targets, actions)
     return np.asarray(scale * labels.coverage * advised, dtype=np.float32)
 
 

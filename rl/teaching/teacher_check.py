@@ -70,27 +70,50 @@ Count = Annotated[int, Field(ge=0, le=2**53)]
 
 
 class SuccessCount(BaseModel):
-    """Successes among episodes; fractions, as old episodes may count in part."""
+    """Successes among episodes; fractions, as old episodes may count in part.
+
+    returns, squares: the sums of the episodes' returns and of their squares, for tasks in which the
+    return tells more than the success does (`rl.tasks.base.Task.scored`); else 0.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     successes: float = 0.0
     episodes: float = 0.0
+    returns: float = 0.0
+    squares: float = 0.0
+
+    @property
+    def mean_return(self) -> float | None:
+        """The mean return, None without episodes."""
+        return self.returns / self.episodes if self.episodes else None
 
     @property
     def rate(self) -> float | None:
         """The success rate, None without episodes."""
         return self.successes / self.episodes if self.episodes else None
 
-    def plus(self, successes: float, episodes: float) -> SuccessCount:
-        return SuccessCount(successes=self.successes + successes, episodes=self.episodes + episodes)
+    def plus(
+        self, successes: float, episodes: float, returns: Sequence[float] = ()
+    ) -> SuccessCount:
+        return SuccessCount(
+            successes=self.successes + successes,
+            episodes=self.episodes + episodes,
+            returns=self.returns + math.fsum(returns),
+            squares=self.squares + math.fsum(r * r for r in returns),
+        )
 
     def summary(self) -> str:
         """Both in words, for the trace."""
         return f"{self.successes:.0f} of {self.episodes:.0f} episodes succeeded"
 
     def halved(self) -> SuccessCount:
-        return SuccessCount(successes=self.successes / 2, episodes=self.episodes / 2)
+        return SuccessCount(
+            successes=self.successes / 2,
+            episodes=self.episodes / 2,
+            returns=self.returns / 2,
+            squares=self.squares / 2,
+        )
 
     def above(self, other: SuccessCount) -> float:
         """How many standard errors its rate is above another's; 0 where either is unknown.
@@ -102,6 +125,19 @@ class SuccessCount(BaseModel):
         pool = (self.successes + other.successes + 1) / (self.episodes + other.episodes + 2)
         error = math.sqrt(pool * (1 - pool) * (1 / self.episodes + 1 / other.episodes))
         return (self.successes / self.episodes - other.successes / other.episodes) / error
+
+    def above_in_return(self, other: SuccessCount) -> float:
+        """How many standard errors its mean return is above another's (Welch); 0 where unknown."""
+        if min(self.episodes, other.episodes) < 2:
+            return 0.0
+        error = self._return_variance / self.episodes + other._return_variance / other.episodes
+        if error <= 0:
+            return 0.0
+        return (self.returns / self.episodes - other.returns / other.episodes) / math.sqrt(error)
+
+    @property
+    def _return_variance(self) -> float:
+        return max(self.squares / self.episodes - (self.returns / self.episodes) ** 2, 0.0)
 
 
 class MixedPlayOutcome(BaseModel):
@@ -250,12 +286,14 @@ class TeacherChecker:
     ) -> TeacherCheck:
         done = self._play(check, advice, FOLLOWED, episodes)
         # Where the teacher was not asked yet, the outcome says nothing of its advice.
-        counted = [e.success for e in done.episodes if not _is_unmet(check, e)]
+        counted = [e for e in done.episodes if not _is_unmet(check, e)]
         return _counted(
             check,
             done,
-            team=check.team.plus(sum(counted), len(counted)),
-            together=check.together.plus(done.successes, episodes),
+            team=check.team.plus(
+                sum(e.success for e in counted), len(counted), self._returns(counted)
+            ),
+            together=check.together.plus(done.successes, episodes, self._returns(done.episodes)),
             team_unmet=check.team_unmet.plus(episodes - len(counted), episodes),
             fresh=check.fresh + episodes,
             ahead=self._unmet(check, done.episodes),
@@ -269,7 +307,7 @@ class TeacherChecker:
         return _counted(
             check,
             done,
-            alone=check.alone.plus(done.successes, episodes),
+            alone=check.alone.plus(done.successes, episodes, self._returns(done.episodes)),
             alone_unmet=check.alone_unmet.plus(unmet, episodes),
         )
 
@@ -284,6 +322,10 @@ class TeacherChecker:
         return _counted(
             check, done, mixed=mixed, mixed_episodes=check.mixed_episodes + _MIXED_BATCH
         )
+
+    def _returns(self, episodes: Sequence[MixedEpisode]) -> list[float]:
+        """The episodes' returns, where they tell something."""
+        return [episode.return_ for episode in episodes] if self._task.scored else []
 
     def _unmet(self, check: TeacherCheck, episodes: Sequence[MixedEpisode]) -> list[int]:
         """The situations that the student has not met in its rollouts, the most frequent first."""
@@ -366,7 +408,8 @@ def _leads_on(check: TeacherCheck) -> bool:
 
 def _helps(check: TeacherCheck, errors: float = _BETTER) -> bool:
     """Whether the team does better than the student alone, or the teacher does in mixed play."""
-    return max(check.together.above(check.alone), _on_the_whole(check)) >= errors
+    by_return = check.together.above_in_return(check.alone)
+    return max(check.together.above(check.alone), by_return, _on_the_whole(check)) >= errors
 
 
 def _questionable(check: TeacherCheck) -> bool:

@@ -102,7 +102,8 @@ class WeightSchedule(BaseModel):
     """How far the teacher has been withdrawn.
 
     factor: the share of the linear weight that adaptive leaves, 0..1. best, best_at: the student's
-    best training success so far, and the share of the run at which it was reached.
+    best training success so far, and the share of the run at which it was reached. lowest_return:
+    of its mean training returns so far, where the task is scored.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -110,6 +111,7 @@ class WeightSchedule(BaseModel):
     factor: float = 1.0
     best: float = 0.0
     best_at: float = 0.0
+    lowest_return: float | None = None
 
     def weight(self, settings: WeaningSettings, progress: float) -> float:
         """The teacher's weight when a share of the run's steps is done, 0..1. At 0 it is removed.
@@ -155,4 +157,34 @@ class WeightSchedule(BaseModel):
             factor *= settings.fall
         elif teacher is not None and student < teacher - 2 * settings.margin:
             factor = min(1.0, factor / settings.fall)
-        return WeightSchedule(factor=factor, best=best, best_at=best_at)
+        return self.model_copy(update={"factor": factor, "best": best, "best_at": best_at})
+
+    def scored(self, student_return: float | None) -> WeightSchedule:
+        """The schedule that knows of the student's mean training return, None where unknown."""
+        if student_return is None:
+            return self
+        lowest = student_return if self.lowest_return is None else self.lowest_return
+        return self.model_copy(update={"lowest_return": min(lowest, student_return)})
+
+    def scored_success(
+        self,
+        success: float | None,
+        student_return: float | None,
+        teacher: float | None,
+        teacher_return: float | None,
+    ) -> float | None:
+        """The student's success where the return counts too: for `after`, in success's place.
+
+        Success may be easy where a good score is not: then it is worth no more than the share of
+        the way from the student's lowest mean return to the teacher's that has been made, as a
+        share of the teacher's success.
+        """
+        known = (success, student_return, teacher, teacher_return, self.lowest_return)
+        if None in known:
+            return success
+        assert success is not None and student_return is not None  # noqa: PT018
+        assert teacher is not None and teacher_return is not None  # noqa: PT018
+        assert self.lowest_return is not None
+        way = teacher_return - self.lowest_return
+        made = (student_return - self.lowest_return) / way if way > 0 else 1.0
+        return min(success, teacher * min(max(made, 0.0), 1.0))

@@ -6,7 +6,7 @@ import threading
 from typing import Final
 
 from helpers.toy_task import Corridor, CorridorEnvs
-from tutelage.rl.tasks.arrays import IntArray
+from tutelage.rl.tasks.arrays import ActionArray, BoolArray
 from tutelage.rl.tasks.base import Split, StepResult
 
 ASKED: Final = threading.Event()
@@ -16,9 +16,9 @@ PATIENCE_S: Final = 30.0
 
 
 class _AttentiveEnvs(CorridorEnvs):
-    def step(self, actions: IntArray) -> StepResult:
+    def step(self, actions: ActionArray, active: BoolArray | None = None) -> StepResult:
         ASKED.wait(PATIENCE_S)
-        return super().step(actions)
+        return super().step(actions, active)
 
 
 class Attentive(Corridor):

@@ -7,25 +7,27 @@ solved in a second or two, and what fails points at its cause.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 import numpy as np
+from gymnasium.spaces import Box, Discrete, Space
 from numpy.typing import NDArray
 
-from tutelage.rl.tasks.arrays import BoolArray, IntArray
+from tutelage.rl.tasks.arrays import ActionArray, BoolArray, IntArray
 from tutelage.rl.tasks.base import (
-    IDLE,
     Batch,
     Episode,
     Observation,
-    ObservationSpec,
     Split,
     States,
     StepResult,
+    select_rows,
 )
 from tutelage.rl.tasks.options import Option, OptionActions
 from tutelage.rl.tasks.seeding import episode_seed
+from tutelage.rl.tasks.spaces import ActionSpace, CategoryGrid
 
 Hidden = NDArray[np.float64]
 """What an episode is about, a row for each environment: [N, ...], as each task has it."""
@@ -60,12 +62,15 @@ class DiagnosticEnvs:
     def states(self) -> DiagnosticStates:
         return DiagnosticStates(self._steps)
 
-    def step(self, actions: IntArray) -> StepResult:
-        moved = actions != IDLE
+    def action_mask(self) -> None:
+        """All can be picked, always."""
+
+    def step(self, actions: ActionArray, active: BoolArray | None = None) -> StepResult:
+        moved = np.ones(self.num_envs, dtype=np.bool_) if active is None else active
         rewards, terminated, truncated = self._task.outcome(self._hidden, self._steps, actions)
         terminated, truncated = moved & terminated, moved & truncated & ~terminated
         self._steps += moved
-        final = self.observe()[truncated] if truncated.any() else None
+        final = select_rows(self.observe(), truncated) if truncated.any() else None
         self._begin(np.flatnonzero(terminated | truncated))
         return StepResult((moved * rewards).astype(np.float32), terminated, truncated, final)
 
@@ -84,13 +89,18 @@ class Diagnostic(ABC):
     """A task without situations. Subclasses say what is hidden, seen, and what actions lead to."""
 
     action_names: tuple[str, ...] = ("zero", "one")
-    observation_spec: ObservationSpec
+    observation_space: Mapping[str, Space[Any]]
+    masks_actions = normalise = scored = False
     max_episode_steps = 16
     default_steps = 10_000
 
     @property
     def name(self) -> str:
         return type(self).__name__
+
+    @property
+    def action_space(self) -> ActionSpace:
+        return Discrete(len(self.action_names))
 
     @abstractmethod
     def begin(self, rng: np.random.Generator) -> Hidden:
@@ -116,6 +126,9 @@ class Diagnostic(ABC):
     def describe(self, situation_id: int) -> str:  # noqa: ARG002 - the protocol's situation id
         return "mission: none"
 
+    def read(self, text: str) -> int:
+        return [self.describe(0)].index(text)
+
     def options(self, situation_id: int) -> tuple[Option, ...]:  # noqa: ARG002 - likewise
         return ()
 
@@ -132,7 +145,7 @@ class Diagnostic(ABC):
 def features(*columns: NDArray[np.generic]) -> Observation:
     """An observation without a picture, from columns [N]."""
     seen = np.stack(columns, axis=1).astype(np.float32)
-    return Observation(np.zeros((len(seen), 0, 0), dtype=np.uint8), seen)
+    return {"features": seen}
 
 
 def never(steps: IntArray) -> BoolArray:
@@ -144,14 +157,14 @@ class Echo(Diagnostic):
 
     LENGTH: ClassVar[int] = 10
     action_names = ("zero", "one", "two")
-    observation_spec = ObservationSpec(1, 1, 3, 0)
+    observation_space: Mapping[str, Space[Any]] = {"grid": CategoryGrid(1, 1, 3)}
 
     def begin(self, rng: np.random.Generator) -> Hidden:
         return rng.integers(3, size=self.LENGTH + 1).astype(np.float64)
 
     def see(self, hidden: Hidden, steps: IntArray) -> Observation:
         shown = hidden[np.arange(len(steps)), steps].astype(np.uint8)
-        return Observation(shown[:, None, None], np.zeros((len(steps), 0), dtype=np.float32))
+        return {"grid": shown[:, None, None]}
 
     def outcome(self, hidden: Hidden, steps: IntArray, actions: IntArray) -> Outcome:
         right = actions == hidden[np.arange(len(steps)), steps]
@@ -165,7 +178,7 @@ class Delay(Diagnostic):
     """Credit: what was done first pays at the end, and nothing seen in between tells."""
 
     LENGTH: ClassVar[int] = 4
-    observation_spec = ObservationSpec(0, 0, 0, 3)
+    observation_space: Mapping[str, Space[Any]] = {"features": Box(0, 1, (3,), np.float32)}
 
     def begin(self, rng: np.random.Generator) -> Hidden:
         """What is asked for, and what was done."""
@@ -187,7 +200,7 @@ class Delay(Diagnostic):
 class Patience(Diagnostic):
     """Ends: 1 at once, or 1.3 after three more steps; what later episodes bring is no reason."""
 
-    observation_spec = ObservationSpec(0, 0, 0, 2)
+    observation_space: Mapping[str, Space[Any]] = {"features": Box(0, 1, (2,), np.float32)}
 
     def begin(self, rng: np.random.Generator) -> Hidden:  # noqa: ARG002 - all are the same
         return np.zeros(1)
@@ -209,7 +222,7 @@ class Pasture(Diagnostic):
     Episodes there are cut short after three steps, which is no reason to think less of it.
     """
 
-    observation_spec = ObservationSpec(0, 0, 0, 2)
+    observation_space: Mapping[str, Space[Any]] = {"features": Box(0, 1, (2,), np.float32)}
 
     def begin(self, rng: np.random.Generator) -> Hidden:  # noqa: ARG002 - all are the same
         return np.zeros(1)
@@ -230,15 +243,13 @@ class Whisper(Diagnostic):
 
     CONTEXTS: Final = 4
     PAY: ClassVar[float] = 1e-3
-    observation_spec = ObservationSpec(1, 1, 4, 0)
+    observation_space: Mapping[str, Space[Any]] = {"grid": CategoryGrid(1, 1, 4)}
 
     def begin(self, rng: np.random.Generator) -> Hidden:
         return np.array([rng.integers(self.CONTEXTS)], dtype=np.float64)
 
-    def see(self, hidden: Hidden, steps: IntArray) -> Observation:
-        return Observation(
-            hidden[:, :1, None].astype(np.uint8), np.zeros((len(steps), 0), dtype=np.float32)
-        )
+    def see(self, hidden: Hidden, steps: IntArray) -> Observation:  # noqa: ARG002 - likewise
+        return {"grid": hidden[:, :1, None].astype(np.uint8)}
 
     def outcome(self, hidden: Hidden, steps: IntArray, actions: IntArray) -> Outcome:
         right = actions == hidden[:, 0] % 2
@@ -252,14 +263,17 @@ class Din(Whisper):
     """Noise: the first step pays 1 or -1, and the last, which nothing decides, 30 or -30."""
 
     LENGTH: ClassVar[int] = 6
-    observation_spec = ObservationSpec(1, 1, 5, 1)
+    observation_space: Mapping[str, Space[Any]] = {
+        "grid": CategoryGrid(1, 1, 5),
+        "features": Box(0, 1, (1,), np.float32),
+    }
 
     def begin(self, rng: np.random.Generator) -> Hidden:
         return np.array([rng.integers(self.CONTEXTS), rng.choice((-30.0, 30.0))])
 
     def see(self, hidden: Hidden, steps: IntArray) -> Observation:
         shown = np.where(steps == 0, hidden[:, 0], self.CONTEXTS).astype(np.uint8)
-        return Observation(shown[:, None, None], (steps / self.LENGTH)[:, None].astype(np.float32))
+        return {"grid": shown[:, None, None], **features(steps / self.LENGTH)}
 
     def outcome(self, hidden: Hidden, steps: IntArray, actions: IntArray) -> Outcome:
         right = actions == hidden[:, 0] % 2
@@ -274,7 +288,7 @@ class Password(Diagnostic):
     """Exploration: the whole of it pays 1, and to give up at once a little."""
 
     WORD: Final = (1, 0, 0, 1, 1, 0, 1, 0)
-    observation_spec = ObservationSpec(0, 0, 0, len(WORD))
+    observation_space: Mapping[str, Space[Any]] = {"features": Box(0, 1, (len(WORD),), np.float32)}
 
     def begin(self, rng: np.random.Generator) -> Hidden:  # noqa: ARG002 - all are the same
         return np.zeros(1)
@@ -295,7 +309,7 @@ class Recall(Diagnostic):
     """Memory: what is asked for is shown first, and done last."""
 
     LENGTH: ClassVar[int] = 5
-    observation_spec = ObservationSpec(0, 0, 0, 3)
+    observation_space: Mapping[str, Space[Any]] = {"features": Box(0, 1, (3,), np.float32)}
 
     def begin(self, rng: np.random.Generator) -> Hidden:
         return np.array([rng.integers(2)], dtype=np.float64)
@@ -319,7 +333,7 @@ class Beginning(Diagnostic):
     Episodes end after two to eight steps: only who begins anew knows when they begin.
     """
 
-    observation_spec = ObservationSpec(0, 0, 0, 1)
+    observation_space: Mapping[str, Space[Any]] = {"features": Box(0, 1, (1,), np.float32)}
 
     def begin(self, rng: np.random.Generator) -> Hidden:
         """How long it is."""

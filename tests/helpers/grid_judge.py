@@ -252,8 +252,8 @@ class Wanderer:
         done = self._task.act(self._held, states)
         actions = self._rng.choice(7, len(situation_ids), p=[0.15, 0.15, 0.2, 0.1, 0.1, 0.25, 0.05])
         for i, situation_id in enumerate(situation_ids):
-            if self._rng.random() > self._noise and done.probs[i, 0].any():
-                actions[i] = done.probs[i, 0].argmax()
+            if self._rng.random() > self._noise and done.targets[i, 0].any():
+                actions[i] = done.targets[i, 0].argmax()
             else:
                 offered = self._task.options(int(situation_id))
                 if offered:

@@ -8,7 +8,10 @@ from langchain_core.outputs import ChatGeneration
 
 from tutelage.agents.planner.option_tools import OptionTools
 from tutelage.agents.providers.offline import OfflineTeacher
+from tutelage.rl.minigrid.script import GridScript
 from tutelage.rl.tasks.options import Option, Plan
+
+SCRIPT = GridScript()
 
 COLORS = ("red", "green", "blue", "purple", "yellow", "grey")
 

@@ -13,6 +13,7 @@ from tutelage.agents.planner.answer import PlannerAnswer
 from tutelage.agents.planner.planner import Planner
 from tutelage.agents.providers.make import make_chat_model
 from tutelage.prompts.library import PromptLibrary
+from tutelage.rl.minigrid.script import GridScript
 from tutelage.rl.tasks.options import Option
 
 GOOD_PLAN = (Option("pick_up", "red key"), Option("open", "red door"))
@@ -22,6 +23,7 @@ class Door:
     """Situations that differ in a number."""
 
     name = "Door"
+    teacher_script = GridScript()
 
     def describe(self, situation_id: int) -> str:
         return (

@@ -23,6 +23,7 @@ from langchain_core.messages import AIMessage, convert_to_messages
 from langchain_core.outputs import ChatGeneration
 
 from tutelage.agents.providers.offline import OfflineTeacher
+from tutelage.rl.minigrid.script import GridScript
 
 Body = dict[str, Any]
 
@@ -65,7 +66,9 @@ def teach(*, most_choices: int = 64) -> Behaviour:
     """Answers as the offline teacher would. most_choices: `n` beyond it is silently ignored."""
 
     def answer(body: Body) -> Reply:
-        model = OfflineTeacher(seed=body.get("seed", 0), temperature=body.get("temperature", 1.0))
+        model = OfflineTeacher(
+            script=GridScript(), seed=body.get("seed", 0), temperature=body.get("temperature", 1.0)
+        )
         result = model.generate(
             [convert_to_messages(body["messages"])],
             n=min(body.get("n") or 1, most_choices),

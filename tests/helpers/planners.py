@@ -8,8 +8,10 @@ from tutelage.agents.common.settings import TeacherSettings
 from tutelage.agents.providers.make import make_chat_model
 from tutelage.agents.providers.offline import OfflineTeacher
 from tutelage.agents.store.plan_cache import PlanCache
+from tutelage.agents.teacher.fallback import make_models
 from tutelage.agents.teacher.teacher import Teacher
 from tutelage.prompts.library import PromptLibrary
+from tutelage.rl.minigrid.script import GridScript
 from tutelage.rl.tasks.options import Option
 
 LIBRARY = PromptLibrary(None)
@@ -27,6 +29,7 @@ class Doors:
     """Situations 0, 1, 2, ... which differ in their mission; one that has nothing on offer: 99."""
 
     name = "Doors"
+    teacher_script = GridScript()
 
     def describe(self, situation_id: int) -> str:
         return (
@@ -48,12 +51,13 @@ def settings(**values: Any) -> TeacherSettings:
 
 def teacher(chosen: TeacherSettings, cache: PlanCache | None = None, url: str = "") -> Teacher:
     name = "openai:test-model" if url else "offline"
-    return Teacher(TASK, LIBRARY, make_chat_model(name, url or None, chosen), chosen, cache)
+    provider = make_chat_model(name, url or None, chosen, TASK)
+    return Teacher(TASK, LIBRARY, provider, chosen, cache, models=make_models(chosen, TASK))
 
 
 def make_own(chosen: TeacherSettings) -> Any:
     """A provider of one's own, as `helpers.planners:make_own`."""
-    return OfflineTeacher(seed=chosen.seed, max_options=chosen.max_options)
+    return OfflineTeacher(script=GridScript(), seed=chosen.seed, max_options=chosen.max_options)
 
 
 def run_once(chosen: Teacher, situations: list[int], iteration: int = 0) -> dict[int, Any]:

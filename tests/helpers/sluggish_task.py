@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from helpers.toy_task import Corridor, CorridorEnvs
-from tutelage.rl.tasks.arrays import IntArray
+from tutelage.rl.tasks.arrays import ActionArray, BoolArray
 from tutelage.rl.tasks.base import Split, StepResult
 
 STEP_S = 0.5
@@ -14,16 +14,16 @@ STUCK = "stuck in a step"
 
 
 class _SlowEnvs(CorridorEnvs):
-    def step(self, actions: IntArray) -> StepResult:
+    def step(self, actions: ActionArray, active: BoolArray | None = None) -> StepResult:
         time.sleep(STEP_S)
-        return super().step(actions)
+        return super().step(actions, active)
 
 
 class _StuckEnvs(CorridorEnvs):
-    def step(self, actions: IntArray) -> StepResult:
+    def step(self, actions: ActionArray, active: BoolArray | None = None) -> StepResult:
         print(STUCK, flush=True)
         time.sleep(1000)
-        return super().step(actions)
+        return super().step(actions, active)
 
 
 class SlowTraining(Corridor):

@@ -9,24 +9,27 @@ the command line reach it as `toy_task:Corridor`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
+from gymnasium.spaces import Box, Discrete, Space
 
-from tutelage.rl.tasks.arrays import BoolArray, FloatArray, IntArray
+from tutelage.rl.tasks.arrays import ActionArray, BoolArray, FloatArray, IntArray
 from tutelage.rl.tasks.base import (
-    IDLE,
     Batch,
     Episode,
     Observation,
-    ObservationSpec,
     Split,
     States,
     StepResult,
+    select_rows,
 )
-from tutelage.rl.tasks.options import Option, OptionActions
+from tutelage.rl.tasks.options import Option, OptionActions, Plan
+from tutelage.rl.tasks.scripts import ScriptedByPlan
 from tutelage.rl.tasks.seeding import episode_seed
+from tutelage.rl.tasks.spaces import ActionSpace
 
 LENGTH: Final = 9
 PIT: Final = 0
@@ -38,7 +41,7 @@ PIT_REWARD: Final = -0.5
 LEFT, RIGHT, PULL = range(3)
 NUM_FEATURES: Final = 5
 
-WALK_TO_LEVER: Final = Option("walk_to", "lever")
+WALK_TO_LEVER: Final = Option("walk_to", "lever", "Walk there; finished once it is reached.")
 PULL_IT: Final = Option("pull")
 WALK_TO_EXIT: Final = Option("walk_to", "exit")
 WANDER: Final = Option("wander")
@@ -86,13 +89,16 @@ class CorridorEnvs:
     def states(self) -> CorridorStates:
         return CorridorStates(self._positions.copy(), self._levers.copy(), self._down.copy())
 
-    def step(self, actions: IntArray) -> StepResult:
-        """Raises ValueError for an action that is none of the task's, nor IDLE."""
-        if not np.isin(actions, (IDLE, LEFT, RIGHT, PULL)).all():
-            raise ValueError(f"actions {actions} are not within {IDLE}..{PULL}")
-        moved = actions != IDLE
-        self._down |= (actions == PULL) & (self._positions == self._levers)
-        ahead = self._positions + (actions == RIGHT) - (actions == LEFT)
+    def action_mask(self) -> None:
+        """All can be picked, always."""
+
+    def step(self, actions: ActionArray, active: BoolArray | None = None) -> StepResult:
+        """Raises ValueError for an action that is none of the task's."""
+        moved = np.ones(self.num_envs, dtype=np.bool_) if active is None else active
+        if not np.isin(actions[moved], (LEFT, RIGHT, PULL)).all():
+            raise ValueError(f"actions {actions} are not within {LEFT}..{PULL}")
+        self._down |= moved & (actions == PULL) & (self._positions == self._levers)
+        ahead = self._positions + moved * (1 * (actions == RIGHT) - (actions == LEFT))
         shut = (ahead == EXIT) & ~self._down
         self._positions = np.where(shut, self._positions, ahead)
         self._steps += moved
@@ -100,7 +106,7 @@ class CorridorEnvs:
         terminated = moved & (fell | left)
         truncated = moved & ~terminated & (self._steps >= MAX_STEPS)
         rewards = moved * STEP_REWARD + fell * PIT_REWARD + left * EXIT_REWARD
-        final = self.observe()[truncated] if truncated.any() else None
+        final = select_rows(self.observe(), truncated) if truncated.any() else None
         self._begin(np.flatnonzero(terminated | truncated))
         return StepResult(rewards.astype(np.float32), terminated, truncated, final)
 
@@ -116,12 +122,16 @@ class CorridorEnvs:
             self._positions[i], self._levers[i] = first_state(seed)
 
 
-class Corridor:
+class Corridor(ScriptedByPlan):
     """The task: pull the lever, then walk to the exit. PPO alone needs some thousands of steps."""
 
     name = "Corridor"
+    observation_space: Mapping[str, Space[Any]] = {
+        "features": Box(-1, 1, (NUM_FEATURES,), np.float32)
+    }
+    action_space: ActionSpace = Discrete(3)
     action_names: tuple[str, ...] = ("left", "right", "pull")
-    observation_spec = ObservationSpec(height=0, width=0, num_codes=0, features=NUM_FEATURES)
+    masks_actions = normalise = scored = False
     max_episode_steps = MAX_STEPS
     default_steps = 30_000
 
@@ -146,13 +156,20 @@ class Corridor:
             )
         )
 
+    def read(self, text: str) -> int:
+        return [self.describe(situation_id) for situation_id in range(4)].index(text)
+
     def options(self, situation_id: int) -> tuple[Option, ...]:
-        """The sensible one first: the offline teacher takes it where it knows no better."""
         if situation_id & LEVER_DOWN:
             return WALK_TO_EXIT, WALK_TO_LEVER, WANDER
         if situation_id & AT_LEVER:
             return PULL_IT, WALK_TO_EXIT, WANDER
         return WALK_TO_LEVER, PULL_IT, WALK_TO_EXIT, WANDER
+
+    def script(self, situation: str) -> Plan:
+        if "lever (down)" in situation:
+            return (WALK_TO_EXIT,)
+        return (PULL_IT if "place: at the lever" in situation else WALK_TO_LEVER,)
 
     def all_options(self) -> tuple[Option, ...]:
         return OPTIONS
@@ -164,14 +181,14 @@ class Corridor:
 
     def act(self, options: IntArray, states: States) -> OptionActions:
         own = _own(states)
-        probs = np.zeros((*options.shape, len(self.action_names)), dtype=np.float32)
+        targets = np.zeros((*options.shape, len(self.action_names)), dtype=np.float32)
         feasible = np.zeros(options.shape, dtype=np.bool_)
         finished = np.zeros(options.shape, dtype=np.bool_)
         for code, (can, done, does) in enumerate(_behaviours(own)):
             rows, columns = np.nonzero(options == code)
             feasible[rows, columns], finished[rows, columns] = can[rows], done[rows]
-            probs[rows, columns] = does[rows] * (can & ~done)[rows, None]
-        return OptionActions(probs, feasible, finished)
+            targets[rows, columns] = does[rows] * (can & ~done)[rows, None]
+        return OptionActions(targets, feasible, finished)
 
     def success(self, episode: Episode) -> bool:
         return episode.terminated and episode.return_ > 0.0
@@ -214,8 +231,7 @@ def _seen_in(states: CorridorStates) -> Observation:
         ),
         axis=1,
     )
-    no_picture = np.zeros((len(states), 0, 0), dtype=np.uint8)
-    return Observation(no_picture, features.astype(np.float32))
+    return {"features": features.astype(np.float32)}
 
 
 def _own(states: States) -> CorridorStates:

@@ -15,7 +15,6 @@ from tutelage.agents.planner.planner import Planner
 from tutelage.agents.planner.verbaliser import Verbaliser
 from tutelage.agents.providers.make import make_chat_model
 from tutelage.agents.providers.offline import OfflineTeacher
-from tutelage.agents.providers.offline_rules import SituationFields
 from tutelage.agents.store.plan_cache import PlanCache
 from tutelage.agents.teacher.teacher import Teacher
 from tutelage.prompts.library import SHIPPED, PromptLibrary
@@ -147,7 +146,7 @@ def test_thoughts_are_no_answer() -> None:
 
 def test_the_offline_teacher_reads_the_question_and_no_example() -> None:
     settings = TeacherSettings(thinking=True, temperature=0.0, samples=1)
-    provider = make_chat_model("offline", None, settings)
+    provider = make_chat_model("offline", None, settings, grid("LavaDoorKey"))
     assert isinstance(provider.model, OfflineTeacher)
     planner = Planner(grid("LavaDoorKey"), PromptLibrary(), provider, settings)
     advice = planner.ask(KEY_AND_DOOR).advice
@@ -176,7 +175,9 @@ def test_an_edited_part_asks_again(tmp_path: Path) -> None:
 def _requests(cache: PlanCache, task: Task, library: PromptLibrary, thinking: bool) -> int:
     """How often the provider is asked about the first situation."""
     settings = TeacherSettings(thinking=thinking, samples=1)
-    teacher = Teacher(task, library, make_chat_model("offline", None, settings), settings, cache)
+    teacher = Teacher(
+        task, library, make_chat_model("offline", None, settings, task), settings, cache
+    )
     if not teacher.lookup([FIRST]):
         teacher.submit([FIRST], 1)
         teacher.harvest(wait_for_all=True)
@@ -185,16 +186,55 @@ def _requests(cache: PlanCache, task: Task, library: PromptLibrary, thinking: bo
 
 
 EXAMPLE = re.compile(r"^```\n(.*?)^```\n\n(`.*?`)$", re.DOTALL | re.MULTILINE)
+CALL = re.compile(r"`(\w+\(.*?\))`")
 
 
-def test_the_examples_are_possible_and_name_only_what_was_seen() -> None:
-    examples = EXAMPLE.findall(PromptLibrary().get("planner_examples").body)
-    assert len(examples) >= 4
+def test_the_examples_call_only_what_is_on_offer_in_them() -> None:
+    before, *_ = (body := PromptLibrary().get("planner_examples").body).partition("\n```")
+    offered = set(CALL.findall(before))
+    examples = EXAMPLE.findall(body)
+    assert len(examples) >= 2
     for text, plan in examples:
-        situation = SituationFields.parse(text)
-        assert situation.mission
-        seen = {thing.name for thing in situation.seen}
-        for name, target in re.findall(r"`(\w+)\((.*?)\)`", plan):
-            assert name in ("explore", "go_to", "pick_up", "drop", "open")
-            assert not target or target in seen
-        assert ("explore()" not in plan.split(",")[0]) or situation.unexplored
+        assert "mission: " in text
+        assert CALL.findall(plan)
+        assert set(CALL.findall(plan)) <= offered
+
+
+GRID_WORDS = re.compile(
+    r"\b(door|key|goal|room|seen|carrying|explore|unexplored|pick_up|pick up|drop|go_to|open|"
+    r"cell|square|wall|lava|walk)s?\b",
+    re.IGNORECASE,
+)
+
+
+class Tank:
+    """A world in which nothing is a grid's: no notes, no script."""
+
+    name = "Tank"
+
+    def describe(self, situation_id: int) -> str:
+        return f"mission: keep the level\nlevel: {situation_id}\npump: off"
+
+    def options(self, situation_id: int) -> tuple[Option, ...]:  # noqa: ARG002  # the protocol's
+        return (Option("start", "pump", "Run the pump; finished at the mark."), Option("wait"))
+
+
+@pytest.mark.parametrize("thinking", [False, True])
+def test_a_foreign_task_is_told_of_no_door_and_no_key(thinking: bool) -> None:
+    question = Verbaliser(Tank(), PromptLibrary(), 5, thinking).question(3)
+    sent = [str(message.content) for message in question.messages] + [str(question.tools.schemas)]
+    assert GRID_WORDS.findall("\n".join(sent)) == []
+    assert "- start(target): Run the pump; finished at the mark." in sent[0]
+    assert "- wait(): Carry out the task's option 'wait'." in sent[0]
+
+
+def test_a_grid_task_is_told_its_rules_and_fields_and_options() -> None:
+    told = first_message(grid("SimpleDoorKey"), PromptLibrary(), thinking=True)
+    found = {word.lower() for word in GRID_WORDS.findall(told)}
+    assert {"door", "key", "goal", "room", "seen", "carrying", "unexplored", "pick_up"} <= found
+    for field in ("mission", "carrying", "seen", "unexplored"):
+        assert f"- `{field}`: " in told
+    # Its rules come before the level's, and those before how a situation is read.
+    level = catalogue.SHIPPED[0].notes
+    assert told.index("A door is open, closed or locked.") < told.index(level)
+    assert told.index(level) < told.index("- `seen`: ") < told.index("## How to answer")

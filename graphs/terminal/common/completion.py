@@ -17,10 +17,12 @@ def graphs(incomplete: str) -> list[str]:
 
 
 def envs(incomplete: str) -> list[str]:
-    """Names of the tasks that come along."""
+    """Names of the tasks that come along, and of those that installed packages offer."""
+    from tutelage.rl.tasks.entry_points import installed_tasks
     from tutelage.rl.tasks.shipped import shipped_tasks
 
-    return _beginning(incomplete, (info.name for info in shipped_tasks()))
+    names = [task.name for task in shipped_tasks()]
+    return _beginning(incomplete, [*names, *(point.name for point in installed_tasks())])
 
 
 def providers(incomplete: str) -> list[str]:
@@ -40,10 +42,11 @@ def prompts(incomplete: str) -> list[str]:
 
 
 def assignments(incomplete: str) -> list[str]:
-    """Fields of the configuration, up to the equals sign."""
-    from tutelage.graphs.config.config import describe_fields
+    """Fields of the configuration, up to the equals sign; `env.` for what only its task knows."""
+    from tutelage.graphs.config.config import ENV_ARGUMENT, describe_fields
 
-    return _beginning(incomplete, (f"{key}=" for key, *_ in describe_fields()))
+    keys = (key for key, *_ in describe_fields())
+    return _beginning(incomplete, ("env." if key == ENV_ARGUMENT else f"{key}=" for key in keys))
 
 
 def runs(incomplete: str) -> list[str]:

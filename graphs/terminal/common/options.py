@@ -25,7 +25,7 @@ Assignments = Annotated[
     typer.Option(
         "--set",
         metavar="KEY=VALUE",
-        help="Any config field; see `config show`.",
+        help="Any config field; see `config show`. env.NAME: an argument of your task.",
         autocompletion=completion.assignments,
     ),
 ]

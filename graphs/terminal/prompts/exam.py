@@ -49,7 +49,7 @@ def show(
     Raises ConfigError, PromptError or ProviderError.
     """
     asked = selected(tasks, limit)
-    marked = _examined(contenders(config, providers, folders), asked, config)
+    marked = _examined(contenders(config, providers, folders, asked), asked, config)
     if as_json:
         print_json(_as_json(marked, len(asked)))
         return

@@ -76,6 +76,7 @@ class TerminalPerson:
                 self._quit()
             elif word in ("?", "h", "help"):
                 self._out.print(Text(_HELP, style="dim"))
+                self._out.print(safe(_told(options), "dim"))
             elif word:
                 plan = _read(word, options, max_options)
                 if not isinstance(plan, str):
@@ -107,6 +108,14 @@ class TerminalPerson:
         signal.pthread_kill(main, signal.SIGINT)
         self._closed.wait()
         raise AskingEndedError
+
+
+def _told(options: Sequence[Option]) -> str:
+    """What the options do, a line for each name."""
+    told: dict[str, str] = {}
+    for option in options:
+        told.setdefault(option.name, option.help)
+    return "\n".join(f"{name}: {help_}" for name, help_ in told.items() if help_)
 
 
 def _read(typed: str, options: Sequence[Option], max_options: int) -> Plan | str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -12,13 +14,18 @@ from tutelage.graphs.terminal.common.text import percent, safe
 from tutelage.rl.rollouts.results import StudentResult, TeacherResult
 
 
-def print_summary(out: Console, run_dir: str, summary: Summary) -> None:
-    """The summary of a run, and the commands that look further into it."""
+def print_summary(
+    out: Console, run_dir: str, summary: Summary, arguments: Mapping[str, str] | None = None
+) -> None:
+    """The summary of a run, and the commands that look further into it.
+
+    arguments: those of its task, by dotted key, where they are to be shown.
+    """
     table = Table(title=safe(f"{summary.env}: {summary.status}"), show_header=False)
     table.add_column(style="dim")
     table.add_column()
-    for name, value in summary_rows(summary):
-        table.add_row(name, safe(value))
+    for name, value in [*(arguments or {}).items(), *summary_rows(summary)]:
+        table.add_row(safe(name), safe(value))
     out.print(table)
     out.print(Text("next: "), safe(hint("trace", "list", run_dir), "bold"))
     if summary.status == "interrupted":

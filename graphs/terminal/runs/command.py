@@ -62,7 +62,7 @@ def runs_show(runs: Runs, as_json: Json = False) -> None:
 
     Example: python cli.py runs show runs/my-run
     """
-    from tutelage.graphs.analysis.comparison import find_runs
+    from tutelage.graphs.analysis.comparison import find_runs, task_arguments
     from tutelage.graphs.records.run_folder import RunFolder
     from tutelage.graphs.terminal.run.summary import print_summary
 
@@ -75,7 +75,7 @@ def runs_show(runs: Runs, as_json: Json = False) -> None:
     ended = {run: summary for run, summary in summaries.items() if summary is not None}
     if len(ended) == 1:
         [(run, summary)] = ended.items()
-        print_summary(out, str(run), summary)
+        print_summary(out, str(run), summary, task_arguments(run))
     elif ended:
         _print_beside(ended)
     for run in summaries.keys() - ended.keys():
@@ -175,10 +175,12 @@ def _size(run: Path) -> str:
 
 def _print_beside(summaries: Mapping[Path, Summary]) -> None:
     """A column for each run."""
+    from tutelage.graphs.analysis.comparison import task_arguments
     from tutelage.graphs.terminal.run.summary import summary_rows
 
     columns = [
-        dict([("task", s.env), ("status", s.status), *summary_rows(s)]) for s in summaries.values()
+        {"task": s.env, "status": s.status, **task_arguments(run), **dict(summary_rows(s))}
+        for run, s in summaries.items()
     ]
     headings = ["", *map(str, summaries)]
     table = new_table(headings, words=headings)

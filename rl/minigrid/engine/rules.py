@@ -19,6 +19,7 @@ from tutelage.rl.minigrid.codes import (
     EMPTY,
     FORWARD,
     GOAL,
+    IDLE,
     KEY,
     LAVA,
     LEFT,
@@ -41,7 +42,6 @@ from tutelage.rl.minigrid.engine.world import (
 )
 from tutelage.rl.minigrid.memory_map import is_enterable, is_transparent, spread_sight
 from tutelage.rl.tasks.arrays import BoolArray, CodeArray, FloatArray, IntArray
-from tutelage.rl.tasks.base import IDLE
 
 _TRIES = 101
 """Draws of a place for a moving obstacle before it stays where it is."""

@@ -72,7 +72,7 @@ def test_a_server_that_knows_n_is_asked_once() -> None:
 def test_the_default_server_teaches_as_the_offline_teacher_does() -> None:
     online, _ = ask(samples=20, temperature=2.0)
     chosen = settings(samples=20, temperature=2.0)
-    offline = make_chat_model("offline", None, chosen)
+    offline = make_chat_model("offline", None, chosen, Door())
     assert online.advice == Planner(Door(), PromptLibrary(None), offline, chosen).ask(1).advice
 
 

@@ -153,7 +153,7 @@ class TestBudget:
         monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:1/v1")
         with pytest.raises(ProviderError, match="no price is known"):
             make_chat_model("openai:gpt-4.1-mini", None, limit)
-        assert make_chat_model("offline", None, limit).price == FREE
+        assert make_chat_model("offline", None, limit, TASK).price == FREE
 
 
 PRICES: dict[str, Any] = {

@@ -14,13 +14,13 @@ import pytest
 
 from helpers.openai_server import OpenAIServer, plans, rejects, status, talk, teach
 from tutelage.agents.common.settings import TeacherSettings
-from tutelage.agents.exam.exam import FILE, Item, ask, carried_out, items
+from tutelage.agents.exam.exam import Item, ask, items
 from tutelage.agents.planner.planner import Planner
 from tutelage.agents.providers.make import make_chat_model
-from tutelage.agents.providers.offline_rules import SituationFields, candidates
 from tutelage.graphs.analysis.exams import ALL, contenders, examine, scores, selected
 from tutelage.graphs.config.config import ConfigError, make_config
 from tutelage.prompts.library import SHIPPED, PromptLibrary
+from tutelage.rl.minigrid.script import SituationFields, candidates
 from tutelage.rl.minigrid.task import GridTask
 from tutelage.rl.tasks.options import PADDING, Option, Plan
 from tutelage.rl.tasks.registry import make_task
@@ -68,7 +68,7 @@ def test_each_text_is_what_the_task_writes_and_each_plan_is_on_offer(name: str) 
         for sensible in item.sensible:
             assert set(sensible) <= offered
             # Nothing in it is passed over, so it is the shortest form of itself.
-            assert carried_out(sensible, SituationFields.parse(item.text)) == sensible
+            assert task.carried_out(item.text, sensible) == sensible
 
 
 @pytest.mark.parametrize("name", TASKS)
@@ -154,23 +154,24 @@ BOTH = "mission: open the door\ncarrying: {}\nseen: {}; blue door (locked)\nunex
 def test_only_what_can_be_done_counts(
     carrying: str, seen: str, given: list[str], kept: list[str]
 ) -> None:
-    situation = SituationFields.parse(BOTH.format(carrying, seen, "yes"))
-    assert carried_out(plan(*given), situation) == plan(*kept)
+    text = BOTH.format(carrying, seen, "yes")
+    assert grid(FOUR[0]).carried_out(text, plan(*given)) == plan(*kept)
 
 
 def test_exploring_is_nothing_where_nothing_is_left() -> None:
-    situation = SituationFields.parse(BOTH.format("nothing", "blue key", "no"))
+    text = BOTH.format("nothing", "blue key", "no")
     steps = plan("explore()", "pick_up(blue key)")
-    assert carried_out(steps, situation) == steps[1:]
+    assert grid(FOUR[0]).carried_out(text, steps) == steps[1:]
 
 
 def test_an_answer_is_sensible_where_a_sensible_plan_begins_it() -> None:
     item = Item("x", BOTH.format("red key", "blue key", "no"), (plan("drop()"),), "")
-    assert item.accepts(plan("drop()", "pick_up(blue key)", "open(blue door)"))
-    assert item.accepts(plan("pick_up(blue key)", "drop()"))
-    assert not item.accepts(plan("go_to(blue key)", "drop()"))
-    assert not item.accepts(plan("pick_up(blue key)"))
-    assert not item.accepts(())
+    task = grid(FOUR[0])
+    assert item.accepts(plan("drop()", "pick_up(blue key)", "open(blue door)"), task)
+    assert item.accepts(plan("pick_up(blue key)", "drop()"), task)
+    assert not item.accepts(plan("go_to(blue key)", "drop()"), task)
+    assert not item.accepts(plan("pick_up(blue key)"), task)
+    assert not item.accepts((), task)
 
 
 def test_the_offline_teachers_score() -> None:
@@ -178,7 +179,7 @@ def test_the_offline_teachers_score() -> None:
     asked = selected([], None)
     for settings, least in ((["teacher.temperature=0", "teacher.samples=1"], 1.0), ([], 0.94)):
         config = make_config(None, settings, {})
-        (contender,) = contenders(config, [], [Path("shipped")])
+        (contender,) = contenders(config, [], [Path("shipped")], asked)
         total = scores(examine(contender, asked, config))[-1]
         assert total.task == ALL
         assert total.sensible >= least
@@ -192,10 +193,10 @@ def test_the_blunders_of_the_offline_teacher_are_marked_as_such() -> None:
     for item in items():
         task = grid(item.task)
         found = candidates(SituationFields.parse(item.text), task.options(task.read(item.text)), 5)
-        assert item.accepts(found[0].plan)
+        assert item.accepts(found[0].plan, task)
         worst = [candidate.plan for candidate in found if candidate.score <= -4.0]
-        wrong += sum(not item.accepts(blunder) for blunder in worst)
-        assert len(item.sensible) > 1 or not any(map(item.accepts, worst))
+        wrong += sum(not item.accepts(blunder, task) for blunder in worst)
+        assert len(item.sensible) > 1 or not any(item.accepts(blunder, task) for blunder in worst)
     assert wrong >= 20
 
 
@@ -313,4 +314,3 @@ def test_a_limit_takes_from_every_task() -> None:
     assert selected([], None) == list(items())
     with pytest.raises(ConfigError):
         selected(["nope"], 1)
-    assert FILE.is_file()

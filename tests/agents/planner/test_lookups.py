@@ -21,6 +21,7 @@ from tutelage.agents.teacher.teacher import Teacher
 from tutelage.graphs.runtime.errors import one_line
 from tutelage.graphs.runtime.run_spec import RunSpec
 from tutelage.prompts.library import PromptLibrary
+from tutelage.rl.minigrid.script import GridScript
 from tutelage.rl.tasks.lookups import UnknownLookupError
 from tutelage.rl.tasks.options import Option
 
@@ -35,6 +36,7 @@ class House:
     """Situations with two look-ups; only the first four bits of a situation id are in the text."""
 
     name = "House"
+    teacher_script = GridScript()
     offered_lookups: Mapping[str, str] = {
         "weather": "how the weather is.",
         "time": "what time it is.",
@@ -198,7 +200,7 @@ def test_the_script_looks_everything_up_and_reconsiders_plans_that_failed() -> N
     for word in ("nothing clear so far", "tried and mostly failed: they could not be carried out"):
         task.word = word
         planner = Planner(
-            task, PromptLibrary(None), make_chat_model("offline", None, chosen), chosen
+            task, PromptLibrary(None), make_chat_model("offline", None, chosen, task), chosen
         )
         answer = planner.ask(1)
         assert len(answer.calls) == 2
@@ -263,7 +265,7 @@ def test_names_may_be_written_with_commas_and_count_once() -> None:
 
 def test_a_look_up_that_is_not_on_offer_is_refused_in_one_line(tmp_path: Path) -> None:
     chosen = settings(lookups=("weather",))
-    provider = make_chat_model("offline", None, chosen)
+    provider = make_chat_model("offline", None, chosen, House())
     with pytest.raises(UnknownLookupError, match="not switched on"):
         Planner(House(()), PromptLibrary(None), provider, chosen)
     config = tiny_config(tmp_path, teacher__lookups=["objects", "weather"])

@@ -39,7 +39,7 @@ from tutelage.rl.tasks.options import Option
 
 
 def planner(chosen: TeacherSettings, provider: ChatProvider | None = None) -> Planner:
-    provider = provider or make_chat_model("offline", None, chosen)
+    provider = provider or make_chat_model("offline", None, chosen, TASK)
     return Planner(TASK, LIBRARY, provider, chosen)
 
 
@@ -76,6 +76,29 @@ def test_every_option_on_offer_can_be_called_and_comes_back(offered: list[Option
     }
     assert reached == set(offered)
     assert all(f"- {option.name}(" in option_help(offered) for option in offered)
+
+
+def test_the_help_is_the_options_own() -> None:
+    """The first help among options of one name; where there is none, a sentence that is true."""
+    offered = (
+        Option("fly", "home"),
+        Option("fly", "north", "Fly there;\nfinished on landing."),
+        Option("fly", "south", "unused"),
+        Option("rest"),
+    )
+    told = ["Fly there; finished on landing.", "Carry out the task's option 'rest'."]
+    assert option_help(offered).splitlines() == [
+        f"- fly(target): {told[0]}",
+        f"- rest(): {told[1]}",
+    ]
+    assert [tool["function"]["description"] for tool in OptionTools(offered).schemas] == told
+
+
+def test_what_comes_back_is_stored_without_help() -> None:
+    fly = Option("fly", "home", "Fly there.")
+    (step,) = OptionTools([fly]).plan_of_calls([("fly", {"target": "home"})], 1)
+    assert step == fly
+    assert step.help == ""
 
 
 json_values = st.recursive(
@@ -292,7 +315,7 @@ def test_situations_with_the_same_words_share_an_answer_under_their_own_number(
             return super().describe(situation_id % 10)
 
     chosen = settings()
-    asking = Teacher(Same(), LIBRARY, make_chat_model("offline", None, chosen), chosen, cache)
+    asking = Teacher(Same(), LIBRARY, make_chat_model("offline", None, chosen, TASK), chosen, cache)
     run_once(asking, [1])
     found = asking.lookup([11, 21])
     assert [a.situation_id for a in found] == [11, 21]
@@ -318,7 +341,7 @@ def test_other_settings_or_prompts_ask_again(cache: PlanCache, tmp_path: Path) -
     (tmp_path / "planner_system.md").write_text(shipped + "\nBe bold.\n")
     edited = PromptLibrary(tmp_path)
     chosen = settings()
-    provider = make_chat_model("offline", None, chosen)
+    provider = make_chat_model("offline", None, chosen, TASK)
     assert Teacher(TASK, edited, provider, chosen, cache).lookup([1]) == []
 
 
@@ -331,7 +354,7 @@ def test_a_stored_plan_that_is_not_on_offer_is_a_miss(cache: PlanCache) -> None:
 
     chosen = settings()
     task = Fewer()
-    asking = Teacher(task, LIBRARY, make_chat_model("offline", None, chosen), chosen, cache)
+    asking = Teacher(task, LIBRARY, make_chat_model("offline", None, chosen, TASK), chosen, cache)
     run_once(asking, [1])
     assert asking.lookup([1])
     task.full = False
@@ -540,11 +563,11 @@ def test_tracing_stays_private_unless_the_user_says_otherwise(
 ) -> None:
     for name in ("LANGSMITH_TRACING", "LANGCHAIN_TRACING_V2", "LANGSMITH_TRACING_V2"):
         monkeypatch.delenv(name, raising=False)
-    make_chat_model("offline", None, settings())
+    make_chat_model("offline", None, settings(), TASK)
     assert os.environ["LANGSMITH_TRACING"] == "false"
     monkeypatch.delenv("LANGSMITH_TRACING")
     monkeypatch.setenv("LANGCHAIN_TRACING_V2", "true")
-    make_chat_model("offline", None, settings())
+    make_chat_model("offline", None, settings(), TASK)
     assert "LANGSMITH_TRACING" not in os.environ
 
 

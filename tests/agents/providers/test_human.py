@@ -116,7 +116,10 @@ def test_a_person_teaches_beside_the_live_view(run: Terminal, tmp_path: Path) ->
     assert "such a state" in shown
     assert "@" in shown
     run.type("?\n")
-    assert "Type the numbers" in run.read_until(PROMPT)
+    told = run.read_until(PROMPT)
+    assert "Type the numbers" in told
+    assert "walk_to: Walk there; finished once it is reached." in told
+    assert "pull: Carry out the task's option 'pull'." in told
     for wrong, says in (
         ("99\n", "numbers from 1 to"),
         ("x y\n", "no plan"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers.offline_situations import ask, offered_in, situations, text_of
+from helpers.offline_situations import SCRIPT, ask, offered_in, situations, text_of
+from helpers.planners import TASK as DOORS
 from helpers.tiny_runs import make_run
 from tutelage.agents.common.settings import TeacherSettings
 from tutelage.agents.exam.exam import Item, items
@@ -26,10 +28,10 @@ from tutelage.agents.providers.imperfect import (
 )
 from tutelage.agents.providers.make import ProviderError, make_chat_model
 from tutelage.agents.providers.offline import OfflineTeacher
-from tutelage.agents.providers.offline_rules import SituationFields, is_possible
 from tutelage.agents.store.plan_cache import cache_key
 from tutelage.graphs.runtime.run_spec import _never_slow
 from tutelage.prompts.library import PromptLibrary
+from tutelage.rl.minigrid.script import SituationFields, is_possible
 from tutelage.rl.minigrid.task import GridTask
 from tutelage.rl.tasks.options import PADDING, Option, Plan
 from tutelage.rl.tasks.registry import make_task
@@ -44,6 +46,7 @@ TEXTS = [
 DOOR_AND_KEY = offered_in("nothing", ("red key", "red door (locked)"), True)
 
 
+@cache
 def grid(name: str) -> GridTask:
     task = make_task(name, 7)
     assert isinstance(task, GridTask)
@@ -57,9 +60,8 @@ def answer(model: OfflineTeacher, text: str, offered: tuple[Option, ...]) -> Pla
 
 def exam_answers(model: OfflineTeacher) -> list[tuple[Item, Plan]]:
     """What a teacher says in the real situations that were marked by hand."""
-    tasks = {item.task: grid(item.task) for item in items()}
     return [
-        (item, answer(model, item.text, tasks[item.task].options(tasks[item.task].read(item.text))))
+        (item, answer(model, item.text, grid(item.task).options(grid(item.task).read(item.text))))
         for item in items()
     ]
 
@@ -67,19 +69,23 @@ def exam_answers(model: OfflineTeacher) -> list[tuple[Item, Plan]]:
 # --- what is wrong
 
 
-@pytest.mark.parametrize("model", [FaultyTeacher(rate=1.0), AdversarialTeacher()])
+@pytest.mark.parametrize(
+    "model", [FaultyTeacher(script=SCRIPT, rate=1.0), AdversarialTeacher(script=SCRIPT)]
+)
 def test_by_the_exam_a_wrong_answer_is_wrong(model: OfflineTeacher) -> None:
-    pairs = list(zip(exam_answers(model), exam_answers(OfflineTeacher()), strict=True))
+    pairs = list(zip(exam_answers(model), exam_answers(OfflineTeacher(script=SCRIPT)), strict=True))
     wrong = [(item, plan) for (item, plan), (_, usual) in pairs if plan not in (usual, SILENCE)]
     assert len(wrong) > 0.7 * len(pairs)
-    assert not [(item, plan) for item, plan in wrong if item.accepts(plan)]
+    assert not [(item, plan) for item, plan in wrong if item.accepts(plan, grid(item.task))]
 
 
 def test_by_the_exam_the_weak_one_errs_only_where_something_is_to_be_opened_now() -> None:
-    answers = exam_answers(WeakTeacher())
+    answers = exam_answers(WeakTeacher(script=SCRIPT))
     for item, plan in answers:
-        assert item.accepts(plan) != all(good[0].name == "open" for good in item.sensible)
-    assert sum(item.accepts(plan) for item, plan in answers) > 0.7 * len(answers)
+        assert item.accepts(plan, grid(item.task)) != all(
+            good[0].name == "open" for good in item.sensible
+        )
+    assert sum(item.accepts(plan, grid(item.task)) for item, plan in answers) > 0.7 * len(answers)
 
 
 @given(situations, st.integers(0, 5))
@@ -89,8 +95,11 @@ def test_a_wrong_answer_is_on_offer_and_possible_and_no_step_of_the_best_plan(
     offered, text = offered_in(*case[1:]), text_of(*case)
     if not offered:
         return
-    best = ask(OfflineTeacher(temperature=0.0), text, offered)[0]
-    faulty, adversary = FaultyTeacher(rate=1.0, seed=seed), AdversarialTeacher(seed=seed)
+    best = ask(OfflineTeacher(script=SCRIPT, temperature=0.0), text, offered)[0]
+    faulty, adversary = (
+        FaultyTeacher(script=SCRIPT, rate=1.0, seed=seed),
+        AdversarialTeacher(script=SCRIPT, seed=seed),
+    )
     wrong = answer(faulty, text, offered)
     assert (wrong == best) == (answer(adversary, text, offered) == SILENCE)
     for plan in (wrong, answer(adversary, text, offered)):
@@ -108,7 +117,7 @@ def test_a_wrong_answer_is_on_offer_and_possible_and_no_step_of_the_best_plan(
 @pytest.mark.parametrize("name", ["SimpleDoorKey", "ColoredDoorKey"])
 def test_in_real_states_what_the_adversary_says_can_mostly_be_carried_out(name: str) -> None:
     task, num_envs = grid(name), 24
-    model, rng = AdversarialTeacher(), np.random.default_rng(0)
+    model, rng = AdversarialTeacher(script=SCRIPT), np.random.default_rng(0)
     met: dict[int, list[bool]] = defaultdict(list)
     envs = task.make_envs(num_envs, "train", seed=5)
     envs.reset()
@@ -148,18 +157,22 @@ def share(model: OfflineTeacher, usual: Plan) -> float:
 def test_the_share_of_situations_with_a_fault_is_the_rate(
     kind: type[FaultyTeacher] | type[ForgetfulTeacher], rate: float
 ) -> None:
-    usual = answer(OfflineTeacher(), TEXTS[0], DOOR_AND_KEY)
+    usual = answer(OfflineTeacher(script=SCRIPT), TEXTS[0], DOOR_AND_KEY)
     # Five standard deviations: a hash that is no good would be far outside.
     slack = 5 * math.sqrt(rate * (1 - rate) / len(TEXTS))
     for seed in (0, 1):
-        assert share(kind(rate=rate, seed=seed), usual) == pytest.approx(rate, abs=slack)
+        assert share(kind(script=SCRIPT, rate=rate, seed=seed), usual) == pytest.approx(
+            rate, abs=slack
+        )
 
 
 def test_a_higher_rate_adds_faults_and_another_seed_or_kind_has_others() -> None:
     def befallen(
         kind: type[FaultyTeacher] | type[ForgetfulTeacher], rate: float, seed: int
     ) -> set[str]:
-        return {text for text in TEXTS[:300] if kind(rate=rate, seed=seed)._errs(text)}
+        return {
+            text for text in TEXTS[:300] if kind(script=SCRIPT, rate=rate, seed=seed)._errs(text)
+        }
 
     few = befallen(FaultyTeacher, 0.3, 0)
     assert few < befallen(FaultyTeacher, 0.5, 0)
@@ -168,7 +181,7 @@ def test_a_higher_rate_adds_faults_and_another_seed_or_kind_has_others() -> None
 
 
 def test_a_wrong_option_is_any_of_those_there_are() -> None:
-    model = FaultyTeacher(rate=1.0)
+    model = FaultyTeacher(script=SCRIPT, rate=1.0)
     said = [answer(model, text, DOOR_AND_KEY) for text in TEXTS]
     assert {str(plan[0]) for plan in said} == {"explore()", "go_to(red door)"}
     assert 0.4 < np.mean([plan == said[0] for plan in said]) < 0.6
@@ -179,7 +192,10 @@ def test_answers_depend_on_no_order_of_the_questions(
     case: Case, seed: int, order: list[int]
 ) -> None:
     offered = offered_in(*case[1:]) or (Option("wait"),)
-    for model in (FaultyTeacher(rate=0.5, seed=seed), WeakTeacher(seed=seed, temperature=2.0)):
+    for model in (
+        FaultyTeacher(script=SCRIPT, rate=0.5, seed=seed),
+        WeakTeacher(script=SCRIPT, seed=seed, temperature=2.0),
+    ):
         together = ask(model, text_of(*case), offered, n=5)
         alone = {i: ask(model, text_of(*case), offered, first=i)[0] for i in order}
         assert together == [alone[i] for i in range(5)]
@@ -189,7 +205,7 @@ def test_answers_depend_on_no_order_of_the_questions(
 
 
 def identity_key(provider: str, seed: int = 0) -> str:
-    identity = make_chat_model(provider, None, TeacherSettings(seed=seed)).identity
+    identity = make_chat_model(provider, None, TeacherSettings(seed=seed), DOORS).identity
     return cache_key(
         identity,
         [],
@@ -208,12 +224,12 @@ def test_the_plan_cache_tells_them_apart() -> None:
     assert len(set(keys)) == len(keys)
     assert identity_key("faulty:0.30") == identity_key("faulty:.3") == identity_key("faulty:0.3")
     for name in names[1:]:
-        assert "imperfect_version" in make_chat_model(name, None, TeacherSettings()).identity
+        assert "imperfect_version" in make_chat_model(name, None, TeacherSettings(), DOORS).identity
 
 
 @pytest.mark.parametrize("name", IMPERFECT)
 def test_they_cost_nothing_and_are_always_waited_for(name: str) -> None:
-    provider = make_chat_model(name, None, TeacherSettings(budget_usd=0.01))
+    provider = make_chat_model(name, None, TeacherSettings(budget_usd=0.01), DOORS)
     assert _never_slow(provider)
     assert provider.name == name
     assert "no-llm" in provider.model._llm_type
@@ -242,14 +258,16 @@ def test_they_are_listed() -> None:
 )
 def test_what_does_not_do_is_refused_in_one_line(name: str, says: str) -> None:
     with pytest.raises(ProviderError, match=says) as refused:
-        make_chat_model(name, None, TeacherSettings())
+        make_chat_model(name, None, TeacherSettings(), DOORS)
     assert "\n" not in str(refused.value)
 
 
 def test_what_was_forgotten_is_an_unusable_answer_after_being_sent_back_once() -> None:
     task = grid("SimpleDoorKey")
     chosen = TeacherSettings(samples=4)
-    planner = Planner(task, PromptLibrary(), make_chat_model("forgetful:1", None, chosen), chosen)
+    planner = Planner(
+        task, PromptLibrary(), make_chat_model("forgetful:1", None, chosen, DOORS), chosen
+    )
     situation_id = task.read(items()[0].text)
     given = planner.ask(situation_id)
     assert (given.failure, given.advice) == ("unusable_answer", None)

@@ -34,7 +34,7 @@ def teacher(
 ) -> Teacher:
     chosen = settings(**{**IMPATIENT, "fallback": fallback, **values})
     provider = make_chat_model(f"openai:{model}", url, chosen)
-    return Teacher(TASK, LIBRARY, provider, chosen, cache, models=make_models(chosen))
+    return Teacher(TASK, LIBRARY, provider, chosen, cache, models=make_models(chosen, TASK))
 
 
 def settled(asking: Teacher, situations: list[int], iteration: int = 1) -> dict[int, Any]:
@@ -178,7 +178,9 @@ class TestCached:
     @pytest.mark.parametrize("script", ["offline", "adversarial", "faulty:0.5"])
     def test_a_script_is_no_model(self, script: str, cache: PlanCache) -> None:
         chosen = settings(**IMPATIENT)
-        run_once(Teacher(TASK, LIBRARY, make_chat_model(script, None, chosen), chosen, cache), [1])
+        run_once(
+            Teacher(TASK, LIBRARY, make_chat_model(script, None, chosen, TASK), chosen, cache), [1]
+        )
         assert len(cache.entries()) == 1
         with OpenAIServer(status(500)) as server:
             asking = teacher(server.base_url, "cached", cache)
@@ -277,7 +279,7 @@ class TestSettings:
     def test_a_model_that_cannot_be_made_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv("OPENAI_API_KEY", raising=False)
         with pytest.raises(ProviderError, match=r"^teacher\.fallback: .*OPENAI_API_KEY"):
-            make_models(TeacherSettings(fallback=("openai:b",)))
+            make_models(TeacherSettings(fallback=("openai:b",)), TASK)
 
     def test_a_strangers_run_sends_no_key_to_its_second_model(
         self, monkeypatch: pytest.MonkeyPatch

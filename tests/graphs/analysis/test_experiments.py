@@ -104,6 +104,29 @@ def test_what_is_asked_again_is_found_again() -> None:
     assert folder("ppo.gamma=0.9") != folder("ppo.clip_range=0.9")
 
 
+def test_a_run_is_found_again_whatever_its_task_has_settled() -> None:
+    whole = make_config(None, [], {"steps": 150_000, "task.engine": "batched"})
+    finished_run(Path("all/seed0"), 0, settings=whole.model_dump(mode="json"))
+    assert statuses(planned()) == {"seed0": "finished"}
+    with pytest.raises(ConfigError, match=r"task.engine = 'batched', wanted: 'gymnasium'"):
+        planned(**{"task.engine": "gymnasium"})
+
+
+def test_arguments_of_the_task_can_be_varied() -> None:
+    plan = planned("env.size=5,[7]", env="mine:Mine")
+    assert [job.name for job in plan.jobs] == ["env.size_5-seed0", "env.size__7_-seed0"]
+    assert [job.config.env_args for job in plan.jobs] == [{"size": 5}, {"size": [7]}]
+    plan.run(1, StopSignal())
+    assert set(statuses(planned("env.size=5,[7]", env="mine:Mine")).values()) == {"finished"}
+
+
+def test_a_run_with_another_argument_is_another_run() -> None:
+    whole = make_config(None, [], {"env.size": 5})
+    finished_run(Path("all/seed0"), 0, settings=whole.model_dump(mode="json"))
+    with pytest.raises(ConfigError, match=r"env.size = 5, wanted: None"):
+        planned()
+
+
 def test_another_run_in_its_place_is_refused() -> None:
     finished_run(Path("all/seed0"), 0, settings={"ppo": {"gamma": 0.5}})
     with pytest.raises(ConfigError, match=r"all/seed0 holds another run \(ppo.gamma = 0.5.*--dir"):

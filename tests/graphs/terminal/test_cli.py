@@ -251,7 +251,7 @@ class Refusal:
 RUN = "run --run-dir HOME/new"
 REFUSALS = {
     "graph": Refusal(f"{RUN} --graph nope", "'nope'.*teacher_student"),
-    "env": Refusal(f"{RUN} --env Nope", "'Nope'.*SimpleDoorKey"),
+    "env": Refusal(f"{RUN} --env SimpleDorKey", "'SimpleDorKey'.*mean SimpleDoorKey"),
     "env-no-module": Refusal(f"{RUN} --env nope:make", "'nope:make'"),
     "env-empty-module": Refusal(f"{RUN} --env :make", "':make'"),
     "env-no-attribute": Refusal(f"{RUN} --env math:make", "'math:make'"),
@@ -286,7 +286,7 @@ REFUSALS = {
     "resume-finished": Refusal("resume RUN", "finished"),
     "prompts-show": Refusal("prompts show nope", "'nope'.*planner_system"),
     "graphs-show": Refusal("graphs show nope", "'nope'.*teacher_student"),
-    "envs-show": Refusal("envs show Nope", "'Nope'.*SimpleDoorKey"),
+    "envs-show": Refusal("envs show Nope", "'Nope'.*envs list"),
     "cache-show": Refusal("cache show --file PLACE/full", "full"),
 }
 

@@ -24,6 +24,7 @@ OFFERED = {
     "run --provider f": ["faulty:", "forgetful:"],
     "run --provider w": ["weak"],
     "run --set ppo.gam": ["ppo.gamma="],
+    "run --set env": ["env=", "env."],
     "config show --set weaning.sch": ["weaning.schedule="],
     "prompts show planner_ex": ["planner_examples"],
     "prompts diff planner_th": ["planner_thinking"],
@@ -63,7 +64,7 @@ def test_it_is_quick_for_it_imports_nothing_heavy(here: Path) -> None:
     code = (
         "import sys; sys.argv = ['tutelage']\n"
         "from tutelage.graphs.terminal.app import main\n"
-        "heavy = {'torch', 'langgraph', 'numba'}\n"
+        "heavy = {'torch', 'langgraph', 'numba', 'gymnasium', 'minigrid'}\n"
         "try: main()\n"
         "finally: print(sorted(heavy & set(sys.modules)), file=sys.stderr)"
     )

@@ -17,14 +17,14 @@ from minigrid.minigrid_env import MiniGridEnv
 
 from helpers.grid_judge import CODES, COLORS, JUMBLES, case, word_of
 from tutelage.rl.minigrid import catalogue
-from tutelage.rl.minigrid.codes import DONE, FORWARD, LEFT, NUM_CODES, cell_codes
+from tutelage.rl.minigrid.codes import DONE, FORWARD, IDLE, LEFT, NUM_CODES, cell_codes
 from tutelage.rl.minigrid.engine.families import Family, family_of
 from tutelage.rl.minigrid.engine.simulator import BatchedSimulator
 from tutelage.rl.minigrid.engine.world import CONTENT_BITS, Rules, World, make_world
 from tutelage.rl.minigrid.levels import LEVELS, register_levels
 from tutelage.rl.minigrid.simulator import GymnasiumSimulator, make_minigrid, missions_of
 from tutelage.rl.tasks.arrays import BoolArray, CodeArray, IntArray
-from tutelage.rl.tasks.base import IDLE, UnknownTaskError
+from tutelage.rl.tasks.base import UnknownTaskError
 from tutelage.rl.tasks.registry import make_task
 from tutelage.rl.tasks.seeding import episode_seed
 from tutelage.rl.tasks.settings import TaskSettings
@@ -351,8 +351,8 @@ def test_both_engines_play_the_same_episodes(name: str) -> None:
             envs.reset(np.array([0, 7, 2**33]))
         for _ in range(160):
             one, other = (envs.observe() for envs in vectors)
-            np.testing.assert_array_equal(one.codes, other.codes)
-            np.testing.assert_array_equal(one.features, other.features)
+            np.testing.assert_array_equal(one["grid"], other["grid"])
+            np.testing.assert_array_equal(one["features"], other["features"])
             actions = rng.choice(7, 3, p=[0.2, 0.2, 0.4, 0.1, 0, 0.1, 0])
             one, other = (envs.step(actions) for envs in vectors)
             np.testing.assert_array_equal(one.rewards, other.rewards)

@@ -90,7 +90,7 @@ def test_an_option_walks_straight_over_lava(knowing: GridTask, blind: GridTask) 
         done = task.act(option, states)
         assert bool(done.feasible[0, 0]) is (action is not None)
         if action is not None:
-            assert done.probs[0, 0, action] == 1.0
+            assert done.targets[0, 0, action] == 1.0
 
 
 def test_the_student_sees_and_the_picture_shows_the_same(
@@ -99,9 +99,9 @@ def test_the_student_sees_and_the_picture_shows_the_same(
     lava = 0
     for one, other in zip(wander(knowing, 100), wander(blind, 100), strict=True):
         seen, also_seen = one.observe(), other.observe()
-        np.testing.assert_array_equal(seen.codes, also_seen.codes)
-        np.testing.assert_array_equal(seen.features, also_seen.features)
-        lava += int((seen.codes == LAVA).sum())
+        np.testing.assert_array_equal(seen["grid"], also_seen["grid"])
+        np.testing.assert_array_equal(seen["features"], also_seen["features"])
+        lava += int((seen["grid"] == LAVA).sum())
         assert knowing.picture(one.states(), 0) == blind.picture(other.states(), 0)
     assert lava
 
@@ -140,7 +140,7 @@ def test_a_world_without_lava_is_told_the_same() -> None:
 
 def test_a_task_of_ones_own_has_no_such_setting() -> None:
     with pytest.raises(
-        UnknownTaskError, match=r"env = 'helpers.toy_task:Corridor': the settings task\.\*"
+        UnknownTaskError, match=r"environment 'helpers.toy_task:Corridor': the settings task\.\*"
     ):
         make_task("helpers.toy_task:Corridor", crop=7, settings=BLIND)
     assert notes_of(make_task("helpers.toy_task:Corridor", crop=7)) == ""
@@ -158,7 +158,9 @@ def test_the_offline_teacher_alone_fails_more_often_without_knowing(
 def _solved_alone(task: GridTask, episodes: int) -> float:
     """The share of episodes that the teacher, at its surest, solves by itself."""
     settings = TeacherSettings(temperature=0.0, samples=1)
-    planner = Planner(task, PromptLibrary(), make_chat_model("offline", None, settings), settings)
+    planner = Planner(
+        task, PromptLibrary(), make_chat_model("offline", None, settings, task), settings
+    )
 
     def advise(situations: Sequence[int]) -> dict[int, Advice]:
         answers = {situation_id: planner.ask(situation_id).advice for situation_id in situations}

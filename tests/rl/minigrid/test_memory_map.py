@@ -28,12 +28,22 @@ from helpers.grid_judge import (
     shadows_of,
     word_of,
 )
-from tutelage.rl.minigrid.codes import DONE, EMPTY, FORWARD, LEFT, NUM_CODES, RIGHT, cell_codes
+from tutelage.rl.minigrid.codes import (
+    CODE_ATTRIBUTES,
+    DONE,
+    EMPTY,
+    FORWARD,
+    LEFT,
+    NUM_CODES,
+    RIGHT,
+    cell_codes,
+)
 from tutelage.rl.minigrid.observation import NUM_FEATURES
 from tutelage.rl.minigrid.vector import GridStates, GridVectorEnv
 from tutelage.rl.tasks.arrays import BoolArray, CodeArray, FloatArray, IntArray
-from tutelage.rl.tasks.base import IDLE, Observation, Split
+from tutelage.rl.tasks.base import Observation, Split
 from tutelage.rl.tasks.seeding import episode_seed
+from tutelage.rl.tasks.spaces import CategoryGrid
 
 every_task = pytest.mark.parametrize("name", EVERY_TASK)
 
@@ -94,11 +104,11 @@ def test_the_map_is_what_was_seen_and_true(name: str) -> None:
         for i in range(num_envs):
             agree(envs.states(), i, shadows[i])
         actions = wanderer.actions(envs.states())
-        actions[rng.random(num_envs) < 0.05] = IDLE
-        result = envs.step(actions.copy())
+        active = rng.random(num_envs) >= 0.05
+        result = envs.step(actions.copy(), active)
         for i, shadow in enumerate(shadows):
             before = shadow.carried, shadow.ahead()
-            real = (0.0, False, False) if actions[i] == IDLE else shadow.step(int(actions[i]))
+            real = shadow.step(int(actions[i])) if active[i] else (0.0, False, False)
             assert (result.rewards[i], result.terminated[i], result.truncated[i]) == (
                 np.float32(real[0]),
                 *real[1:],
@@ -139,12 +149,12 @@ def check_final(
     assert (final is None) == (len(rows) == 0)
     if final is None:
         return
-    assert len(final) == len(rows)
-    side, crop = envs.states().maps.shape[1], tested.task.observation_spec.height
+    assert {len(array) for array in final.values()} == {len(rows)}
+    side, crop = envs.states().maps.shape[1], tested.task.observation_space["grid"].shape[0]
     for k, row in enumerate(rows):
         codes, features = student_view(shadows[row], side, crop)
-        np.testing.assert_array_equal(final.codes[k], codes)
-        np.testing.assert_array_equal(final.features[k], features)
+        np.testing.assert_array_equal(final["grid"][k], codes)
+        np.testing.assert_array_equal(final["features"][k], features)
 
 
 def student_view(shadow: Shadow, side: int, crop: int) -> tuple[CodeArray, FloatArray]:
@@ -177,7 +187,7 @@ def test_reaching_the_aim_with_the_last_step_is_no_truncation() -> None:
     assert result.truncated.tolist() == [False, True]
     assert result.rewards.tolist() == [np.float32(0.1), 0]
     assert result.final is not None
-    assert len(result.final) == 1
+    assert {len(array) for array in result.final.values()} == {1}
 
 
 CHANNEL_WORDS = (
@@ -245,21 +255,24 @@ def test_the_student_sees_the_map_turned_and_a_summary_of_the_rest(name: str) ->
     tested, envs = start(name, num_envs, "train", seed)
     shadows = shadows_of(tested.env_id, num_envs, "train", seed)
     wanderer = Wanderer(tested.task, num_envs, seed, noise=0.2)
-    spec = tested.task.observation_spec
-    assert (spec.num_codes, spec.features) == (NUM_CODES, NUM_FEATURES)
-    busy = np.zeros(spec.features, dtype=np.bool_)
+    space = tested.task.observation_space
+    crop = space["grid"].shape[0]
+    assert space["grid"] == CategoryGrid(crop, crop, NUM_CODES, CODE_ATTRIBUTES)
+    assert list(space) == ["grid", "features"]
+    busy = np.zeros(NUM_FEATURES, dtype=np.bool_)
     for _ in range(120 if name in JUMBLES else 30):
         seen = envs.observe()
         for i, shadow in enumerate(shadows):
-            codes, features = student_view(shadow, envs.states().maps.shape[1], spec.height)
-            np.testing.assert_array_equal(seen.codes[i], codes)
-            np.testing.assert_array_equal(seen.features[i], features)
+            codes, features = student_view(shadow, envs.states().maps.shape[1], crop)
+            np.testing.assert_array_equal(seen["grid"][i], codes)
+            np.testing.assert_array_equal(seen["features"][i], features)
             busy |= features > 0
+            assert all(space[key].contains(array[i]) for key, array in seen.items())
         actions = wanderer.actions(envs.states())
-        kept = seen.codes.copy(), seen.features.copy()
+        kept = seen["grid"].copy(), seen["features"].copy()
         result = envs.step(actions)
-        np.testing.assert_array_equal(seen.codes, kept[0])  # what was handed out stays as it was
-        np.testing.assert_array_equal(seen.features, kept[1])
+        np.testing.assert_array_equal(seen["grid"], kept[0])  # what was handed out stays as it was
+        np.testing.assert_array_equal(seen["features"], kept[1])
         for i, shadow in enumerate(shadows):
             shadow.step(int(actions[i]))
             if result.terminated[i] or result.truncated[i]:
@@ -316,7 +329,7 @@ def trace(envs: GridVectorEnv, actions: IntArray) -> list[bytes]:
     for row in actions:
         seen, now = envs.observe(), envs.states()
         result = envs.step(row)
-        parts = (seen.codes, seen.features, now.unexplored, now.missions)
+        parts = (seen["grid"], seen["features"], now.unexplored, now.missions)
         ends = (result.rewards, result.terminated, result.truncated)
         rows.append(b"".join(np.ascontiguousarray(part).tobytes() for part in (*parts, *ends)))
     return rows
@@ -339,8 +352,8 @@ def test_an_environment_does_not_depend_on_its_neighbours(name: str) -> None:
     for row in actions:
         many.step(row)
         few.step(row[:2])
-        np.testing.assert_array_equal(many.observe().codes[:2], few.observe().codes)
-        np.testing.assert_array_equal(many.observe().features[:2], few.observe().features)
+        np.testing.assert_array_equal(many.observe()["grid"][:2], few.observe()["grid"])
+        np.testing.assert_array_equal(many.observe()["features"][:2], few.observe()["features"])
 
 
 @every_task
@@ -354,16 +367,15 @@ def test_an_idle_environment_is_left_as_it_is(name: str) -> None:
         seen, situation_ids = envs.observe(), tested.task.situation_ids(now)
         actions = wanderer.actions(now)
         idle = step % 3
-        actions[idle] = IDLE
-        result = envs.step(actions)
+        result = envs.step(actions, np.arange(3) != idle)
         assert result.rewards[idle] == 0
         assert not (result.terminated | result.truncated)[idle]
         now, again = envs.states(), envs.observe()
         arrays = (now.maps, now.views, now.poses, now.unexplored)
         for part, old in zip(arrays, before, strict=True):
             np.testing.assert_array_equal(part[idle], old)
-        np.testing.assert_array_equal(again.codes[idle], seen.codes[idle])
-        np.testing.assert_array_equal(again.features[idle], seen.features[idle])
+        np.testing.assert_array_equal(again["grid"][idle], seen["grid"][idle])
+        np.testing.assert_array_equal(again["features"][idle], seen["features"][idle])
         assert tested.task.situation_ids(now)[idle] == situation_ids[idle]
 
 

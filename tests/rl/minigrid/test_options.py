@@ -36,7 +36,6 @@ from tutelage.rl.minigrid.options import encode_option
 from tutelage.rl.minigrid.task import GridTask
 from tutelage.rl.minigrid.vector import GridStates
 from tutelage.rl.tasks.arrays import IntArray
-from tutelage.rl.tasks.base import IDLE
 from tutelage.rl.tasks.options import PADDING, Option, OptionActions
 
 EXPLORE, DROP = Option("explore"), Option("drop")
@@ -59,7 +58,7 @@ def coded(rows: list[list[Option]]) -> IntArray:
 
 def label(done: OptionActions, row: int, k: int) -> int | None:
     """The one action that an option's distribution is on; None where it is all zero."""
-    probs = done.probs[row, k]
+    probs = done.targets[row, k]
     assert probs.dtype == np.float32
     assert sorted(probs)[:-1] == [0] * (len(probs) - 1)
     assert probs.max() in (0, 1)
@@ -326,8 +325,8 @@ def test_explore_ends_when_all_that_can_be_reached_is_known(name: str) -> None:
             assert known.judge([EXPLORE])[EXPLORE].finished
             assert all(shadows[i].true_word(place) == word for place, word in known.cells.items())
         exploring &= ~done.finished[:, 0]
-        actions = np.where(exploring, done.probs[:, 0].argmax(axis=1), IDLE)
-        result = envs.step(actions)
+        actions = done.targets[:, 0].argmax(axis=1)
+        result = envs.step(actions, exploring)
         for i in np.flatnonzero(exploring):
             shadows[i].step(int(actions[i]))
         over = result.terminated | result.truncated
@@ -343,7 +342,7 @@ def follow(task: GridTask, states: GridStates, held: IntArray) -> tuple[IntArray
     done = task.act(held, states)
     runnable = done.feasible & ~done.finished
     current = np.where(runnable.any(axis=1), runnable.argmax(axis=1), -1)
-    labels = done.probs[np.arange(len(held)), current].argmax(axis=1)
+    labels = done.targets[np.arange(len(held)), current].argmax(axis=1)
     return np.where(current >= 0, labels, LEFT), current
 
 
@@ -434,25 +433,24 @@ def test_kept_states_are_answered_like_the_live_ones(name: str) -> None:
             situation_ids.append(task.situation_ids(envs.states()))
             pictures.append(task.picture(envs.states(), len(pictures) % num_envs))
             actions = wanderer.actions(envs.states())
-            actions[rng.random(num_envs) < 0.1] = IDLE
-            envs.step(actions)
+            envs.step(actions, rng.random(num_envs) >= 0.1)
         for _ in range(5):  # the worlds go on
             envs.step(wanderer.actions(envs.states()))
         states = GridStates.concat(kept)
         assert len(states) == num_steps * num_envs
         recorded = task.act(np.concatenate(options), states)
-        for field in ("probs", "feasible", "finished"):
+        for field in ("targets", "feasible", "finished"):
             expected = np.concatenate([getattr(done, field) for done in live])
             np.testing.assert_array_equal(getattr(recorded, field), expected)
         padding = np.concatenate(options) == PADDING
-        assert not recorded.probs[padding].any()
+        assert not recorded.targets[padding].any()
         assert not recorded.feasible[padding].any()
         assert not recorded.finished[padding].any()
         np.testing.assert_array_equal(task.situation_ids(states), np.concatenate(situation_ids))
         for t in range(0, num_steps, 7):
             assert task.picture(states, t * num_envs + t % num_envs) == pictures[t]
         some = np.array([5, 0, num_steps])
-        for field in ("probs", "feasible", "finished"):
+        for field in ("targets", "feasible", "finished"):
             of_some = getattr(task.act(np.concatenate(options)[some], states[some]), field)
             np.testing.assert_array_equal(of_some, getattr(recorded, field)[some])
 
@@ -463,5 +461,5 @@ def test_no_options_no_actions(width: int) -> None:
     envs = task.make_envs(2, "train", 1)
     envs.reset()
     done = task.act(np.full((2, width), PADDING, dtype=np.int64), envs.states())
-    assert done.probs.shape == (2, width, len(task.action_names))
-    assert not any(part.any() for part in (done.probs, done.feasible, done.finished))
+    assert done.targets.shape == (2, width, len(task.action_names))
+    assert not any(part.any() for part in (done.targets, done.feasible, done.finished))

@@ -87,7 +87,7 @@ def planner(task: GridTask) -> Policy:
     def act(states: GridStates, _: BoolArray) -> IntArray:
         done = task.act(np.tile(codes, (LEVELS, 1)), states)
         current = (done.feasible & ~done.finished).argmax(axis=1)
-        return done.probs[np.arange(LEVELS), current].argmax(axis=1)
+        return done.targets[np.arange(LEVELS), current].argmax(axis=1)
 
     return act
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from tutelage.rl.tasks.arrays import CodeArray, IntArray
-from tutelage.rl.tasks.base import Batch, Observation
+from tutelage.rl.tasks.base import Batch, Rows, concat_rows, select_rows
 
 
 @dataclass(frozen=True)
@@ -63,12 +65,30 @@ def test_what_was_picked_does_not_change_any_more(rows: slice) -> None:
     assert same(kept, around(4))
 
 
-def test_an_observation_is_one() -> None:
-    codes, features = np.zeros((3, 0, 0), dtype=np.uint8), np.ones((3, 2), dtype=np.float32)
-    seen = Observation(codes, features)
-    assert len(seen) == 3
-    assert seen[:2].allowed is None
-    allowed = Observation(codes, features, np.eye(3, dtype=np.bool_))
-    joined = Observation.concat([allowed[1:], allowed[:1]])
-    assert joined.allowed is not None
-    assert joined.allowed.tolist() == np.eye(3, dtype=np.bool_)[[1, 2, 0]].tolist()
+def observation(size: int) -> dict[str, NDArray[Any]]:
+    return {
+        "picture": np.arange(size * 6, dtype=np.uint8).reshape(size, 2, 3),
+        "vector": np.arange(size * 2, dtype=np.float32).reshape(size, 2),
+    }
+
+
+@given(st.integers(1, 9), st.data())
+def test_observations_cut_anywhere_and_put_together_are_the_whole(
+    size: int, data: st.DataObject
+) -> None:
+    seen, cut = observation(size), data.draw(st.integers(0, size))
+    whole = concat_rows([select_rows(seen, slice(0, cut)), select_rows(seen, slice(cut, None))])
+    assert list(whole) == list(seen)
+    for key, array in seen.items():
+        np.testing.assert_array_equal(whole[key], array)
+        assert whole[key].dtype == array.dtype
+
+
+@pytest.mark.parametrize("rows", [slice(1, 3), np.array([1, 2]), np.arange(4) % 3 > 0])
+def test_rows_of_an_observation_do_not_change_any_more(rows: Rows) -> None:
+    seen = observation(4)
+    kept = select_rows(seen, rows)
+    for array in seen.values():
+        array[:] = 0
+    for key, array in observation(4).items():
+        np.testing.assert_array_equal(kept[key], array[[1, 2]])

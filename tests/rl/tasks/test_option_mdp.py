@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from gymnasium.spaces import Box, Discrete
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -28,8 +29,7 @@ from tutelage.rl.rollouts.collector import Collector
 from tutelage.rl.rollouts.evaluate import evaluate
 from tutelage.rl.rollouts.replay import EpisodeReplay, ReplayError
 from tutelage.rl.tasks.arrays import IntArray
-from tutelage.rl.tasks.base import IDLE, Observation
-from tutelage.rl.tasks.option_mdp import NoOptionsError, OptionEnvs, OptionTask
+from tutelage.rl.tasks.option_mdp import IDLE, NoOptionsError, OptionEnvs, OptionTask
 from tutelage.rl.tasks.options import Option
 from tutelage.rl.tasks.registry import make_task
 
@@ -45,8 +45,7 @@ def envs_of(num_envs: int, task: OptionTask = TASK, seed: int = 0) -> OptionEnvs
 
 
 def any_allowed(envs: OptionEnvs, rng: np.random.Generator) -> IntArray:
-    allowed = envs.observe().allowed
-    assert allowed is not None
+    allowed = envs.action_mask()
     return np.array([rng.choice(np.flatnonzero(row)) for row in allowed])
 
 
@@ -64,15 +63,15 @@ def small_student(task: OptionTask = TASK, seed: int = 0) -> object:
 class TestChoosing:
     def test_actions_are_the_options_then_the_primitive_ones(self) -> None:
         assert TASK.action_names == (*map(str, OPTIONS), "left", "right", "pull")
-        assert TASK.observation_spec.slots == 7
+        assert TASK.action_space == Discrete(7)
+        assert TASK.masks_actions
 
     def test_allowed_is_what_is_on_offer_and_possible_and_not_done(self) -> None:
         envs, plain = envs_of(60), Corridor().make_envs(60, "train", 0)
         plain.reset()
         rng = np.random.default_rng(0)
         for _ in range(12):
-            allowed, inner = envs.observe().allowed, envs.states().inner
-            assert allowed is not None
+            allowed, inner = envs.action_mask(), envs.states().inner
             done = Corridor().act(np.tile(np.arange(4), (60, 1)), inner)
             for row, situation_id in enumerate(Corridor().situation_ids(inner)):
                 offered = Corridor().options(int(situation_id))
@@ -89,13 +88,12 @@ class TestChoosing:
 
         task = OptionTask(Silent(), GAMMA, BOUND)
         envs = envs_of(50, task)
-        allowed = envs.observe().allowed
-        assert allowed is not None
+        allowed = envs.action_mask()
         silent = task.situation_ids(envs.states()) == 0
         assert silent.any()
         assert allowed[silent].tolist() == [[False] * 4 + [True] * 3] * silent.sum()
-        actions = np.where(silent, 4 + 2, IDLE)
-        assert envs.step(actions).durations.tolist() == silent.tolist()  # one step each
+        result = envs.step(np.full(50, 4 + 2), silent)
+        assert result.durations.tolist() == silent.tolist()  # one step each
 
     def test_what_is_not_allowed_is_refused(self) -> None:
         envs = envs_of(5)
@@ -104,14 +102,14 @@ class TestChoosing:
 
     def test_a_student_never_picks_what_is_not_allowed(self) -> None:
         student = small_student()
-        seen = envs_of(200).observe()
-        assert seen.allowed is not None
+        envs = envs_of(200)
+        seen, allowed = envs.observe(), envs.action_mask()
         for rng in (None, np.random.default_rng(0)):
-            actions = student.act(seen, rng)
-            assert seen.allowed[np.arange(200), actions].all()
-        only = np.zeros_like(seen.allowed)
+            actions = student.act(seen, rng, allowed)
+            assert allowed[np.arange(200), actions].all()
+        only = np.zeros_like(allowed)
         only[:, 2] = True
-        assert set(student.act(Observation(seen.codes, seen.features, only))) == {2}
+        assert set(student.act(seen, None, only)) == {2}
 
     def test_a_task_that_does_not_list_its_options_is_one_line(self) -> None:
         class Mute(Corridor):
@@ -119,6 +117,14 @@ class TestChoosing:
 
         with pytest.raises(NoOptionsError, match="the task does not list them"):
             OptionTask(Mute(), GAMMA, BOUND)
+
+    def test_a_task_with_actions_of_another_kind_is_one_line(self) -> None:
+        class Sliding(Corridor):
+            action_space = Box(-1, 1, (2,), np.float32)
+
+        with pytest.raises(NoOptionsError, match=r"actions are Box.*needed: a Discrete") as caught:
+            OptionTask(Sliding(), GAMMA, BOUND)
+        assert "\n" not in str(caught.value)
 
     @pytest.mark.parametrize("name", ["ColoredDoorKey", "MiniGrid-Empty-5x5-v0"])
     def test_a_grid_task_lists_every_option_it_offers(self, name: str) -> None:
@@ -143,8 +149,7 @@ class TestRunning:
         plain.reset()
         rng = np.random.default_rng(choice)
         for _ in range(8):
-            allowed = envs.observe().allowed
-            assert allowed is not None
+            allowed = envs.action_mask()
             told = [SLOT[o] for o in (WALK_TO_LEVER, PULL_IT, WALK_TO_EXIT) if allowed[0, SLOT[o]]]
             slot = int(rng.choice(told))
             got = envs.step(np.array([slot]))
@@ -156,36 +161,36 @@ class TestRunning:
             expected = sum(GAMMA**i * reward for i, reward in enumerate(rewards))
             assert got.discounted[0] == pytest.approx(expected)
             assert bool(got.terminated[0] | got.truncated[0]) == ended
-            assert envs.observe().features.tolist() == plain.observe().features.tolist()
+            assert envs.observe()["features"].tolist() == plain.observe()["features"].tolist()
 
     def test_those_that_wait_are_not_stepped_and_idle_ones_do_nothing(self) -> None:
         envs = envs_of(40)
         before = envs.states().inner.positions.copy()
         actions = np.full(40, SLOT[WANDER])
-        allowed = envs.observe().allowed
-        assert allowed is not None
-        actions[~allowed[:, SLOT[WANDER]] | (np.arange(40) < 20)] = IDLE
-        result = envs.step(actions)
-        assert (result.durations[actions == IDLE] == 0).all()
-        assert (result.rewards[actions == IDLE] == 0).all()
+        allowed = envs.action_mask()
+        active = allowed[:, SLOT[WANDER]] & (np.arange(40) >= 20)
+        result = envs.step(actions, active)
+        assert (result.durations[~active] == 0).all()
+        assert (result.rewards[~active] == 0).all()
         after = envs.states().inner.positions
-        assert (after == before)[actions == IDLE].all()
-        assert set(result.durations[actions != IDLE].tolist()) >= {BOUND}
+        assert (after == before)[~active].all()
+        assert set(result.durations[active].tolist()) >= {BOUND}
+        assert (np.array(envs.carried_out)[:, ~active] == IDLE).all()
+        steps = (np.array(envs.carried_out) != IDLE).sum(axis=0)
+        assert steps.tolist() == result.durations.tolist()
 
     def test_the_last_sights_of_the_truncated_come_in_their_order(self) -> None:
         """Episodes that run out at different steps of one option."""
         envs = envs_of(30)
         wandering, seen = np.random.default_rng(0), 0
         for _ in range(60):
-            allowed = envs.observe().allowed
-            assert allowed is not None
+            allowed = envs.action_mask()
             actions = np.where(allowed[:, SLOT[WANDER]], SLOT[WANDER], SLOT[PULL_IT])
-            actions[wandering.random(30) < 0.3] = IDLE
-            result = envs.step(actions)
+            result = envs.step(actions, wandering.random(30) >= 0.3)
             assert (result.final is None) == (not result.truncated.any())
             if result.final is not None:
-                seen += len(result.final)
-                assert len(result.final) == result.truncated.sum()
+                seen += len(result.final["features"])
+                assert len(result.final["features"]) == result.truncated.sum()
         assert seen > 5
 
     def test_an_episode_counts_primitive_steps_and_rewards(self) -> None:
@@ -205,7 +210,7 @@ def played_by_hand(plain: CorridorEnvs, option: int) -> tuple[list[float], bool]
         done = Corridor().act(np.array([[option]]), plain.states())
         if rewards and (done.finished[0, 0] or not done.feasible[0, 0]):
             break
-        result = plain.step(np.array([done.probs[0, 0].argmax()]))
+        result = plain.step(np.array([done.targets[0, 0].argmax()]))
         rewards.append(float(result.rewards[0]))
         if result.terminated[0] or result.truncated[0]:
             return rewards, True
@@ -223,7 +228,7 @@ class TestReplaying:
             replay.step(actions, result.terminated | result.truncated)
         again = TASK.make_envs(20, "train", 5)
         EpisodeReplay(20, MAX_STEPS, len(TASK.action_names)).restore(replay.snapshot(), again)
-        assert again.observe().features.tolist() == envs.observe().features.tolist()
+        assert again.observe()["features"].tolist() == envs.observe()["features"].tolist()
         actions = any_allowed(envs, rng)
         assert again.step(actions).discounted.tolist() == envs.step(actions).discounted.tolist()
 
@@ -252,7 +257,7 @@ class TestLearning:
     def test_advice_on_options_is_the_label(self) -> None:
         """The first option of a plan that can be carried out, mixed over plans."""
         envs = envs_of(30)
-        envs.step(np.where(np.arange(30) < 15, SLOT[WALK_TO_LEVER], IDLE))
+        envs.step(np.full(30, SLOT[WALK_TO_LEVER]), np.arange(30) < 15)
         states = envs.states()
         here = states.situation_ids == 2
         assert 0 < here.sum() < 30

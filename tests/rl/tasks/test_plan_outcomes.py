@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from helpers.toy_task import OPTIONS, Corridor
 from tutelage.rl.tasks.arrays import IntArray
 from tutelage.rl.tasks.base import LookupTask, States, Task
 from tutelage.rl.tasks.lookups import UnknownLookupError, checked_lookups, full_text, with_lookups
+from tutelage.rl.tasks.numbering import Numbering
 from tutelage.rl.tasks.plan_outcomes import (
     FAILED,
     FINISHED,
@@ -106,6 +108,48 @@ def test_a_restored_record_goes_on_as_the_first(notes: dict[int, PlanOutcome]) -
         each.note(0, GOOD)
         each.settle()
     assert (other.situation_ids(states) == task.situation_ids(states)).all()
+
+
+class Numbered(Corridor):
+    """Hands out its ids at first sight, and remembers them."""
+
+    def __init__(self) -> None:
+        self.numbers = Numbering[int]()
+
+    def situation_ids(self, states: States) -> IntArray:
+        own = super().situation_ids(states).tolist()
+        return np.array([self.numbers.number(number) for number in own], dtype=np.int64)
+
+    def snapshot(self) -> dict[str, Any]:
+        return {"numbers": list(self.numbers.keys())}
+
+    def restore(self, record: Mapping[str, Any]) -> None:
+        self.numbers.restore(record["numbers"])
+
+
+def test_what_the_task_inside_remembers_is_kept_too() -> None:
+    task, other = PlanOutcomeTask(Numbered()), PlanOutcomeTask(Numbered())
+    states = states_of(task)
+    task.note(int(task.situation_ids(states)[0]), GOOD)
+    task.settle()
+    record = json.loads(json.dumps(task.snapshot()))
+    other.situation_ids(states[3:])
+    other.restore(record)
+    assert (other.situation_ids(states) == task.situation_ids(states)).all()
+    for bad in ({**record, "task": {"numbers": [1, 1]}}, {**record, "words": {"x": 1}}):
+        with pytest.raises(ValueError, match=r"two numbers|words|int"):
+            other.restore(bad)
+        assert other.snapshot() == record
+
+
+def test_a_text_is_read_with_what_is_told_of_past_plans_now() -> None:
+    task = with_record()
+    states = states_of(task)
+    one = int(task.situation_ids(states)[0])
+    assert task.read(task.describe(one)) == one
+    task.note(one, GOOD)
+    task.settle()
+    assert task.read(task.describe(one)) == int(task.situation_ids(states)[0]) != one
 
 
 @pytest.mark.parametrize(

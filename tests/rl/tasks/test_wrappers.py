@@ -1,16 +1,15 @@
-"""Wrappers of tasks forget nothing: every member of every protocol, every field of every spec."""
+"""Wrappers of tasks forget nothing: every member of every protocol."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, get_type_hints
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from gymnasium.spaces import Discrete
 
 from helpers.toy_task import Corridor, CorridorStates
 from tutelage.rl.tasks import wrappers
@@ -19,7 +18,7 @@ from tutelage.rl.tasks.base import (
     ListsOptions,
     LookupTask,
     Noted,
-    ObservationSpec,
+    Remembers,
     States,
     Task,
     notes_of,
@@ -28,6 +27,7 @@ from tutelage.rl.tasks.option_mdp import OptionStates, OptionTask
 from tutelage.rl.tasks.options import Option
 from tutelage.rl.tasks.plan_outcomes import PlanOutcomeTask
 from tutelage.rl.tasks.registry import make_task
+from tutelage.rl.tasks.spaces import CategoryGrid
 from tutelage.rl.tasks.watching import Watchable, World
 from tutelage.rl.tasks.wrappers import (
     ABILITIES,
@@ -48,6 +48,7 @@ EXAMPLES = {
     "IntArray": np.array([[0]]),
     "Split": "train",
     "Episode": object(),
+    "Mapping": {"words": {}},
 }
 """An argument of each type that a method of the protocols takes."""
 
@@ -55,8 +56,8 @@ EXAMPLES = {
 class Everything:
     """A task that has all members of all protocols; each call tells its name and arguments."""
 
-    def __init__(self, spec: ObservationSpec, attributes: dict[str, Any]) -> None:
-        vars(self).update(attributes, observation_spec=spec)
+    def __init__(self, attributes: dict[str, Any]) -> None:
+        vars(self).update(attributes)
 
     def __getattr__(self, name: str) -> Any:
         if name == "all_options":
@@ -95,13 +96,13 @@ class NumberedStates:
         return len(self.inner)
 
 
-def everything(spec: ObservationSpec | None = None) -> Any:
+def everything() -> Any:
     """The task, with a value of its own for each attribute that a protocol asks for."""
     names = {name for p in PROTOCOLS for name in inspect.get_annotations(p)}
     attributes: dict[str, Any] = {name: f"its {name}" for name in names}
     attributes |= {"action_names": ("go",), "offered_lookups": {"inventory": "what it carries"}}
-    attributes["lookups"] = ("inventory",)
-    return Everything(spec or ObservationSpec(3, 3, 5, 2), attributes)
+    attributes |= {"lookups": ("inventory",), "action_space": Discrete(1)}
+    return Everything(attributes)
 
 
 def methods_of(protocol: Any) -> list[str]:
@@ -121,7 +122,10 @@ def outside(arguments: Sequence[Any]) -> list[Any]:
 
 EVERY_METHOD = [(protocol, name) for protocol in PROTOCOLS for name in methods_of(protocol)]
 REPLACED = {
-    PlanOutcomeTask: {"situation_ids", "describe", "options", "look_up", "with_lookups"},
+    PlanOutcomeTask: {
+        *("situation_ids", "describe", "read", "options", "look_up", "with_lookups"),
+        *("snapshot", "restore"),
+    },
     OptionTask: {"make_envs", "situation_ids", "act"},
 }
 """What a wrapper does otherwise; tested with it."""
@@ -134,9 +138,8 @@ LEFT_ALONE = [
 
 
 class TestForwarding:
-    @given(st.builds(ObservationSpec, *[st.integers(1, 99)] * 4))
-    def test_attributes_of_all_protocols_are_the_inner_ones(self, spec: ObservationSpec) -> None:
-        inner = everything(spec)
+    def test_attributes_of_all_protocols_are_the_inner_ones(self) -> None:
+        inner = everything()
         for protocol in PROTOCOLS:
             for name in inspect.get_annotations(protocol):
                 assert getattr(TaskWrapper(inner), name) is getattr(inner, name)
@@ -189,27 +192,19 @@ class TestForwarding:
         with pytest.raises(AttributeError):
             TaskWrapper(everything()).more  # noqa: B018 - the access is what is tested
 
-    @given(
-        st.lists(st.lists(st.integers(0, 3), min_size=2, max_size=2), min_size=5, max_size=5),
-        st.integers(1, 9),
-    )
-    def test_the_option_task_changes_one_field_of_the_spec(
-        self, attributes: list[list[int]], features: int
-    ) -> None:
-        spec = ObservationSpec(3, 4, 5, features, tuple(map(tuple, attributes)))  # type: ignore[arg-type]
-        found = OptionTask(everything(spec), 0.9, 4).observation_spec
-        for field in fields(ObservationSpec):
-            unset = getattr(spec, field.name) == field.default
-            assert not unset or field.name == "slots", f"{field.name} is not tested here"
-            if field.name == "slots":
-                assert found.slots == 3, "two options and an action"
-            else:
-                assert getattr(found, field.name) == getattr(spec, field.name)
+    def test_the_option_task_changes_the_actions_and_not_what_is_seen(self) -> None:
+        inner = everything()
+        found = OptionTask(inner, 0.9, 4)
+        assert found.observation_space is inner.observation_space
+        assert found.action_space == Discrete(3), "two options and an action"
+        assert found.masks_actions is True
 
     def test_the_student_that_picks_options_shares_weights(self) -> None:
         plain = make_task("SimpleDoorKey", 7)
-        found = OptionTask(plain, 0.9, 4).observation_spec.attributes
-        assert found == plain.observation_spec.attributes != ()
+        grid = OptionTask(plain, 0.9, 4).observation_space["grid"]
+        assert isinstance(grid, CategoryGrid)
+        assert grid.attributes
+        assert grid == plain.observation_space["grid"]
 
 
 class TestAbilities:
@@ -220,7 +215,7 @@ class TestAbilities:
         assert find_ability(inner, ability) is inner
         assert find_ability(wrapped, ability) is wrapped
 
-    @pytest.mark.parametrize("ability", [Noted, LookupTask, Watchable])
+    @pytest.mark.parametrize("ability", [Noted, LookupTask, Watchable, Remembers])
     def test_they_are_not_found_where_the_task_lacks_them(self, ability: Any) -> None:
         for task in (Corridor(), TaskWrapper(Corridor()), OptionTask(Corridor(), 0.9, 4)):
             assert find_ability(task, ability) is None

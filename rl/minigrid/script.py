@@ -1,4 +1,4 @@
-"""The rules of the offline teacher: a script that weighs a few plans for a grid situation.
+"""MiniGrid's script (`rl.tasks.scripts`): it weighs a few plans for a grid situation.
 
 It sees what a model would see, the situation's canonical text and the options on offer, and it
 knows what a beginner knows of keys and doors. It is no LLM and does not pretend to be one.
@@ -6,22 +6,18 @@ knows what a beginner knows of keys and doors. It is no LLM and does not pretend
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Final
 
 from tutelage.rl.tasks.options import Option, Plan
+from tutelage.rl.tasks.scripts import BEST, SENSIBLE, WRONG, Candidate
 
-SCRIPT_VERSION: Final = 3
-"""Belongs to the key of cached answers: raise it with every change to the answers below."""
-
-BEST, SENSIBLE, WRONG = 0.0, -2.5, -4.0
-"""Scores of plans. At temperature 1 the best plan of three has a probability of about 0.9."""
-
-RECORD_OF_FAILURE: Final = "plans here: tried and mostly failed"
-"""The text of a look-up where the last plans have failed."""
+_BY_HARM: Final = ("drop", "pick_up", "explore", "go_to", "open")
+"""Wrong steps, the worst first: to let go of what is needed, to pick up what is not needed, to look
+around when there is something to do, to walk somewhere."""
 
 _OBJECT: Final = re.compile(
     r"(?:\b(red|green|blue|purple|yellow|grey)\s+)?\b(key|ball|box|door)s?\b"
@@ -69,12 +65,21 @@ class SituationFields:
         )
 
 
-@dataclass(frozen=True)
-class Candidate:
-    """A plan that the script weighs, and its score."""
+class GridScript:
+    """The script of every grid task."""
 
-    plan: Plan
-    score: float
+    version: int = 3
+
+    def candidates(self, situation: str, offered: Sequence[Option], limit: int) -> list[Candidate]:
+        return candidates(SituationFields.parse(situation), offered, limit)
+
+    def wrong_steps(self, situation: str, offered: Sequence[Option], best: Plan) -> list[Option]:
+        return wrong_steps(SituationFields.parse(situation), offered, best)
+
+    def stalled(
+        self, situation: str, offered: Sequence[Option], found: Sequence[Candidate], limit: int
+    ) -> list[Candidate]:
+        return stalled(SituationFields.parse(situation), offered, found, limit)
 
 
 def candidates(
@@ -82,7 +87,7 @@ def candidates(
 ) -> list[Candidate]:
     """The plans that come to mind, best first, each of at most `limit` options that are on offer.
 
-    offered: not empty. Where the script can make nothing of them (a task of your own), the plan is
+    offered: not empty. Where the script can make nothing of them, the plan is to go somewhere, else
     the first option on offer.
     """
     best = _cut(_best_steps(situation, offered), limit) or (_resort(offered),)
@@ -95,26 +100,55 @@ def candidates(
     return found
 
 
-def reconsidered(found: Sequence[Candidate]) -> list[Candidate]:
-    """The plans where the best has failed: it changes places with the other sensible ones."""
-    swapped = {BEST: SENSIBLE, SENSIBLE: BEST}
-    if all(candidate.score != SENSIBLE for candidate in found):
+def due_step(plan: Plan, situation: SituationFields) -> Option:
+    """The step of a plan that is carried out in most of the situation's states."""
+    return next((step for step in plan if is_possible(step, situation)), plan[0])
+
+
+def wrong_steps(situation: SituationFields, offered: Sequence[Option], best: Plan) -> list[Option]:
+    """The options on offer that can be carried out and are plainly wrong, the most harmful first.
+
+    best: the best plan there. None of its steps is among them, and neither is the walk to what the
+    due step is aimed at, which would be half of it. To explore is wrong where the best plan gets
+    on without; before that, as with a key in sight and no door yet, it is as good as anything.
+    """
+    due = due_step(best, situation)
+    helpful = {*best, Option("go_to", due.target)}
+    if gets_on(best, situation):
+        helpful.discard(Option("explore"))
+    wrong = [o for o in offered if o not in helpful | {due} and is_possible(o, situation)]
+    return sorted(wrong, key=_harmlessness)
+
+
+def stalled(
+    situation: SituationFields, offered: Sequence[Option], found: Sequence[Candidate], limit: int
+) -> list[Candidate]:
+    """The plans of a teacher that leads up to what is to be opened, and then does not open it.
+
+    found: the script's plans, the best first; they stay as they are where nothing is to be
+    opened. Else the likeliest plan walks up and away again, for ever: whatever leads away makes the
+    walk its first unfinished step. The best one is left with a small share.
+    """
+    best = found[0].plan
+    due = due_step(best, situation)
+    if due.name != "open":
         return list(found)
-    return [Candidate(c.plan, swapped.get(c.score, c.score)) for c in found]
+    steps = (Option("go_to", due.target), Option("explore"), Option("drop"))
+    plan = tuple(s for s in steps if s in offered and is_possible(s, situation))[:limit]
+    return [Candidate(plan, BEST), Candidate(best, SENSIBLE)] if plan else list(found)
 
 
-def draw(found: Sequence[Candidate], temperature: float, uniform: float) -> Plan:
-    """The plan at a point in [0, 1) of softmax(score / temperature); the best at temperature 0."""
-    if temperature <= 0.0:
-        return max(found, key=lambda candidate: candidate.score).plan
-    top = max(candidate.score for candidate in found)
-    weights = [math.exp((candidate.score - top) / temperature) for candidate in found]
-    left = uniform * sum(weights)
-    for candidate, weight in zip(found, weights, strict=True):
-        left -= weight
-        if left < 0.0:
-            return candidate.plan
-    return found[-1].plan
+def carried_out(plan: Plan, situation: SituationFields) -> Plan:
+    """The steps of a plan that the agent carries out while the situation lasts.
+
+    `pick_up` and `open` walk up to their target themselves, so a `go_to` before them is left out.
+    """
+    possible = [step for step in plan if is_possible(step, situation)]
+    return tuple(
+        step
+        for step, following in zip_longest(possible, possible[1:])
+        if following is None or not _is_way_to(step, following)
+    )
 
 
 def _fields(text: str) -> Iterator[tuple[str, str]]:
@@ -328,3 +362,12 @@ def _blunders(offered: Sequence[Option], found: Sequence[Candidate]) -> Iterator
             if option.name == name and option not in begun and option not in found[0].plan:
                 yield (option,)
                 return
+
+
+def _harmlessness(option: Option) -> int:
+    return _BY_HARM.index(option.name) if option.name in _BY_HARM else len(_BY_HARM)
+
+
+def _is_way_to(step: Option, following: Option) -> bool:
+    acts = following.name in ("pick_up", "open")
+    return step.name == "go_to" and acts and step.target == following.target

@@ -1,0 +1,155 @@
+"""N environments of a user's task, stepped together: the `VectorEnv` of Gymnasium."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tutelage.rl.gymnasium.actions import Actions
+from tutelage.rl.gymnasium.calls import MEMORY, State, TaskCalls
+from tutelage.rl.gymnasium.environments import Environments
+from tutelage.rl.gymnasium.observations import ObservationEncoder
+from tutelage.rl.tasks.arrays import ActionArray, BoolArray, IntArray
+from tutelage.rl.tasks.base import Batch, Observation, Split, StepResult, select_rows
+from tutelage.rl.tasks.seeding import episode_seed
+
+_SEED_BITS: Final = 30
+"""Environments that seed a C++ engine keep 31 bits: one for the split, the others for the seed."""
+
+
+@dataclass(frozen=True)
+class GymStates(Batch):
+    """B states: the task's `States`. Arrays of objects, [B]: see `rl.gymnasium.calls.State`."""
+
+    observations: NDArray[np.object_]
+    memories: NDArray[np.object_]
+    infos: NDArray[np.object_]
+
+    def row(self, row: int) -> State:
+        """One of the states."""
+        return State(self.observations[row], self.memories[row], self.infos[row])
+
+    def rows(self) -> list[State]:
+        """All of the states, one by one."""
+        columns = (self.observations, self.memories, self.infos)
+        return list(map(State, *(column.tolist() for column in columns)))
+
+
+class GymVectorEnv:
+    """N environments; an episode that has ended is followed by the next one at once.
+
+    calls, actions, encoder: of the task. envs: the N environments. All methods raise TaskCodeError.
+    """
+
+    def __init__(
+        self,
+        calls: TaskCalls,
+        actions: Actions,
+        encoder: ObservationEncoder,
+        envs: Environments,
+        num_envs: int,
+        split: Split,
+        seed: int,
+    ) -> None:
+        self.num_envs = num_envs
+        self._calls, self._actions, self._encoder, self._envs = calls, actions, encoder, envs
+        self._split, self._seed = split, seed
+        self._episodes = np.full(num_envs, -1, dtype=np.int64)
+        self._now = GymStates(*(np.full(num_envs, None, dtype=np.object_) for _ in range(3)))
+        self._seen = encoder.empty(num_envs)
+        self._masks = np.ones((num_envs, actions.size), dtype=np.bool_) if calls.masks else None
+
+    def reset(self, episodes: IntArray | None = None) -> None:
+        if episodes is not None:
+            self._episodes[:] = episodes - 1
+        self._begin(range(self.num_envs))
+
+    def observe(self) -> Observation:
+        return select_rows(self._seen, slice(None))
+
+    def states(self) -> GymStates:
+        return self._now
+
+    def action_mask(self) -> BoolArray | None:
+        return None if self._masks is None else self._masks.copy()
+
+    def step(self, actions: ActionArray, active: BoolArray | None = None) -> StepResult:
+        rows = list(range(self.num_envs)) if active is None else np.flatnonzero(active).tolist()
+        rewards = np.zeros(self.num_envs, dtype=np.float32)
+        terminated, truncated = np.zeros((2, self.num_envs), dtype=np.bool_)
+        stepped = self._envs.step(rows, self._actions.for_envs(actions[rows]))
+        for row, (observation, reward, is_over, is_cut, info) in zip(rows, stepped, strict=True):
+            rewards[row], terminated[row], truncated[row] = reward, is_over, is_cut and not is_over
+            self._take(row, observation, info, self._now.memories[row])
+        ended = np.flatnonzero(terminated | truncated).tolist()
+        infos = {row: self._last_info(row) for row in ended}
+        self._look([row for row in rows if not terminated[row]])
+        final = select_rows(self._seen, truncated) if truncated.any() else None
+        self._begin(ended)
+        going_on = set(rows).difference(ended)
+        self._find_masks(going_on)
+        return StepResult(rewards, terminated, truncated, final, infos=infos)
+
+    def close(self) -> None:
+        self._envs.close()
+
+    def _begin(self, rows: Sequence[int]) -> None:
+        """Start the next episode in the given rows."""
+        if not rows:
+            return
+        self._episodes[rows] += 1
+        seeds = [self._reset_seed(row) for row in rows]
+        for row, (observation, info) in zip(rows, self._envs.reset(rows, seeds), strict=True):
+            self._take(row, observation, info, None)
+        self._look(rows)
+        self._find_masks(rows)
+
+    def _reset_seed(self, row: int) -> int:
+        seed = episode_seed(self._seed, self._split, row, int(self._episodes[row]))
+        split_bit = int(self._split == "evaluation") << _SEED_BITS
+        return seed & ((1 << _SEED_BITS) - 1) | split_bit
+
+    def _take(self, row: int, observation: Any, info: dict[str, Any], memory: Any) -> None:
+        """Keep what an environment gave, safe from what it does later."""
+        observation, info = _kept(observation), _kept(info)
+        now = self._now
+        if self._calls.remembers:
+            now.memories[row] = self._calls.remember(memory, observation, info)
+        now.observations[row], now.infos[row] = observation, info
+
+    def _look(self, rows: Sequence[int]) -> None:
+        """Encode the states of the given rows for the student."""
+        for row in rows:
+            self._calls.encode(self._now.row(row), self._seen, row)
+        unusable = self._encoder.unusable_row(self._seen)
+        if unusable is not None:
+            raise self._calls.not_finite(self._now.row(unusable))
+
+    def _find_masks(self, rows: Sequence[int] | set[int]) -> None:
+        if self._masks is not None:
+            for row in rows:
+                self._masks[row] = self._calls.mask(self._now.row(row))
+
+    def _last_info(self, row: int) -> dict[str, Any]:
+        _, memory, info = self._now.row(row)
+        return {**info, MEMORY: memory}
+
+
+def _kept(value: Any) -> Any:
+    """A copy of an observation or an info that stays as it is; its arrays cannot be written to."""
+    if isinstance(value, np.ndarray) and value.dtype != np.object_:
+        array = value.copy()
+        array.flags.writeable = False
+        return array
+    if value is None or isinstance(value, str | int | float | np.generic):
+        return value
+    if type(value) is dict:
+        return {key: _kept(each) for key, each in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(_kept(each) for each in value)
+    return deepcopy(value)

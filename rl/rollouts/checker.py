@@ -1,0 +1,518 @@
+"""The check of a task: each promise of `rl.tasks.base` is tried, and a line says what was found.
+
+For people who bring an environment of their own, as Stable-Baselines3's `check_env` is for
+environments: what breaks a promise spoils a run hours later, or silently.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Any, Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tutelage.rl.advice.advice import Advice
+from tutelage.rl.rollouts.evaluate import evaluate_teacher
+from tutelage.rl.tasks.action_targets import action_targets
+from tutelage.rl.tasks.arrays import ActionArray, BoolArray, FloatArray, IntArray
+from tutelage.rl.tasks.base import Episode, Observation, Split, States, StepResult, Task
+from tutelage.rl.tasks.options import PADDING, Option
+from tutelage.rl.tasks.scripts import Script, script_of
+from tutelage.rl.tasks.seeding import generator
+from tutelage.rl.tasks.spaces import is_vector, read_array, space_to_json
+
+EPISODES: Final = 200
+SECONDS: Final = 30.0
+"""How long random play goes on, whichever is first."""
+
+_ENVS: Final = 8
+_REPLAYED: Final = 100
+"""Steps that are played twice."""
+_MANY_SITUATIONS: Final = 1000
+_SCRIPTED: Final = 50
+"""Episodes that the script plays."""
+_LONGEST_PLAN: Final = 20
+_HELD: Final = 0.5
+"""The share of random play in which an option is carried out in place of random actions."""
+
+Verdict = Literal["kept", "doubtful", "broken"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was found of one promise. said: one line."""
+
+    promise: str
+    verdict: Verdict
+    said: str
+
+
+@dataclass
+class _Met:
+    """What random play has come through.
+
+    texts: by situation id. options: by situation id. tried, ended, feasible: for each option how
+    often it was begun, was finished or could not be carried out any longer, and could be begun.
+    """
+
+    episodes: list[Episode] = field(default_factory=list)
+    successes: int = 0
+    steps: int = 0
+    seconds: float = 0.0
+    longest: int = 0
+    texts: dict[int, str] = field(default_factory=dict)
+    options: dict[int, tuple[Option, ...]] = field(default_factory=dict)
+    tried: Counter[Option] = field(default_factory=Counter)
+    ended: Counter[Option] = field(default_factory=Counter)
+    feasible: Counter[Option] = field(default_factory=Counter)
+    states: States | None = None
+    broken: dict[str, str] = field(default_factory=dict)
+
+    def breaks(self, promise: str, said: str) -> None:
+        """Note the first way in which a promise was broken."""
+        self.broken.setdefault(promise, said)
+
+
+def check_task(
+    task: Task, seed: int = 0, episodes: int = EPISODES, seconds: float = SECONDS
+) -> Iterator[Finding]:
+    """Try every promise of a task, in the order in which they depend on each other.
+
+    Ends early where nothing more can be tried. What the task itself raises is not caught.
+    """
+    spaces = _check_spaces(task)
+    yield spaces
+    if spaces.verdict == "broken":
+        return
+    yield _check_seeds(task, seed)
+    yield _check_replay(task, seed)
+    met = _play(task, seed, episodes, seconds)
+    yield _observed(met)
+    yield _rewards(met)
+    yield from _situations(met)
+    yield from _options(met)
+    yield _labels(task, met)
+    yield _order(task, met)
+    yield _lengths(task, met)
+    yield _successes(met)
+    script = script_of(task)
+    if script is not None:
+        yield _script(task, script, seed)
+    yield _speed(met)
+
+
+def _check_spaces(task: Task) -> Finding:
+    try:
+        for space in task.observation_space.values():
+            space_to_json(space)
+        space_to_json(task.action_space)
+        action_targets(task.action_space)
+    except ValueError as error:
+        return Finding("spaces", "broken", str(error))
+    if not task.observation_space:
+        return Finding("spaces", "broken", "the student observes nothing")
+    keys = ", ".join(f"{key} {_shape(space)}" for key, space in task.observation_space.items())
+    return Finding("spaces", "kept", f"observes {keys}; acts in {task.action_space}")
+
+
+def _check_seeds(task: Task, seed: int) -> Finding:
+    """The same episodes begin alike in two vectors; others do not all begin so."""
+    starts = [_starts(task, seed, "train", [0] * _ENVS) for _ in range(2)]
+    if not _equal(starts[0], starts[1]):
+        return Finding("seeds", "broken", "the same seed begins an episode in two ways")
+    later = _starts(task, seed, "train", list(range(_ENVS)))
+    evaluated = _starts(task, seed, "evaluation", [0] * _ENVS)
+    if _all_alike(later) and _all_alike(starts[0]) and _all_alike(evaluated):
+        return Finding("seeds", "doubtful", "every episode begins alike: is the seed used?")
+    return Finding("seeds", "kept", "the same seed begins the same episode")
+
+
+def _check_replay(task: Task, seed: int) -> Finding:
+    """The same actions lead to the same observations and rewards: a resume relies on that."""
+    rng = generator(seed, "actions")
+    targets = action_targets(task.action_space)
+    first, second = (task.make_envs(_ENVS, "train", seed) for _ in range(2))
+    try:
+        for envs in (first, second):
+            envs.reset()
+        for step in range(_REPLAYED):
+            actions = targets.draw(targets.uniform(first.action_mask(), _ENVS), rng)
+            one, other = first.step(actions), second.step(actions)
+            same = (
+                np.array_equal(one.rewards, other.rewards)
+                and np.array_equal(one.terminated, other.terminated)
+                and np.array_equal(one.truncated, other.truncated)
+                and _equal(first.observe(), second.observe())
+            )
+            if not same:
+                said = f"step {step + 1} of the same actions went another way: a resume cannot"
+                return Finding("replay", "broken", f"{said} bring the environment back")
+    finally:
+        first.close()
+        second.close()
+    return Finding("replay", "kept", f"{_REPLAYED} steps of the same actions went the same way")
+
+
+class _RandomPlayer:
+    """Acts at random in N environments: carries out an option to its end, or random actions."""
+
+    def __init__(self, task: Task, rng: np.random.Generator, met: _Met) -> None:
+        self._task, self._rng, self._met = task, rng, met
+        self._targets = action_targets(task.action_space)
+        self._held: list[Option | None] = [None] * _ENVS
+        self._free: list[int] = [0] * _ENVS
+
+    def act(self, states: States, situations: IntArray, mask: BoolArray | None) -> ActionArray:
+        """Actions [N, ...]."""
+        chosen = self._targets.uniform(mask, _ENVS)
+        offers = [self._met.options[s] for s in situations.tolist()]
+        self._choose(offers)
+        codes = np.array([[self._code(option)] for option in self._held], dtype=np.int64)
+        done = self._task.act(codes, states)
+        for i, option in enumerate(self._held):
+            if option is None:
+                continue
+            over = bool(done.finished[i, 0]) or not done.feasible[i, 0]
+            self._met.feasible[option] += bool(done.feasible[i, 0])
+            if over:
+                self._met.ended[option] += 1
+                self._held[i] = None
+            else:
+                chosen[i] = done.targets[i, 0]
+        return self._targets.draw(chosen, self._rng)
+
+    def over(self, i: int, terminated: bool) -> None:
+        """Environment i's episode has ended, and with it what was carried out."""
+        option = self._held[i]
+        if option is not None and terminated:
+            self._met.ended[option] += 1
+        self._held[i], self._free[i] = None, 0
+
+    def _choose(self, offers: Sequence[tuple[Option, ...]]) -> None:
+        """Begin something new where nothing is being carried out."""
+        for i, offered in enumerate(offers):
+            if self._held[i] is not None or self._free[i] > 0:
+                self._free[i] -= self._held[i] is None
+            elif offered and self._rng.random() < _HELD:
+                option = offered[int(self._rng.integers(len(offered)))]
+                self._held[i] = option
+                self._met.tried[option] += 1
+            else:
+                self._free[i] = int(self._rng.integers(1, 20))
+
+    def _code(self, option: Option | None) -> int:
+        return PADDING if option is None else self._task.encode(option)
+
+
+def _play(task: Task, seed: int, episodes: int, seconds: float) -> _Met:
+    """Random play, in which each state, situation, option and label is looked at."""
+    met = _Met()
+    player = _RandomPlayer(task, generator(seed, "actions", 1), met)
+    envs = task.make_envs(_ENVS, "train", seed + 1)
+    returns, lengths = np.zeros(_ENVS), np.zeros(_ENVS, dtype=np.int64)
+    kept: list[States] = []
+    try:
+        envs.reset()
+        began = monotonic()
+        while len(met.episodes) < episodes and monotonic() - began < seconds:
+            _look_at(task, envs.observe(), met)
+            states = envs.states()
+            situations = task.situation_ids(states)
+            _note_situations(task, situations, met)
+            _look_at_labels(task, states, situations, met)
+            if len(kept) < _REPLAYED:
+                kept.append(states[:])
+            result = envs.step(player.act(states, situations, envs.action_mask()))
+            _look_at_result(task, result, met)
+            returns += result.rewards
+            lengths += 1
+            met.steps += _ENVS
+            met.longest = max(met.longest, int(lengths.max()))
+            for i in np.flatnonzero(result.terminated | result.truncated).tolist():
+                player.over(i, bool(result.terminated[i]))
+                episode = Episode(
+                    float(returns[i]),
+                    int(lengths[i]),
+                    bool(result.terminated[i]),
+                    bool(result.truncated[i]),
+                    result.infos.get(i, {}),
+                )
+                met.episodes.append(episode)
+                success = task.success(episode)
+                if not isinstance(success, bool | np.bool_):
+                    met.breaks("success", f"success gives {success!r}; needed: True or False")
+                met.successes += bool(success)
+                returns[i], lengths[i] = 0.0, 0
+        met.seconds = monotonic() - began
+    finally:
+        envs.close()
+    met.states = kept[0].concat(kept)
+    return met
+
+
+def _look_at(task: Task, observation: Observation, met: _Met) -> None:
+    if set(observation) != set(task.observation_space):
+        met.breaks("observations", f"keys {sorted(observation)} are not those of the space")
+        return
+    for key, space in task.observation_space.items():
+        batch = observation[key]
+        if batch.dtype != space.dtype or batch.shape[1:] != (space.shape or ()):
+            found = f"{batch.dtype} {list(batch.shape[1:])}"
+            met.breaks("observations", f"{key} is {found}, its space {_shape(space)}")
+            continue
+        try:
+            for row in batch:
+                read_array(row, space)
+        except ValueError:
+            what = "is not finite" if is_vector(space) else "lies outside its space"
+            met.breaks("observations", f"{key} {what} after {met.steps} steps")
+
+
+def _look_at_result(task: Task, result: StepResult, met: _Met) -> None:
+    if not np.isfinite(result.rewards).all():
+        met.breaks("rewards", f"a reward is not finite after {met.steps} steps")
+    if (result.terminated & result.truncated).any():
+        met.breaks("rewards", "an episode is both terminated and truncated")
+    if result.truncated.any():
+        if result.final is None or any(
+            len(result.final[key]) != result.truncated.sum() for key in task.observation_space
+        ):
+            met.breaks("observations", "a truncated episode has no final observation")
+        else:
+            _look_at(task, result.final, met)
+
+
+def _note_situations(task: Task, situations: IntArray, met: _Met) -> None:
+    for situation in set(situations.tolist()) - set(met.texts):
+        text = task.describe(situation)
+        met.texts[situation] = text
+        if not text.strip():
+            met.breaks("situations", "a situation's text is empty")
+        elif task.read(text) != situation:
+            met.breaks("situations", f"the text reads as another situation: {_line(text)}")
+        offered = task.options(situation)
+        met.options[situation] = offered
+        if not offered:
+            met.breaks("options", f"no option is on offer in: {_line(text)}")
+        if len(set(offered)) != len(offered):
+            met.breaks("options", f"an option is on offer twice in: {_line(text)}")
+
+
+def _look_at_labels(task: Task, states: States, situations: IntArray, met: _Met) -> None:
+    offers = [met.options[s] for s in situations.tolist()]
+    codes = _codes(task, offers)
+    done = task.act(codes, states)
+    kind = action_targets(task.action_space)
+    if done.targets.shape != (*codes.shape, kind.size):
+        met.breaks("labels", f"targets {done.targets.shape}, needed {(*codes.shape, kind.size)}")
+        return
+    runnable = done.feasible & ~done.finished & (codes != PADDING)
+    for row, place in np.argwhere(runnable).tolist():
+        wrong = _what_is_wrong(task, done.targets[row, place])
+        if wrong:
+            option = offers[row][place]
+            met.breaks("labels", f"{option} {wrong} in: {_line(met.texts[int(situations[row])])}")
+
+
+def _what_is_wrong(task: Task, targets: FloatArray) -> str:
+    """What is wrong with one option's targets, empty where nothing is."""
+    if not np.isfinite(targets).all():
+        return "gives numbers that are not finite"
+    kind = action_targets(task.action_space)
+    if kind.blends:
+        parts = getattr(task.action_space, "nvec", [len(targets)])
+        sums = [float(p.sum()) for p in np.split(targets, np.cumsum(parts)[:-1])]
+        if (targets < 0).any() or any(abs(total - 1) > 1e-3 for total in sums):
+            return "gives probabilities that are negative or do not sum to 1"
+        return ""
+    mean, variance = np.split(targets, 2)
+    low, high = getattr(task.action_space, "low"), getattr(task.action_space, "high")  # noqa: B009
+    if (variance <= 0).any():
+        return "gives no variance"
+    return "" if ((mean >= low) & (mean <= high)).all() else "leads out of the box"
+
+
+def _observed(met: _Met) -> Finding:
+    return _finding(met, "observations", f"{met.steps:,} steps, all inside their spaces, no NaN")
+
+
+def _rewards(met: _Met) -> Finding:
+    returns = [episode.return_ for episode in met.episodes]
+    said = f"finite; random play returns {np.mean(returns):.3g} on average" if returns else "finite"
+    return _finding(met, "rewards", said)
+
+
+def _situations(met: _Met) -> Iterator[Finding]:
+    alike = Counter(" ".join(text.split()).casefold() for text in met.texts.values())
+    doubles = [text for text, count in alike.items() if count > 1]
+    if doubles:
+        met.breaks("situations", f"two situations differ in blanks or case alone: {doubles[0]}")
+    finding = _finding(met, "situations", f"{len(met.texts)} met, each with a text of its own")
+    if finding.verdict == "kept" and len(met.texts) > _MANY_SITUATIONS:
+        said = f"{len(met.texts):,} met in {met.steps:,} steps: each is a question to the teacher"
+        finding = Finding("situations", "doubtful", said)
+    yield finding
+    if len(met.texts) == 1:
+        yield Finding("situations", "doubtful", "there is one only: nothing tells states apart")
+
+
+def _options(met: _Met) -> Iterator[Finding]:
+    offered = dict.fromkeys(itertools.chain.from_iterable(met.options.values()))
+    yield _finding(met, "options", f"{len(offered)} on offer in all: {_some(offered)}")
+    unhelpful = [option for option in offered if not option.help]
+    if unhelpful:
+        said = f"the teacher is told nothing of {_some(unhelpful)}: give them a help"
+        yield Finding("options' help", "doubtful", said)
+    never = [o for o in offered if met.tried[o] and not met.feasible[o]]
+    if never:
+        said = f"on offer and never possible: {_some(never)}"
+        yield Finding("options' start", "doubtful", said)
+    endless = [o for o in offered if met.feasible[o] and not met.ended[o]]
+    if endless:
+        said = f"never ended by themselves: {_some(endless)}; no plan gets beyond them"
+        yield Finding("options' end", "doubtful", said)
+    else:
+        yield Finding("options' end", "kept", "each was finished, or could not go on, in some try")
+
+
+def _labels(task: Task, met: _Met) -> Finding:
+    return _finding(met, "labels", f"what options do lies inside {task.action_space}")
+
+
+def _order(task: Task, met: _Met) -> Finding:
+    """Situations and labels are functions of the state: computed later, in another order, alike."""
+    assert met.states is not None
+    states = met.states
+    forward = np.arange(len(states))
+    backward = forward[::-1].copy()
+    one, other = task.situation_ids(states[forward]), task.situation_ids(states[backward])[::-1]
+    if not np.array_equal(one, other):
+        row = int(np.flatnonzero(one != other)[0])
+        said = (
+            f"computed again, a state has another situation: {_line(task.describe(int(one[row])))}"
+        )
+        return Finding("pure functions", "broken", said)
+    offers = [met.options.get(s) or task.options(s) for s in one.tolist()]
+    codes = _codes(task, offers)
+    here = task.act(codes, states[forward])
+    there = task.act(codes[backward], states[backward])
+    same = (
+        np.array_equal(here.targets, there.targets[::-1])
+        and np.array_equal(here.feasible, there.feasible[::-1])
+        and np.array_equal(here.finished, there.finished[::-1])
+    )
+    if not same:
+        said = "an option does something else when it is asked again about the same state"
+        return Finding("pure functions", "broken", said)
+    said = "situations and options depend on what was recorded of a state alone"
+    return Finding("pure functions", "kept", said)
+
+
+def _lengths(task: Task, met: _Met) -> Finding:
+    if not met.episodes:
+        said = (
+            f"no episode ended in {met.steps:,} steps; max_episode_steps {task.max_episode_steps}"
+        )
+        verdict: Verdict = "broken" if met.longest > task.max_episode_steps else "doubtful"
+        return Finding("episodes", verdict, said)
+    if met.longest > task.max_episode_steps:
+        said = f"one has {met.longest} steps, max_episode_steps says {task.max_episode_steps}"
+        return Finding("episodes", "broken", said)
+    lengths = np.mean([episode.length for episode in met.episodes])
+    said = f"{len(met.episodes)} ended, after {lengths:.0f} steps on average"
+    return Finding("episodes", "kept", said)
+
+
+def _successes(met: _Met) -> Finding:
+    count = len(met.episodes)
+    finding = _finding(met, "success", f"random play succeeds in {met.successes} of {count}")
+    if finding.verdict == "kept" and count and met.successes == count:
+        said = f"all {count} episodes of random play succeed: there is nothing to learn from it"
+        return Finding("success", "doubtful", said)
+    return finding
+
+
+def _script(task: Task, script: Script, seed: int) -> Finding:
+    """The script's plans name options on offer; and what they come to, carried out."""
+    wrong: list[str] = []
+
+    def advise(situations: Sequence[int]) -> dict[int, Advice]:
+        plans = {}
+        for situation in situations:
+            text, offered = task.describe(situation), task.options(situation)
+            found = script.candidates(text, offered, _LONGEST_PLAN)
+            missing = [o for o in found[0].plan if o not in offered] if found else []
+            if missing:
+                wrong.append(f"{_some(missing)} is not on offer in: {_line(text)}")
+            elif found:
+                plans[situation] = Advice((found[0].plan,), (1.0,))
+        return plans
+
+    result, _ = evaluate_teacher(task, advise, _SCRIPTED, seed)
+    if wrong:
+        return Finding("script", "broken", f"a plan's {wrong[0]}")
+    said = (
+        f"carried out, it succeeds in {result.success_rate:.0%} of {_SCRIPTED} episodes, "
+        f"mean return {result.mean_return:.3g}"
+    )
+    return Finding("script", "kept" if result.successes else "doubtful", said)
+
+
+def _speed(met: _Met) -> Finding:
+    speed = met.steps / max(met.seconds, 1e-9)
+    return Finding("speed", "kept", f"{speed:,.0f} steps/s with all options looked at each step")
+
+
+def _finding(met: _Met, promise: str, kept: str) -> Finding:
+    if promise in met.broken:
+        return Finding(promise, "broken", met.broken[promise])
+    return Finding(promise, "kept", kept)
+
+
+def _codes(task: Task, offers: Sequence[Sequence[Option]]) -> IntArray:
+    """The options' codes, padded, int64 [B, K]."""
+    widest = max(map(len, offers), default=0)
+    codes = np.full((len(offers), max(widest, 1)), PADDING, dtype=np.int64)
+    for row, offered in enumerate(offers):
+        codes[row, : len(offered)] = [task.encode(option) for option in offered]
+    return codes
+
+
+def _starts(task: Task, seed: int, split: Split, episodes: Sequence[int]) -> Mapping[str, Any]:
+    """The first observations of some episodes."""
+    envs = task.make_envs(len(episodes), split, seed)
+    try:
+        envs.reset(np.array(episodes, dtype=np.int64))
+        return envs.observe()
+    finally:
+        envs.close()
+
+
+def _equal(one: Observation, other: Observation) -> bool:
+    return all(np.array_equal(one[key], other[key], equal_nan=_is_float(one[key])) for key in one)
+
+
+def _all_alike(observation: Observation) -> bool:
+    return all((array == array[:1]).all() for array in observation.values())
+
+
+def _is_float(array: NDArray[Any]) -> bool:
+    return bool(np.issubdtype(array.dtype, np.floating))
+
+
+def _shape(space: Any) -> str:
+    return f"{space.dtype} {list(space.shape or ())}"
+
+
+def _line(text: str) -> str:
+    return "; ".join(text.splitlines())
+
+
+def _some(options: Any) -> str:
+    names = [str(option) for option in options]
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

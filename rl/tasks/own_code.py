@@ -1,0 +1,220 @@
+"""Code of one's own that makes a task: loaded and called, each mistake in it in one line."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import os
+import sys
+import sysconfig
+import textwrap
+import traceback
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from difflib import get_close_matches
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final
+
+from tutelage.rl.errors import UserError
+from tutelage.rl.tasks.base import MakesTask, Task, UnknownTaskError
+from tutelage.rl.tasks.wrappers import members_of, missing_from
+
+_LONGEST: Final = 400
+"""Characters of somebody else's error that are shown."""
+
+_OURS: Final = f"{Path(__file__).parents[2]}{os.sep}"
+_INSTALLED: Final = tuple(
+    f"{sysconfig.get_path(name)}{os.sep}" for name in ("stdlib", "platstdlib", "purelib", "platlib")
+)
+
+
+def load_attribute(label: str, module_name: str, attribute: str, near: Collection[str]) -> Any:
+    """An attribute of a module, dotted for one within a class.
+
+    label: how a message begins. near: names of the modules in the working directory, where one of
+    them may be meant. Raises UnknownTaskError where there is no such module or attribute, or where
+    importing it fails.
+    """
+    if not attribute or not all(module_name.split(".")):
+        raise UnknownTaskError(f"{label} is not of the form module:attribute")
+    try:
+        found: Any = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
+            raise UnknownTaskError(f"{label}: {explained(error)}") from error
+        hint = did_you_mean(module_name, near, cutoff=0.5)
+        raise UnknownTaskError(f"{label}: there is no module {error.name!r}{hint}") from error
+    except (Exception, SystemExit) as error:  # whatever the module does
+        raise UnknownTaskError(f"{label}: importing it fails: {explained(error)}") from error
+    place = f"module {module_name!r}{_instead(found, near)}"
+    for name in attribute.split("."):
+        with in_one_line(label):  # a module may have a `__getattr__` of its own
+            there = hasattr(found, name)
+        if not there:
+            hint = did_you_mean(name, (n for n in dir(found) if not n.startswith("_")))
+            raise UnknownTaskError(f"{label}: {place} has no attribute {name!r}{hint}")
+        found, place = getattr(found, name), repr(name)
+    return found
+
+
+def call(label: str, maker: Any, arguments: Mapping[str, Any]) -> Any:
+    """What a class or function makes of its arguments. Raises UnknownTaskError, in one line."""
+    check_arguments(label, maker, arguments)
+    with in_one_line(label):
+        return maker(**arguments)
+
+
+def check_arguments(label: str, maker: Any, arguments: Mapping[str, Any]) -> None:
+    """See that a class or function takes these arguments, and needs no others.
+
+    arguments: by name. Raises UnknownTaskError, also for what cannot be called.
+    """
+    if not callable(maker):
+        raise UnknownTaskError(
+            f"{label} is {_kind(maker)}, which cannot be called; needed: a class or function that "
+            "makes a Task"
+        )
+    try:
+        signature = inspect.signature(maker)
+    except (TypeError, ValueError):  # compiled code says nothing of its parameters
+        return
+    kinds = {name: parameter.kind for name, parameter in signature.parameters.items()}
+    named = [
+        name
+        for name, kind in kinds.items()
+        if kind in (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    ]
+    takes = f"it takes {', '.join(named)}" if named else "it takes none"
+    if inspect.Parameter.VAR_KEYWORD not in kinds.values():
+        for name in arguments:
+            if name not in named:
+                hint = did_you_mean(name, named)
+                raise UnknownTaskError(f"{label} has no argument {name!r}{hint}; {takes}")
+    try:
+        signature.bind(**arguments)
+    except TypeError as error:
+        text = f"{label}: {error}; {takes}, given as --set env.NAME=VALUE"
+        raise UnknownTaskError(text) from error
+
+
+def lacks_methods(made_by: type) -> bool:
+    """Whether what a class makes is no task: the methods of `Task` or `MakesTask` are not there."""
+    if hasattr(made_by, "as_task"):
+        return False
+    methods = {name for name in members_of(Task) if callable(getattr(Task, name, None))}
+    return any(getattr(made_by, name, None) is None for name in methods)
+
+
+def check_task(label: str, made: Any) -> Task:
+    """What somebody's code has made, as a task. Raises UnknownTaskError where it is none."""
+    if is_environment(type(made)):
+        raise UnknownTaskError(foreign(f"{label} makes"))
+    if made is None:
+        raise UnknownTaskError(f"{label} makes nothing: a function must `return` its task")
+    if not missing_from(made, MakesTask):
+        with in_one_line(label):
+            made = made.as_task()
+    missing = missing_from(made, Task)
+    if missing:
+        raise UnknownTaskError(
+            f"{label} makes {_kind(made)}, which is no GymTask and no Task, it lacks "
+            f"{', '.join(missing)}: see rl/tasks/base.py for the protocol"
+        )
+    task: Task = made
+    return task
+
+
+def is_environment(made_by: type) -> bool:
+    """Whether a class is a Gymnasium environment's. Gymnasium is not imported for it."""
+    environment = getattr(sys.modules.get("gymnasium"), "Env", None)
+    return environment is not None and issubclass(made_by, environment)
+
+
+def foreign(label: str) -> str:
+    """The line for an environment of no family that is named in place of a task."""
+    return (
+        f"{label} a Gymnasium environment, which has no situations and options to teach with; "
+        "write a GymTask around it: `envs new --help`"
+    )
+
+
+def did_you_mean(name: str, names: Iterable[str], cutoff: float = 0.6) -> str:
+    """`; did you mean A or B?` with the nearest of the names, nothing where none is near.
+
+    cutoff: how near, as `difflib` has it: 0 takes any, 1 the name itself.
+    """
+    whole = {each.lower(): each for each in names}
+    near = [whole[each] for each in get_close_matches(name.lower(), whole, n=3, cutoff=cutoff)]
+    return f"; did you mean {' or '.join(near)}?" if near else ""
+
+
+@contextmanager
+def in_one_line(label: str) -> Iterator[None]:
+    """Whatever somebody's code raises becomes an UnknownTaskError that says where it did."""
+    try:
+        yield
+    except UserError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise UnknownTaskError(f"{label}: {explained(error)}") from error
+
+
+def explained(error: BaseException) -> str:
+    """An error of somebody's code in one line: the place there, and what to do where we know."""
+    place = place_of(error)
+    at = "" if place is None else f"{place}: "
+    if isinstance(error, ModuleNotFoundError) and error.name is not None:
+        package = error.name.partition(".")[0]
+        if _is_there(package):
+            return f"{at}there is no module {error.name!r}"
+        return f"{at}the package {package!r} is not installed: pip install {package}"
+    text = error.msg if isinstance(error, SyntaxError) else str(error)
+    line = textwrap.shorten(text, _LONGEST, placeholder=" …")
+    kind = type(error).__name__
+    if kind == "DependencyNotInstalled":  # Gymnasium's: it says what to type
+        return line
+    return f"{at}{kind}: {line}" if line else f"{at}{kind}"
+
+
+def place_of(error: BaseException) -> str | None:
+    """`FILE, line N` of the innermost line of somebody's own code that an error went through.
+
+    Of an installed package's where there is no such line; None where there is neither.
+    """
+    if isinstance(error, SyntaxError) and error.filename is not None:
+        return _place(error.filename, error.lineno)
+    steps = [
+        (frame.f_code.co_filename, line)
+        for frame, line in traceback.walk_tb(error.__traceback__)
+        if not frame.f_code.co_filename.startswith((_OURS, "<"))
+    ]
+    own = [(file, line) for file, line in steps if not file.startswith(_INSTALLED)]
+    return _place(*(own or steps)[-1]) if steps else None
+
+
+def _place(file: str, line: int | None) -> str:
+    path = Path(file)
+    with suppress(FileNotFoundError, ValueError):  # a deleted working directory; a file elsewhere
+        path = path.relative_to(Path.cwd())
+    return f"{path}, line {line}"
+
+
+def _instead(module: ModuleType, near: Collection[str]) -> str:
+    """What to say of a module that Python takes in place of one in the working directory."""
+    name, file = module.__name__, getattr(module, "__file__", None)
+    if name not in near or file is None or Path(file).parent == Path.cwd():
+        return ""
+    return f" ({file}, which Python finds before {name}.py here)"
+
+
+def _is_there(package: str) -> bool:
+    try:
+        return find_spec(package) is not None
+    except (ImportError, ValueError):
+        return False
+
+
+def _kind(value: Any) -> str:
+    return f"something of type {type(value).__name__}"
