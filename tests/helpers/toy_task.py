@@ -125,6 +125,7 @@ class Corridor(ScriptedByPlan):
     observation_spec = ObservationSpec(height=0, width=0, num_codes=0, features=NUM_FEATURES)
     max_episode_steps = MAX_STEPS
     default_steps = 30_000
+    script_version = 1
 
     def make_envs(self, num_envs: int, split: Split, seed: int) -> CorridorEnvs:
         return CorridorEnvs(num_envs, split, seed)
