@@ -101,8 +101,9 @@ class PlanScript:
         except UserError:
             raise
         except Exception as error:  # whatever the user's code raises
-            where = traceback.extract_tb(error.__traceback__)[-1]
-            reason = f"{type(error).__name__}: {error} ({where.filename}, line {where.lineno})"
+            reason = (
+                f"{type(error).__name__}: {' '.join(str(error).split())} ({self._place(error)})"
+            )
             raise ScriptError(_told(reason, situation)) from error
         if plan is None:
             return []
@@ -130,6 +131,14 @@ class PlanScript:
         if len(best) < 2:
             return list(found)
         return [Candidate(best[:-1], BEST), Candidate(best, SENSIBLE)]
+
+    def _place(self, error: Exception) -> str:
+        """The last line of the function's own file that an exception came through."""
+        code = getattr(self._plan_of, "__code__", None)
+        frames = traceback.extract_tb(error.__traceback__)
+        own = [frame for frame in frames if code and frame.filename == code.co_filename]
+        where = (own or frames)[-1]
+        return f"{where.filename}, line {where.lineno}"
 
 
 class ScriptedByPlan:
