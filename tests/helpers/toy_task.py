@@ -134,6 +134,7 @@ class Corridor(ScriptedByPlan):
     masks_actions = normalise = scored = False
     max_episode_steps = MAX_STEPS
     default_steps = 30_000
+    script_version = 1
 
     def make_envs(self, num_envs: int, split: Split, seed: int) -> CorridorEnvs:
         return CorridorEnvs(num_envs, split, seed)
