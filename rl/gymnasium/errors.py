@@ -13,18 +13,11 @@ from typing import Any, Final
 
 import gymnasium
 
-from tutelage.rl.errors import UserError
+from tutelage.rl.errors import TaskCodeError, UserError
 
 _LONGEST: Final = 300
 _OURS: Final = str(Path(__file__).parent)
 _LIBRARY: Final = str(Path(gymnasium.__file__).parent)
-
-
-class TaskCodeError(UserError):
-    """A method of a user's task, or its environment, that failed or returned what it must not.
-
-    The message names the method, the situation where it is known, and the line.
-    """
 
 
 class SpaceError(UserError):

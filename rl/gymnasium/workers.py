@@ -23,9 +23,9 @@ from typing import Any, Final
 import numpy as np
 from gymnasium.vector.utils import CloudpickleWrapper
 
-from tutelage.rl.errors import UserError
+from tutelage.rl.errors import TaskCodeError, UserError
 from tutelage.rl.gymnasium.environments import EnvMaker, First, LocalEnvironments, Stepped
-from tutelage.rl.gymnasium.errors import TaskCodeError, described
+from tutelage.rl.gymnasium.errors import described
 from tutelage.rl.tasks.dotted_path import working_directory_on_path
 
 _CLOSING_S: Final = 5.0

@@ -17,8 +17,8 @@ import pytest
 
 from helpers.gym_tasks import Dials, DialTask
 from helpers.tiny_runs import ROOT
+from tutelage.rl.errors import TaskCodeError
 from tutelage.rl.gymnasium.environments import LocalEnvironments
-from tutelage.rl.gymnasium.errors import TaskCodeError
 from tutelage.rl.gymnasium.workers import WorkerEnvironments
 
 ACTION = np.array([1, 0])
