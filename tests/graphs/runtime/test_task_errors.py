@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from helpers.failing_task import EARLY, LATE
-from helpers.fork_server import ForkServer
+from helpers.fork_server import Done, ForkServer
 from helpers.small_runs import Runner, assert_one_line, assert_tidy, outcome
 from tutelage.graphs.records.run_folder import RunFolder
 from tutelage.graphs.records.trace.reader import TraceReader
@@ -53,18 +53,13 @@ def checkpoints(folder: Path) -> list[str]:
     return sorted(path.name for path in (folder / "run" / "checkpoints").iterdir())
 
 
-def fail_and_mend(
-    server: ForkServer, folder: Path, method: str, rows: int, workers: int
-) -> dict[str, Any]:
-    """A run that fails, fails again as it is resumed, and is resumed once it is mended."""
-    runner = runner_of(server, folder, method, rows, workers)
+def assert_fails(done: Done, method: str) -> None:
     says = [f".{method}", "failing_task.py:", "ZeroDivisionError: not yet mended", "resume"]
-    assert_one_line(runner.run(folder), *says)
-    assert assert_saved(folder) >= rows
-    saved = checkpoints(folder)
-    assert (len(saved) > 0) == (rows > 0)
-    assert_one_line(runner.go_on(folder), *says)
-    assert checkpoints(folder) == saved, "a checkpoint was held for damaged"
+    assert_one_line(done, *says)
+
+
+def mended(runner: Runner, folder: Path) -> dict[str, Any]:
+    """The outcome once the task does not fail any more."""
     (folder / "mended").touch()
     done = runner.go_on(folder)
     assert done.code == 0, done.err
@@ -77,7 +72,10 @@ def fail_and_mend(
 def test_in_the_midst_of_a_run(
     method: str, server: ForkServer, tmp_path: Path, expected: dict[str, Any]
 ) -> None:
-    assert fail_and_mend(server, tmp_path, method, 2, 0) == expected
+    runner = runner_of(server, tmp_path, method, 2, 0)
+    assert_fails(runner.run(tmp_path), method)
+    assert assert_saved(tmp_path) >= 2
+    assert mended(runner, tmp_path) == expected
 
 
 @pytest.mark.parametrize(
@@ -90,17 +88,38 @@ def test_in_the_midst_of_a_run(
 def test_with_workers(
     method: str, server: ForkServer, tmp_path: Path, expected: dict[str, Any]
 ) -> None:
-    assert fail_and_mend(server, tmp_path, method, 2, 2) == expected
+    runner = runner_of(server, tmp_path, method, 2, 2)
+    assert_fails(runner.run(tmp_path), method)
+    assert assert_saved(tmp_path) >= 2
+    assert mended(runner, tmp_path) == expected
 
 
 @pytest.mark.parametrize("method", EARLY)
 def test_before_there_is_a_checkpoint(
     method: str, server: ForkServer, tmp_path: Path, expected: dict[str, Any]
 ) -> None:
-    assert fail_and_mend(server, tmp_path, method, 0, 0) == expected
+    runner = runner_of(server, tmp_path, method, 0, 0)
+    assert_fails(runner.run(tmp_path), method)
+    assert mended(runner, tmp_path) == expected
 
 
 def test_in_the_last_evaluation(
     server: ForkServer, tmp_path: Path, expected: dict[str, Any]
 ) -> None:
-    assert fail_and_mend(server, tmp_path, "success", 7, 0) == expected
+    runner = runner_of(server, tmp_path, "success", 7, 0)
+    assert_fails(runner.run(tmp_path), "success")
+    assert assert_saved(tmp_path) == 7
+    assert mended(runner, tmp_path) == expected
+
+
+def test_in_the_replay_of_a_resume(
+    server: ForkServer, tmp_path: Path, expected: dict[str, Any]
+) -> None:
+    """The code is still wrong, and no checkpoint is to blame for that."""
+    runner = runner_of(server, tmp_path, "step", 2, 0)
+    assert_fails(runner.run(tmp_path), "step")
+    saved = checkpoints(tmp_path)
+    assert saved
+    assert_fails(runner.go_on(tmp_path), "step")
+    assert checkpoints(tmp_path) == saved
+    assert mended(runner, tmp_path) == expected
