@@ -194,6 +194,34 @@ class TestScripts:
         wait_for_end(workers)
 
 
+class Forgetful(DialTask):
+    """Its first observation cannot be encoded."""
+
+    info_keys = ("process",)
+
+    def __init__(self) -> None:
+        super().__init__(workers=1)
+        self.env = Mortal
+
+    def remember(self, memory: Any, obs: Any, info: Any) -> Any:
+        met.append(info["process"])
+
+    def encode(self, obs: Any, info: Any) -> Any:
+        raise LookupError
+
+
+met: list[int] = []
+"""The processes of the environments that a `Forgetful` has met."""
+
+
+def test_they_end_with_an_error_of_a_method() -> None:
+    envs = Forgetful().as_task().make_envs(1, "train", 0)
+    with pytest.raises(TaskCodeError, match="LookupError"):
+        envs.reset()
+    wait_for_end(met)
+    assert len(met) == 1
+
+
 def test_no_more_processes_than_environments() -> None:
     envs = DialTask(workers=8).as_task().make_envs(1, "train", 0)
     envs.reset()
