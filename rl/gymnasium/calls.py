@@ -8,9 +8,10 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from tutelage.rl.errors import TaskCodeError
 from tutelage.rl.gymnasium.actions import Actions, forbidden
 from tutelage.rl.gymnasium.definition import OptionStep, TaskDefinition
-from tutelage.rl.gymnasium.errors import TaskCodeError, WrongValueError, failure, one_line
+from tutelage.rl.gymnasium.errors import WrongValueError, failure, one_line
 from tutelage.rl.gymnasium.observations import ObservationEncoder
 from tutelage.rl.tasks.arrays import BoolArray, FloatArray
 from tutelage.rl.tasks.base import Episode, Observation

@@ -14,9 +14,8 @@ from gymnasium import spaces
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.wrappers import TimeLimit
 
-from tutelage.rl.errors import UserError
+from tutelage.rl.errors import TaskCodeError, UserError
 from tutelage.rl.gymnasium.errors import (
-    TaskCodeError,
     WrongValueError,
     described,
     failure,

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from gymnasium.spaces import Discrete, MultiDiscrete, Space
 
+from tutelage.rl.errors import TaskCodeError
 from tutelage.rl.gymnasium.actions import Actions, actions_of
 from tutelage.rl.gymnasium.calls import MEMORY, TaskCalls, is_option
 from tutelage.rl.gymnasium.definition import TaskDefinition
 from tutelage.rl.gymnasium.environments import Environments, LocalEnvironments
 from tutelage.rl.gymnasium.errors import (
     SpaceError,
-    TaskCodeError,
     WrongValueError,
     failure,
     one_line,
