@@ -11,6 +11,7 @@ from threading import Event as StopSignal
 from typing import Any, Literal
 
 import pytest
+from gymnasium.spaces import Discrete
 from langgraph.runtime import Runtime
 from rich.console import Console
 
@@ -175,7 +176,8 @@ class TestHierarchical:
         assert one.advised_share is not None
         assert one.advised_share > 0.9
         student = load_student(run.path)
-        assert student.num_actions == student.spec.slots == 7
+        assert student.spec.action_space == Discrete(7)
+        assert student.spec.masks_actions
 
     def test_eval_lets_the_student_pick_options_too(self, tmp_path: Path) -> None:
         run = make_run(tmp_path, graph="hierarchical", env=CORRIDOR)
