@@ -18,7 +18,7 @@ from gymnasium import spaces
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tutelage.rl.policy.category_embedding import CategoryEmbeddingSum, num_rows
+from tutelage.rl.policy.category_embedding import CategoryEmbeddingSum, num_rows, sum_of_rows
 from tutelage.rl.policy.settings import SMALLEST_CONV, StudentSettings
 from tutelage.rl.tasks.action_targets import center_and_half
 from tutelage.rl.tasks.spaces import CategoryGrid, Tokens, is_picture, is_vector
@@ -143,8 +143,8 @@ class CategoryEncoder(nn.Module):
 
     def forward(self, categories: Tensor) -> Tensor:
         """From int64 [B] or [B, parts], from 0, to [B, width]."""
-        index = categories.reshape(len(categories), -1) + self._starts
-        return functional.embedding_bag(index, self.table, mode="sum")
+        index = categories.reshape(categories.shape[0], -1) + self._starts
+        return sum_of_rows(self.table, index)
 
 
 class PictureEncoder(nn.Module):

@@ -74,6 +74,20 @@ class PolicySpec:
             view_of(task),
         )
 
+    def described(self) -> dict[str, Any]:
+        """All of it as JSON has it, with the version of this form."""
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "task": self.task,
+            "observation_space": {k: space_to_json(s) for k, s in self.observation_space.items()},
+            "action_space": space_to_json(self.action_space),
+            "action_names": list(self.action_names),
+            "masks_actions": self.masks_actions,
+            "normalise": self.normalise,
+            "view": dict(self.view),
+            "settings": self.settings.model_dump(mode="json"),
+        }
+
     def fits(self, task: Task) -> bool:
         """Whether a policy for this can act in the task."""
         return (
@@ -189,20 +203,8 @@ class Policy:
 
     def save(self, path: Path) -> None:
         """Write the weights and what is needed to build the network again, as safetensors."""
-        spec = self.spec
-        described = {
-            "schema_version": SCHEMA_VERSION,
-            "task": spec.task,
-            "observation_space": {k: space_to_json(s) for k, s in spec.observation_space.items()},
-            "action_space": space_to_json(spec.action_space),
-            "action_names": list(spec.action_names),
-            "masks_actions": spec.masks_actions,
-            "normalise": spec.normalise,
-            "view": dict(spec.view),
-            "settings": spec.settings.model_dump(mode="json"),
-        }
         # One field: safetensors orders several at random, and equal policies give equal files.
-        metadata = {_METADATA: json.dumps(described)}
+        metadata = {_METADATA: json.dumps(self.spec.described())}
         tensors = {name: t.contiguous().cpu() for name, t in self.network.state_dict().items()}
         path.write_bytes(save(tensors, metadata))
 
@@ -287,7 +289,8 @@ def _from_metadata(stored: Any, device: torch.device) -> Policy:
     if version != SCHEMA_VERSION:
         age = "newer" if version > SCHEMA_VERSION else "older"
         raise ValueError(f"schema_version {version} is {age} than {SCHEMA_VERSION}")
-    shapes = (stored.get_slice(name).get_shape() for name in stored.keys())
+    names = stored.keys()
+    shapes = (stored.get_slice(name).get_shape() for name in names)
     spec = _StoredPolicy.model_validate_json(described).spec(sum(map(math.prod, shapes)))
     with torch.random.fork_rng(devices=[]):
         return Policy(spec, device)

@@ -102,6 +102,7 @@ class _Vector(_SpaceModel):
     kind: Literal["vector"] = "vector"
     low: _Bounds
     high: _Bounds
+    dtype: Literal["float16", "float32", "float64"] = "float32"
 
 
 class _Picture(_SpaceModel):
@@ -116,10 +117,13 @@ class _Picture(_SpaceModel):
         return shape
 
 
+_Start = Annotated[int, Field(ge=-(2**53), le=2**53)]
+
+
 class _Discrete(_SpaceModel):
     kind: Literal["discrete"] = "discrete"
     n: Annotated[int, Field(ge=1, le=1_000_000)]
-    start: Annotated[int, Field(ge=-(2**53), le=2**53)] = 0
+    start: _Start = 0
 
 
 class _MultiDiscrete(_SpaceModel):
@@ -127,6 +131,7 @@ class _MultiDiscrete(_SpaceModel):
     nvec: Annotated[
         list[Annotated[int, Field(ge=1, le=1_000_000)]], Field(min_length=1, max_length=4096)
     ]
+    start: Annotated[list[_Start], Field(max_length=4096)] = []
 
 
 class _CategoryGrid(_SpaceModel):
@@ -161,13 +166,16 @@ def space_from_json(value: Any) -> spaces.Space[Any]:
         low, high = (_with_infinities(b, s) for b, s in ((stored.low, -1), (stored.high, 1)))
         if low.shape != high.shape or not (low <= high).all():
             raise ValueError("a vector's lower bounds must not exceed its upper ones")
-        return spaces.Box(low, high, dtype=np.float32)
+        dtype = np.dtype(stored.dtype).type
+        return spaces.Box(low.astype(dtype), high.astype(dtype), dtype=dtype)
     if isinstance(stored, _Picture):
         return spaces.Box(0, 255, stored.shape, np.uint8)
     if isinstance(stored, _Discrete):
         return spaces.Discrete(stored.n, start=stored.start)
     if isinstance(stored, _MultiDiscrete):
-        return spaces.MultiDiscrete(stored.nvec)
+        if stored.start and len(stored.start) != len(stored.nvec):
+            raise ValueError("start and nvec must have as many parts")
+        return spaces.MultiDiscrete(stored.nvec, start=stored.start or None)
     if isinstance(stored, _CategoryGrid):
         return CategoryGrid(stored.height, stored.width, stored.num_codes, stored.attributes)
     return Tokens(stored.length)
@@ -229,7 +237,8 @@ def _model_of(space: spaces.Space[Any]) -> BaseModel:
         return _Tokens(length=space.length)
     if is_vector(space):
         assert isinstance(space, spaces.Box)
-        return _Vector(low=_without_infinities(space.low), high=_without_infinities(space.high))
+        bounds = {"low": _without_infinities(space.low), "high": _without_infinities(space.high)}
+        return _Vector.model_validate({**bounds, "dtype": str(space.dtype)})
     if is_picture(space):
         assert space.shape is not None
         height, width, channels = space.shape
@@ -237,7 +246,8 @@ def _model_of(space: spaces.Space[Any]) -> BaseModel:
     if isinstance(space, spaces.Discrete):
         return _Discrete(n=int(space.n), start=int(space.start))
     if isinstance(space, spaces.MultiDiscrete) and space.nvec.ndim == 1:
-        return _MultiDiscrete(nvec=[int(n) for n in space.nvec])
+        start = [int(n) for n in space.start] if space.start.any() else []
+        return _MultiDiscrete(nvec=[int(n) for n in space.nvec], start=start)
     raise ValueError(f"{space} is no space that is known here; allowed: {', '.join(KNOWN_SPACES)}")
 
 
@@ -259,6 +269,6 @@ def _without_infinities(bounds: NDArray[Any]) -> list[float | None]:
     return [float(bound) if np.isfinite(bound) else None for bound in bounds]
 
 
-def _with_infinities(bounds: Sequence[float | None], sign: int) -> NDArray[np.float32]:
+def _with_infinities(bounds: Sequence[float | None], sign: int) -> NDArray[np.float64]:
     found = [sign * np.inf if bound is None else bound for bound in bounds]
-    return np.array(found, dtype=np.float32)
+    return np.array(found, dtype=np.float64)
