@@ -146,7 +146,7 @@ class AdoptedGridTask(GridTask):
         mission = text.partition("\n")[0].removeprefix("mission: ")
         if mission_text(mission) != mission:
             raise ValueError(f"no situation's text: {text!r}")
-        packed = GridSituation.read(text, Numbering([mission])).encode()
+        packed = self._packed(text, Numbering([mission]))
         return self._situations.number((packed, self._missions.number(mission)))
 
     def options(self, situation_id: int) -> tuple[Option, ...]:
