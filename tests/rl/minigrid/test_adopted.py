@@ -98,6 +98,7 @@ def check(name: str, num_steps: int) -> None:
         for situation_id in situation_ids.tolist():
             text = full_text(task, situation_id)
             assert texts.setdefault(situation_id, text) == text
+            assert task.read(text) == situation_id
             assert task.describe(task.read(task.describe(situation_id))) == task.describe(
                 situation_id
             )
@@ -264,7 +265,12 @@ class TestMemory:
         task = adopted("BabyAI-GoToObj-v0")
         envs = next(played(task, 1))
         text = task.describe(int(task.situation_ids(envs.states())[0]))
-        for wrong in ("", "mission: go", text + "\n", text.replace("mission: ", "mission:  ")):
+        for wrong in (
+            "",
+            "mission: go",
+            text + "\nmore: yes",
+            text.replace("mission: ", "mission:  "),
+        ):
             with pytest.raises(ValueError, match="no situation's text"):
                 task.read(wrong)
         for situation_id in (-1, 10**6):
