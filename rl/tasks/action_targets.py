@@ -21,7 +21,6 @@ from tutelage.rl.tasks.arrays import ActionArray, BoolArray, FloatArray
 from tutelage.rl.tasks.seeding import pick
 from tutelage.rl.tasks.spaces import ACTION_SPACES, ActionSpace, is_vector
 
-
 _FAR: Final = 1e12
 """Some environments have the largest number that there is for a bound where they have none."""
 
