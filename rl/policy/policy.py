@@ -349,7 +349,8 @@ def _from_metadata(stored: Any, device: torch.device) -> Policy:
     if version != SCHEMA_VERSION:
         age = "newer" if version > SCHEMA_VERSION else "older"
         raise ValueError(f"schema_version {version} is {age} than {SCHEMA_VERSION}")
-    shapes = (stored.get_slice(name).get_shape() for name in stored.keys())
+    names = stored.keys()
+    shapes = (stored.get_slice(name).get_shape() for name in names)
     spec = _StoredPolicy.model_validate_json(described).spec(sum(map(math.prod, shapes)))
     with torch.random.fork_rng(devices=[]):
         return Policy(spec, device)

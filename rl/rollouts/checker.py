@@ -16,10 +16,13 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from tutelage.rl.advice.advice import Advice
+from tutelage.rl.rollouts.evaluate import evaluate_teacher
 from tutelage.rl.tasks.action_targets import action_targets
 from tutelage.rl.tasks.arrays import ActionArray, BoolArray, FloatArray, IntArray
 from tutelage.rl.tasks.base import Episode, Observation, Split, States, StepResult, Task
 from tutelage.rl.tasks.options import PADDING, Option
+from tutelage.rl.tasks.scripts import Script, script_of
 from tutelage.rl.tasks.seeding import generator
 from tutelage.rl.tasks.spaces import is_vector, read_array, space_to_json
 
@@ -31,6 +34,9 @@ _ENVS: Final = 8
 _REPLAYED: Final = 100
 """Steps that are played twice."""
 _MANY_SITUATIONS: Final = 1000
+_SCRIPTED: Final = 50
+"""Episodes that the script plays."""
+_LONGEST_PLAN: Final = 20
 _HELD: Final = 0.5
 """The share of random play in which an option is carried out in place of random actions."""
 
@@ -94,6 +100,9 @@ def check_task(
     yield _order(task, met)
     yield _lengths(task, met)
     yield _successes(met)
+    script = script_of(task)
+    if script is not None:
+        yield _script(task, script, seed)
     yield _speed(met)
 
 
@@ -379,27 +388,27 @@ def _order(task: Task, met: _Met) -> Finding:
     """Situations and labels are functions of the state: computed later, in another order, alike."""
     assert met.states is not None
     states = met.states
-    forward = np.arange(len(states))
-    backward = forward[::-1].copy()
-    one, other = task.situation_ids(states[forward]), task.situation_ids(states[backward])[::-1]
-    if not np.array_equal(one, other):
-        row = int(np.flatnonzero(one != other)[0])
-        said = (
-            f"computed again, a state has another situation: {_line(task.describe(int(one[row])))}"
-        )
-        return Finding("pure functions", "broken", said)
-    offers = [met.options.get(s) or task.options(s) for s in one.tolist()]
+    situations = task.situation_ids(states)
+    offers = [met.options.get(s) or task.options(s) for s in situations.tolist()]
     codes = _codes(task, offers)
-    here = task.act(codes, states[forward])
-    there = task.act(codes[backward], states[backward])
-    same = (
-        np.array_equal(here.targets, there.targets[::-1])
-        and np.array_equal(here.feasible, there.feasible[::-1])
-        and np.array_equal(here.finished, there.finished[::-1])
-    )
-    if not same:
-        said = "an option does something else when it is asked again about the same state"
-        return Finding("pure functions", "broken", said)
+    done = task.act(codes, states)
+    everything = np.arange(len(states))
+    for rows in (everything[::-1], everything[1::3]):
+        again = task.situation_ids(states[rows])
+        if not np.array_equal(situations[rows], again):
+            row = rows[np.flatnonzero(situations[rows] != again)[0]]
+            text = _line(task.describe(int(situations[row])))
+            said = f"computed again, a state has another situation than: {text}"
+            return Finding("pure functions", "broken", said)
+        later = task.act(codes[rows], states[rows])
+        same = (
+            np.array_equal(done.targets[rows], later.targets)
+            and np.array_equal(done.feasible[rows], later.feasible)
+            and np.array_equal(done.finished[rows], later.finished)
+        )
+        if not same:
+            said = "an option does something else when it is asked again about the same state"
+            return Finding("pure functions", "broken", said)
     said = "situations and options depend on what was recorded of a state alone"
     return Finding("pure functions", "kept", said)
 
@@ -426,6 +435,32 @@ def _successes(met: _Met) -> Finding:
         said = f"all {count} episodes of random play succeed: there is nothing to learn from it"
         return Finding("success", "doubtful", said)
     return finding
+
+
+def _script(task: Task, script: Script, seed: int) -> Finding:
+    """The script's plans name options on offer; and what they come to, carried out."""
+    wrong: list[str] = []
+
+    def advise(situations: Sequence[int]) -> dict[int, Advice]:
+        plans = {}
+        for situation in situations:
+            text, offered = task.describe(situation), task.options(situation)
+            found = script.candidates(text, offered, _LONGEST_PLAN)
+            missing = [o for o in found[0].plan if o not in offered] if found else []
+            if missing:
+                wrong.append(f"{_some(missing)} is not on offer in: {_line(text)}")
+            elif found:
+                plans[situation] = Advice((found[0].plan,), (1.0,))
+        return plans
+
+    result, _ = evaluate_teacher(task, advise, _SCRIPTED, seed)
+    if wrong:
+        return Finding("script", "broken", f"a plan's {wrong[0]}")
+    said = (
+        f"carried out, it succeeds in {result.success_rate:.0%} of {_SCRIPTED} episodes, "
+        f"mean return {result.mean_return:.3g}"
+    )
+    return Finding("script", "kept" if result.successes else "doubtful", said)
 
 
 def _speed(met: _Met) -> Finding:

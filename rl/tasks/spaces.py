@@ -212,18 +212,24 @@ def read_array(value: Any, space: spaces.Space[Any]) -> NDArray[Any]:
     Vectors need only be finite: what an environment observes may lie beyond its bounds. Raises
     TypeError or ValueError for what is no such element.
     """
-    numbers = np.array(value, dtype=np.float64)
-    if numbers.shape != (space.shape or ()) or not np.isfinite(numbers).all():
+    numbers = np.array(value)
+    # Texts that look like numbers, and whole numbers of hundreds of digits, are of other kinds.
+    if numbers.shape != (space.shape or ()) or numbers.dtype.kind not in "iuf":
         raise ValueError(f"no element of {space}")
+    low, high = _limits(space)
+    fits = (numbers >= low) & (numbers <= high)  # what is no number never does
     if not is_vector(space):
-        low, high = _limits(space)
-        if not ((numbers == np.floor(numbers)) & (numbers >= low) & (numbers <= high)).all():
-            raise ValueError(f"no element of {space}")
+        fits &= numbers == np.floor(numbers)
+    if not fits.all():
+        raise ValueError(f"no element of {space}")
     return numbers.astype(space.dtype)
 
 
 def _limits(space: spaces.Space[Any]) -> tuple[Any, Any]:
-    """The least and the greatest of each number of a space of whole numbers, categories from 0."""
+    """The least and the greatest that each number may be; categories count from 0."""
+    if is_vector(space):
+        most = np.finfo(space.dtype).max
+        return -most, most
     if isinstance(space, spaces.Discrete):
         return 0, int(space.n) - 1
     if isinstance(space, spaces.MultiDiscrete):
