@@ -12,20 +12,12 @@ from typing import Any, Final
 
 import gymnasium
 
-from tutelage.rl.errors import TaskCodeError, UserError
+from tutelage.rl.errors import TaskCodeError, one_line
 from tutelage.rl.tasks.own_code import own_line, shown_path
+from tutelage.rl.tasks.spaces import WrongValueError
 
-_LONGEST: Final = 300
 _OURS: Final = f"{Path(__file__).parent}{os.sep}"
 _LIBRARY: Final = f"{Path(gymnasium.__file__).parent}{os.sep}"
-
-
-class SpaceError(UserError):
-    """A space of a user's environment or task that a student cannot see or act in."""
-
-
-class WrongValueError(ValueError):
-    """What a method returned is not what it must return; the message is a clause that says so."""
 
 
 def failure(
@@ -59,13 +51,6 @@ def described(error: BaseException) -> str:
     """An exception in one line: its class and its message."""
     message = one_line(str(error))
     return f"{type(error).__name__}: {message}" if message else type(error).__name__
-
-
-def one_line(text: str, between: str = " ") -> str:
-    """A text in one line of at most 300 characters, nothing in it but what can be printed."""
-    joined = between.join(" ".join(line.split()) for line in text.splitlines() if line.strip())
-    shown = "".join(c if c.isprintable() else "?" for c in joined)
-    return shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}..."
 
 
 def _defined_at(owner: type, method: str) -> str | None:

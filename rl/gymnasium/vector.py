@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from tutelage.rl.gymnasium.actions import Actions
 from tutelage.rl.gymnasium.calls import MEMORY, State, TaskCalls
 from tutelage.rl.gymnasium.environments import Environments
-from tutelage.rl.gymnasium.observations import ObservationEncoder
 from tutelage.rl.tasks.arrays import ActionArray, BoolArray, IntArray
 from tutelage.rl.tasks.base import Batch, Observation, Split, StepResult, select_rows
+from tutelage.rl.tasks.observations import ObservationEncoder
 from tutelage.rl.tasks.seeding import episode_seed
 
 _SEED_BITS: Final = 30
