@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from itertools import chain
 from typing import Annotated, Any, Final, Literal, cast
 
 from pydantic import Field, TypeAdapter
@@ -104,14 +105,27 @@ def to_record(state: TeachState) -> dict[str, Any]:
 def from_record(record: Mapping[str, Any], task: Task) -> TeachState:
     """The inverse of `to_record`, checked.
 
-    Raises ValueError or TypeError for what is no state, or whose advice names options that the
-    task does not know.
+    task: with all that it remembers restored. Raises ValueError or TypeError for what is no state,
+    or which speaks of situations or options that the task does not know.
     """
     # By way of JSON, in which Pydantic's strict mode takes lists for tuples and texts for keys.
     state = _STATE.validate_json(json.dumps(record), strict=True)
+    for situation_id in _situations_in(state):
+        try:
+            task.describe(situation_id)
+        except KeyError as error:
+            raise ValueError(f"there is no situation {situation_id}") from error
     for advice in advice_in_force(state).values():
         encode_plans(task, advice.plans)
     return state
+
+
+def _situations_in(state: TeachState) -> set[int]:
+    """The ids of all situations that a state speaks of."""
+    check = state["teacher_check"]
+    listed = (state[name] for name in ("situations", "missing", "unsettled", "advice", "stand_ins"))
+    of_check = (check.rejected, check.ahead, map(int, check.met), map(int, check.mixed))
+    return set(chain(*listed, *of_check))
 
 
 def with_update(state: TeachState, update: Update) -> TeachState:

@@ -12,13 +12,17 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, Final, Literal, NamedTuple
 
+import numpy as np
+
 from tutelage.agents.common.files import RunFolderError
+from tutelage.graphs.analysis.actions import Actions
 from tutelage.graphs.analysis.trace_details import details_of
 from tutelage.graphs.records.run_folder import RunFolder
 from tutelage.graphs.records.trace.names import plan_line
 from tutelage.graphs.records.trace.reader import TraceReader
 from tutelage.rl.advice.advice import Advice
 from tutelage.rl.advice.decisions import Advised, Decision, advised
+from tutelage.rl.tasks.action_targets import action_targets
 
 Kind = Literal["situations", "calls", "events"]
 KINDS: tuple[Kind, ...] = ("situations", "calls", "events")
@@ -105,14 +109,15 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class Example:
-    """A kept state. decision: None where the trace has none that can be read; said: the latest
-    advice in that state, None without advice.
+    """A kept state. decision, actions: the student's and its actions; None where the trace has none
+    that can be read. said: the latest advice in that state, None without advice.
     """
 
     iteration: int
     picture: str
     inks: str | None
     decision: Decision | None
+    actions: Actions | None
     said: Advised | None
 
 
@@ -195,14 +200,16 @@ class TraceBook:
 
 
 def _example(values: dict[str, Any], plans: list[dict[str, Any]]) -> Example:
-    decision, said = None, None
+    decision, actions, said = None, None, None
     try:
-        decision = Decision.from_json(values["decision"])
+        read = Decision.from_json(values["decision"])
+        actions = Actions(read.space, read.action_names)
+        decision = read
         if plans:
-            said = advised(Advice.from_json(plans), decision.options, len(decision.actions))
+            said = advised(Advice.from_json(plans), read.options, action_targets(read.space))
     except (ValueError, KeyError, TypeError):
         pass  # what can be read is shown
-    return Example(values["iteration"], values["picture"], values["inks"], decision, said)
+    return Example(values["iteration"], values["picture"], values["inks"], decision, actions, said)
 
 
 def _stamp(file: Path) -> tuple[int, int]:
@@ -223,14 +230,14 @@ class StudentOfRun:
         self._lock = Lock()
 
     def leanings(self, decision: Decision) -> tuple[float, ...] | None:
-        """The student's action probabilities in a kept state; None where it cannot be asked, as
-        one that remembers cannot. Imports torch, the first time.
+        """The student's policy in a kept state, as targets; None where it cannot be asked, as one
+        that remembers cannot. Imports torch, the first time.
         """
         with self._lock:
             return self._ask(decision)
 
     def _ask(self, decision: Decision) -> tuple[float, ...] | None:
-        from tutelage.rl.policy.policy import PolicyFileError, load_student, softmax
+        from tutelage.rl.policy.policy import PolicyFileError, load_student
 
         stamp = _stamp(self._folder.student)
         if stamp != self._stamp:
@@ -241,15 +248,16 @@ class StudentOfRun:
             except (RunFolderError, PolicyFileError):
                 return None
         student = self._student
-        if student is None or student.network.memory_size or not _fits(student.spec, decision):
+        if student is None or student.network.memory_size:
             return None
-        probs = softmax(student.policy_and_value(decision.observation())[0])[0]
-        return tuple(probs.tolist()) if len(probs) == len(decision.actions) else None
-
-
-def _fits(spec: Any, decision: Decision) -> bool:
-    """Whether a student of these eyes can see the state: a stranger's trace may hold anything."""
-    sides = (len(decision.codes), len(decision.codes[0]) if decision.codes else 0)
-    known = all(code < spec.num_codes for line in decision.codes for code in line)
-    seen = sides == (spec.height, spec.width) or not spec.height
-    return seen and known and len(decision.features) == spec.features
+        # A stranger's trace may hold anything.
+        observation = decision.observed(student.spec.observation_space)
+        if observation is None or student.spec.action_space != decision.space:
+            return None
+        mask = None
+        if student.spec.masks_actions and decision.student is not None:
+            mask = (
+                np.array([decision.student]) > 0
+            )  # what is not allowed there has no chance at all
+        params, _ = student.policy_and_value(observation, mask=mask)
+        return tuple(student.head.as_targets(params)[0].tolist())

@@ -21,6 +21,8 @@ from tutelage.graphs.runtime.run import stored_config
 from tutelage.graphs.runtime.run_spec import checked_library
 from tutelage.graphs.runtime.tasks import task_of
 from tutelage.graphs.runtime.trust import check_address
+from tutelage.rl.tasks.base import Task
+from tutelage.rl.tasks.lookups import full_text
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,8 @@ def replay(
     task = task_of(config)
     with TraceReader(folder.trace) as reader:
         situation, recorded = conversation_of(reader, id)
-    if task.describe(situation.situation_id) != situation.text:
+    situation_id = _id_now(task, situation.text)
+    if situation_id is None:
         raise TraceError(
             f"the task {config.env} now tells situation {situation.number} of {run} in other words"
             " than the run did, so it cannot be asked again; use the version that made the run"
@@ -64,7 +67,7 @@ def replay(
     model = make_chat_model(config.provider, config.base_url, config.teacher, task)
     library = checked_library(prompts or folder.recorded_prompts or config.prompts)
     planner = Planner(task, library, model, config.teacher)
-    answer = planner.ask(situation.situation_id)
+    answer = planner.ask(situation_id)
     planner.close()
     calls = list(answer.calls)
     plans = answer.advice.to_json() if answer.advice else []
@@ -86,6 +89,15 @@ def replay(
         if any(call.is_unpriced for call in calls)
         else sum(call.cost_usd or 0.0 for call in calls),
     )
+
+
+def _id_now(task: Task, text: str) -> int | None:
+    """The id that a recorded situation has in this process; None where the task has none such."""
+    try:
+        situation_id = task.read(text)
+        return situation_id if full_text(task, situation_id) == text else None
+    except (KeyError, ValueError):
+        return None
 
 
 def _config(

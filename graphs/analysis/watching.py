@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from tutelage.graphs.analysis.actions import Action, Actions, action_of
 from tutelage.graphs.analysis.evaluation import Adviser, config_of, student_of, teacher_of
 from tutelage.graphs.config.config import RunConfig
 from tutelage.graphs.records.run_folder import RunFolder
@@ -19,10 +20,11 @@ from tutelage.graphs.runtime.run_spec import MakePerson
 from tutelage.graphs.runtime.trust import check_address
 from tutelage.rl.advice.advice import Advice
 from tutelage.rl.advice.decisions import Advised, advised, options_at
-from tutelage.rl.policy.policy import softmax
+from tutelage.rl.errors import UserError
 from tutelage.rl.rollouts.actors import AdviceLookup
 from tutelage.rl.rollouts.episodes import EpisodeTracker
-from tutelage.rl.tasks.arrays import ImageArray
+from tutelage.rl.tasks.action_targets import action_targets
+from tutelage.rl.tasks.arrays import ActionArray, ImageArray
 from tutelage.rl.tasks.base import Episode, States, Task, VectorEnv, encode_plans
 from tutelage.rl.tasks.option_mdp import OptionEnvs
 from tutelage.rl.tasks.seeding import generator
@@ -40,8 +42,9 @@ class Frame:
     situation: what the teacher is told; aliases: what it calls by other names. picture: as the
     task draws it; memory, truth: what the agent knows beside what is there, None where the task
     does not tell. images: truth and memory in pixels, where they were asked for. plans, said: the
-    advice and what it comes to here, None without. student: its action probabilities. action: what
-    is done next; None in the last frame, in which success tells how it ended.
+    advice and what it comes to here, None without. student: its policy as targets
+    (`rl.tasks.action_targets`). action: what is done next; None in the last frame, in which success
+    tells how it ended.
     """
 
     episode: int
@@ -53,12 +56,17 @@ class Frame:
     memory: Drawing | None
     truth: Drawing | None
     images: tuple[ImageArray, ImageArray] | None
-    actions: tuple[str, ...]
+    actions: Actions
     plans: Sequence[Mapping[str, Any]]
     said: Advised | None
     student: tuple[float, ...]
-    action: int | None
+    action: Action | None
     success: bool | None = None
+
+    @property
+    def teacher(self) -> tuple[float, ...] | None:
+        """The teacher's targets here; None where it says nothing."""
+        return self.said.targets if self.said is not None and self.said.coverage > 0 else None
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, for machines."""
@@ -73,9 +81,9 @@ class Frame:
             "plans": list(self.plans),
             "current_steps": None if said is None else list(said.steps),
             "coverage": None if said is None else said.coverage,
-            "teacher": None if said is None else dict(zip(self.actions, said.probs, strict=True)),
-            "student": dict(zip(self.actions, self.student, strict=True)),
-            "action": None if self.action is None else self.actions[self.action],
+            "teacher": None if said is None else self.actions.by_column(said.targets),
+            "student": self.actions.by_column(self.student),
+            "action": None if self.action is None else self.actions.values(self.action),
             "success": self.success,
         }
 
@@ -123,19 +131,20 @@ class EpisodeViewer:
 
     def _play(self, envs: VectorEnv, world: World | None, episode: int) -> Iterator[Frame]:
         rng = generator(self._seed, "evaluation", episode)
-        memory = self._student.initial_state(1)
+        student, head = self._student, self._student.head
+        memory = student.initial_state(1)
         tracker = EpisodeTracker(1)
         while True:
-            logits, _ = self._student.policy_and_value(envs.observe(), memory)
-            probs = softmax(logits)[0]
-            action = int(probs.argmax() if self._argmax else _drawn(probs, rng))
+            params, _ = student.policy_and_value(envs.observe(), memory, envs.action_mask())
+            actions = head.likeliest(params) if self._argmax else head.sample(params, rng)[0]
             place = (episode, int(tracker.lengths[0]), float(tracker.returns[0]))
-            frame = self._frame(envs.states(), world, place, probs, action)
+            policy = tuple(head.as_targets(params)[0].tolist())
+            frame = self._frame(envs.states(), world, place, policy, action_of(actions, 0))
             yield frame
-            memory.previous = np.array([action], dtype=np.int64)
-            result = envs.step(memory.previous)
+            result = envs.step(actions)
+            student.did(memory, actions)
             if world is not None:
-                for primitive in _primitive(envs, action):
+                for primitive in _primitive(envs, actions):
                     world.step(primitive)
             ended = tracker.step(result)
             if ended:
@@ -147,8 +156,8 @@ class EpisodeViewer:
         states: States,
         world: World | None,
         place: tuple[int, int, float],
-        student: Any,
-        action: int,
+        student: tuple[float, ...],
+        action: Action,
     ) -> Frame:
         task, watchable = self._task, self._watchable
         situation_id = int(task.situation_ids(states)[0])
@@ -156,7 +165,7 @@ class EpisodeViewer:
         said = None
         if advice is not None:
             (options,) = options_at(task, states, [0], [situation_id])
-            said = advised(advice, options, len(task.action_names))
+            said = advised(advice, options, action_targets(task.action_space))
         images = None
         if world is not None and self._images:
             images = (world.truth_image(TILE), world.remembered_image(states, 0, TILE))
@@ -168,10 +177,10 @@ class EpisodeViewer:
             memory=None if world is None else world.remembered(states, 0),
             truth=None if world is None else world.truth(),
             images=images,
-            actions=tuple(task.action_names),
+            actions=Actions.of(task),
             plans=[] if advice is None else advice.to_json(),
             said=said,
-            student=tuple(student.tolist()),
+            student=student,
             action=action,
         )
 
@@ -194,15 +203,11 @@ class EpisodeViewer:
         )
 
 
-def _primitive(envs: VectorEnv, action: int) -> list[int]:
+def _primitive(envs: VectorEnv, actions: ActionArray) -> list[int]:
     """The primitive actions of the only environment: the action, or all steps of an option."""
     if isinstance(envs, OptionEnvs):
-        return [int(actions[0]) for actions in envs.carried_out]
-    return [action]
-
-
-def _drawn(probs: Any, rng: np.random.Generator) -> int:
-    return int(rng.choice(len(probs), p=probs.astype(np.float64) / probs.sum(dtype=np.float64)))
+        return [int(each[0]) for each in envs.carried_out]
+    return [int(actions[0])]
 
 
 def _adviser(
@@ -224,14 +229,19 @@ def _adviser(
 
 
 def _recorded(path: Path, task: Task) -> AdviceLookup:
-    """The latest advice in a run's trace. What a trace holds may be no advice on this task."""
+    """The latest advice in a run's trace, by the ids that its situations have in this process.
+
+    What a trace holds may be no situation of this task, and no advice on it.
+    """
     known: dict[int, Advice] = {}
     with TraceReader(RunFolder.open(path).trace) as reader:
         for situation in reader.situations():
             try:
                 advice = Advice.from_json(situation.plans or [])
+                situation_id = task.read(situation.text)
+                task.options(situation_id)  # a task may know only the options that were on offer
                 encode_plans(task, advice.plans)
-            except (ValueError, KeyError, TypeError):
+            except (ValueError, KeyError, TypeError, UserError):
                 continue
-            known[situation.situation_id] = advice
+            known[situation_id] = advice
     return lambda situation_ids: {s: known[s] for s in situation_ids if s in known}

@@ -36,6 +36,7 @@ class RunStarted:
     """The run is set up and begins, or goes on after `env_steps`.
 
     episodes: those that it plays, where no student learns; `steps` is then the most it can take.
+    scored: whether returns tell more than successes do (`rl.tasks.base.Task`).
     """
 
     run_dir: str
@@ -45,6 +46,7 @@ class RunStarted:
     steps: int
     env_steps: int
     episodes: int | None = None
+    scored: bool = False
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from typing import Final
 
 CONFIG: Final = 3
 SUMMARY: Final = 1
-CHECKPOINT: Final = 2
-TRACE: Final = 5
+CHECKPOINT: Final = 3
+TRACE: Final = 6
 
 
 class OtherVersionError(ValueError):

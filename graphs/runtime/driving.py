@@ -26,6 +26,8 @@ from tutelage.graphs.runtime.setup import open_context, renew_progress, renew_re
 from tutelage.graphs.state import TeachState, first_state
 from tutelage.rl.rollouts.evaluate import evaluate_both_ways
 from tutelage.rl.rollouts.results import StudentResult, TeacherResult
+from tutelage.rl.tasks.base import Task
+from tutelage.rl.tasks.lookups import full_text
 
 
 def drive(
@@ -58,6 +60,7 @@ def _started(context: RunContext, state: TeachState) -> RunStarted:
         context.steps,
         state["env_steps"],
         None if context.learns else context.teacher_episodes.episodes,
+        context.task.scored,
     )
 
 
@@ -92,8 +95,16 @@ def _starting_state(
     damaged = context.folder.cut_metrics(state["iteration"])
     if damaged is not None:
         tell(Notice(damaged))
-    context.trace.cut(state["iteration"])
+    context.trace.cut(state["iteration"], partial(_text_of, context.task))
     return state
+
+
+def _text_of(task: Task, situation_id: int) -> str | None:
+    """What the trace says of a situation; None where the task knows of none with that id."""
+    try:
+        return full_text(task, situation_id)
+    except (KeyError, ValueError):
+        return None
 
 
 def _drive(context: RunContext, state: TeachState) -> TeachState:

@@ -21,11 +21,12 @@ from tutelage.rl.advice.decisions import Decision, options_at
 from tutelage.rl.advice.labels import Labels, agreement
 from tutelage.rl.rollouts.buffer import Rollout, flat
 from tutelage.rl.rollouts.episodes import EpisodeOutcomes
-from tutelage.rl.tasks.action_targets import action_targets, column_names
+from tutelage.rl.tasks.action_targets import action_targets
 from tutelage.rl.tasks.arrays import IntArray
 from tutelage.rl.tasks.base import States
 from tutelage.rl.tasks.lookups import full_text
 from tutelage.rl.tasks.plan_outcomes import PlanOutcome, PlanOutcomeTask
+from tutelage.rl.tasks.spaces import space_to_json
 from tutelage.rl.tasks.watching import Watchable
 from tutelage.rl.tasks.wrappers import find_ability
 
@@ -195,9 +196,11 @@ def _decisions(
     steps, envs = np.divmod(rows, rollout.rewards.shape[1])
     policy: list[list[float]] = student.head.as_targets(rollout.params[steps, envs]).tolist()
     observed = {key: array[steps, envs] for key, array in rollout.observations.items()}
+    space = space_to_json(task.action_space)
     return [
         Decision(
-            column_names(task.action_space, task.action_names),
+            space,
+            task.action_names,
             options,
             # With a memory, it depends on what came before.
             None if student.network.memory_size else tuple(policy[i]),

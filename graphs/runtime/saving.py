@@ -77,8 +77,8 @@ def restore_newest(
         except (CheckpointError, ReplayError) as error:
             kept = context.checkpoints.set_aside(iteration)
             problems.append(f"{error}; {kept}" if kept not in str(error) else kept)
+            _restore_others(context, unspent)  # first: new environments begin with what it knows
             renew()
-            _restore_others(context, unspent)
     return None, problems
 
 

@@ -81,8 +81,10 @@ def envs_show(
 
     Example: python cli.py envs show LavaDoorKey
     """
+    from tutelage.graphs.analysis.actions import actions_in_words, space_in_words
     from tutelage.graphs.config.config import make_config
     from tutelage.rl.tasks.registry import make_task, settings_of
+    from tutelage.rl.tasks.spaces import space_to_json
 
     chosen = make_config(None, assignments or [], {"env": name, "seed": seed})
     task = make_task(name, chosen.student.map_crop, chosen.task, chosen.env_args)
@@ -95,7 +97,8 @@ def envs_show(
         "name": task.name,
         "engine": engine,
         "actions": list(task.action_names),
-        "observation": asdict(task.observation_spec),
+        "action_space": space_to_json(task.action_space),
+        "observation": {k: space_to_json(each) for k, each in task.observation_space.items()},
         "max_episode_steps": task.max_episode_steps,
         "default_steps": task.default_steps,
         "situation": task.describe(situation_id),
@@ -107,15 +110,11 @@ def envs_show(
         print_json(facts)
         return
     out = console()
-    spec = task.observation_spec
     out.print(safe(task.name, "bold"))
-    out.print(safe(f"actions: {', '.join(task.action_names)}"))
-    out.print(
-        safe(
-            f"the student sees {spec.height} x {spec.width} cells of {spec.num_codes} kinds and "
-            f"{spec.features} features; an episode has at most {task.max_episode_steps} steps"
-        )
-    )
+    out.print(safe(actions_in_words(task)))
+    for key, space in task.observation_space.items():
+        out.print(safe(f"the student sees {key}: {space_in_words(space)}"))
+    out.print(safe(f"an episode has at most {task.max_episode_steps:,} steps"))
     if engine is not None:
         out.print(safe(f"engine: {_ENGINES[engine]}"))
     out.print(Panel(safe(str(facts["situation"])), title="a first situation", expand=False))

@@ -8,16 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Final
+from typing import Annotated, Any, Final, cast
 
 import numpy as np
-from pydantic import TypeAdapter
+from pydantic import Field, TypeAdapter
 
 from tutelage.rl.advice.advice import Advice
-from tutelage.rl.tasks.action_targets import ActionTargets
+from tutelage.rl.tasks.action_targets import ActionTargets, action_targets
 from tutelage.rl.tasks.base import Observation, States, Task
 from tutelage.rl.tasks.options import PADDING, Option
-from tutelage.rl.tasks.spaces import ObservationSpace, read_array
+from tutelage.rl.tasks.spaces import ActionSpace, ObservationSpace, read_array, space_from_json
+
+_MOST_TARGETS: Final = 65_536
+"""No honest file has more numbers for an action."""
+
+_Targets = tuple[Annotated[float, Field(allow_inf_nan=False)], ...]
 
 
 @dataclass(frozen=True)
@@ -25,7 +30,7 @@ class OptionHere:
     """One option on offer in one state; see `rl.tasks.options.OptionActions`."""
 
     option: Option
-    targets: tuple[float, ...]
+    targets: _Targets
     feasible: bool
     finished: bool
 
@@ -34,22 +39,31 @@ class OptionHere:
 class Decision:
     """A state as teacher and student see it.
 
-    columns: what the D numbers of targets mean (`rl.tasks.action_targets.column_names`). options:
-    those on offer. student: the policy at that time as targets; None for a student with memory,
-    whose policy depends on earlier states too. observation: what the student saw, nested lists of
-    numbers by key.
+    action_space: as `rl.tasks.spaces.space_to_json` has it, by which targets are read.
+    action_names: as in `rl.tasks.base.Task`. options: those on offer. student: the policy at that
+    time as targets; None for a student with memory, whose policy depends on earlier states too.
+    observation: what the student saw, nested lists of numbers by key. Raises ValueError where
+    these do not fit together.
     """
 
-    columns: tuple[str, ...]
+    action_space: dict[str, Any]
+    action_names: tuple[str, ...]
     options: tuple[OptionHere, ...]
-    student: tuple[float, ...] | None
+    student: _Targets | None
     observation: dict[str, Any]
 
     def __post_init__(self) -> None:
+        size = action_targets(self.space).size
         counts = {len(here.targets) for here in self.options}
         counts |= set() if self.student is None else {len(self.student)}
-        if not self.columns or not counts <= {len(self.columns)}:
-            raise ValueError(f"{len(self.columns)} columns, but {counts} numbers")
+        if size > _MOST_TARGETS or not counts <= {size}:
+            raise ValueError(f"actions have {size} targets, but there are {counts}")
+
+    @property
+    def space(self) -> ActionSpace:
+        """The action space."""
+        space: Any = space_from_json(self.action_space)
+        return cast("ActionSpace", space)  # any other has no targets
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, for the trace."""

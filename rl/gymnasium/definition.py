@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import ABC, ABCMeta, abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -12,9 +12,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import ArrayLike
 
-from tutelage.rl.errors import UserError
 from tutelage.rl.gymnasium.environments import EnvFacts, facts_of
-from tutelage.rl.gymnasium.errors import failure
 from tutelage.rl.tasks.base import Episode
 from tutelage.rl.tasks.options import Option, Plan
 
@@ -43,19 +41,7 @@ class OptionStep:
     probs: Sequence[float] | Sequence[Sequence[float]] | None = None
 
 
-class _Guarded(ABCMeta):
-    """Makes each exception of an `__init__` a `TaskCodeError`, as those of the methods are."""
-
-    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        try:
-            return super().__call__(*args, **kwargs)
-        except UserError:
-            raise
-        except Exception as error:
-            raise failure(cls, "__init__", error) from error
-
-
-class TaskDefinition(ABC, metaclass=_Guarded):
+class TaskDefinition(ABC):
     """The methods of `rl.gymnasium.gym_task.GymTask`, which people derive from.
 
     In all of them `obs` is an observation as the environment gave it, not to be changed. `info`

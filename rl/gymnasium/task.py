@@ -109,11 +109,16 @@ class GymnasiumTask:
             zip(options.tolist(), _ours(states).rows(), strict=True)
         ):
             mask = self._calls.mask(state)
+            places: dict[int, int] = {PADDING: -1}
             for place, code in enumerate(codes):
-                if code != PADDING:
+                known = places.setdefault(code, place)
+                if known == place:
                     feasible[row, place], finished[row, place] = self._calls.run_option(
                         self._options.key(code), state, mask, targets[row, place]
                     )
+                elif known >= 0:  # plans have options in common
+                    for of_all in (targets, feasible, finished):
+                        of_all[row, place] = of_all[row, known]
         return OptionActions(targets, feasible, finished)
 
     def success(self, episode: Episode) -> bool:

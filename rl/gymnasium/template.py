@@ -23,7 +23,8 @@ _ENTRIES: Final = 3
 
 _STEPS: Final = 1000
 
-_FILE: Final = '''"""{env_id} as a task. It runs as it stands; fill in what the lines with TODO ask for.
+_FILE: Final = '''\
+"""{env_id} as a task. It runs as it stands; fill in what the lines with TODO ask for.
 
     {check}
     {run}
@@ -45,8 +46,8 @@ class {name}(GymTask):
         super().__init__("{env_id}")
 
     def situation(self, obs, info):
-        # TODO: what a teacher must know of a state to decide, in words. States with the same text
-        # are one question to it, so tens of texts are good, thousands are too many.
+        # TODO: what a teacher must know of a state to decide, in words. States with one text are
+        # one question to it, so tens of texts are good, thousands are too many.
         return "\\n".join([
 {lines}
         ])

@@ -8,7 +8,7 @@ several objects of a kind the nearest counts. A step is a step onto free floor, 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 from numba import njit
@@ -26,6 +26,7 @@ NEAR_STEPS: Final = 3
 
 _WORDS: Final = ("out of reach by ways that are known", "far, reachable", "near, reachable")
 _MOST: Final = 10
+Ids = TypeVar("Ids", int, IntArray)
 _UNSEEN: Final = -1
 
 
@@ -37,7 +38,7 @@ class PlaceField:
         room = LARGEST >> self._shift
         self.most = next(n for n in range(_MOST, -1, -1) if 3**n - 1 <= room)
 
-    def join(self, base: IntArray, numbers: IntArray) -> IntArray:
+    def join(self, base: Ids, numbers: Ids) -> Ids:
         """Situation ids without the digits, and the digits, put together."""
         return base | (numbers << self._shift)
 
@@ -51,6 +52,17 @@ class PlaceField:
         words = [f"{name_of(code)} ({_WORDS[number // 3**i % 3]})" for i, code in enumerate(things)]
         told, untold = words[: self.most], [f"{name_of(code)} (?)" for code in things[self.most :]]
         return f"places: {'; '.join(told + untold) or 'nothing known'}"
+
+    def read(self, kinds: Sequence[int], lines: Sequence[str]) -> int:
+        """The number of which `text` makes one of some lines; 0 where there is none."""
+        for line in lines:
+            parts = line.removeprefix("places: ").split("; ")[: self.most]
+            places = [[part.endswith(f"({word})") for word in _WORDS] for part in parts]
+            digits = [found.index(True) if any(found) else OUT_OF_REACH for found in places]
+            number = sum(digit * int(3**i) for i, digit in enumerate(digits))
+            if self.text(kinds, number) == line:
+                return number
+        return 0
 
 
 @njit(cache=True)

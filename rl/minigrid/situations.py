@@ -41,6 +41,8 @@ _CARRIED_SHIFT: Final = _KIND_BITS
 _UNEXPLORED_SHIFT: Final = _CARRIED_SHIFT + 5
 MISSION_SHIFT: Final = _UNEXPLORED_SHIFT + 1
 MAX_MISSIONS: Final = 1 << (63 - MISSION_SHIFT)
+NUM_LINES: Final = 4
+"""Of a situation's text."""
 
 
 @njit(cache=True)
@@ -120,7 +122,7 @@ class GridSituation:
         return key | int(self.unexplored) << _UNEXPLORED_SHIFT | self.mission << MISSION_SHIFT
 
     def text(self, missions: Sequence[str]) -> str:
-        """The canonical text: four lines `field: value`."""
+        """The canonical text: `NUM_LINES` lines `field: value`."""
         seen = "; ".join(_in_words(code) for code in self.kinds) or "nothing"
         return "\n".join(
             (

@@ -30,7 +30,12 @@ from tutelage.rl.minigrid.places import PlaceField, place_objects
 from tutelage.rl.minigrid.render import GridWorld
 from tutelage.rl.minigrid.script import GridScript, SituationFields, carried_out
 from tutelage.rl.minigrid.simulator import GymnasiumSimulator, Simulator, make_minigrid, missions_of
-from tutelage.rl.minigrid.situations import MAX_MISSIONS, GridSituation, encode_situations
+from tutelage.rl.minigrid.situations import (
+    MAX_MISSIONS,
+    NUM_LINES,
+    GridSituation,
+    encode_situations,
+)
 from tutelage.rl.minigrid.vector import GridStates, GridVectorEnv, grid_states
 from tutelage.rl.tasks.arrays import IntArray
 from tutelage.rl.tasks.base import Episode, Split, States, UnknownTaskError
@@ -127,11 +132,31 @@ class GridTask:
         return situation_ids
 
     def describe(self, situation_id: int) -> str:
-        return self._situation(situation_id).text(self._missions)
+        try:
+            return self._situation(situation_id).text(self._missions)
+        except IndexError:
+            raise KeyError(situation_id) from None
 
     def read(self, text: str) -> int:
-        """The inverse of `describe`. Raises ValueError for what is no situation's text."""
-        return GridSituation.read(text, self._missions).encode()
+        """The inverse of `describe`.
+
+        What the look-up `objects` tells may follow; without it all is taken to be out of reach.
+        """
+        return self._packed(text, self._missions)
+
+    def _packed(self, text: str, missions: Sequence[str]) -> int:
+        """The fields of a situation's text, and of what look-ups tell after it, as one number."""
+        lines = text.splitlines()
+        situation = GridSituation.read("\n".join(lines[:NUM_LINES]), missions)
+        packed, told = situation.encode(), lines[NUM_LINES:]
+        answers = {INVENTORY: situation.inventory(missions)}
+        if OBJECTS in self.lookups:
+            number = self._places.read(situation.kinds, told)
+            packed = self._places.join(packed, number)
+            answers[OBJECTS] = self._places.text(situation.kinds, number)
+        if told and "\n".join(told) != "\n".join(answers[name] for name in self.lookups):
+            raise ValueError(f"no situation's text: {text!r}")
+        return packed
 
     def carried_out(self, text: str, plan: Plan) -> Plan:
         """The steps of a plan that are carried out while the situation of that text lasts."""

@@ -53,9 +53,10 @@ class CategoryEmbeddingSum(nn.Module):
 
         codes: uint8 [B, H, W].
         """
-        flat = codes.reshape(len(codes), -1)
-        begun = self.bias.expand(len(codes), -1) if added is None else added + self.bias
-        if codes.device.type != "cpu":
+        flat = codes.flatten(1)
+        begun = self.bias.expand(codes.shape[0], -1) if added is None else added + self.bias
+        # What leaves the program (`rl.policy.portable`) cannot take compiled loops along.
+        if codes.device.type != "cpu" or torch.compiler.is_exporting():
             return begun + self.by_index(flat)
         if not torch.is_grad_enabled():
             return self._sums(flat, begun)
@@ -87,7 +88,14 @@ class CategoryEmbeddingSum(nn.Module):
     def by_index(self, codes: Tensor) -> Tensor:
         """The sums on any device. codes: uint8 [B, H * W]. Returns float32 [B, width]."""
         index = self._attributes[codes.long()] + self._rows
-        return functional.embedding_bag(index.flatten(1), self.table, mode="sum")
+        return sum_of_rows(self.table, index.flatten(1))
+
+
+def sum_of_rows(table: Tensor, index: Tensor) -> Tensor:
+    """From rows int64 [B, n] of a table [rows, width] to their sums [B, width]."""
+    if torch.compiler.is_exporting():  # as ONNX, which has no bags, the other would be a loop
+        return functional.embedding(index, table).sum(dim=1)
+    return functional.embedding_bag(index, table, mode="sum")
 
 
 def num_rows(space: CategoryGrid) -> int:

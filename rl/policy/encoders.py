@@ -18,7 +18,7 @@ from gymnasium import spaces
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tutelage.rl.policy.category_embedding import CategoryEmbeddingSum, num_rows
+from tutelage.rl.policy.category_embedding import CategoryEmbeddingSum, num_rows, sum_of_rows
 from tutelage.rl.policy.settings import SMALLEST_CONV, StudentSettings
 from tutelage.rl.tasks.action_targets import center_and_half
 from tutelage.rl.tasks.spaces import CategoryGrid, Tokens, is_picture, is_vector
@@ -77,20 +77,19 @@ def least_weights(space: spaces.Space[Any], settings: StudentSettings) -> int:
 class Normaliser(nn.Module):
     """Subtracts a running mean and divides by a running standard deviation, then clips.
 
-    Before anything was seen, mean and variance are those of the uniform distribution between finite
-    bounds, 0 and 1 where there are none. `update` is the parallel algorithm of Chan et al. 1979.
+    Before anything was seen, mean and variance are those of the uniform distribution between the
+    bounds, or between -1 and 1 where there are none. `update` is the parallel algorithm of Chan et
+    al. 1979.
     """
 
     def __init__(self, space: spaces.Box) -> None:
         super().__init__()
         center, half = center_and_half(space.low, space.high)
-        bounded = np.isfinite(space.low) & np.isfinite(space.high)
-        variance = np.where(bounded, half**2 / 3, 1.0).astype(np.float32)
         self.mean: Tensor
         self.variance: Tensor
         self.count: Tensor
         self.register_buffer("mean", torch.from_numpy(center))
-        self.register_buffer("variance", torch.from_numpy(np.maximum(variance, 1e-12)))
+        self.register_buffer("variance", torch.from_numpy(np.maximum(half**2 / 3, 1e-12)))
         self.register_buffer("count", torch.zeros(()))
 
     def forward(self, vectors: Tensor) -> Tensor:
@@ -144,8 +143,8 @@ class CategoryEncoder(nn.Module):
 
     def forward(self, categories: Tensor) -> Tensor:
         """From int64 [B] or [B, parts], from 0, to [B, width]."""
-        index = categories.reshape(len(categories), -1) + self._starts
-        return functional.embedding_bag(index, self.table, mode="sum")
+        index = categories.reshape(categories.shape[0], -1) + self._starts
+        return sum_of_rows(self.table, index)
 
 
 class PictureEncoder(nn.Module):

@@ -27,7 +27,7 @@ from torch.nn import functional
 from tutelage.rl.policy.sampling import draw
 from tutelage.rl.tasks.action_targets import center_and_half
 from tutelage.rl.tasks.arrays import ActionArray, FloatArray
-from tutelage.rl.tasks.spaces import ActionSpace
+from tutelage.rl.tasks.spaces import ACTION_SPACES, ActionSpace, is_vector
 
 FORBIDDEN: Final = -1e8
 """The logit of an action that is not allowed: its probability and its gradient are 0 (Huang &
@@ -229,11 +229,11 @@ def num_outputs(space: ActionSpace) -> int:
     """How many outputs the head of an action space has. Raises ValueError as `make_head` does."""
     if isinstance(space, spaces.Discrete):
         return int(space.n)
-    if isinstance(space, spaces.MultiDiscrete):
+    if isinstance(space, spaces.MultiDiscrete) and space.nvec.ndim == 1:
         return int(space.nvec.sum())
-    if isinstance(space, spaces.Box) and len(space.shape) == 1:
+    if is_vector(space):
         return int(space.shape[0])
-    raise ValueError(f"actions must be Discrete, MultiDiscrete or a Box of one dimension: {space}")
+    raise ValueError(f"actions must be {ACTION_SPACES}: {space}")
 
 
 def make_head(space: ActionSpace, width: int) -> Head:

@@ -74,6 +74,20 @@ class PolicySpec:
             view_of(task),
         )
 
+    def described(self) -> dict[str, Any]:
+        """All of it as JSON has it, with the version of this form."""
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "task": self.task,
+            "observation_space": {k: space_to_json(s) for k, s in self.observation_space.items()},
+            "action_space": space_to_json(self.action_space),
+            "action_names": list(self.action_names),
+            "masks_actions": self.masks_actions,
+            "normalise": self.normalise,
+            "view": dict(self.view),
+            "settings": self.settings.model_dump(mode="json"),
+        }
+
     def fits(self, task: Task) -> bool:
         """Whether a policy for this can act in the task."""
         return (
@@ -189,20 +203,8 @@ class Policy:
 
     def save(self, path: Path) -> None:
         """Write the weights and what is needed to build the network again, as safetensors."""
-        spec = self.spec
-        described = {
-            "schema_version": SCHEMA_VERSION,
-            "task": spec.task,
-            "observation_space": {k: space_to_json(s) for k, s in spec.observation_space.items()},
-            "action_space": space_to_json(spec.action_space),
-            "action_names": list(spec.action_names),
-            "masks_actions": spec.masks_actions,
-            "normalise": spec.normalise,
-            "view": dict(spec.view),
-            "settings": spec.settings.model_dump(mode="json"),
-        }
         # One field: safetensors orders several at random, and equal policies give equal files.
-        metadata = {_METADATA: json.dumps(described)}
+        metadata = {_METADATA: json.dumps(self.spec.described())}
         tensors = {name: t.contiguous().cpu() for name, t in self.network.state_dict().items()}
         path.write_bytes(save(tensors, metadata))
 
@@ -253,13 +255,25 @@ class _StoredPolicy(BaseModel):
     view: dict[_Name, Annotated[int, Field(ge=0, le=2**31)]]
     settings: StudentSettings
 
-    def spec(self) -> PolicySpec:
-        """Raises ValueError for spaces that are none."""
-        spaces = {key: space_from_json(value) for key, value in self.observation_space.items()}
+    def spec(self, stored_size: int) -> PolicySpec:
+        """The spec of a policy whose file holds so many numbers.
+
+        Raises ValueError for spaces that are none, and for a network much larger than the file,
+        before it, or all that it could see, is built. The layers beside observations and actions
+        can be that large; the others are bounded by the settings.
+        """
+        action_space: Any = space_from_json(self.action_space)
+        left = stored_size - num_outputs(action_space) * self.settings.hidden
+        spaces = {}
+        for key, value in self.observation_space.items():
+            spaces[key] = space_from_json(value)
+            left -= least_weights(spaces[key], self.settings)
+            if left < 0:
+                raise ValueError("it is smaller than the network that it describes")
         return PolicySpec(
             self.task,
             spaces,
-            space_from_json(self.action_space),  # type: ignore[arg-type]  # checked by its head
+            action_space,
             tuple(self.action_names),
             self.masks_actions,
             self.normalise,
@@ -275,23 +289,11 @@ def _from_metadata(stored: Any, device: torch.device) -> Policy:
     if version != SCHEMA_VERSION:
         age = "newer" if version > SCHEMA_VERSION else "older"
         raise ValueError(f"schema_version {version} is {age} than {SCHEMA_VERSION}")
-    spec = _StoredPolicy.model_validate_json(described).spec()
-    _check_size(stored, spec)
+    names = stored.keys()
+    shapes = (stored.get_slice(name).get_shape() for name in names)
+    spec = _StoredPolicy.model_validate_json(described).spec(sum(map(math.prod, shapes)))
     with torch.random.fork_rng(devices=[]):
         return Policy(spec, device)
-
-
-def _check_size(stored: Any, spec: PolicySpec) -> None:
-    """Refuse a description of a network much larger than the file, before that network is built.
-
-    The layers beside observations and actions can be; the others are bounded by the settings.
-    """
-    names = stored.keys()
-    stored_size = sum(math.prod(stored.get_slice(name).get_shape()) for name in names)
-    needed = sum(least_weights(s, spec.settings) for s in spec.observation_space.values())
-    needed += num_outputs(spec.action_space) * spec.settings.hidden
-    if needed > stored_size:
-        raise ValueError("it is smaller than the network that it describes")
 
 
 def _matching_tensors(policy: Policy, stored: Any) -> dict[str, Tensor]:

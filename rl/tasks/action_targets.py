@@ -11,7 +11,7 @@ A student's policy is a distribution of the same kind, whose parameters are anot
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 from gymnasium import spaces
@@ -19,7 +19,10 @@ from numpy.typing import NDArray
 
 from tutelage.rl.tasks.arrays import ActionArray, BoolArray, FloatArray
 from tutelage.rl.tasks.seeding import pick
-from tutelage.rl.tasks.spaces import ActionSpace
+from tutelage.rl.tasks.spaces import ACTION_SPACES, ActionSpace, is_vector
+
+_FAR: Final = 1e12
+"""Some environments have the largest number that there is for a bound where they have none."""
 
 
 class ActionTargets(Protocol):
@@ -58,11 +61,11 @@ def action_targets(space: ActionSpace) -> ActionTargets:
     """The targets of an action space. Raises ValueError for a space of another kind."""
     if isinstance(space, spaces.Discrete):
         return CategoricalTargets(int(space.n))
-    if isinstance(space, spaces.MultiDiscrete):
+    if isinstance(space, spaces.MultiDiscrete) and space.nvec.ndim == 1:
         return MultiCategoricalTargets([int(n) for n in space.nvec])
-    if isinstance(space, spaces.Box) and len(space.shape) == 1:
+    if is_vector(space):
         return GaussianTargets(space.low, space.high)
-    raise ValueError(f"actions must be Discrete, MultiDiscrete or a Box of one dimension: {space}")
+    raise ValueError(f"actions must be {ACTION_SPACES}: {space}")
 
 
 def column_names(space: ActionSpace, names: Sequence[str]) -> tuple[str, ...]:
@@ -187,10 +190,15 @@ class GaussianTargets:
 
 
 def center_and_half(low: NDArray[Any], high: NDArray[Any]) -> tuple[FloatArray, FloatArray]:
-    """The middle and half the width of each dimension, float32; 0 and 1 where it is unbounded."""
-    bounded = np.isfinite(low) & np.isfinite(high)
-    safe_low, safe_high = np.where(bounded, low, -1.0), np.where(bounded, high, 1.0)
-    center, half = (safe_low + safe_high) / 2, (safe_high - safe_low) / 2
+    """The middle and half the width of each dimension, float32.
+
+    They are 0 and 1 where it is unbounded, as which bounds count that are too far from each other
+    for their squares to be computed; and half is 1 where the bounds are alike.
+    """
+    bounded = (np.abs(low) < _FAR) & (np.abs(high) < _FAR)
+    low, high = (np.where(bounded, b, s).astype(np.float64) for b, s in ((low, -1), (high, 1)))
+    center, half = (low + high) / 2, (high - low) / 2
+    half[half < 1 / _FAR] = 1.0
     return center.astype(np.float32), half.astype(np.float32)
 
 

@@ -195,7 +195,9 @@ class Task(Protocol):
     def read(self, text: str) -> int:
         """The inverse of `describe`, also for a text of another run.
 
-        Raises ValueError for what is no situation's text.
+        Where look-ups are switched on (`LookupTask`), what they tell may follow, as
+        `rl.tasks.lookups.full_text` puts it; what is left out of that is taken as the task has it
+        now. Raises ValueError for what is no situation's text.
         """
 
     def options(self, situation_id: int) -> tuple[Option, ...]:

@@ -29,6 +29,7 @@ _WORDS: Final = (
     "tried and mostly finished: most episodes that came through here reached the mission's aim",
     "tried and mostly failed: they could not be carried out, or were followed to no avail",
 )
+_LINES: Final = tuple(f"plans here: {word}" for word in _WORDS)
 _BITS: Final = 2
 LARGEST: Final = (1 << (63 - _BITS)) - 1
 """The largest situation id that a task may have of its own."""
@@ -137,7 +138,7 @@ class PlanOutcomeTask(TaskWrapper):
 
     def look_up(self, name: str, situation_id: int) -> str:
         if name == RECORD:
-            return f"plans here: {_WORDS[situation_id & (1 << _BITS) - 1]}"
+            return _LINES[situation_id & (1 << _BITS) - 1]
         if self._own is None:
             raise KeyError(name)
         return self._own.look_up(name, situation_id >> _BITS)
@@ -157,7 +158,10 @@ class PlanOutcomeTask(TaskWrapper):
         return super().describe(situation_id >> _BITS)
 
     def read(self, text: str) -> int:
-        """With what is told of past plans now."""
+        """With what the text tells of past plans, in its last line; else with what is known now."""
+        before, _, last = text.rpartition("\n")
+        if last in _LINES:
+            return super().read(before) << _BITS | _LINES.index(last)
         own = super().read(text)
         return own << _BITS | self._words.get(own, UNCLEAR)
 

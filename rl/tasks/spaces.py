@@ -12,13 +12,14 @@ A student's observation is a mapping from keys to arrays, each with its space. T
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, field_validator
 
 ObservationSpace: TypeAlias = "Mapping[str, spaces.Space[Any]]"
 """The space of each key of an observation."""
@@ -27,6 +28,8 @@ ActionSpace: TypeAlias = "spaces.Discrete | spaces.MultiDiscrete | spaces.Box"
 
 MAX_TOKEN: Final = 2**31 - 1
 _WORD_ENDS: Final = ".,;:!?()[]{}\"'"
+_MOST_PIXELS: Final = 2**22
+_MOST: Final = float(np.finfo(np.float32).max)
 
 
 class CategoryGrid(spaces.Box):
@@ -91,7 +94,7 @@ class _SpaceModel(BaseModel):
 
 
 _Side = Annotated[int, Field(ge=1, le=1024)]
-_Finite = Annotated[float, Field(allow_inf_nan=False)]
+_Finite = Annotated[float, Field(ge=-_MOST, le=_MOST, allow_inf_nan=False)]
 _Bounds = Annotated[list[_Finite | None], Field(min_length=1, max_length=65_536)]
 
 
@@ -99,17 +102,28 @@ class _Vector(_SpaceModel):
     kind: Literal["vector"] = "vector"
     low: _Bounds
     high: _Bounds
+    dtype: Literal["float16", "float32", "float64"] = "float32"
 
 
 class _Picture(_SpaceModel):
     kind: Literal["picture"] = "picture"
     shape: Annotated[tuple[_Side, _Side, Annotated[int, Field(ge=1, le=64)]], Field(strict=False)]
 
+    @field_validator("shape")
+    @classmethod
+    def _is_no_film(cls, shape: tuple[int, int, int]) -> tuple[int, int, int]:
+        if math.prod(shape) > _MOST_PIXELS:  # a space holds two bounds for each
+            raise ValueError(f"must be at most {_MOST_PIXELS} numbers")
+        return shape
+
+
+_Start = Annotated[int, Field(ge=-(2**53), le=2**53)]
+
 
 class _Discrete(_SpaceModel):
     kind: Literal["discrete"] = "discrete"
     n: Annotated[int, Field(ge=1, le=1_000_000)]
-    start: Annotated[int, Field(ge=-(2**53), le=2**53)] = 0
+    start: _Start = 0
 
 
 class _MultiDiscrete(_SpaceModel):
@@ -117,6 +131,7 @@ class _MultiDiscrete(_SpaceModel):
     nvec: Annotated[
         list[Annotated[int, Field(ge=1, le=1_000_000)]], Field(min_length=1, max_length=4096)
     ]
+    start: Annotated[list[_Start], Field(max_length=4096)] = []
 
 
 class _CategoryGrid(_SpaceModel):
@@ -151,13 +166,16 @@ def space_from_json(value: Any) -> spaces.Space[Any]:
         low, high = (_with_infinities(b, s) for b, s in ((stored.low, -1), (stored.high, 1)))
         if low.shape != high.shape or not (low <= high).all():
             raise ValueError("a vector's lower bounds must not exceed its upper ones")
-        return spaces.Box(low, high, dtype=np.float32)
+        dtype = np.dtype(stored.dtype).type
+        return spaces.Box(low.astype(dtype), high.astype(dtype), dtype=dtype)
     if isinstance(stored, _Picture):
         return spaces.Box(0, 255, stored.shape, np.uint8)
     if isinstance(stored, _Discrete):
         return spaces.Discrete(stored.n, start=stored.start)
     if isinstance(stored, _MultiDiscrete):
-        return spaces.MultiDiscrete(stored.nvec)
+        if stored.start and len(stored.start) != len(stored.nvec):
+            raise ValueError("start and nvec must have as many parts")
+        return spaces.MultiDiscrete(stored.nvec, start=stored.start or None)
     if isinstance(stored, _CategoryGrid):
         return CategoryGrid(stored.height, stored.width, stored.num_codes, stored.attributes)
     return Tokens(stored.length)
@@ -183,18 +201,24 @@ def read_array(value: Any, space: spaces.Space[Any]) -> NDArray[Any]:
     Vectors need only be finite: what an environment observes may lie beyond its bounds. Raises
     TypeError or ValueError for what is no such element.
     """
-    numbers = np.array(value, dtype=np.float64)
-    if numbers.shape != (space.shape or ()) or not np.isfinite(numbers).all():
+    numbers = np.array(value)
+    # Texts that look like numbers, and whole numbers of hundreds of digits, are of other kinds.
+    if numbers.shape != (space.shape or ()) or numbers.dtype.kind not in "iuf":
         raise ValueError(f"no element of {space}")
+    low, high = _limits(space)
+    fits = (numbers >= low) & (numbers <= high)  # what is no number never does
     if not is_vector(space):
-        low, high = _limits(space)
-        if not ((numbers == np.floor(numbers)) & (numbers >= low) & (numbers <= high)).all():
-            raise ValueError(f"no element of {space}")
+        fits &= numbers == np.floor(numbers)
+    if not fits.all():
+        raise ValueError(f"no element of {space}")
     return numbers.astype(space.dtype)
 
 
 def _limits(space: spaces.Space[Any]) -> tuple[Any, Any]:
-    """The least and the greatest of each number of a space of whole numbers, categories from 0."""
+    """The least and the greatest that each number may be; categories count from 0."""
+    if is_vector(space):
+        most = np.finfo(space.dtype).max
+        return -most, most
     if isinstance(space, spaces.Discrete):
         return 0, int(space.n) - 1
     if isinstance(space, spaces.MultiDiscrete):
@@ -213,7 +237,8 @@ def _model_of(space: spaces.Space[Any]) -> BaseModel:
         return _Tokens(length=space.length)
     if is_vector(space):
         assert isinstance(space, spaces.Box)
-        return _Vector(low=_without_infinities(space.low), high=_without_infinities(space.high))
+        bounds = {"low": _without_infinities(space.low), "high": _without_infinities(space.high)}
+        return _Vector.model_validate({**bounds, "dtype": str(space.dtype)})
     if is_picture(space):
         assert space.shape is not None
         height, width, channels = space.shape
@@ -221,7 +246,8 @@ def _model_of(space: spaces.Space[Any]) -> BaseModel:
     if isinstance(space, spaces.Discrete):
         return _Discrete(n=int(space.n), start=int(space.start))
     if isinstance(space, spaces.MultiDiscrete) and space.nvec.ndim == 1:
-        return _MultiDiscrete(nvec=[int(n) for n in space.nvec])
+        start = [int(n) for n in space.start] if space.start.any() else []
+        return _MultiDiscrete(nvec=[int(n) for n in space.nvec], start=start)
     raise ValueError(f"{space} is no space that is known here; allowed: {', '.join(KNOWN_SPACES)}")
 
 
@@ -235,11 +261,14 @@ KNOWN_SPACES: Final = (
 )
 
 
+ACTION_SPACES: Final = "Discrete, MultiDiscrete or a Box of floats, of one dimension"
+
+
 def _without_infinities(bounds: NDArray[Any]) -> list[float | None]:
     """JSON has no infinity: None stands for it."""
     return [float(bound) if np.isfinite(bound) else None for bound in bounds]
 
 
-def _with_infinities(bounds: Sequence[float | None], sign: int) -> NDArray[np.float32]:
+def _with_infinities(bounds: Sequence[float | None], sign: int) -> NDArray[np.float64]:
     found = [sign * np.inf if bound is None else bound for bound in bounds]
-    return np.array(found, dtype=np.float32)
+    return np.array(found, dtype=np.float64)

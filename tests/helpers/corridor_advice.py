@@ -24,6 +24,4 @@ TASK = Corridor()
 def student_of(memory: str = "none", seed: int = 0) -> Policy:
     """A new student of the corridor, which knows nothing yet."""
     settings = StudentSettings.model_validate({"hidden": 16, "memory": memory})
-    return make_policy(
-        TASK.name, TASK.observation_spec, len(TASK.action_names), settings, "cpu", seed
-    )
+    return make_policy(TASK, settings, "cpu", seed)

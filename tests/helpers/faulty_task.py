@@ -18,7 +18,7 @@ from tutelage import Option
 Fault = Callable[[], Any]
 
 METHODS = (
-    *("__init__", "observation_space", "situation", "options", "run_option", "encode"),
+    *("observation_space", "situation", "options", "run_option", "encode"),
     *("success", "remember", "picture", "script", "action_mask", "all_options"),
 )
 ENV_METHODS = ("__init__", "reset", "step")
@@ -76,6 +76,14 @@ def faulty(method: str, fault: Fault, workers: int = 0) -> Faultless:
     kind = type("Faulty", (Faultless,), members)
     made: Faultless = kind(workers=workers)
     return made
+
+
+class Unmade(DialTask):
+    """A task that cannot be made."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        raising()
 
 
 class FaultyDials(Dials):

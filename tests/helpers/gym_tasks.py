@@ -9,6 +9,8 @@ import numpy as np
 from gymnasium import spaces
 
 from tutelage import GymTask, Option, OptionStep
+from tutelage.rl.tasks.action_targets import action_targets
+from tutelage.rl.tasks.base import Task, VectorEnv
 
 LEFT, RIGHT = Option("left"), Option("right")
 
@@ -195,6 +197,12 @@ class SignTask(GymTask):
 
     def all_options(self) -> list[Option]:
         return [Option("obey"), Option("rest")]
+
+
+def random_actions(task: Task, envs: VectorEnv, rng: np.random.Generator) -> Any:
+    """Actions that are allowed, [N, ...]."""
+    targets = action_targets(task.action_space)
+    return targets.draw(targets.uniform(envs.action_mask(), envs.num_envs), rng)
 
 
 ALL: Final = (Pole, Cab, Car, DialTask, SignTask)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from tutelage.rl.policy.policy import FORBIDDEN
+from tutelage.rl.policy.heads import FORBIDDEN
 
 
 def loss_batch(
@@ -14,7 +14,7 @@ def loss_batch(
     restricted: bool,
     drift: float = 0.3,
 ) -> dict[str, torch.Tensor]:
-    """What the loss takes of B steps (`rl.ppo.loss.loss_gradients`).
+    """What the loss takes of B steps of discrete actions (`rl.ppo.loss.loss_gradients`).
 
     logits: float32 [B, A], of the older policy that acted, from which log_probs are off by about
     `drift`. restricted: whether some actions are not allowed.
@@ -25,20 +25,20 @@ def loss_batch(
         return torch.randn(shape, generator=random) * scale
 
     done = torch.randint(0, actions, (rows,), generator=random)
-    allowed = torch.ones(rows, actions).bool()
+    mask = torch.ones(rows, actions).bool()
     if restricted:
-        allowed = torch.rand((rows, actions), generator=random) < 0.6
-        allowed.scatter_(1, done[:, None], torch.ones(rows, 1).bool())
-    log_pi = logits.masked_fill(~allowed, FORBIDDEN).log_softmax(dim=1)
+        mask = torch.rand((rows, actions), generator=random) < 0.6
+        mask.scatter_(1, done[:, None], torch.ones(rows, 1).bool())
+    log_pi = logits.masked_fill(~mask, FORBIDDEN).log_softmax(dim=1)
     batch = {
         "actions": done,
         "log_probs": log_pi.gather(1, done[:, None]).squeeze(1) + normal(rows, scale=drift),
         "advantages": normal(rows, scale=2.0) + 1,
         "returns": normal(rows),
     }
-    if not allowed.all():
-        batch["allowed"] = allowed
+    if not mask.all():
+        batch["mask"] = mask
     if advised:
-        batch["targets"] = normal(rows, actions).masked_fill(~allowed, FORBIDDEN).softmax(dim=1)
+        batch["targets"] = normal(rows, actions).masked_fill(~mask, FORBIDDEN).softmax(dim=1)
         batch["coverage"] = torch.rand(rows, generator=random).round(decimals=1)
     return batch

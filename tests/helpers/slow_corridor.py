@@ -18,9 +18,7 @@ TASK = Corridor()
 
 def lively_student(seed: int = 0, scale: float = 60.0) -> Policy:
     """A student with a policy far from uniform, so that a wrong probability shows."""
-    student = make_policy(
-        TASK.name, TASK.observation_spec, 3, StudentSettings(hidden=16), "cpu", seed
-    )
+    student = make_policy(TASK, StudentSettings(hidden=16), "cpu", seed)
     with torch.no_grad():
         student.network.policy_head.weight *= scale
     return student
@@ -77,5 +75,5 @@ def policy_and_value(student: Policy, features: list[float]) -> tuple[FloatArray
     """log pi float32 [A] and the value of one observation."""
     row = torch.tensor([features], dtype=torch.float32)
     with torch.no_grad():
-        logits, value = student.network(torch.zeros((1, 0, 0), dtype=torch.uint8), row)
+        logits, value = student.network({"features": row})
     return torch.log_softmax(logits, dim=1)[0].numpy(), value.item()

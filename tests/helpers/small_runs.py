@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -70,15 +70,20 @@ def outcome(folder: Path, trace: bool = True) -> dict[str, Any]:
     }
 
 
-def _recorded(run: RunFolder) -> dict[int, Any]:
+def _recorded(run: RunFolder) -> dict[str, Any]:
+    """By the situations' texts: their ids mean something in one process only."""
     with TraceReader(run.trace) as reader:
-        return {
-            each.situation_id: (
-                reader.visits(each.situation_id),
+        situations = reader.situations()
+        recorded = {
+            each.text: (
+                [replace(row, situation_id=0) for row in reader.visits(each.situation_id)],
                 [row.plans for row in reader.advice(each.situation_id)],
+                [example.picture for example in reader.examples(each.situation_id)],
             )
-            for each in reader.situations()
+            for each in situations
         }
+    assert len(recorded) == len(situations), "a text stands there twice"
+    return recorded
 
 
 def assert_tidy(folder: Path) -> None:

@@ -145,6 +145,8 @@ class Corridor(ScriptedByPlan):
         return keys
 
     def describe(self, situation_id: int) -> str:
+        if not 0 <= situation_id < 4:
+            raise KeyError(situation_id)
         lever, way = ("down", "open") if situation_id & LEVER_DOWN else ("up", "shut")
         return "\n".join(
             (

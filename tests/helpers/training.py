@@ -41,16 +41,16 @@ class Training:
             gae_lambda=self.GAE_LAMBDA,
         )
         self.student = make_policy(
-            self.task.name,
-            self.task.observation_spec,
-            len(self.task.action_names),
+            self.task,
             StudentSettings(hidden=32),
             "cpu",
             int(streams["network"].integers(2**31)),
         )
         self._ppo = PPO(self.student, settings, streams["minibatches"])
         envs = self.task.make_envs(16, "train", seed)
-        self._collector = Collector(self.task, self.student, envs, 32, streams["actions"])
+        self._collector = Collector(
+            self.task, self.student, envs, 32, streams["actions"], settings.gamma
+        )
 
     def advance(self) -> None:
         """One rollout and its update."""

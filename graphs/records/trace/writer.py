@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext, suppress
 from dataclasses import fields
 from pathlib import Path
@@ -104,8 +104,13 @@ class TraceWriter:
         with explained(self.path):
             self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
-    def cut(self, last_iteration: int) -> None:
-        """Remove all that lies beyond an iteration, and what was not committed; for a resume."""
+    def cut(self, last_iteration: int, text_of: Callable[[int], str | None]) -> None:
+        """Remove all that lies beyond an iteration, and what was not committed; for a resume.
+
+        text_of: a situation's text, None for an id that stands for none now. Situations that have
+        another text in the trace are removed with all that is there about them: a process that was
+        killed may have numbered them after what is gone on from.
+        """
         with explained(self.path):
             self._connection.rollback()
             with self._connection:
@@ -113,12 +118,32 @@ class TraceWriter:
                     self._connection.execute(
                         f"DELETE FROM {table} WHERE iteration > ?", (last_iteration,)
                     )
+                others = self._others(text_of)
+                for table in TABLES.values():
+                    self._connection.executemany(
+                        f"DELETE FROM {table} WHERE situation_id = ?", others
+                    )
+                self._connection.executemany(
+                    "DELETE FROM situations WHERE situation_id = ?", others
+                )
                 self._connection.execute(
                     "DELETE FROM situations WHERE situation_id NOT IN ("
                     " SELECT situation_id FROM calls UNION SELECT situation_id FROM advice UNION"
                     " SELECT situation_id FROM visits UNION SELECT situation_id FROM examples)"
                 )
             self._note_what_is_there()
+
+    def _others(self, text_of: Callable[[int], str | None]) -> list[tuple[int]]:
+        """The ids of the situations that are not what they are in the trace."""
+        clean = text_cleaner()
+        found = []
+        for situation_id, text in self._connection.execute(
+            "SELECT situation_id, text FROM situations"
+        ):
+            now = text_of(situation_id)
+            if now is None or clean(now) != text:
+                found.append((situation_id,))
+        return found
 
     def close(self) -> None:
         """Close the file, unless it is closed. What was not committed is dropped."""

@@ -35,7 +35,7 @@ class LiveProgress:
         self._console = console
         self._started: RunStarted | None = None
         self._row: Mapping[str, Any] = {}
-        self._last_eval: tuple[int, float] | None = None
+        self._last_eval: tuple[int, float, float | None] | None = None
         self._evaluating = ""
         self._episodes = 0
         self._rate: float | None = None
@@ -99,7 +99,7 @@ class LiveProgress:
         self._row, self._evaluating = row, ""
         self._measure(row["env_steps"])
         if "eval_success" in row:
-            self._last_eval = (row["env_steps"], row["eval_success"])
+            self._last_eval = (row["env_steps"], row["eval_success"], row.get("eval_return"))
         if self._live is None and ("eval_success" in row or monotonic() >= self._plain_due):
             self._plain_due = monotonic() + _PLAIN_EVERY_S
             self._console.print(Text(self._line()), soft_wrap=True)
@@ -122,18 +122,19 @@ class LiveProgress:
         row = self._row
         if self._plays_episodes:
             return {
-                "success so far": percent(row["train_success"]),
+                "success so far": self._success(row["train_success"], row.get("train_return")),
                 "steps with advice": percent(row.get("advised_share")),
                 "LLM calls": f"{row['llm_calls']:,}",
                 "cache hits": f"{row['cache_hits']:,}",
             }
-        evaluated = (
-            f"{percent(self._last_eval[1])} at {self._last_eval[0]:,}" if self._last_eval else DASH
-        )
+        evaluated = DASH
+        if self._last_eval is not None:
+            steps, success, mean_return = self._last_eval
+            evaluated = f"{self._success(success, mean_return)} at {steps:,}"
         return {
             "iteration": f"{row['iteration']:,}",
             "steps/s": f"{self._rate:,.0f}" if self._rate else DASH,
-            "training success": percent(row["train_success"]),
+            "training success": self._success(row["train_success"], row.get("train_return")),
             "held-out success": evaluated,
             "teacher weight": f"{row['teacher_weight']:.3f}",
             "agreement": percent(row.get("agreement")),
@@ -141,6 +142,11 @@ class LiveProgress:
             "cache hits": f"{row['cache_hits']:,}",
             "time left": self._time_left(),
         }
+
+    def _success(self, share: float | None, mean_return: float | None) -> str:
+        """A share of successes, with the mean return where that tells more."""
+        scored = self._started is not None and self._started.scored and mean_return is not None
+        return f"{percent(share)}, return {mean_return:.3g}" if scored else percent(share)
 
     @property
     def _plays_episodes(self) -> bool:

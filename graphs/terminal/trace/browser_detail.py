@@ -2,33 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.rule import Rule
 from rich.text import Text
 
+from tutelage.graphs.analysis.actions import Actions, Targets
 from tutelage.graphs.analysis.browsing import Detail, Example
 from tutelage.graphs.terminal.common.decision_view import (
     STUDENT,
     TEACHER,
-    ActionBars,
     Beside,
+    actions_view,
     picture,
     plan_lines,
 )
 from tutelage.graphs.terminal.common.text import safe
 from tutelage.graphs.terminal.trace.show import calls_tree, history_view
 
-Leanings = tuple[float, ...] | None
+Leanings = Targets | None
 
 
 def state_view(detail: Detail, chosen: int, now: Leanings) -> RenderableType:
     """What the teacher is told, one such state, and the plans there.
 
-    chosen: which of its example states; now: the newest student's probabilities there, None where
-    that student cannot be asked.
+    chosen: which of its example states; now: the newest student's policy there as targets, None
+    where that student cannot be asked.
     """
     if detail.values is None:
         return Group(safe(detail.title, "bold"), Text(), safe(detail.text))
@@ -57,41 +56,34 @@ def _heading(title: str) -> Padding:
 
 
 def _bars(example: Example, now: Leanings) -> RenderableType:
-    decision, said = example.decision, example.said
-    if decision is None:
+    actions, decision, said = example.actions, example.decision, example.said
+    if decision is None or actions is None:
         return Text("an older program kept no more of it", "dim")
     leaning = now or decision.student
     title = "student now" if now else "student then"
-    teacher = said.probs if said is not None and said.coverage > 0 else None
-    bars = ActionBars(decision.actions, teacher, leaning, student_title=title)
+    teacher = said.targets if said is not None and said.coverage > 0 else None
+    bars = actions_view(actions, teacher, leaning, student_title=title)
     if leaning is None:
         note = "this student remembers: one state alone does not tell what it would do"
         return Group(bars, Text(), Text(note, "dim italic"))
-    return Group(bars, Text(), _verdict(decision.actions, teacher, leaning, example))
+    return Group(bars, Text(), _verdict(actions, teacher, leaning, example))
 
 
-def _verdict(
-    actions: Sequence[str],
-    teacher: Sequence[float] | None,
-    student: Sequence[float],
-    example: Example,
-) -> Text:
+def _verdict(actions: Actions, teacher: Targets | None, student: Targets, example: Example) -> Text:
     """Whether both would do the same, in a line."""
-    leaning = max(range(len(actions)), key=student.__getitem__)
-    if teacher is None:
-        what = "no plan can be carried out here" if example.said else "no advice: reward alone"
+    said = example.said
+    if teacher is None or said is None:
+        what = "no plan can be carried out here" if said else "no advice: reward alone"
         return Text(what, "dim italic")
-    advice = max(range(len(actions)), key=teacher.__getitem__)
-    coverage = f"   coverage {100 * example.said.coverage:.0f} %" if example.said else ""
-    if advice == leaning:
-        return Text.assemble(
-            ("✓ both: ", "green"), safe(actions[advice], "bold"), (coverage, "dim")
-        )
+    advice, leaning = (actions.words(actions.likeliest(each)) for each in (teacher, student))
+    coverage = f"   coverage {100 * said.coverage:.0f} %"
+    if actions.agree(teacher, student):
+        return Text.assemble(("✓ both: ", "green"), safe(advice, "bold"), (coverage, "dim"))
     return Text.assemble(
         ("✗ ", "red"),
-        safe(actions[advice], f"bold {TEACHER}"),
+        safe(advice, f"bold {TEACHER}"),
         (" against ", "dim"),
-        safe(actions[leaning], f"bold {STUDENT}"),
+        safe(leaning, f"bold {STUDENT}"),
         (coverage, "dim"),
     )
 

@@ -1,4 +1,4 @@
-"""An episode as a GIF or MP4: what is there beside what is remembered, with both probabilities."""
+"""An episode as a GIF or MP4: what is there beside what is remembered, and what both are for."""
 
 from __future__ import annotations
 
@@ -9,9 +9,15 @@ from typing import Any, Final
 
 import numpy as np
 
+from tutelage.graphs.analysis.actions import Targets
 from tutelage.graphs.analysis.watching import Frame
 from tutelage.graphs.config.config import ConfigError
-from tutelage.graphs.terminal.common.decision_view import actions_to_show
+from tutelage.graphs.terminal.common.decision_view import (
+    actions_to_show,
+    cell_of,
+    limits_of,
+    moments_of,
+)
 
 _BACK: Final = (20, 22, 27)
 _TEXT: Final = (216, 219, 226)
@@ -24,6 +30,14 @@ _MAP: Final = 320
 _GAP: Final = 20
 _LINE: Final = 20
 _WIDTH: Final = 2 * _MAP + 3 * _GAP
+_LEFT: Final = (130, 420)
+"""Where the teacher's bars begin, and the student's."""
+_BAR: Final = 250
+_LONGEST: Final = 14
+"""Letters of a name beside them."""
+_LINES: Final = 18
+_LETTERS: Final = 90
+"""Lines, and letters of each, of a picture in letters."""
 _NEEDED: Final = {".gif": "PIL", ".mp4": "imageio_ffmpeg"}
 _SHEET: Final = 8
 _END_S: Final = 1.5
@@ -44,7 +58,7 @@ def check_films(files: Sequence[Path]) -> None:
 def write_films(files: Sequence[Path], frames: Iterator[Frame], fps: float) -> Iterator[str]:
     """Write the same episode into each file; a line for each when it is there."""
     shots = list(frames)
-    shown = _actions_of(shots)
+    shown = _shown_in(shots)
     pages = [draw_frame(shot, shown) for shot in shots]
     for file in files:
         if file.suffix == ".gif":
@@ -54,17 +68,21 @@ def write_films(files: Sequence[Path], frames: Iterator[Frame], fps: float) -> I
         yield f"{file}: {len(pages)} frames"
 
 
-def _actions_of(frames: Sequence[Frame]) -> list[int]:
-    """The actions that the film has a bar for, the same in every frame."""
-    taught = [f.said.probs for f in frames if f.said is not None and f.said.coverage > 0]
+def _shown_in(frames: Sequence[Frame]) -> list[int]:
+    """What the film has a bar for, the same in every frame: columns, or dimensions of a Box."""
+    actions = frames[0].actions
+    if actions.kind == "box":
+        return list(range(len(actions.names)))
+    taught = [frame.teacher for frame in frames if frame.teacher is not None]
+    done = {column for frame in frames for column in actions.chosen(frame.action)}
     given = [*taught, *(frame.student for frame in frames)]
-    return actions_to_show(len(frames[0].actions), given, {frame.action for frame in frames})
+    return actions_to_show(len(actions.columns), given, done)
 
 
 def draw_frame(frame: Frame, shown: Sequence[int]) -> Any:
     """One frame as a Pillow image, of the same size for every frame of an episode.
 
-    shown: the actions whose probabilities are drawn.
+    shown: the columns of targets that have a bar, or the dimensions of a Box that have a line.
     """
     from PIL import Image, ImageDraw, ImageFont
 
@@ -88,7 +106,7 @@ def _draw_maps(page: Any, draw: Any, font: Any, frame: Frame) -> None:
 
     top = 3 * _LINE
     if frame.images is None:
-        draw.multiline_text((_GAP, top), _plain(frame.picture), _TEXT, font)
+        draw.multiline_text((_GAP, top), _fitting(frame.picture), _TEXT, font)
         return
     for i, (title, pixels) in enumerate(
         zip(("what is there", "what is remembered"), frame.images, strict=True)
@@ -114,20 +132,50 @@ def _captions(frame: Frame) -> list[str]:
 
 
 def _draw_bars(draw: Any, font: Any, frame: Frame, shown: Sequence[int], top: int) -> None:
-    said = frame.said
-    teacher = said.probs if said is not None and said.coverage > 0 else None
-    draw.text((130, top - _LINE), "teacher", _TEACHER, font)
-    draw.text((420, top - _LINE), "student", _STUDENT, font)
+    actions = frame.actions
+    boxed = actions.kind == "box"
+    names = actions.names if boxed else actions.columns
+    chosen = actions.chosen(frame.action)
+    for left, title, color in ((_LEFT[0], "teacher", _TEACHER), (_LEFT[1], "student", _STUDENT)):
+        draw.text((left, top - _LINE), title, color, font)
     for row, i in enumerate(shown):
-        name, y = frame.actions[i], top + row * _LINE
-        done = i == frame.action
-        draw.text(
-            (_GAP, y), _plain(f"{name}{'  <' if done else ''}"), _TEXT if done else _DIM, font
-        )
-        for left, shares, color in ((130, teacher, _TEACHER), (420, frame.student, _STUDENT)):
-            draw.rectangle((left, y + 3, left + 250, y + 15), _TRACK)
-            if shares is not None and shares[i] > 0.002:
-                draw.rectangle((left, y + 3, left + round(250 * shares[i]), y + 15), color)
+        y, done = top + row * _LINE, i in chosen
+        said = _plain(f"{names[i][:_LONGEST]}{'  <' if done else ''}")
+        draw.text((_GAP, y), said, _TEXT if done else _DIM, font)
+        for left, targets, color in (
+            (_LEFT[0], frame.teacher, _TEACHER),
+            (_LEFT[1], frame.student, _STUDENT),
+        ):
+            draw.rectangle((left, y + 3, left + _BAR, y + 15), _TRACK)
+            if targets is None:
+                continue
+            if boxed:
+                _draw_moments(draw, frame, i, targets, (left, y), color)
+            elif targets[i] > 0.002:
+                draw.rectangle((left, y + 3, left + round(_BAR * targets[i]), y + 15), color)
+
+
+def _draw_moments(
+    draw: Any, frame: Frame, i: int, targets: Targets, place: tuple[int, int], color: Any
+) -> None:
+    """A dimension of a Box: a thin line of one standard deviation to either side of a mark."""
+    left, y = place
+    low, high = limits_of(frame.actions, i, (frame.teacher, frame.student), frame.action)
+    mean, std = moments_of(targets, i, len(frame.actions.names))
+    first, at, last = (cell_of(mean + k * std, low, high, _BAR + 1) for k in (-1, 0, 1))
+    if first is None or at is None or last is None:
+        return
+    draw.rectangle((left + first, y + 8, left + last, y + 10), color)
+    draw.rectangle((left + max(at - 2, 0), y + 3, left + min(at + 2, _BAR), y + 15), color)
+    if isinstance(frame.action, tuple):
+        done = cell_of(frame.action[i], low, high, _BAR + 1) or 0
+        draw.line((left + done, y + 3, left + done, y + 15), _TEXT)
+
+
+def _fitting(picture: str) -> str:
+    """As much of a picture in letters as there is room for."""
+    lines = _plain(picture).splitlines()
+    return "\n".join(line[:_LETTERS] for line in lines[:_LINES])
 
 
 def _plain(text: str) -> str:

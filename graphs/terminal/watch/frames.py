@@ -8,8 +8,8 @@ from rich.text import Text
 
 from tutelage.graphs.analysis.watching import Frame
 from tutelage.graphs.terminal.common.decision_view import (
-    ActionBars,
     Beside,
+    actions_view,
     colored,
     in_letters,
     plan_lines,
@@ -18,7 +18,7 @@ from tutelage.graphs.terminal.common.text import safe
 
 
 def frame_view(frame: Frame, color: bool = True) -> RenderableType:
-    """One frame: what is there beside what is remembered, the plans, and both probabilities."""
+    """One frame: what is there beside what is remembered, the plans, and what both are for."""
     maps = Table.grid(padding=(0, 2))
     draw = colored if color else in_letters
     if frame.truth is not None and frame.memory is not None:
@@ -27,8 +27,7 @@ def frame_view(frame: Frame, color: bool = True) -> RenderableType:
     else:
         maps.add_row(safe(frame.picture))
     said = frame.said
-    teacher = said.probs if said is not None and said.coverage > 0 else None
-    bars = ActionBars(frame.actions, teacher, frame.student, frame.action)
+    bars = actions_view(frame.actions, frame.teacher, frame.student, frame.action)
     plans: RenderableType = Text("no advice on this situation in the run's trace", "dim italic")
     if frame.plans:
         plans = plan_lines(frame.plans, None if said is None else said.steps)

@@ -308,6 +308,12 @@ STATES: dict[str, Callable[[dict[str, Any]], object]] = {
     "advice-on-no-option": lambda state: state.update(
         advice={"0": {"plans": [[{"name": "fly", "target": "home"}]], "probs": [1.0]}}
     ),
+    "advice-on-no-situation": lambda state: state.update(
+        advice={"99": {"plans": [[{"name": "pull", "target": None}]], "probs": [1.0]}}
+    ),
+    "no-situation-is-rejected": lambda state: state["teacher_check"].update(rejected=[-1]),
+    "no-situation-lies-ahead": lambda state: state["teacher_check"].update(ahead=[10**30]),
+    "no-situation-is-met": lambda state: state["teacher_check"].update(met={"x": ""}),
     "situations-of-texts": lambda state: state.update(
         advice={"x": {"plans": [[{"name": "pull", "target": None}]], "probs": [1.0]}}
     ),
@@ -344,6 +350,7 @@ class TestValues:
         [
             "advice-on-no-option",
             "endless-weight",
+            "advice-on-no-situation",
             *(pytest.param(n, marks=pytest.mark.slow) for n in STATES),
         ],
     )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+import sqlite3
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +16,10 @@ from helpers.fork_server import ForkServer, Kill
 from helpers.openai_server import OpenAIServer
 from helpers.small_runs import Runner, assert_tidy, outcome
 
-KINDS = ("corridor", "grid", "http")
-"""A task of one's own, a shipped one, and a teacher behind a socket whose answers are waited for.
-All with the script's answers, so that they can be repeated."""
+KINDS = ("corridor", "numbered", "grid", "http")
+"""A task of one's own, one that numbers its situations at first sight, a shipped one, and a teacher
+behind a socket whose answers are waited for. All with the script's answers, so that they can be
+repeated."""
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +36,7 @@ _UNBROKEN: dict[str, tuple[dict[str, Any], int]] = {}
 def runner(request: pytest.FixtureRequest, server: ForkServer, teacher: OpenAIServer) -> Runner:
     options = {
         "corridor": ["--env", "helpers.toy_task:Corridor"],
+        "numbered": ["--env", "helpers.numbered_task:Numbered"],
         "grid": ["--env", "SimpleDoorKey", "--set", "teacher.lookups=objects,inventory,record"],
         "http": ["--env", "helpers.toy_task:Corridor", "--wait", "--provider", "openai:test-model"],
     }[request.param]
@@ -103,6 +107,42 @@ def test_killed_between_two_pieces_of_work(
         assert outcome(tmp_path) == expected
     else:
         assert_resumes(runner, tmp_path, expected)
+
+
+@pytest.mark.parametrize("runner", ["numbered"], indirect=True)
+@pytest.mark.parametrize(("point", "at"), FEW)
+def test_situations_are_numbered_anew_after_a_kill(
+    runner: Runner, point: str, at: int, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Other processes number new situations in another order: the numbers and texts stay."""
+    expected, _ = unbroken(runner, tmp_path_factory)
+    assert runner.run(tmp_path, kill=Kill(at, point)).code == -9
+    assert_resumes(runner, tmp_path, expected)
+
+
+@pytest.mark.parametrize("runner", ["numbered"], indirect=True)
+def test_what_was_recorded_under_other_numbers_is_removed(
+    runner: Runner, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """A run that is left in its first rollout keeps what it was told there, beyond all rollouts."""
+    expected, _ = unbroken(runner, tmp_path_factory)
+    killed = runner.run(tmp_path, kill=Kill(2, "os.replace:record.json:after"))
+    assert killed.code == -9
+    path = tmp_path / "run" / "trace.sqlite"
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE situations SET text = 'swapped' WHERE situation_id = 0")
+        connection.execute("INSERT INTO situations VALUES (999, 999, 'seen after the checkpoint')")
+        connection.execute(
+            "INSERT INTO advice (iteration, env_steps, situation_id, source, plans)"
+            " VALUES (0, 0, 999, 'model', '[]')"
+        )
+    done = runner.go_on(tmp_path)
+    assert done.code == 0, done.err
+    found = outcome(tmp_path)
+    lost = set(expected["trace"]) - set(found["trace"])
+    assert len(lost) <= 1, "the swapped one, unless it was met again"
+    assert not {"swapped", "seen after the checkpoint"} & set(found["trace"])
+    assert {**found, "trace": None} == {**expected, "trace": None}
 
 
 @pytest.mark.slow

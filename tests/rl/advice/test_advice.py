@@ -25,6 +25,7 @@ from helpers.toy_task import (
 )
 from tutelage.rl.advice.advice import Advice
 from tutelage.rl.advice.labels import Labels, agreement, label
+from tutelage.rl.tasks.action_targets import action_targets
 from tutelage.rl.tasks.arrays import IntArray
 from tutelage.rl.tasks.base import encode_plans
 from tutelage.rl.tasks.options import PADDING, Option, Plan
@@ -83,8 +84,8 @@ def current_step(plan: Plan, state: CorridorStates) -> list[float] | None:
     for option in plan:
         done = TASK.act(np.array([[TASK.encode(option)]]), state)
         if done.feasible[0, 0] and not done.finished[0, 0]:
-            probs: list[float] = done.probs[0, 0].tolist()
-            return probs
+            targets: list[float] = done.targets[0, 0].tolist()
+            return targets
     return None
 
 
@@ -197,7 +198,7 @@ def test_agreement_is_with_the_likeliest_action_and_needs_advice() -> None:
         np.array([[0.2, 0.7, 0.1], [0.2, 0.7, 0.1], [0, 0, 0], [0, 0, 1]], np.float32),
         np.array([0.4, 1.0, 0.0, 1.0], np.float32),
     )
-    found = agreement(labels, np.array([1, 2, 0, 2]))
+    found = agreement(action_targets(TASK.action_space), labels, np.array([1, 2, 0, 2]))
     assert found.dtype == np.float32
     assert found.tolist() == [1.0, 0.0, 0.0, 1.0]
 
@@ -309,8 +310,8 @@ def test_the_corridors_options_do_what_they_say() -> None:
     codes = np.tile(np.array([*range(len(OPTIONS)), PADDING]), (len(states), 1))
     done = TASK.act(codes, states)
     runnable = done.feasible & ~done.finished
-    np.testing.assert_allclose(done.probs.sum(axis=2), runnable.astype(np.float32))
-    assert not done.probs[:, -1].any()
+    np.testing.assert_allclose(done.targets.sum(axis=2), runnable.astype(np.float32))
+    assert not done.targets[:, -1].any()
     assert not done.feasible[:, -1].any()
     texts = {TASK.describe(int(key)): int(key) for key in TASK.situation_ids(states)}
     assert len(texts) == 4

@@ -26,7 +26,8 @@ from helpers.faulty_task import (
 from tutelage import GymTask, Option, OptionStep
 from tutelage.rl.errors import UserError
 from tutelage.rl.gymnasium.errors import TaskCodeError
-from tutelage.rl.tasks.base import Episode
+from tutelage.rl.tasks.base import Episode, UnknownTaskError
+from tutelage.rl.tasks.registry import make_task
 
 KNOWN_SITUATION = {"options", "run_option", "encode", "picture", "script", "action_mask"}
 """The methods that are called for a situation; the others come before one is known."""
@@ -89,7 +90,7 @@ class TestExceptions:
         assert message.endswith(f"{FILE.name}:{FAULT_LINE}: ZeroDivisionError: division by zero")
 
     @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
-    @pytest.mark.parametrize("method", ["situation", "run_option", "__init__"])
+    @pytest.mark.parametrize("method", ["situation", "run_option", "remember"])
     def test_what_is_no_error_passes(self, error: type[BaseException], method: str) -> None:
         def stop() -> None:
             raise error
@@ -114,17 +115,13 @@ class TestExceptions:
         assert f"{FILE.name}:" in message
         assert "numpy" not in message.partition("ValueError")[0]
 
-    def test_a_missing_argument_has_no_line(self) -> None:
-        class Needy(Faultless):
-            def __init__(self, what: str) -> None:
-                super().__init__()
+    def test_of_the_making_of_a_task(self) -> None:
+        with pytest.raises(UnknownTaskError) as caught:
+            make_task("helpers.faulty_task:Unmade", None)
+        place = f"{FILE.relative_to(FILE.parents[2])}, line {FAULT_LINE}"
+        problem = f"{place}: ZeroDivisionError: division by zero"
+        assert str(caught.value) == f"environment 'helpers.faulty_task:Unmade': {problem}"
 
-        message = message_of(Needy)
-        assert message.startswith("Needy.__init__ failed: TypeError: ")
-        assert "what" in message
-
-
-NO_TEXT = giving("\ud800")
 
 WRONG_VALUES: list[tuple[str, Any, str]] = [
     ("observation_space", None, "it returned None, which is no space"),

@@ -7,11 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from helpers.gym_tasks import ALL, Cab, Car, Dials, DialTask, Pole, SignTask
+from helpers.gym_tasks import ALL, Cab, Car, Dials, DialTask, Pole, SignTask, random_actions
 from tutelage import GymTask
 from tutelage.rl.gymnasium.task import GymnasiumTask
-from tutelage.rl.gymnasium.vector import GymVectorEnv
-from tutelage.rl.tasks.action_targets import action_targets
 from tutelage.rl.tasks.base import Observation, Split, StepResult
 
 NUM_ENVS = 5
@@ -22,12 +20,6 @@ each_task = pytest.mark.parametrize("kind", ALL)
 def task_of(kind: type[GymTask], workers: int = 0) -> GymnasiumTask:
     task: GymnasiumTask = kind(workers=workers).as_task()  # type: ignore[call-arg]
     return task
-
-
-def actions_for(task: GymnasiumTask, envs: GymVectorEnv, rng: np.random.Generator) -> Any:
-    """Random actions that are allowed."""
-    targets = action_targets(task.action_space)
-    return targets.draw(targets.uniform(envs.action_mask(), envs.num_envs), rng)
 
 
 def record_of(result: StepResult) -> list[Any]:
@@ -57,7 +49,7 @@ def played(task: GymnasiumTask, steps: int = 60, seed: int = 3) -> list[Any]:
             texts = [task.describe(i) for i in ids.tolist()]
             mask = envs.action_mask()
             record.append([seen(envs.observe()), texts, None if mask is None else mask.tolist()])
-            record.append(record_of(envs.step(actions_for(task, envs, rng))))
+            record.append(record_of(envs.step(random_actions(task, envs, rng))))
     finally:
         envs.close()
     return record
@@ -108,7 +100,7 @@ class TestSeeds:
         episodes = np.zeros(NUM_ENVS, dtype=np.int64)
         actions: list[list[Any]] = [[] for _ in range(NUM_ENVS)]
         for _ in range(70):
-            chosen = actions_for(task, envs, rng)
+            chosen = random_actions(task, envs, rng)
             result = envs.step(chosen)
             for i, over in enumerate(result.terminated | result.truncated):
                 episodes[i] += over

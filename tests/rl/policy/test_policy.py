@@ -16,11 +16,21 @@ from pydantic import ValidationError
 from scipy.stats import chisquare
 from torch import nn
 
-from helpers.small_students import CONV, KINDS, observations_for, student_of
-from tutelage.rl.policy.policy import Policy, softmax
+from helpers.small_students import (
+    CONV,
+    KINDS,
+    decided,
+    observations_for,
+    student_for,
+    student_of,
+    vector,
+)
+from tutelage.rl.policy.heads import softmax
+from tutelage.rl.policy.policy import Policy
 from tutelage.rl.policy.sampling import draw
 from tutelage.rl.policy.settings import StudentSettings
-from tutelage.rl.tasks.base import Observation, ObservationSpec
+from tutelage.rl.tasks.base import select_rows
+from tutelage.rl.tasks.spaces import CategoryGrid
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -35,13 +45,35 @@ def is_orthogonal(weight: torch.Tensor, gain: float) -> bool:
     return torch.allclose(matrix @ matrix.T, expected, atol=1e-5 * gain**2)
 
 
+LAYERS = {
+    "codes": 3,
+    "conv": 7,
+    "smallest conv": 7,
+    "normalised": 5,
+    "picture": 3 + 3,
+    "large picture": 3 + 4,
+    "categories": 3,
+    "words over a grid": 3 + 2,
+    "words over a conv": 3 + 3 + 2,
+    "words over pictures": 3 + 3 + 3 + 3,
+    "everything": 3 + 1 + 3 + 2,
+}
+"""How many dense layers and convolutions there are, where not four."""
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_initial_weights_are_orthogonal(kind: str) -> None:
     network = student_of(kind).network
-    gains: dict[nn.Module, float] = {network.policy_head: 0.01, network.value_head: 1.0}
+    if network.scales is not None:
+        assert is_orthogonal(network.scales.weight, 0.1)
+    gains: dict[nn.Module | None, float] = {
+        network.policy_head: 0.01,
+        network.value_head: 1.0,
+        network.scales: 0.1,
+    }
     layers = [m for m in network.modules() if isinstance(m, nn.Linear | nn.Conv2d)]
     # The features' layer, the trunk and the two heads; two convolutions and one more for "conv".
-    assert len(layers) == {"codes": 3, "conv": 7, "smallest conv": 7}.get(kind, 4)
+    assert len(layers) == LAYERS.get(kind, 4)
     for layer in layers:
         assert is_orthogonal(layer.weight, gains.get(layer, math.sqrt(2))), layer
         assert layer.bias is not None
@@ -50,33 +82,43 @@ def test_initial_weights_are_orthogonal(kind: str) -> None:
 
 def test_a_new_policy_is_close_to_uniform() -> None:
     student = student_of("dense")
-    logits, _ = student.policy_and_value(observations_for(student.spec))
+    logits, _ = student.policy_and_value(observations_for(student.spec.observation_space))
     assert np.abs(softmax(logits) - 1 / 3).max() < 0.02
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_logits_and_values_are_of_each_row_alone(kind: str) -> None:
     student = student_of(kind)
-    seen = observations_for(student.spec)
+    seen = observations_for(student.spec.observation_space)
     logits, values = student.policy_and_value(seen)
     assert logits.shape == (20, 3)
     assert values.shape == (20,)
     assert logits.dtype == values.dtype == np.float32
     assert len(np.unique(values)) == 20, "every row is looked at"
     for row in range(20):
-        one_logits, one_value = student.policy_and_value(seen[[row]])
+        one_logits, one_value = student.policy_and_value(select_rows(seen, np.array([row])))
         np.testing.assert_allclose(one_logits[0], logits[row], rtol=1e-4, atol=1e-7)
         np.testing.assert_allclose(one_value[0], values[row], rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("kind", ["codes", "dense", "attributes", "conv"])
+def grid_of(student: Policy) -> CategoryGrid:
+    space = student.spec.observation_space["grid"]
+    assert isinstance(space, CategoryGrid)
+    return space
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["codes", "dense", "attributes", "conv", "words over a grid", "words over a conv"],
+)
 def test_every_code_of_the_picture_counts(kind: str) -> None:
     student = student_of(kind)
-    seen = observations_for(student.spec, rows=1)
+    seen = observations_for(student.spec.observation_space, rows=1)
+    codes, space = seen["grid"], grid_of(student)
     _, before = student.policy_and_value(seen)
-    for y in range(student.spec.height):
-        for x in range(student.spec.width):
-            seen.codes[0, y, x] = (seen.codes[0, y, x] + 1) % student.spec.num_codes
+    for y in range(space.height):
+        for x in range(space.width):
+            codes[0, y, x] = (codes[0, y, x] + 1) % space.num_codes
             _, after = student.policy_and_value(seen)
             assert after[0] != before[0], (y, x)
             before = after
@@ -88,13 +130,14 @@ def test_the_convolutions_see_the_picture_as_it_lies() -> None:
     felt: list[torch.Tensor] = []
     last = [m for m in student.network.modules() if isinstance(m, nn.Conv2d)][-1]
     hook = last.register_forward_hook(lambda _module, _inputs, output: felt.append(output[0]))
-    seen = observations_for(student.spec, rows=1)
+    seen = observations_for(student.spec.observation_space, rows=1)
     student.policy_and_value(seen)
-    for y in range(student.spec.height):
-        for x in range(student.spec.width):
-            other = Observation(seen.codes.copy(), seen.features)
-            other.codes[0, y, x] = (other.codes[0, y, x] + 1) % student.spec.num_codes
-            student.policy_and_value(other)
+    space = grid_of(student)
+    for y in range(space.height):
+        for x in range(space.width):
+            codes = seen["grid"].copy()
+            codes[0, y, x] = (codes[0, y, x] + 1) % space.num_codes
+            student.policy_and_value({**seen, "grid": codes})
             places = torch.nonzero((felt[0] != felt.pop()).any(dim=0))
             # Output (v, u) is centred on cell (v + 2, u + 2): there is no padding.
             assert len(places) > 0
@@ -104,7 +147,7 @@ def test_the_convolutions_see_the_picture_as_it_lies() -> None:
 
 def test_policy_and_value_leave_no_gradients() -> None:
     student = student_of("dense")
-    student.policy_and_value(observations_for(student.spec))
+    student.policy_and_value(observations_for(student.spec.observation_space))
     assert all(parameter.grad is None for parameter in student.network.parameters())
 
 
@@ -152,7 +195,7 @@ def test_the_convolutions_need_a_crop_of_five() -> None:
 def test_a_picture_too_small_for_the_convolutions_is_named(height: int, width: int) -> None:
     """A task of one's own sets its picture's size itself, whatever the settings' crop."""
     with pytest.raises(ValueError, match=f"{height} x {width}"):
-        Policy("t", ObservationSpec(height, width, 6, 5), 3, CONV, torch.device("cpu"))
+        student_for({"grid": CategoryGrid(height, width, 6), "a": vector(5)}, settings=CONV)
 
 
 # --- sampling ---
@@ -249,10 +292,8 @@ def test_softmax(logits: Any) -> None:
 
 
 def test_act_draws_with_a_generator_and_picks_the_likeliest_without() -> None:
-    student = student_of("dense")
-    with torch.no_grad():
-        student.network.policy_head.weight *= 100
-    seen = observations_for(student.spec, rows=200)
+    student = decided(student_of("dense"))
+    seen = observations_for(student.spec.observation_space, rows=200)
     logits, _ = student.policy_and_value(seen)
     np.testing.assert_array_equal(student.act(seen), logits.argmax(axis=1))
     drawn = student.act(seen, np.random.default_rng(4))
@@ -262,6 +303,6 @@ def test_act_draws_with_a_generator_and_picks_the_likeliest_without() -> None:
 
 def test_one_action_leaves_no_choice() -> None:
     student = student_of("dense", num_actions=1)
-    seen = observations_for(student.spec)
+    seen = observations_for(student.spec.observation_space)
     assert not student.act(seen).any()
     assert not student.act(seen, np.random.default_rng(0)).any()

@@ -8,6 +8,7 @@ import os
 import struct
 import tracemalloc
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
-from helpers.small_students import KINDS, observations_for, student_of
+from helpers.small_students import ACTIONS, KINDS, observations_for, student_of
+from tutelage.rl.policy.encoders import VectorEncoder
 from tutelage.rl.policy.policy import SCHEMA_VERSION, PolicyFileError, load_student
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -65,40 +67,52 @@ def is_refused(path: Path) -> bool:
     except PolicyFileError as error:
         message = str(error)
     else:
-        loaded.policy_and_value(observations_for(loaded.spec))
+        loaded.policy_and_value(observations_for(loaded.spec.observation_space))
         return False
     assert len(message.splitlines()) == 1, message
     return True
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("place", ["file", "folder", "string"])
-def test_a_loaded_student_is_the_saved_one(tmp_path: Path, kind: str, place: str) -> None:
-    student = student_of(kind, seed=3)
-    path = saved(tmp_path, kind)
+@pytest.mark.parametrize(
+    ("kind", "actions", "place"),
+    [
+        *product(KINDS, ["Discrete"], ["file", "folder", "string"]),
+        *product(["dense", "everything"], ACTIONS, ["file"]),
+    ],
+)
+def test_a_loaded_student_is_the_saved_one(
+    tmp_path: Path, kind: str, actions: str, place: str
+) -> None:
+    student = student_of(kind, seed=3, action_space=ACTIONS[actions])
+    for encoder in student.network.encoders:
+        if isinstance(encoder, VectorEncoder) and encoder.normaliser is not None:
+            encoder.normaliser.update(torch.randn(50, encoder.in_features) * 3 + 1)
+    path = tmp_path / "student.safetensors"
+    student.save(path)
     state = torch.get_rng_state()
     places: dict[str, Path | str] = {"file": path, "folder": tmp_path, "string": str(path)}
     loaded = load_student(places[place])
     assert torch.equal(torch.get_rng_state(), state), "loading draws no random numbers"
-    seen = observations_for(student.spec)
+    seen = observations_for(student.spec.observation_space)
     for found, expected in zip(
         loaded.policy_and_value(seen), student.policy_and_value(seen), strict=True
     ):
         np.testing.assert_array_equal(found, expected)
-    assert loaded.task_name == "a task"
-    assert loaded.num_actions == 3
-    assert (loaded.spec, loaded.settings) == (student.spec, student.settings)
+    assert loaded.spec.task == "a task"
+    assert loaded.spec.action_space == ACTIONS[actions]
+    assert loaded.spec == student.spec
+    assert list(loaded.spec.observation_space) == list(KINDS[kind][0])
     assert loaded.device == torch.device("cpu")
 
 
 def test_a_loaded_student_can_learn_and_outlives_its_file(tmp_path: Path) -> None:
     path = saved(tmp_path)
     loaded = load_student(path)
-    seen = observations_for(loaded.spec)
+    seen = observations_for(loaded.spec.observation_space)
     before = loaded.policy_and_value(seen)[1]
     path.write_bytes(b"\0" * path.stat().st_size)
     np.testing.assert_array_equal(loaded.policy_and_value(seen)[1], before)
-    _, values = loaded.network(torch.from_numpy(seen.codes), torch.from_numpy(seen.features))
+    _, values = loaded.network({key: torch.from_numpy(array) for key, array in seen.items()})
     values.sum().backward()
     torch.optim.SGD(loaded.network.parameters(), lr=0.1).step()
     assert (loaded.policy_and_value(seen)[1] != before).all()
@@ -178,45 +192,115 @@ def test_another_schema_version_is_named(tmp_path: Path, step: int, age: str) ->
     assert_refused(path, f"schema_version {SCHEMA_VERSION + step} is {age} than {SCHEMA_VERSION}")
 
 
-SPEC = {"height": 3, "width": 4, "num_codes": 6, "features": 5, "attributes": []}
+GRID = {"kind": "category_grid", "height": 3, "width": 4, "num_codes": 6, "attributes": []}
+VECTOR = {"kind": "vector", "low": [None] * 5, "high": [None] * 5}
 NO_FIELD: Any = ...
+DEEP: Any = json.loads("[" * 900 + "]" * 900)
 
 
-def spec_with(**fields: Any) -> dict[str, Any]:
-    return {"observation_spec": SPEC | fields}
+def seen(key: str, value: Any) -> dict[str, Any]:
+    """A description in which one key of what is observed is another, or none."""
+    spaces = {"grid": GRID, "features": VECTOR} | {key: value}
+    return {"observation_space": {k: v for k, v in spaces.items() if v is not NO_FIELD}}
+
+
+def grid_with(**fields: Any) -> dict[str, Any]:
+    return seen("grid", GRID | fields)
+
+
+def vector_with(**fields: Any) -> dict[str, Any]:
+    return seen("features", VECTOR | fields)
+
+
+def actions(**fields: Any) -> dict[str, Any]:
+    return {"action_space": fields}
 
 
 BROKEN: dict[str, dict[str, Any]] = {
     "no schema_version": {"schema_version": NO_FIELD},
     "schema_version is no number": {"schema_version": "one\ntwo"},
+    "schema_version is null": {"schema_version": None},
     "no task": {"task": NO_FIELD},
     "task is a number": {"task": 3},
-    "no num_actions": {"num_actions": NO_FIELD},
-    "num_actions zero": {"num_actions": 0},
-    "num_actions too many": {"num_actions": 99999999},
-    "num_actions of 4000 digits": {"num_actions": 10**4000},
-    "no spec": {"observation_spec": NO_FIELD},
-    "spec is a text": {"observation_spec": "{"},
-    "spec is a list": {"observation_spec": [1, 2, 3, 4]},
-    "spec lacks a field": {"observation_spec": {"height": 3}},
-    "spec has one more": spec_with(depth=3),
-    "height is infinite": spec_with(height=math.inf),
-    "height is no number": spec_with(height=math.nan),
-    "height is a text": spec_with(height="3"),
-    "height is a fraction": spec_with(height=3.5),
-    "height is true": spec_with(height=True),
-    "height is null": spec_with(height=None),
-    "height is negative": spec_with(height=-3),
-    "height is absurd": spec_with(height=10**18),
-    "height without width": spec_with(width=0),
-    "nothing to see": spec_with(height=0, width=0, features=0),
-    "no codes": spec_with(num_codes=0),
-    "too many codes": spec_with(num_codes=257),
-    "attributes of other codes": spec_with(attributes=[[0, 1]]),
-    "attributes of unequal length": spec_with(attributes=[[0], [0], [0], [0], [0], [0, 1]]),
-    "no attributes in a row": spec_with(attributes=[[]] * 6),
-    "an absurd attribute": spec_with(attributes=[[0], [0], [0], [0], [0], [10**9]]),
-    "a negative attribute": spec_with(attributes=[[0], [0], [0], [0], [0], [-1]]),
+    "task is a book": {"task": "x" * 2000},
+    "no action_space": {"action_space": NO_FIELD},
+    "action_space is a number": {"action_space": 3},
+    "action_space is null": {"action_space": None},
+    "action_space is a list of lists": {"action_space": DEEP},
+    "no actions": actions(kind="discrete", n=0),
+    "too many actions": actions(kind="discrete", n=99999999),
+    "4000 digits of actions": actions(kind="discrete", n=10**4000),
+    "a fraction of an action": actions(kind="discrete", n=3.5),
+    "actions from far away": actions(kind="discrete", n=3, start=2**60),
+    "actions of no kind": actions(n=3),
+    "actions of an unknown kind": actions(kind="text", n=3),
+    "actions of a kind that is a list": actions(kind=[], n=3),
+    "no parts": actions(kind="multi_discrete", nvec=[]),
+    "a part without actions": actions(kind="multi_discrete", nvec=[3, 0]),
+    "a part of a part": actions(kind="multi_discrete", nvec=[[3], [2]]),
+    "too many parts": actions(kind="multi_discrete", nvec=[1] * 5000),
+    "actions are words": actions(kind="tokens", length=3),
+    "actions are a picture": actions(kind="picture", shape=[8, 8, 3]),
+    "actions are a grid": {"action_space": GRID},
+    "actions between NaN": actions(kind="vector", low=[math.nan], high=[1.0]),
+    "actions up to infinity": actions(kind="vector", low=[0.0], high=[math.inf]),
+    "no dimension": actions(kind="vector", low=[], high=[]),
+    "action_names of numbers": {"action_names": [1, 2, 3]},
+    "action_names are a text": {"action_names": "abc"},
+    "masks_actions is a number": {"masks_actions": 1},
+    "no masks_actions": {"masks_actions": NO_FIELD},
+    "normalise is a text": {"normalise": "yes"},
+    "no normalise": {"normalise": NO_FIELD},
+    "no view": {"view": NO_FIELD},
+    "a view of fractions": {"view": {"crop": 7.5}},
+    "a negative view": {"view": {"crop": -1}},
+    "a view of texts": {"view": {"crop": "7"}},
+    "a view that is a list": {"view": [7]},
+    "a field of its own": {"more": 1},
+    "no observation_space": {"observation_space": NO_FIELD},
+    "observation_space is a text": {"observation_space": "{"},
+    "observation_space is a list": {"observation_space": [1, 2, 3, 4]},
+    "a key is a list of lists": seen("features", DEEP),
+    "a key is null": seen("features", None),
+    "a key is a text": seen("features", "vector"),
+    "a key's kind is unknown": seen("features", VECTOR | {"kind": "matrix"}),
+    "a key has no kind": seen("features", {"low": [0.0], "high": [1.0]}),
+    "too many keys": {
+        "observation_space": {str(i): {"kind": "discrete", "n": 1} for i in range(257)}
+    },
+    "grid lacks a field": seen("grid", {"kind": "category_grid", "height": 3}),
+    "grid has one more": grid_with(depth=3),
+    "height is infinite": grid_with(height=math.inf),
+    "height is no number": grid_with(height=math.nan),
+    "height is a text": grid_with(height="3"),
+    "height is a fraction": grid_with(height=3.5),
+    "height is true": grid_with(height=True),
+    "height is null": grid_with(height=None),
+    "height is negative": grid_with(height=-3),
+    "height is absurd": grid_with(height=10**18),
+    "height without width": grid_with(width=0),
+    "nothing to see": {"observation_space": {}},
+    "no codes": grid_with(num_codes=0),
+    "too many codes": grid_with(num_codes=257),
+    "attributes of other codes": grid_with(attributes=[[0, 1]]),
+    "attributes of unequal length": grid_with(attributes=[[0], [0], [0], [0], [0], [0, 1]]),
+    "no attributes in a row": grid_with(attributes=[[]] * 6),
+    "an absurd attribute": grid_with(attributes=[[0], [0], [0], [0], [0], [10**9]]),
+    "a negative attribute": grid_with(attributes=[[0], [0], [0], [0], [0], [-1]]),
+    "bounds of texts": vector_with(low=["0"] * 5),
+    "bounds that are none": vector_with(low=[math.nan] * 5),
+    "bounds that are infinite": vector_with(high=[math.inf] * 5),
+    "bounds of other vectors": vector_with(low=[None] * 4),
+    "bounds of matrices": vector_with(low=[[None]] * 5, high=[[None]] * 5),
+    "bounds the wrong way round": vector_with(low=[1.0] * 5, high=[0.0] * 5),
+    "bounds beyond float32": vector_with(low=[1e300] * 5, high=[1e301] * 5),
+    "no bounds": vector_with(low=[], high=[]),
+    "a picture without colours": seen("p", {"kind": "picture", "shape": [8, 8]}),
+    "a picture of nothing": seen("p", {"kind": "picture", "shape": [8, 8, 0]}),
+    "a picture too small to see": seen("p", {"kind": "picture", "shape": [7, 8, 3]}),
+    "a picture of 100 km": seen("p", {"kind": "picture", "shape": [10**9, 10**9, 3]}),
+    "no words": seen("w", {"kind": "tokens", "length": 0}),
+    "too many words": seen("w", {"kind": "tokens", "length": 10**9}),
     "no settings": {"settings": NO_FIELD},
     "settings are a text": {"settings": "x\ny"},
     "settings are a number": {"settings": 3},
@@ -241,7 +325,7 @@ def test_metadata_that_describe_no_student(tmp_path: Path, fault: str) -> None:
 
 
 def test_another_network_than_the_file_holds(tmp_path: Path) -> None:
-    path = changed(saved(tmp_path), {"num_actions": 4})
+    path = changed(saved(tmp_path), actions(kind="discrete", n=4))
     assert_refused(path, "policy_head")
     assert_refused(changed(saved(tmp_path), {"settings": {"body": "conv"}}))
     extra = {"more": torch.zeros(2)}
@@ -270,14 +354,50 @@ def little_memory() -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_AS, limits)
 
 
+LARGEST_GRID = {"kind": "category_grid", "height": 255, "width": 255, "num_codes": 256}
+LARGEST_VECTOR = {"kind": "vector", "low": [None] * 65_536, "high": [None] * 65_536}
+
+
 @pytest.mark.usefixtures("little_memory")
 @pytest.mark.parametrize("body", ["dense", "conv"])
 def test_absurd_sizes_are_refused_before_memory_is_taken(tmp_path: Path, body: str) -> None:
     """Every number is within its own bounds; the network of all of them takes 34 GB."""
-    spec = {"height": 255, "width": 255, "num_codes": 256, "features": 65_536}
     largest = {"crop": 41, "body": body, "embedding": 64, "hidden": 2048}
-    path = changed(saved(tmp_path), {"observation_spec": spec, "settings": largest})
+    described = {
+        "observation_space": {"grid": LARGEST_GRID, "features": LARGEST_VECTOR},
+        "settings": largest,
+    }
+    path = changed(saved(tmp_path), described)
+    assert_refused_in(path, 2**24)
+
+
+@pytest.mark.usefixtures("little_memory")
+@pytest.mark.parametrize(
+    "described",
+    [
+        actions(kind="discrete", n=1_000_000),
+        actions(kind="multi_discrete", nvec=[1_000_000] * 4096),
+        seen("more", {"kind": "discrete", "n": 1_000_000}),
+        seen("more", {"kind": "multi_discrete", "nvec": [1_000_000] * 4096}),
+        seen("more", {"kind": "picture", "shape": [1024, 1024, 4]}),
+        seen("more", {"kind": "picture", "shape": [1024, 1024, 64]}),
+        {
+            "observation_space": {
+                str(i): {"kind": "picture", "shape": [1024, 1024, 4]} for i in range(256)
+            }
+        },
+    ],
+    ids=["actions", "parts of actions", "categories", "parts", "picture", "film", "pictures"],
+)
+def test_each_space_may_be_absurd(tmp_path: Path, described: dict[str, Any]) -> None:
+    path = changed(saved(tmp_path), {"settings": {"hidden": 8}} | described)
+    assert_refused_in(path, 2**26)
+
+
+def assert_refused_in(path: Path, memory: int) -> None:
     tracemalloc.start()
-    assert_refused(path)
-    assert tracemalloc.get_traced_memory()[1] < 2**24
-    tracemalloc.stop()
+    try:
+        assert_refused(path)
+        assert tracemalloc.get_traced_memory()[1] < memory
+    finally:
+        tracemalloc.stop()

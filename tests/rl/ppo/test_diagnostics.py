@@ -67,11 +67,10 @@ class Exercise:
         }
         chosen = PPOSettings(**common | self.settings)
         network = StudentSettings(hidden=16, memory=self.memory)
-        spec, actions = self.task.observation_spec, len(self.task.action_names)
-        student = make_policy(self.task.name, spec, actions, network, "cpu", seed)
+        student = make_policy(self.task, network, "cpu", seed)
         envs = self.task.make_envs(ENVS, "train", seed)
         drawn = generator(seed, "actions")
-        collector = Collector(self.task, student, envs, chosen.num_steps, drawn)
+        collector = Collector(self.task, student, envs, chosen.num_steps, drawn, chosen.gamma)
         return collector, PPO(student, chosen, generator(seed, "minibatches"))
 
     def learned(self) -> Policy:
@@ -129,7 +128,8 @@ def observations_of_the_next_step(patch: pytest.MonkeyPatch) -> None:
 
     def shifted(self: Collector) -> Rollout:
         rollout = collect(self)
-        rollout.codes[:-1] = rollout.codes[1:].copy()
+        for seen in rollout.observations.values():
+            seen[:-1] = seen[1:].copy()
         return rollout
 
     patch.setattr(Collector, "collect", shifted)

@@ -7,6 +7,7 @@ import math
 import os
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from helpers.ppo_formulas import (
     rollout_for,
     student_with,
 )
+from helpers.small_students import ACTIONS
 from helpers.tiny_runs import IMPORTABLE
 from tutelage.rl.advice.labels import Labels
 from tutelage.rl.policy.policy import Policy
@@ -43,8 +45,7 @@ from tutelage.rl.ppo.ppo import (
     new_moments,
 )
 from tutelage.rl.ppo.settings import PPOSettings
-from tutelage.rl.rollouts.buffer import Rollout
-from tutelage.rl.tasks.base import Observation
+from tutelage.rl.rollouts.buffer import Rollout, flat
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -84,15 +85,26 @@ def same_weights(one: Policy, other: Policy) -> bool:
     return all(torch.equal(a, b) for a, b in pairs)
 
 
+def same_buffers(one: Policy, other: Policy) -> bool:
+    """Bit for bit: means, variances and counts."""
+    pairs = zip(one.network.buffers(), other.network.buffers(), strict=True)
+    return all(torch.equal(a, b) for a, b in pairs)
+
+
 # --- one gradient step ---
 
 
 @pytest.mark.parametrize("weight", [None, 0.7, 10.0], ids=["alone", "advised", "mostly advised"])
-@pytest.mark.parametrize("kind", STUDENTS)
-def test_report_and_gradients_are_the_formulas(kind: str, weight: float | None) -> None:
-    student = student_with(kind)
+@pytest.mark.parametrize(
+    ("kind", "actions"),
+    [*((kind, "Discrete") for kind in STUDENTS), *product(("dense", "normalised"), ACTIONS)],
+)
+def test_report_and_gradients_are_the_formulas(
+    kind: str, actions: str, weight: float | None
+) -> None:
+    student = student_with(kind, actions=actions)
     rollout = rollout_for(student)
-    labels = None if weight is None else labels_for(SIZE)
+    labels = None if weight is None else labels_for(SIZE, actions=actions)
     expected = by_the_formulas(student, rollout, labels, weight or 0.0, ONE_STEP)
     assert 0.2 < expected.metrics["clip_fraction"] < 0.9, "both sides of the clip are to be seen"
     ppo = PPO(student, ONE_STEP, np.random.default_rng(0))
@@ -101,7 +113,9 @@ def test_report_and_gradients_are_the_formulas(kind: str, weight: float | None) 
         assert getattr(report, name) == pytest.approx(value, rel=1e-4, abs=1e-5), name
     # After one step Adam's mean is a tenth of the gradient.
     gradient = 10 * ppo.snapshot()[0]["adam.exp_avg"]
-    for name, found in views_of(gradient, student.network).items():
+    found_by_name = views_of(gradient, student.network)
+    assert set(found_by_name) == set(expected.gradients)
+    for name, found in found_by_name.items():
         np.testing.assert_allclose(
             found, expected.gradients[name], rtol=1e-3, atol=2e-6, err_msg=name
         )
@@ -183,8 +197,7 @@ def test_labels_belong_to_their_rows_in_every_minibatch() -> None:
         update={"advised_epochs": 100, "minibatch_size": 7, "learning_rate": 0.01}
     )
     update(student, rollout, labels, 50.0, settings)
-    features = rollout.features.reshape(SIZE, -1)
-    learned = student.act(Observation(np.zeros((SIZE, 0, 0), np.uint8), features))
+    learned = student.act({key: flat(array) for key, array in rollout.observations.items()})
     assert (learned == wanted).mean() > 0.9
 
 
@@ -225,11 +238,11 @@ def test_advice_does_change_the_weights() -> None:
 def seen_rows(student: Policy, settings: PPOSettings, labels: Labels | None) -> list[list[int]]:
     """The rows of each gradient step, in the order in which the network met them."""
     rollout = rollout_for(student)
-    rollout.features[..., 0] = np.arange(SIZE).reshape(NUM_STEPS, NUM_ENVS)
+    rollout.observations["features"][..., 0] = np.arange(SIZE).reshape(NUM_STEPS, NUM_ENVS)
     steps: list[list[int]] = []
 
-    def note(_: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
-        steps.append([int(number) for number in inputs[1][:, 0]])
+    def note(_: torch.nn.Module, inputs: tuple[dict[str, torch.Tensor]]) -> None:
+        steps.append([int(number) for number in inputs[0]["features"][:, 0]])
 
     hook = student.network.register_forward_pre_hook(note)
     update(student, rollout, labels, 1.0, settings)
@@ -321,10 +334,13 @@ def test_adams_steps_are_those_of_pytorchs_optimiser(
     }
 
 
-@pytest.mark.parametrize("kind", STUDENTS)
-def test_two_updates_from_the_same_seed_are_equal_bit_for_bit(kind: str) -> None:
-    one, other = student_with(kind), student_with(kind)
-    rollout, labels = rollout_for(one), labels_for(SIZE)
+@pytest.mark.parametrize(
+    ("kind", "actions"),
+    [*((kind, "Discrete") for kind in STUDENTS), *product(("normalised", "everything"), ACTIONS)],
+)
+def test_two_updates_from_the_same_seed_are_equal_bit_for_bit(kind: str, actions: str) -> None:
+    one, other = student_with(kind, actions=actions), student_with(kind, actions=actions)
+    rollout, labels = rollout_for(one), labels_for(SIZE, actions=actions)
     start = weights_of(one)
     reports = [update(student, rollout, labels, 0.7, MANY_STEPS) for student in (one, other)]
     assert reports[0] == reports[1]
@@ -332,16 +348,21 @@ def test_two_updates_from_the_same_seed_are_equal_bit_for_bit(kind: str) -> None
     assert any((weight != start[name]).any() for name, weight in weights_of(one).items())
 
 
-def test_a_restored_ppo_goes_on_as_the_unbroken_one() -> None:
-    student, copied = student_with(), student_with(seed=1)
+@pytest.mark.parametrize(
+    ("kind", "actions"), [("dense", "Discrete"), *product(("normalised", "everything"), ACTIONS)]
+)
+def test_a_restored_ppo_goes_on_as_the_unbroken_one(kind: str, actions: str) -> None:
+    """The means and variances of what was seen, and the Gaussian's width, among the rest."""
+    student, copied = (student_with(kind, seed, actions) for seed in (0, 1))
     unbroken = PPO(student, MANY_STEPS, np.random.default_rng(0))
-    unbroken.update(rollout_for(student), labels_for(SIZE), 0.7, 0.1)
+    unbroken.update(rollout_for(student), labels_for(SIZE, actions=actions), 0.7, 0.1)
     tensors, record = copy.deepcopy(unbroken.snapshot())
     restored = PPO(copied, MANY_STEPS, np.random.default_rng(9))
     restored.restore(tensors, record)
     rollout = rollout_for(student, seed=1)
     assert unbroken.update(rollout, None, 0.0, 0.2) == restored.update(rollout, None, 0.0, 0.2)
     assert same_weights(student, copied)
+    assert same_buffers(student, copied)
     assert float(restored.snapshot()[0]["adam.step"]) == 24
 
 

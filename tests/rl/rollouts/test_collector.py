@@ -6,25 +6,30 @@ import copy
 import json
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from gymnasium.spaces import Discrete
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy.stats import chisquare
 
 from helpers.slow_corridor import TASK, SlowEpisode, lively_student, policy_and_value
+from helpers.small_students import ACTIONS, picture, student_for, vector
 from helpers.toy_task import EXIT, Corridor, CorridorStates
 from tutelage.rl.policy.policy import Policy
+from tutelage.rl.policy.settings import StudentSettings
 from tutelage.rl.rollouts.buffer import Rollout
 from tutelage.rl.rollouts.collector import Collector
 from tutelage.rl.rollouts.episodes import EpisodeLog, EpisodeOutcomes
 from tutelage.rl.tasks.arrays import IntArray
-from tutelage.rl.tasks.base import Episode, Observation, StepResult
+from tutelage.rl.tasks.base import Episode, StepResult
 from tutelage.rl.tasks.seeding import generator
+from tutelage.rl.tasks.spaces import CategoryGrid
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -32,6 +37,15 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 def copied(rollout: Rollout) -> Rollout:
     """The buffers as they are now: the collector fills them again."""
     return copy.deepcopy(rollout)
+
+
+def assert_same(found: Rollout, expected: Rollout, which: str = "") -> None:
+    """In all buffers, bit for bit."""
+    for name, array in vars(expected).items():
+        if name != "observations":
+            np.testing.assert_array_equal(vars(found)[name], array, err_msg=f"{name} {which}")
+    for key, array in expected.observations.items():
+        np.testing.assert_array_equal(found.observations[key], array, err_msg=f"{key} {which}")
 
 
 @dataclass
@@ -45,6 +59,7 @@ class Recording:
 
 
 SEED, NUM_ENVS, NUM_STEPS = 11, 5, 23
+GAMMA = 0.97
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +67,7 @@ def recording() -> Recording:
     """Four rollouts, long enough for ends of all kinds, none a whole number of episodes."""
     student = lively_student()
     envs = TASK.make_envs(NUM_ENVS, "train", SEED)
-    collector = Collector(TASK, student, envs, NUM_STEPS, generator(SEED, "actions"))
+    collector = Collector(TASK, student, envs, NUM_STEPS, generator(SEED, "actions"), GAMMA)
     made = Recording(student, collector)
     for _ in range(4):
         made.rollouts.append(copied(collector.collect()))
@@ -82,7 +97,8 @@ def replayed(recording: Recording) -> Iterator[tuple[int, int, int, SlowEpisode]
 def test_every_step_is_recorded_as_it_was(recording: Recording) -> None:
     for k, t, i, episode in replayed(recording):
         rollout = recording.rollouts[k]
-        np.testing.assert_allclose(rollout.features[t, i], episode.features, atol=1e-6)
+        seen = rollout.observations["features"][t, i]
+        np.testing.assert_allclose(seen, episode.features, atol=1e-6)
         assert rollout.situation_ids[t, i] == episode.situation_id
         log_pi, value = policy_and_value(recording.student, episode.features)
         action = rollout.actions[t, i]
@@ -157,8 +173,8 @@ def test_drawn_actions_follow_the_policy(recording: Recording) -> None:
     """Over all steps, the share of each action is the mean of its probabilities."""
     counts, expected = np.zeros(3), np.zeros(3)
     for rollout in recording.rollouts:
-        for codes, features in zip(rollout.codes, rollout.features, strict=True):
-            logits, _ = recording.student.policy_and_value(Observation(codes, features))
+        for features in rollout.observations["features"]:
+            logits, _ = recording.student.policy_and_value({"features": features})
             expected += torch.softmax(torch.from_numpy(logits), dim=1).numpy().sum(axis=0)
         counts += np.bincount(rollout.actions.reshape(-1), minlength=3)
     assert chisquare(counts, expected * counts.sum() / expected.sum()).pvalue > 1e-3
@@ -166,41 +182,69 @@ def test_drawn_actions_follow_the_policy(recording: Recording) -> None:
 
 def test_there_are_no_states_before_the_first_rollout() -> None:
     collector = Collector(
-        TASK, lively_student(), TASK.make_envs(2, "train", 0), 3, generator(0, "actions")
+        TASK, lively_student(), TASK.make_envs(2, "train", 0), 3, generator(0, "actions"), GAMMA
     )
     with pytest.raises(RuntimeError, match="nothing was collected"):
         collector.states()
 
 
 def test_buffers_have_the_shapes_and_types_that_they_promise() -> None:
-    spec = replace(TASK.observation_spec, slots=5)
-    rollout = Rollout.allocate(7, 3, spec, num_actions=5, memory_size=5)
+    space = {"grid": CategoryGrid(2, 4, 5), "features": vector(3), "pixels": picture(8, 9, 2)}
+    settings = StudentSettings(memory="gru", hidden=8)
+    student = student_for(space, Discrete(5), settings, masks_actions=True)
+    rollout = Rollout.allocate(7, 3, student)
     assert rollout.size == 21
-    assert rollout.codes.shape == (7, 3, 0, 0)
-    assert rollout.features.shape == (7, 3, spec.features)
+    observed = rollout.observations
+    assert {key: seen.shape[2:] for key, seen in observed.items()} == {
+        "grid": (2, 4),
+        "features": (3,),
+        "pixels": (8, 9, 2),
+    }
+    assert {key: seen.dtype for key, seen in observed.items()} == {
+        "grid": np.uint8,
+        "features": np.float32,
+        "pixels": np.uint8,
+    }
+    assert rollout.actions.shape == rollout.greedy.shape == (7, 3)
     assert rollout.last_values.shape == (3,)
-    assert rollout.logits.shape == (7, 3, 5)
-    assert rollout.hidden.shape == (3, 5)
-    assert rollout.allowed is not None
-    assert rollout.allowed.shape == (7, 3, 5)
-    whole = {"actions", "greedy", "situation_ids", "durations", "previous"}
-    truths = {"terminated", "truncated", "allowed"}
+    assert rollout.params.shape == (7, 3, 5)
+    assert rollout.hidden.shape == (3, 8)
+    assert rollout.previous.shape == (7, 3, 5)
+    assert rollout.durations is None
+    assert rollout.mask is not None
+    assert rollout.mask.shape == (7, 3, 5)
+    whole = {"actions", "greedy", "situation_ids", "episodes"}
+    truths = {"terminated", "truncated", "mask"}
+    others = {"observations", "durations"}
     for name, array in vars(rollout).items():
-        kind = np.int64 if name in whole else np.bool_ if name in truths else np.float32
-        assert array.dtype == (np.uint8 if name == "codes" else kind), name
-        assert array.shape[:2] == (7, 3) or name in {"last_values", "hidden"}
+        if name not in others:
+            kind = np.int64 if name in whole else np.bool_ if name in truths else np.float32
+            assert array.dtype == kind, name
+            assert array.shape[:2] == (7, 3) or name in {"last_values", "hidden"}
+
+
+@pytest.mark.parametrize(
+    ("actions", "shape", "dtype", "num_params"),
+    [("MultiDiscrete", (3,), np.int64, 6), ("Box", (3,), np.float32, 6)],
+)
+def test_buffers_of_other_actions(actions: str, shape: Any, dtype: Any, num_params: int) -> None:
+    rollout = Rollout.allocate(7, 3, student_for({"a": vector(2)}, ACTIONS[actions]))
+    for array in (rollout.actions, rollout.greedy):
+        assert (array.shape, array.dtype) == ((7, 3, *shape), dtype)
+    assert rollout.params.shape == (7, 3, num_params)
+    assert rollout.mask is None
+    assert rollout.previous.shape == (7, 3, 0)
 
 
 def test_the_same_seed_collects_the_same_rollout() -> None:
     def collected(seed: int) -> Rollout:
         envs = TASK.make_envs(4, "train", 3)
-        collector = Collector(TASK, lively_student(), envs, 9, generator(seed, "actions"))
+        collector = Collector(TASK, lively_student(), envs, 9, generator(seed, "actions"), GAMMA)
         collector.collect()
         return copied(collector.collect())
 
     one, same, other = collected(0), collected(0), collected(1)
-    for name, array in vars(one).items():
-        np.testing.assert_array_equal(array, vars(same)[name], err_msg=name)
+    assert_same(one, same)
     assert (one.actions != other.actions).any()
 
 
@@ -210,7 +254,7 @@ def test_a_collector_goes_on_from_a_snapshot(recording: Recording) -> None:
     def fresh(actions_seed: int) -> Collector:
         envs = TASK.make_envs(NUM_ENVS, "train", SEED)
         return Collector(
-            TASK, lively_student(), envs, NUM_STEPS, generator(actions_seed, "actions")
+            TASK, lively_student(), envs, NUM_STEPS, generator(actions_seed, "actions"), GAMMA
         )
 
     going_on = fresh(SEED)
@@ -219,11 +263,7 @@ def test_a_collector_goes_on_from_a_snapshot(recording: Recording) -> None:
         arrays, record = going_on.snapshot()
         resumed.restore(arrays, json.loads(json.dumps(record)))
         going_on = resumed
-        found = going_on.collect()
-        for name, array in vars(expected).items():
-            np.testing.assert_array_equal(
-                vars(found)[name], array, err_msg=f"{name} of rollout {k}"
-            )
+        assert_same(going_on.collect(), expected, f"of rollout {k}")
     assert going_on.log.ended == recording.collector.log.ended
     assert list(going_on.log.recent) == list(recording.collector.log.recent)
 

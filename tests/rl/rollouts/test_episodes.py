@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from helpers.toy_task import Corridor
-from tutelage.rl.rollouts.episodes import EpisodeTracker, FixedEpisodes
+from tutelage.rl.rollouts.episodes import EndedEpisode, EpisodeTracker, FixedEpisodes
 from tutelage.rl.tasks.arrays import IntArray
-from tutelage.rl.tasks.base import Episode, StepResult
+from tutelage.rl.tasks.base import StepResult
 
 NUM_ENVS = 3
 
@@ -59,7 +59,7 @@ def test_a_fixed_number_is_played_by_all_alike(episodes: int, num_envs: int) -> 
     played, counts = FixedEpisodes(episodes, num_envs), np.zeros(num_envs, dtype=np.int64)
     while played.playing.any():
         ends = played.playing.astype(np.int64)
-        rows = played.step(step_of(np.full(num_envs, 50), ends))
+        rows = played.step(Corridor(), step_of(np.full(num_envs, 50), ends))
         assert rows.tolist() == np.flatnonzero(ends).tolist()
         counts[rows] += 1
         record = json.loads(json.dumps(played.snapshot()))
@@ -67,8 +67,8 @@ def test_a_fixed_number_is_played_by_all_alike(episodes: int, num_envs: int) -> 
         played.restore(record)
     assert counts.sum() == len(played.ended) == episodes
     assert counts.max() - counts.min() <= 1
-    assert set(played.ended) == {Episode(0.5, 1, True, False)}
-    outcome = played.outcome(Corridor())
+    assert set(played.ended) == {EndedEpisode(0.5, 1, True)}
+    outcome = played.outcome()
     assert (outcome.successes, outcome.mean_return, outcome.mean_length) == (episodes, 0.5, 1.0)
 
 

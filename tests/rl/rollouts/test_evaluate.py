@@ -15,8 +15,8 @@ from tutelage.rl.rollouts import evaluate as evaluation
 from tutelage.rl.rollouts.collector import Collector
 from tutelage.rl.rollouts.evaluate import evaluate
 from tutelage.rl.rollouts.results import Evaluation
-from tutelage.rl.tasks.arrays import IntArray
-from tutelage.rl.tasks.base import IDLE, Split, StepResult
+from tutelage.rl.tasks.arrays import ActionArray, BoolArray
+from tutelage.rl.tasks.base import Split, StepResult
 from tutelage.rl.tasks.seeding import generator
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -59,7 +59,7 @@ def half_trained_student() -> Policy:
     settings = PPOSettings(num_steps=32, minibatch_size=128, learning_rate=5e-3)
     ppo = PPO(student, settings, np.random.default_rng(0))
     envs = TASK.make_envs(16, "train", 0)
-    collector = Collector(TASK, student, envs, 32, np.random.default_rng(0))
+    collector = Collector(TASK, student, envs, 32, np.random.default_rng(0), settings.gamma)
     for _ in range(3):
         ppo.update(collector.collect(), None, 0.0, 0.0)
     return student
@@ -84,10 +84,11 @@ class WatchedEnvs(CorridorEnvs):
         self.ended, self.steps = np.zeros(num_envs, np.int64), np.zeros(num_envs, np.int64)
         self.made_for, self.closed = (split, seed), 0
 
-    def step(self, actions: IntArray) -> StepResult:
-        result = super().step(actions)
+    def step(self, actions: ActionArray, active: BoolArray | None = None) -> StepResult:
+        result = super().step(actions, active)
+        assert active is not None, "an evaluation says who still plays"
         self.ended += result.terminated | result.truncated
-        self.steps += actions != IDLE
+        self.steps += active
         return result
 
     def close(self) -> None:
@@ -128,7 +129,7 @@ def test_an_evaluation_does_not_disturb_training() -> None:
     def trained(evaluated: bool) -> list[torch.Tensor]:
         student, rng = lively_student(), generator(0, "actions")
         ppo = PPO(student, PPOSettings(minibatch_size=64), generator(0, "minibatches"))
-        collector = Collector(TASK, student, TASK.make_envs(4, "train", 0), 16, rng)
+        collector = Collector(TASK, student, TASK.make_envs(4, "train", 0), 16, rng, 0.97)
         for _ in range(3):
             ppo.update(collector.collect(), None, 0.0, 0.0)
             if evaluated:

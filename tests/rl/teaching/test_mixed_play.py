@@ -62,7 +62,8 @@ def test_the_student_remembers_what_was_done_in_its_place() -> None:
     actor = MixedActor(TASK, student, 3, GOOD, 1.0, np.random.default_rng(0))
     for _ in range(3):
         actions = actor.act(envs, np.ones(3, dtype=np.bool_))
-        assert actor._student._memory.previous.tolist() == actions.tolist()
+        done = actor._student._memory.previous
+        assert done.tolist() == np.eye(3)[actions].tolist()
         result = envs.step(actions)
         actor.ended(np.flatnonzero(result.terminated | result.truncated))
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from gymnasium.spaces import Discrete
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -14,6 +15,8 @@ from hypothesis.extra import numpy as hnp
 from helpers.training import GOOD_ADVICE, Training
 from tutelage.rl.advice.labels import Labels, label
 from tutelage.rl.ppo.gae import advantages_of
+from tutelage.rl.rollouts.buffer import flat
+from tutelage.rl.tasks.action_targets import action_targets
 from tutelage.rl.teaching.shaping import potentials, shaping_rewards
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -88,7 +91,7 @@ def test_a_potential_is_how_sure_the_teacher_is_of_what_was_done() -> None:
         np.array([[0.25, 0.75], [1.0, 0.0], [0.0, 0.0]], dtype=np.float32),
         np.array([0.8, 1.0, 0.0], dtype=np.float32),
     )
-    got = potentials(labels, np.array([1, 1, 0]), scale=2.0)
+    got = potentials(action_targets(Discrete(2)), labels, np.array([1, 1, 0]), scale=2.0)
     np.testing.assert_allclose(got, [2.0 * 0.8 * 0.75, 0.0, 0.0])
 
 
@@ -108,7 +111,8 @@ class Shaped(Unshaped):
         states = self._collector.states()
         labels = label(self.task, states, rollout.situation_ids.reshape(-1), GOOD_ADVICE)
         ended = rollout.terminated | rollout.truncated
-        phi = potentials(labels, rollout.actions.reshape(-1), self.SCALE)
+        kind = action_targets(self.task.action_space)
+        phi = potentials(kind, labels, flat(rollout.actions), self.SCALE)
         rollout.rewards += shaping_rewards(phi.reshape(ended.shape), ended, 0.99)
         self._ppo.update(rollout, None, 0.0, 0.0)
 

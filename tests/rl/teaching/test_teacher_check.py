@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from gymnasium.spaces import Discrete
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -16,6 +17,7 @@ from helpers.toy_task import AT_LEVER, LEVER_DOWN, WALK_TO_LEVER, WANDER, Corrid
 from tutelage.graphs.records.trace.records import ADVICE_REJECTED
 from tutelage.rl.advice.advice import Advice
 from tutelage.rl.advice.labels import Labels, mixed_with_uniform, with_retention_targets
+from tutelage.rl.tasks.action_targets import action_targets
 from tutelage.rl.tasks.arrays import IntArray
 from tutelage.rl.tasks.base import States
 from tutelage.rl.tasks.options import Option
@@ -210,11 +212,12 @@ def test_what_is_held_on_to_stands_where_there_is_no_advice() -> None:
 
 def test_where_something_is_still_to_be_found_out_anything_may_be_done() -> None:
     policy = np.array([[1, 0, 0], [0.5, 0.5, 0]], np.float32)
-    allowed = np.array([[True, True, True], [True, True, False]])
-    mixed = mixed_with_uniform(policy, allowed, 0.3)
+    mask = np.array([[True, True, True], [True, True, False]])
+    kind = action_targets(Discrete(3))
+    mixed = mixed_with_uniform(kind, policy, mask, 0.3)
     assert mixed == pytest.approx(np.array([[0.8, 0.1, 0.1], [0.5, 0.5, 0]]))
-    assert mixed_with_uniform(policy, None, 0.3).sum(axis=1) == pytest.approx(1)
-    assert mixed_with_uniform(policy, None, 0.0) == pytest.approx(policy)
+    assert mixed_with_uniform(kind, policy, None, 0.3).sum(axis=1) == pytest.approx(1)
+    assert mixed_with_uniform(kind, policy, None, 0.0) == pytest.approx(policy)
 
 
 def test_a_team_that_succeeds_leaves_nothing_to_be_found_out() -> None:

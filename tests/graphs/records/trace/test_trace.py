@@ -243,7 +243,7 @@ def test_few_examples_are_kept_for_each_situation(path: Path) -> None:
         writer.commit()
         assert not writer.wants_example(0)
         assert writer.wants_example(99)
-        writer.cut(2)
+        writer.cut(2, lambda situation_id: f"situation {situation_id}")
         assert writer.wants_example(0)
         with TraceReader(path) as reader:
             assert [e.env for e in reader.examples(0)] == [0, 2]
@@ -276,7 +276,7 @@ def test_cut_removes_what_lies_beyond_an_iteration(path: Path) -> None:
             writer.events([EventRecord(i, 0, "planner", "note", str(i))])
             writer.commit()
         writer.visits([visit(1, 9)])
-        writer.cut(1)
+        writer.cut(1, lambda situation_id: f"situation {situation_id}")
         assert [writer.lacks(s) for s in range(4)] == [False, False, True, True]
     with TraceWriter(path) as writer, TraceReader(path) as reader:
         assert [writer.lacks(s) for s in range(4)] == [False, False, True, True]
@@ -288,6 +288,39 @@ def test_cut_removes_what_lies_beyond_an_iteration(path: Path) -> None:
         writer.visits([visit(2, 0)])
         writer.commit()
         assert len(reader.visits(0)) == 3
+
+
+def test_cut_removes_situations_that_have_other_texts_now(path: Path) -> None:
+    """A process that was killed had numbered them after what is gone on from."""
+    key = "sk-" + "a" * 40
+    texts = {0: "a room", 1: f"a key: {key}", 2: "a door", 3: "a box"}
+    with TraceWriter(path) as writer:
+        writer.situations(texts)
+        for s in texts:
+            writer.visits([visit(0, s)])
+            writer.calls([replace(CALL, iteration=0, situation_id=s)])
+            writer.advice([AdviceRecord(0, 0, s, "model", [])])
+            writer.examples([ExampleRecord(0, s, 0, f"picture {s}")] * MAX_EXAMPLES)
+            writer.events([EventRecord(0, 0, "planner", "note", str(s), s)])
+        writer.events([EventRecord(0, 0, "assess", "note", "of none")])
+        writer.commit()
+        writer.cut(1, {**texts, 2: "a ball", 3: None}.__getitem__)
+        assert [writer.lacks(s) for s in texts] == [False, False, True, True]
+        assert writer.wants_example(2)
+        writer.situations({2: "a ball"})
+        writer.commit()
+    with TraceReader(path) as reader:
+        assert {s.situation_id: s.text for s in reader.situations()} == {
+            0: "a room",
+            1: reader.situation_of(1).text,
+            2: "a ball",
+        }
+        assert key not in reader.situation_of(1).text
+        assert [len(reader.visits(s)) for s in texts] == [1, 1, 0, 0]
+        assert [len(reader.calls(s)) for s in texts] == [1, 1, 0, 0]
+        assert [len(reader.advice(s)) for s in texts] == [1, 1, 0, 0]
+        assert [len(reader.examples(s)) for s in texts] == [3, 3, 0, 0]
+        assert [event.message for event in reader.events()] == ["0", "1", "of none"]
 
 
 WRITES = """
@@ -377,7 +410,7 @@ def test_a_killed_writer_leaves_every_committed_iteration(path: Path, seed: int)
         assert len(events) >= committed + 1
         assert all(len(reader.visits(s)) == len(events) for s in (0, 19))
     with TraceWriter(path) as writer:
-        writer.cut(0)
+        writer.cut(0, lambda situation_id: f"situation {situation_id}")
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         assert connection.execute("SELECT COUNT(*) FROM visits").fetchone() == (20,)

@@ -251,7 +251,7 @@ class TestDetail:
         async def play(app: TraceBrowser, pilot: Pilot[None]) -> None:
             await until(pilot, lambda: "student now" in screen(app))
             shown = screen(app)
-            for name, share in zip(detail.examples[0].decision.actions, leanings, strict=True):
+            for name, share in zip(detail.examples[0].actions.names, leanings, strict=True):
                 (line,) = [x for x in shown.splitlines() if f" {name} " in x and "%" in x][:1]
                 assert f"{100 * share:.0f} %" in line.rpartition("%")[0] + "%"
             assert "teacher" in shown

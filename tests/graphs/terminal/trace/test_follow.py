@@ -59,7 +59,7 @@ class Writer:
     def killed_and_resumed_at(self, iteration: int) -> None:
         self.end()
         self.begin()
-        self.trace.cut(iteration)
+        self.trace.cut(iteration, lambda situation_id: f"situation {situation_id}")
 
 
 @pytest.fixture

@@ -193,7 +193,7 @@ def test_a_situation_keeps_its_number_while_a_run_goes_on_and_after_a_cut(tmp_pa
             writer.situations({s: f"{s}" for s in new})
             writer.visits([visit(i, s, 1 + s % 7) for s in new])
             writer.commit()
-        writer.cut(1)
+        writer.cut(1, str)
         writer.situations({5: "5", 70: "70"})
         writer.commit()
         with TraceReader(writer.path) as reader:

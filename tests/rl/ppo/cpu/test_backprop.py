@@ -8,41 +8,53 @@ advantages cancel in sums over 512 steps, which costs a digit.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
+from gymnasium.spaces import Discrete
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
 from helpers.loss_batches import loss_batch
-from tutelage.rl.policy.policy import Policy, make_policy
+from helpers.small_students import ACTIONS, ATTRIBUTES, student_for, vector
+from tutelage.rl.policy.policy import Policy
 from tutelage.rl.policy.settings import StudentSettings
 from tutelage.rl.ppo.cpu.backprop import BackpropGradient, supports
-from tutelage.rl.ppo.gradients import AutogradGradient, flat_weights
+from tutelage.rl.ppo.gradients import OBSERVED, AutogradGradient, flat_weights
 from tutelage.rl.ppo.ppo import PPO
 from tutelage.rl.ppo.settings import PPOSettings
-from tutelage.rl.tasks.base import ObservationSpec
+from tutelage.rl.tasks.spaces import CategoryGrid, ObservationSpace, Tokens
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 NUM_ACTIONS = 5
+GRID = CategoryGrid(3, 3, len(ATTRIBUTES), ATTRIBUTES)
 
 
 def policy_of(side: int, features: int, **options: object) -> Policy:
-    attributes = ((0, 0), (1, 0), (1, 1), (2, 0), (2, 1), (2, 2))
-    spec = ObservationSpec(side, side, len(attributes), features, attributes)
+    """Which of the two keys comes first depends on their sizes."""
+    space: ObservationSpace = {
+        **({"grid": CategoryGrid(side, side, len(ATTRIBUTES), ATTRIBUTES)} if side else {}),
+        **({"features": vector(features)} if features else {}),
+    }
+    if side < features:
+        space = dict(reversed(space.items()))
     settings = StudentSettings.model_validate(options)
-    return make_policy("a task", spec, NUM_ACTIONS, settings, "cpu", seed=side + features)
+    return student_for(space, Discrete(NUM_ACTIONS), settings, seed=side + features)
 
 
 def batch_of(rows: int, side: int, features: int, seed: int, *more: str) -> dict[str, Tensor]:
     random = torch.Generator().manual_seed(seed)
     near_uniform = torch.zeros(rows, NUM_ACTIONS)
     return {
-        "codes": torch.randint(6, (rows, side, side), generator=random, dtype=torch.uint8),
-        "features": torch.randn((rows, features), generator=random),
-        **loss_batch(random, near_uniform, "advice" in more, "allowed" in more),
+        OBSERVED + "grid": torch.randint(
+            6, (rows, side, side), generator=random, dtype=torch.uint8
+        ),
+        OBSERVED + "features": torch.randn((rows, features), generator=random),
+        **loss_batch(random, near_uniform, "advice" in more, "mask" in more),
     }
 
 
@@ -52,7 +64,7 @@ def batch_of(rows: int, side: int, features: int, seed: int, *more: str) -> dict
     side=st.sampled_from([1, 3, 7]),
     features=st.sampled_from([1, 4, 73]),
     hidden=st.sampled_from([8, 32, 128]),
-    more=st.sets(st.sampled_from(["advice", "allowed"])),
+    more=st.sets(st.sampled_from(["advice", "mask"])),
     seed=st.integers(0, 2**31),
 )
 def test_it_is_autograds_gradient(
@@ -93,7 +105,7 @@ def test_it_follows_the_weights() -> None:
 def test_a_code_that_is_none_is_refused() -> None:
     network = policy_of(3, 4).network
     batch = batch_of(2, 3, 4, seed=0)
-    batch["codes"][1, 2, 2] = 6
+    batch[OBSERVED + "grid"][1, 2, 2] = 6
     vector = torch.empty_like(flat_weights(network))
     with pytest.raises(IndexError, match="num_codes"):
         BackpropGradient(vector, network)(batch, PPOSettings(), 0.0)
@@ -116,6 +128,25 @@ def test_which_networks_it_is_written_for(
     assert supports(policy) == supported
     ppo = PPO(policy, PPOSettings(), np.random.default_rng(0))
     assert isinstance(ppo._differentiate, BackpropGradient) == supported
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"normalise": True},
+        {"action_space": ACTIONS["MultiDiscrete"]},
+        {"action_space": ACTIONS["Box"]},
+        {"observation_space": {"grid": GRID, "a": vector(4), "b": vector(4)}},
+        {"observation_space": {"grid": GRID, "words": Tokens(3)}},
+        {"observation_space": {"a": vector(4), "b": vector(4)}},
+        {"observation_space": {"grid": GRID, "other": GRID}},
+    ],
+    ids=str,
+)
+def test_what_it_is_not_written_for(other: dict[str, Any]) -> None:
+    whole: dict[str, Any] = {"observation_space": {"grid": GRID, "features": vector(4)}}
+    assert supports(student_for(**whole))
+    assert not supports(student_for(**whole | other))
 
 
 def test_other_devices_are_autograds() -> None:

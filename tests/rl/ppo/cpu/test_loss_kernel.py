@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers.loss_batches import loss_batch
+from tutelage.rl.policy.heads import CategoricalHead
 from tutelage.rl.ppo.loss import by_autograd, by_kernel, loss_gradients
 from tutelage.rl.ppo.settings import PPOSettings
 
@@ -35,7 +36,8 @@ def test_the_kernel_gives_what_autograd_gives(
     logits, values, batch = made
     settings = PPOSettings(entropy_coef=0.02, value_coef=0.7)
     exact = {name: c.double() if c.is_floating_point() else c for name, c in batch.items()}
-    expected = by_autograd(logits.double(), values.double(), exact, settings, teacher_weight)
+    head = CategoricalHead(1, logits.shape[1])
+    expected = by_autograd(head, logits.double(), values.double(), exact, settings, teacher_weight)
     found = by_kernel(logits, values, batch, settings, teacher_weight)
     for one, other in zip(found, expected, strict=True):
         assert one.shape == other.shape
@@ -53,7 +55,9 @@ def test_what_the_network_gave_stays_as_it_is() -> None:
         "returns": torch.zeros(4),
     }
     before = logits.detach().clone()
-    _, by_logits, by_values = loss_gradients(logits, values, batch, PPOSettings(), 0.0)
+    _, by_logits, by_values = loss_gradients(
+        CategoricalHead(1, 3), logits, values, batch, PPOSettings(), 0.0
+    )
     assert torch.equal(logits, before)
     assert not by_logits.requires_grad
     torch.autograd.backward((logits, values), (by_logits, by_values))

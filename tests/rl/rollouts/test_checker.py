@@ -1,0 +1,182 @@
+"""The check of a task: it passes honest ones, and finds the promise that is broken."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+
+from helpers.gym_tasks import Cab, Car, DialTask, Pole
+from tutelage import GymTask, Option, OptionStep
+from tutelage.rl.rollouts.checker import Finding, check_task
+from tutelage.rl.tasks.registry import make_task
+from tutelage.rl.tasks.wrappers import TaskWrapper
+
+
+def findings(task: Any) -> list[Finding]:
+    """A short check."""
+    return list(check_task(task, episodes=12, seconds=6.0))
+
+
+def broken(task: Any) -> dict[str, str]:
+    """What is said of the promises that are broken."""
+    return {f.promise: f.said for f in findings(task) if f.verdict == "broken"}
+
+
+@pytest.mark.parametrize("kind", [Pole, Cab, Car, DialTask])
+def test_an_honest_task_passes(kind: type[GymTask]) -> None:
+    assert broken(kind().as_task()) == {}
+
+
+def test_a_grid_task_passes() -> None:
+    found = findings(make_task("SimpleDoorKey", 7))
+    assert {f.verdict for f in found if f.promise != "speed"} == {"kept"}
+    assert any(f.promise == "script" for f in found)
+
+
+class Drifting(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """An environment with a random number of its own, which no seed reaches."""
+
+    def __init__(self, where: str) -> None:
+        super().__init__(gymnasium.make("CartPole-v1"))
+        self._where, self._rng = where, np.random.default_rng()
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        observation, info = super().reset(seed=seed, options=options)
+        drift = self._rng.normal() if self._where == "reset" else 0.0
+        return observation + np.float32(drift * 1e-3), info
+
+    def step(self, action: Any) -> Any:
+        observation, reward, *rest = super().step(action)
+        drift = self._rng.normal() if self._where == "step" else 0.0
+        return observation, float(reward) + drift, *rest
+
+
+class Drift(Pole):
+    def __init__(self, where: str) -> None:
+        super().__init__()
+        self.env = lambda: Drifting(where)
+
+
+def test_a_seed_that_is_not_used_is_found() -> None:
+    assert "seeds" in broken(Drift("reset").as_task())
+
+
+def test_an_environment_that_does_not_repeat_itself_is_found() -> None:
+    assert set(broken(Drift("step").as_task())) == {"replay"}
+
+
+class Counting(Pole):
+    """Situations that depend on how often they were asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._asked = itertools.count()
+
+    def situation(self, obs: Any, info: Any) -> str:
+        return f"{super().situation(obs, info)}\nasked: {next(self._asked) % 3}"
+
+
+class Wavering(Pole):
+    """An option that does now this, now that in the same state."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._asked = itertools.count()
+
+    def run_option(self, option: Option, obs: Any, info: Any) -> OptionStep:
+        return OptionStep(action=next(self._asked) % 3 % 2)
+
+
+@pytest.mark.parametrize("kind", [Counting, Wavering])
+def test_what_depends_on_more_than_the_state_is_found(kind: type[GymTask]) -> None:
+    assert "pure functions" in broken(kind().as_task())
+
+
+class Blank(Pole):
+    """Two situations that only a machine can tell apart."""
+
+    def situation(self, obs: Any, info: Any) -> str:
+        return super().situation(obs, info) + (" " if obs[0] < 0 else "")
+
+
+def test_situations_that_look_alike_are_found() -> None:
+    assert "blanks" in broken(Blank().as_task())["situations"]
+
+
+class Unoffered(Pole):
+    def script(self, situation: str) -> tuple[Option, ...]:
+        return (Option("fly"),)
+
+
+def test_a_script_that_names_what_is_not_on_offer_is_found() -> None:
+    assert "fly() is not on offer" in broken(Unoffered().as_task())["script"]
+
+
+class Broken(TaskWrapper):
+    """A task in which one member is another."""
+
+    def __init__(self, **members: Any) -> None:
+        super().__init__(Pole().as_task())
+        vars(self).update(members)
+
+
+def test_a_task_that_is_longer_than_it_says_is_found() -> None:
+    assert "episodes" in broken(Broken(max_episode_steps=3))
+
+
+def test_a_success_that_is_no_truth_value_is_found() -> None:
+    assert "success" in broken(Broken(success=lambda _: None))
+
+
+@pytest.mark.parametrize(
+    ("offered", "said"),
+    [((), "no option is on offer"), ((Option("left"), Option("left")), "twice")],
+)
+def test_options_that_cannot_be_offered_are_found(offered: Any, said: str) -> None:
+    task = Broken()
+    task.task.options(task.task.read("pole leans: left"))  # so that its options have codes
+    vars(task)["options"] = lambda _: offered
+    assert said in broken(task)["options"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"), [(np.nan, "not finite"), (-1.0, "negative"), (3.0, "do not sum to 1")]
+)
+def test_labels_that_are_no_probabilities_are_found(wrong: float, said: str) -> None:
+    task = Broken()
+
+    def act(options: Any, states: Any) -> Any:
+        done = task.task.act(options, states)
+        return replace(done, targets=done.targets * np.float32(wrong))
+
+    vars(task)["act"] = act
+    assert said in broken(task)["labels"]
+
+
+def test_an_observation_that_is_not_what_its_space_says_is_found() -> None:
+    narrower = gymnasium.spaces.Box(-1, 1, (3,))
+    assert "observations" in broken(Broken(observation_space={"observation": narrower}))
+
+
+def test_an_unknown_space_ends_the_check() -> None:
+    odd = gymnasium.spaces.Box(0, 1, (2, 2), np.float32)
+    found = findings(Broken(observation_space={"observation": odd}))
+    assert [f.promise for f in found] == ["spaces"]
+    assert found[0].verdict == "broken"
+
+
+class Endless(Pole):
+    """An option that no episode's end stops, as it is asked for at the time limit only."""
+
+    max_episode_steps = 5
+
+
+def test_options_that_never_end_are_named() -> None:
+    found = {f.promise: f for f in findings(Endless().as_task())}
+    assert found["options' end"].verdict == "doubtful"
+    assert "left()" in found["options' end"].said
