@@ -62,7 +62,8 @@ class RememberedMap(gym.Wrapper[dict[str, NDArray[Any]], int, Any, int]):
     def for_student(
         cls, env: gym.Env[Any, Any], space: Mapping[str, Space[Any]], map_side: int | None = None
     ) -> Self:
-        """The view of a student with this observation space. map_side: as above.
+        """The view of a student with this observation space. map_side: `view` of the student's
+        file has that of its task; None as above.
 
         Raises ValueError where the student's grid cannot be seen in the environment.
         """

@@ -110,6 +110,11 @@ class GridTask:
         self._places = PlaceField(len(self._missions))
         probe.close()  # type: ignore[no-untyped-call]  # MiniGrid leaves it untyped
 
+    @property
+    def view(self) -> dict[str, int]:
+        """What the student's view needs to be made elsewhere (`rl.minigrid.remembered_map`)."""
+        return {"map_side": self._map_side}
+
     def make_envs(self, num_envs: int, split: Split, seed: int) -> GridVectorEnv:
         simulator: Simulator
         if self._family is not None:

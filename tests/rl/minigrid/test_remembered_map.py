@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tutelage.rl.minigrid.catalogue import SHIPPED
 from tutelage.rl.minigrid.remembered_map import RememberedMap
+from tutelage.rl.tasks.base import view_of
 from tutelage.rl.tasks.registry import make_task
 from tutelage.rl.tasks.seeding import episode_seed
 from tutelage.rl.tasks.spaces import Tokens
@@ -40,7 +41,9 @@ def test_it_shows_what_the_student_sees_in_training(
     envs = task.make_envs(1, "train", seed)
     envs.reset()
     env = RememberedMap.for_student(
-        gym.make(ENV_IDS.get(name, name), disable_env_checker=True), task.observation_space
+        gym.make(ENV_IDS.get(name, name), disable_env_checker=True),
+        task.observation_space,
+        **view_of(task),
     )
     assert env.observation_space == gym.spaces.Dict(task.observation_space)
     seen, _ = env.reset(seed=episode_seed(seed, "train", 0, 0))
