@@ -81,7 +81,7 @@ class SteeringEnvs:
         self._places = self._places + moved * self._task.push(actions)
         self._steps += moved
         over = moved & (self._steps == STEPS)
-        rewards = -moved * np.abs(self._places) * self._task.REWARD
+        rewards = -self._task.REWARD * moved * np.abs(self._places)
         truncated = over if self._task.cut else np.zeros_like(over)
         final = select_rows(self.observe(), truncated) if truncated.any() else None
         self._begin(np.flatnonzero(over))

@@ -117,10 +117,7 @@ class TestWords:
 
     def test_another_process_says_the_same(self) -> None:
         """No vocabulary is kept: a word's token must not depend on the run."""
-        assert (
-            tokens_of("open door", 2).tolist() == [1471137617, 1019331117]
-            or len(set(tokens_of("open door", 2).tolist())) == 2
-        )
+        assert tokens_of("open door", 2).tolist() == [269881696, 2137435623]
 
     @given(st.text(max_size=40), st.integers(1, 8))
     def test_any_text_is_in_the_space(self, text: str, length: int) -> None:
