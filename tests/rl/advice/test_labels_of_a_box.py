@@ -1,4 +1,4 @@
-"""In a Box one plan is drawn for each episode and situation, and the label is what that one does."""
+"""In a Box one plan is drawn for each episode and situation, and the label is what it does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Running episodes are played again from their actions, of every kind; damaged records are refused."""
+"""Running episodes are played again from actions of every kind; damaged records are refused."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PREFIX = "collector.replay."
 
 
 def played(actions: str, steps: int, seed: int, longest: int = STEPS) -> Any:
-    """A replay and its environments after some random steps; some environments wait now and then."""
+    """A replay and its environments after some random steps, in which some environments wait."""
     task, rng = Steering(actions), np.random.default_rng(seed)
     envs, kind = task.make_envs(ENVS, "train", seed), action_targets(task.action_space)
     envs.reset()
