@@ -23,7 +23,7 @@ from tutelage.rl.minigrid.engine.families import family_of
 from tutelage.rl.minigrid.engine.simulator import BatchedSimulator
 from tutelage.rl.minigrid.memory_map import without_lava
 from tutelage.rl.minigrid.notes import notes_with
-from tutelage.rl.minigrid.observation import student_spaces
+from tutelage.rl.minigrid.observation import MAP_SIDE, student_spaces
 from tutelage.rl.minigrid.options import act_by_options, encode_option, every_option
 from tutelage.rl.minigrid.places import PlaceField, place_objects
 from tutelage.rl.minigrid.render import GridWorld
@@ -98,6 +98,7 @@ class GridTask:
         self.max_episode_steps = int(probe.max_steps)
         # Wherever the agent starts, the whole grid fits around the middle of this square.
         self._map_side = 2 * max(probe.width, probe.height) - 1
+        self.view: Mapping[str, int] = {MAP_SIDE: self._map_side}
         self.observation_space = student_spaces(probe.agent_view_size, crop)
         self._missions = self._known_missions(probe)
         self._family = family_of(probe) if asked != "gymnasium" else None
