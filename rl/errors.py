@@ -1,4 +1,4 @@
-"""The one base class of errors that people can mend, and texts in one line for their messages."""
+"""The base class of errors that people can mend, the one of code that they bring, and their texts."""
 
 from __future__ import annotations
 
@@ -9,6 +9,14 @@ _LONGEST: Final = 300
 
 class UserError(ValueError):
     """A mistake that people can mend; the message is one line."""
+
+
+class TaskCodeError(UserError):
+    """A user's own task or environment failed, or returned what it must not.
+
+    The message names the method, the situation where it is known, and the line. No file of a run is
+    to blame: once the code is mended, the run goes on.
+    """
 
 
 def one_line(text: str, between: str = " ") -> str:

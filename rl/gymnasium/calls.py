@@ -8,10 +8,10 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from tutelage.rl.errors import one_line
+from tutelage.rl.errors import TaskCodeError, one_line
 from tutelage.rl.gymnasium.actions import Actions, forbidden
 from tutelage.rl.gymnasium.definition import OptionStep, TaskDefinition
-from tutelage.rl.gymnasium.errors import TaskCodeError, failure
+from tutelage.rl.gymnasium.errors import failure
 from tutelage.rl.tasks.arrays import BoolArray, FloatArray
 from tutelage.rl.tasks.base import Episode, Observation
 from tutelage.rl.tasks.observations import ObservationEncoder

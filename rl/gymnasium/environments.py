@@ -14,9 +14,8 @@ from gymnasium import spaces
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.wrappers import TimeLimit
 
-from tutelage.rl.errors import UserError, one_line
+from tutelage.rl.errors import TaskCodeError, UserError, one_line
 from tutelage.rl.gymnasium.errors import (
-    TaskCodeError,
     described,
     failure,
     place_of,

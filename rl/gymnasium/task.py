@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 from gymnasium.spaces import Discrete, MultiDiscrete, Space
 
-from tutelage.rl.errors import one_line
+from tutelage.rl.errors import TaskCodeError, one_line
 from tutelage.rl.gymnasium.actions import Actions, actions_of
 from tutelage.rl.gymnasium.calls import MEMORY, TaskCalls, is_option
 from tutelage.rl.gymnasium.definition import TaskDefinition
 from tutelage.rl.gymnasium.environments import Environments, LocalEnvironments
 from tutelage.rl.gymnasium.errors import (
-    TaskCodeError,
     failure,
 )
 from tutelage.rl.gymnasium.vector import GymStates, GymVectorEnv
