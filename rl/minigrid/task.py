@@ -98,7 +98,6 @@ class GridTask:
         self.max_episode_steps = int(probe.max_steps)
         # Wherever the agent starts, the whole grid fits around the middle of this square.
         self._map_side = 2 * max(probe.width, probe.height) - 1
-        self.view: Mapping[str, int] = {MAP_SIDE: self._map_side}
         self.observation_space = student_spaces(probe.agent_view_size, crop)
         self._missions = self._known_missions(probe)
         self._family = family_of(probe) if asked != "gymnasium" else None
@@ -110,6 +109,11 @@ class GridTask:
         self.engine = "batched" if self._family is not None else "gymnasium"
         self._places = PlaceField(len(self._missions))
         probe.close()  # type: ignore[no-untyped-call]  # MiniGrid leaves it untyped
+
+    @property
+    def view(self) -> dict[str, int]:
+        """What the student's view needs to be made elsewhere (`rl.minigrid.remembered_map`)."""
+        return {MAP_SIDE: self._map_side}
 
     def make_envs(self, num_envs: int, split: Split, seed: int) -> GridVectorEnv:
         simulator: Simulator

@@ -71,6 +71,7 @@ class TaskWrapper:
     offered_lookups: Mapping[str, str]
     lookups: Sequence[str]
     teacher_script: Script | None
+    view: Mapping[str, int]
 
     def __init__(self, task: Task) -> None:
         self.task = task

@@ -237,7 +237,7 @@ class TestLearning:
     def test_a_rollout_holds_what_the_learner_needs(self) -> None:
         student = small_student()
         envs = TASK.make_envs(8, "train", 0)
-        collector = Collector(TASK, student, envs, 10, np.random.default_rng(0))
+        collector = Collector(TASK, student, envs, 10, np.random.default_rng(0), GAMMA)
         rollout = collector.collect()
         assert rollout.mask is not None
         assert rollout.durations is not None
