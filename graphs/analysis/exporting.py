@@ -276,10 +276,8 @@ def _actions(policy: Policy, config: RunConfig) -> str:
         says += "theirs side by side."
     else:
         low, high = space.low.tolist(), space.high.tolist()
-        says = (
-            f"It does an action of {len(low)} numbers: {names}; from {low} to {high}. `mean` and "
-        )
-        says += "`log_std` are of a Gaussian, before it is clipped."
+        says = f"It does an action of {len(low)} numbers: {names}; from {low} to {high}. `mean` "
+        says += "and `log_std` are of a Gaussian, before it is clipped."
     says += " `action` is the likeliest, `value` what it expects of the rest of the episode, in "
     says += "rewards as training scaled them."
     if find_graph(config.graph).by_options:
@@ -353,7 +351,7 @@ def _plain(text: str) -> str:
 
 
 def _without_places(text: str) -> str:
-    """A name without the folders that it may lead through, as in `replay:/home/me/answers.jsonl`."""
+    """A name without the folders that lead to it, as in `replay:/home/me/answers.jsonl`."""
     kind, colon, place = text.partition(":")
     for path in (PurePosixPath(place), PureWindowsPath(place)):
         if path.is_absolute() or place.startswith("~"):

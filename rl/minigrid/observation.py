@@ -36,6 +36,8 @@ from tutelage.rl.minigrid.memory_map import carried_in, is_frontier, is_inside, 
 from tutelage.rl.tasks.arrays import CodeArray, FloatArray, IntArray
 from tutelage.rl.tasks.spaces import CategoryGrid
 
+MAP_SIDE: Final = "map_side"
+"""The name of the remembered map's side among what makes a student's view."""
 NUM_SECTORS: Final = 8
 CHANNELS: Final = (
     "frontier",

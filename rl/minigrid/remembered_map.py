@@ -6,7 +6,7 @@ So a trained student acts in a Gymnasium loop, with nothing of training around i
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, Final, Protocol, Self
 
 import gymnasium as gym
 import numpy as np
@@ -14,12 +14,26 @@ from gymnasium.spaces import Dict, Space
 from numpy.typing import NDArray
 
 from tutelage.rl.minigrid.memory_map import begin, track
-from tutelage.rl.minigrid.observation import NUM_FEATURES, student_spaces, student_view
+from tutelage.rl.minigrid.observation import MAP_SIDE, NUM_FEATURES, student_spaces, student_view
 from tutelage.rl.minigrid.simulator import bare, mission_text, perceived
-from tutelage.rl.tasks.spaces import CategoryGrid, Tokens, tokens_of
+from tutelage.rl.tasks.spaces import CategoryGrid, ObservationSpace, Tokens, tokens_of
 
-_ROW = np.zeros(1, dtype=np.int64)
+_ROW: Final = np.zeros(1, dtype=np.int64)
 """The only row of a batch of one."""
+_LARGEST: Final = 1023
+"""Of a side; what a student's file asks for beyond that would only take memory."""
+
+
+class Viewer(Protocol):
+    """Who sees by keys: a student's spec, or a grid task."""
+
+    @property
+    def observation_space(self) -> ObservationSpace:
+        """The space of each key."""
+
+    @property
+    def view(self) -> Mapping[str, int]:
+        """See `rl.tasks.base.Viewed`."""
 
 
 class RememberedMap(gym.Wrapper[dict[str, NDArray[Any]], int, Any, int]):
@@ -32,7 +46,8 @@ class RememberedMap(gym.Wrapper[dict[str, NDArray[Any]], int, Any, int]):
     crop that the student sees, odd; None for a student that sees the bare view and the direction.
     map_side: side of the remembered map, odd; None for twice the grid's larger side, less one,
     which holds all of it wherever the agent begins. mission_words: how many words of the mission
-    the student is told. Raises ValueError for an even side and for an environment of another kind.
+    the student is told. Raises ValueError for an even or absurd side and for an environment of
+    another kind.
     """
 
     def __init__(
@@ -46,8 +61,8 @@ class RememberedMap(gym.Wrapper[dict[str, NDArray[Any]], int, Any, int]):
         inside = bare(env)
         side = map_side or 2 * max(inside.width, inside.height) - 1
         for name, given in (("crop", crop), ("map_side", side)):
-            if given is not None and given % 2 == 0:
-                raise ValueError(f"{name} must be odd, got {given}")
+            if given is not None and (given % 2 == 0 or given > _LARGEST):
+                raise ValueError(f"{name} must be odd and at most {_LARGEST}, got {given}")
         self._crop, self._words = crop, mission_words
         view_side = inside.agent_view_size
         spaces = student_spaces(view_side, crop)
@@ -59,16 +74,16 @@ class RememberedMap(gym.Wrapper[dict[str, NDArray[Any]], int, Any, int]):
         self._views = np.zeros((1, view_side, view_side), dtype=np.uint8)
 
     @classmethod
-    def for_student(
-        cls, env: gym.Env[Any, Any], space: Mapping[str, Space[Any]], map_side: int | None = None
-    ) -> Self:
-        """The view of a student with this observation space. map_side: `view` of the student's
-        file has that of its task; None as above.
+    def for_student(cls, env: gym.Env[Any, Any], student: Viewer) -> Self:
+        """What a student saw in training. student: `load_student(...).spec`, or its task.
 
-        Raises ValueError where the student's grid cannot be seen in the environment.
+        Raises ValueError for a student of another kind of task, and where its grid cannot be seen
+        in the environment.
         """
-        grid, mission = space["grid"], space.get("mission")
-        assert isinstance(grid, CategoryGrid)
+        space = student.observation_space
+        grid, mission = space.get("grid"), space.get("mission")
+        if not isinstance(grid, CategoryGrid) or "features" not in space:
+            raise ValueError("it is no student of a MiniGrid level: it sees no grid and features")
         crop = grid.height if space["features"].shape == (NUM_FEATURES,) else None
         view_side = bare(env).agent_view_size
         if crop is None and grid.height != view_side:
@@ -76,7 +91,7 @@ class RememberedMap(gym.Wrapper[dict[str, NDArray[Any]], int, Any, int]):
                 f"the student sees {grid.height} cells to a side, the environment shows {view_side}"
             )
         words = mission.length if isinstance(mission, Tokens) else 0
-        return cls(env, crop, map_side, words)
+        return cls(env, crop, student.view.get(MAP_SIDE), words)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None

@@ -23,7 +23,7 @@ from tutelage.rl.minigrid.engine.families import family_of
 from tutelage.rl.minigrid.engine.simulator import BatchedSimulator
 from tutelage.rl.minigrid.memory_map import without_lava
 from tutelage.rl.minigrid.notes import notes_with
-from tutelage.rl.minigrid.observation import student_spaces
+from tutelage.rl.minigrid.observation import MAP_SIDE, student_spaces
 from tutelage.rl.minigrid.options import act_by_options, encode_option, every_option
 from tutelage.rl.minigrid.places import PlaceField, place_objects
 from tutelage.rl.minigrid.render import GridWorld
@@ -113,7 +113,7 @@ class GridTask:
     @property
     def view(self) -> dict[str, int]:
         """What the student's view needs to be made elsewhere (`rl.minigrid.remembered_map`)."""
-        return {"map_side": self._map_side}
+        return {MAP_SIDE: self._map_side}
 
     def make_envs(self, num_envs: int, split: Split, seed: int) -> GridVectorEnv:
         simulator: Simulator

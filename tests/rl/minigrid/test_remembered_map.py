@@ -9,9 +9,9 @@ from gymnasium.spaces import Discrete
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from helpers.small_students import student_for
 from tutelage.rl.minigrid.catalogue import SHIPPED
 from tutelage.rl.minigrid.remembered_map import RememberedMap
-from tutelage.rl.tasks.base import view_of
 from tutelage.rl.tasks.registry import make_task
 from tutelage.rl.tasks.seeding import episode_seed
 from tutelage.rl.tasks.spaces import Tokens
@@ -41,9 +41,7 @@ def test_it_shows_what_the_student_sees_in_training(
     envs = task.make_envs(1, "train", seed)
     envs.reset()
     env = RememberedMap.for_student(
-        gym.make(ENV_IDS.get(name, name), disable_env_checker=True),
-        task.observation_space,
-        **view_of(task),
+        gym.make(ENV_IDS.get(name, name), disable_env_checker=True), task
     )
     assert env.observation_space == gym.spaces.Dict(task.observation_space)
     seen, _ = env.reset(seed=episode_seed(seed, "train", 0, 0))
@@ -96,10 +94,12 @@ def test_the_maps_side_may_be_given() -> None:
 
 def test_students_and_environments_that_do_not_fit_are_refused() -> None:
     env = gym.make("MiniGrid-Empty-5x5-v0", agent_view_size=5)
-    space = make_task("MiniGrid-Empty-5x5-v0", None).observation_space
     with pytest.raises(ValueError, match="sees 7 cells to a side, the environment shows 5"):
-        RememberedMap.for_student(env, space)
-    for crop, side in ((4, 9), (5, 8)):
+        RememberedMap.for_student(env, make_task("MiniGrid-Empty-5x5-v0", None))
+    other = student_for({"observation": Tokens(3)}).spec
+    with pytest.raises(ValueError, match="no student of a MiniGrid level"):
+        RememberedMap.for_student(env, other)
+    for crop, side in ((4, 9), (5, 8), (5, 2**31 - 1)):
         with pytest.raises(ValueError, match="must be odd"):
             RememberedMap(env, crop, side)
     with pytest.raises(ValueError, match="is not a MiniGrid environment"):
