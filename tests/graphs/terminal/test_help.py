@@ -42,7 +42,7 @@ NOT_HERE: Final = {
 
 ACTS: Final = {
     *("runs delete", "trace open", "trace export", "prompts edit", "prompts check"),
-    *("cache export", "cache import", "cache clear", "export"),
+    *("cache export", "cache import", "cache clear", "export", "envs new"),
 }
 """Commands that list and show nothing, or in a form of their own."""
 
@@ -65,11 +65,12 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("examples")
     options = {"num_envs": 4, "ppo__num_steps": 8, "steps": 96, "checkpoint_every": 1}
     options |= {"evaluation__every": 32, "evaluation__episodes": 2}
-    run = make_run(folder, env="helpers.toy_task:Corridor", **options)
+    run = make_run(folder, env="helpers.toy_task:Settled", **options)
     for name in ("my-run", "other-run"):
         shutil.copytree(run.path, folder / "runs" / name)
     (folder / "my_prompts").mkdir()
     shutil.copy(ROOT / "prompts" / "planner_system.md", folder / "my_prompts")
+    (folder / "my_module.py").write_text("from helpers.toy_task import Corridor as MyTask\n")
     exported = ["cache", "export", str(folder / "answers.jsonl"), "--file", str(run.cache)]
     assert CliRunner().invoke(app, exported).exit_code == 0
     return folder
