@@ -2,7 +2,7 @@
 
 In this folder:
 
-    tutelage run --env acrobot:Acrobot
+    tutelage run --env acrobot:Acrobot --steps 40000
 """
 
 import numpy as np

@@ -3,7 +3,7 @@
 The student sees 32 by 32 pixels. What its teacher is told comes from the environment's `info`:
 `info_keys` declares what is needed of it. In this folder:
 
-    tutelage run --env catch_fruit:CatchFruit
+    tutelage run --env catch_fruit:CatchFruit --steps 40000
 """
 
 import gymnasium as gym

@@ -3,7 +3,7 @@
 One option leads along the cliff in several rows: at its edge the way is short, further off it is
 safe while the student still stumbles. In this folder:
 
-    tutelage run --env cliff_walking:CliffWalking
+    tutelage run --env cliff_walking:CliffWalking --steps 20000
 """
 
 from tutelage import GymTask, Option, OptionStep

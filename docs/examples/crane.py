@@ -2,7 +2,7 @@
 
 In this folder:
 
-    tutelage run --env crane:Crane
+    tutelage run --env crane:Crane --steps 40000
 """
 
 import gymnasium as gym

@@ -3,7 +3,7 @@
 Without a teacher the car learns to stand still, as the engine costs and the flag is never seen.
 In this folder:
 
-    tutelage run --env mountain_car:MountainCar
+    tutelage run --env mountain_car:MountainCar --steps 40000
 """
 
 import numpy as np

@@ -1,8 +1,9 @@
-"""Reacher: continuous actions of two motors, taught by inverse kinematics. Needs MuJoCo.
+r"""Reacher: continuous actions of two motors, taught by inverse kinematics. Needs MuJoCo.
 
 In this folder, after `pip install "gymnasium[mujoco]"`:
 
-    tutelage run --env reacher:Reacher
+    tutelage run --env reacher:Reacher --steps 60000 --set ppo.minibatch_size=128 \
+        --set weaning.floor_at=0.8 --set weaning.removal_at=0.9
 """
 
 import numpy as np
@@ -61,4 +62,4 @@ class Reacher(GymTask):
         return (LEFT,)
 
     def success(self, episode):
-        return episode.info["reward_dist"] > -0.02  # metres, at the end
+        return episode.info["reward_dist"] > -0.03  # metres, at the end

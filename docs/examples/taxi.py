@@ -2,7 +2,7 @@
 
 The student sees Gymnasium's number of the state, nothing else. In this folder:
 
-    tutelage run --env taxi:Taxi
+    tutelage run --env taxi:Taxi --steps 60000
 """
 
 from functools import cache

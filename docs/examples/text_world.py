@@ -2,7 +2,7 @@
 
 The text tells of one room only; `remember` and `encode` add what was seen before. In this folder:
 
-    tutelage run --env text_world:TextWorld
+    tutelage run --env text_world:TextWorld --steps 60000
 """
 
 import gymnasium as gym

@@ -8,25 +8,23 @@ from typing import Any
 import numpy as np
 from gymnasium.spaces import Discrete, MultiDiscrete, Space
 
+from tutelage.rl.errors import TaskCodeError, one_line
 from tutelage.rl.gymnasium.actions import Actions, actions_of
 from tutelage.rl.gymnasium.calls import MEMORY, TaskCalls, is_option
 from tutelage.rl.gymnasium.definition import TaskDefinition
 from tutelage.rl.gymnasium.environments import Environments, LocalEnvironments
 from tutelage.rl.gymnasium.errors import (
-    SpaceError,
-    TaskCodeError,
-    WrongValueError,
     failure,
-    one_line,
 )
-from tutelage.rl.gymnasium.observations import ObservationEncoder
 from tutelage.rl.gymnasium.vector import GymStates, GymVectorEnv
 from tutelage.rl.gymnasium.workers import WorkerEnvironments
 from tutelage.rl.tasks.arrays import IntArray
 from tutelage.rl.tasks.base import Episode, Split, States
 from tutelage.rl.tasks.numbering import Numbering
+from tutelage.rl.tasks.observations import ObservationEncoder
 from tutelage.rl.tasks.options import PADDING, Option, OptionActions
 from tutelage.rl.tasks.scripts import PlanScript, Script
+from tutelage.rl.tasks.spaces import SpaceError, WrongValueError
 
 
 class GymnasiumTask:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, Final
@@ -13,9 +14,9 @@ from numpy.typing import NDArray
 from tutelage.rl.gymnasium.actions import Actions
 from tutelage.rl.gymnasium.calls import MEMORY, State, TaskCalls
 from tutelage.rl.gymnasium.environments import Environments
-from tutelage.rl.gymnasium.observations import ObservationEncoder
 from tutelage.rl.tasks.arrays import ActionArray, BoolArray, IntArray
 from tutelage.rl.tasks.base import Batch, Observation, Split, StepResult, select_rows
+from tutelage.rl.tasks.observations import ObservationEncoder
 from tutelage.rl.tasks.seeding import episode_seed
 
 _SEED_BITS: Final = 30
@@ -43,7 +44,8 @@ class GymStates(Batch):
 class GymVectorEnv:
     """N environments; an episode that has ended is followed by the next one at once.
 
-    calls, actions, encoder: of the task. envs: the N environments. All methods raise TaskCodeError.
+    calls, actions, encoder: of the task. envs: the N environments, which are closed where a method
+    raises. All methods raise TaskCodeError.
     """
 
     def __init__(
@@ -67,7 +69,8 @@ class GymVectorEnv:
     def reset(self, episodes: IntArray | None = None) -> None:
         if episodes is not None:
             self._episodes[:] = episodes - 1
-        self._begin(range(self.num_envs))
+        with self._closed_by_errors():
+            self._begin(range(self.num_envs))
 
     def observe(self) -> Observation:
         return select_rows(self._seen, slice(None))
@@ -79,6 +82,22 @@ class GymVectorEnv:
         return None if self._masks is None else self._masks.copy()
 
     def step(self, actions: ActionArray, active: BoolArray | None = None) -> StepResult:
+        with self._closed_by_errors():
+            return self._step(actions, active)
+
+    def close(self) -> None:
+        self._envs.close()
+
+    @contextmanager
+    def _closed_by_errors(self) -> Iterator[None]:
+        """No process is left behind by who made these environments and could not use them."""
+        try:
+            yield
+        except BaseException:
+            self.close()
+            raise
+
+    def _step(self, actions: ActionArray, active: BoolArray | None) -> StepResult:
         rows = list(range(self.num_envs)) if active is None else np.flatnonzero(active).tolist()
         rewards = np.zeros(self.num_envs, dtype=np.float32)
         terminated, truncated = np.zeros((2, self.num_envs), dtype=np.bool_)
@@ -94,9 +113,6 @@ class GymVectorEnv:
         going_on = set(rows).difference(ended)
         self._find_masks(going_on)
         return StepResult(rewards, terminated, truncated, final, infos=infos)
-
-    def close(self) -> None:
-        self._envs.close()
 
     def _begin(self, rows: Sequence[int]) -> None:
         """Start the next episode in the given rows."""

@@ -22,7 +22,7 @@ from helpers.toy_task import (
 )
 from tutelage.rl.advice.advice import Advice
 from tutelage.rl.advice.labels import label
-from tutelage.rl.policy.policy import make_policy
+from tutelage.rl.policy.policy import Policy, make_policy
 from tutelage.rl.policy.settings import StudentSettings
 from tutelage.rl.ppo.gae import advantages_of
 from tutelage.rl.rollouts.collector import Collector
@@ -49,7 +49,7 @@ def any_allowed(envs: OptionEnvs, rng: np.random.Generator) -> IntArray:
     return np.array([rng.choice(np.flatnonzero(row)) for row in allowed])
 
 
-def small_student(task: OptionTask = TASK, seed: int = 0) -> object:
+def small_student(task: OptionTask = TASK, seed: int = 0) -> Policy:
     return make_policy(task, StudentSettings(hidden=16), "cpu", seed)
 
 
