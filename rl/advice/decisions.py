@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import Field, TypeAdapter
 
 from tutelage.rl.advice.advice import Advice
-from tutelage.rl.tasks.action_targets import ActionTargets, action_targets
+from tutelage.rl.tasks.action_targets import ActionTargets, action_targets, column_names
 from tutelage.rl.tasks.base import Observation, States, Task
 from tutelage.rl.tasks.options import PADDING, Option
 from tutelage.rl.tasks.spaces import ActionSpace, ObservationSpace, read_array, space_from_json
@@ -58,6 +58,8 @@ class Decision:
         counts |= set() if self.student is None else {len(self.student)}
         if size > _MOST_TARGETS or not counts <= {size}:
             raise ValueError(f"actions have {size} targets, but there are {counts}")
+        if len(column_names(self.space, self.action_names)) != size:
+            raise ValueError(f"{len(self.action_names)} names are not those of the actions")
 
     @property
     def space(self) -> ActionSpace:

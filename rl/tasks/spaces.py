@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Final, Literal, TypeAlias
+from typing import Annotated, Any, Final, Literal, TypeAlias, TypeGuard
 
 import numpy as np
 from gymnasium import spaces
@@ -40,7 +40,6 @@ class WrongValueError(ValueError):
 MAX_TOKEN: Final = 2**31 - 1
 _WORD_ENDS: Final = ".,;:!?()[]{}\"'"
 _MOST_PIXELS: Final = 2**22
-_MOST: Final = float(np.finfo(np.float32).max)
 
 
 class CategoryGrid(spaces.Box):
@@ -105,7 +104,7 @@ class _SpaceModel(BaseModel):
 
 
 _Side = Annotated[int, Field(ge=1, le=1024)]
-_Finite = Annotated[float, Field(ge=-_MOST, le=_MOST, allow_inf_nan=False)]
+_Finite = Annotated[float, Field(allow_inf_nan=False)]
 _Bounds = Annotated[list[_Finite | None], Field(min_length=1, max_length=65_536)]
 
 
@@ -178,6 +177,9 @@ def space_from_json(value: Any) -> spaces.Space[Any]:
         if low.shape != high.shape or not (low <= high).all():
             raise ValueError("a vector's lower bounds must not exceed its upper ones")
         dtype = np.dtype(stored.dtype).type
+        bounds = np.concatenate((low, high))
+        if (np.abs(bounds[np.isfinite(bounds)]) > np.finfo(dtype).max).any():
+            raise ValueError(f"a vector's bounds must be numbers of {stored.dtype}")
         return spaces.Box(low.astype(dtype), high.astype(dtype), dtype=dtype)
     if isinstance(stored, _Picture):
         return spaces.Box(0, 255, stored.shape, np.uint8)
@@ -192,7 +194,7 @@ def space_from_json(value: Any) -> spaces.Space[Any]:
     return Tokens(stored.length)
 
 
-def is_vector(space: spaces.Space[Any]) -> bool:
+def is_vector(space: spaces.Space[Any]) -> TypeGuard[spaces.Box]:
     """Whether a space is a vector of floats."""
     return (
         isinstance(space, spaces.Box)
@@ -228,7 +230,7 @@ def read_array(value: Any, space: spaces.Space[Any]) -> NDArray[Any]:
 def _limits(space: spaces.Space[Any]) -> tuple[Any, Any]:
     """The least and the greatest that each number may be; categories count from 0."""
     if is_vector(space):
-        most = np.finfo(space.dtype).max
+        most = np.finfo(str(space.dtype)).max
         return -most, most
     if isinstance(space, spaces.Discrete):
         return 0, int(space.n) - 1
@@ -247,7 +249,6 @@ def _model_of(space: spaces.Space[Any]) -> BaseModel:
     if isinstance(space, Tokens):
         return _Tokens(length=space.length)
     if is_vector(space):
-        assert isinstance(space, spaces.Box)
         bounds = {"low": _without_infinities(space.low), "high": _without_infinities(space.high)}
         return _Vector.model_validate({**bounds, "dtype": str(space.dtype)})
     if is_picture(space):

@@ -20,7 +20,7 @@ from tutelage.rl.tasks.action_targets import action_targets
 from tutelage.rl.tasks.base import Task
 from tutelage.rl.tasks.options import Option
 from tutelage.rl.tasks.registry import make_task
-from tutelage.rl.tasks.spaces import CategoryGrid
+from tutelage.rl.tasks.spaces import CategoryGrid, space_to_json
 
 TASKS: dict[str, Task] = {
     "grid": make_task("ColoredDoorKey", 7),
@@ -79,7 +79,8 @@ def test_only_the_rows_that_were_asked_for_are_answered_in_their_order() -> None
 
 WAIT, GO = Option("wait"), Option("go_to", "exit")
 DECISION = Decision(
-    columns=("left", "right"),
+    action_space=space_to_json(Discrete(2)),
+    action_names=("left", "right"),
     options=(OptionHere(WAIT, (0.0, 0.0), False, False), OptionHere(GO, (0.0, 1.0), True, False)),
     student=(0.25, 0.75),
     observation={"grid": [[1, 2], [3, 255]], "features": [0.5]},
@@ -116,9 +117,20 @@ class TestJson:
     @pytest.mark.parametrize(
         "damage",
         [
-            {"columns": ["left"]},
-            {"columns": []},
-            {"columns": None},
+            {"action_names": ["left"]},
+            {"action_names": []},
+            {"action_names": None},
+            {"action_names": ["left", "right", "on"]},
+            {"action_names": ["left", 3]},
+            {"action_space": None},
+            {"action_space": {"kind": "discrete", "n": 3}},
+            {"action_space": {"kind": "discrete", "n": 1_000_000}, "options": [], "student": None},
+            {"action_space": {"kind": "multi_discrete", "nvec": [2]}},
+            {"action_space": {"kind": "tokens", "length": 1}},
+            {"action_space": {"kind": "picture", "shape": [8, 8, 3]}},
+            {"action_space": json.loads("[" * 900 + "]" * 900)},
+            {"student": [math.nan, 1.0]},
+            {"student": [math.inf, 0.0]},
             {"student": [0.25, None]},
             {"student": [1.0]},
             {"observation": None},
@@ -126,7 +138,7 @@ class TestJson:
             {"options": [{"option": {"name": "go"}, "targets": [1.0]}]},
             {"options": [{"option": {"name": "go"}, "targets": [1], "feasible": 1, "finished": 0}]},
         ],
-        ids=str,
+        ids=lambda damage: str(damage)[:40],
     )
     def test_anything_else_is_refused(self, damage: dict[str, Any]) -> None:
         with pytest.raises(ValueError, match=r"."):

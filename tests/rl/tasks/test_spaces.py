@@ -25,6 +25,8 @@ from tutelage.rl.tasks.spaces import (
 KNOWN: list[spaces.Space[Any]] = [
     *(space for observed, _ in KINDS.values() for space in observed.values()),
     *ACTIONS.values(),
+    spaces.Box(-1e300, 1e300, (2,), np.float64),
+    spaces.MultiDiscrete([3, 2], start=[1, -4]),
 ]
 
 
