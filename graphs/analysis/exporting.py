@@ -81,7 +81,7 @@ def export_run(
         if taken and not force:
             raise RunFolderError(f"{folder} has a {taken[0]} already; --force overwrites it")
         folder.mkdir(parents=True, exist_ok=True)
-    contents = {
+    contents: dict[str, Callable[[], bytes]] = {
         "onnx": partial(to_onnx, policy),
         "torch": partial(to_pt2, policy),
         "safetensors": run.student.read_bytes,
