@@ -1,4 +1,4 @@
-"""The base class of errors that people can mend, the one of code that they bring, and their texts."""
+"""Errors that people can mend, those of the code that they bring, and texts for their messages."""
 
 from __future__ import annotations
 

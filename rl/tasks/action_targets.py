@@ -63,7 +63,7 @@ def action_targets(space: ActionSpace) -> ActionTargets:
         return CategoricalTargets(int(space.n))
     if isinstance(space, spaces.MultiDiscrete) and space.nvec.ndim == 1:
         return MultiCategoricalTargets([int(n) for n in space.nvec])
-    if is_vector(space):
+    if isinstance(space, spaces.Box) and is_vector(space):
         return GaussianTargets(space.low, space.high)
     raise ValueError(f"actions must be {ACTION_SPACES}: {space}")
 
