@@ -276,7 +276,7 @@ def _actions(policy: Policy, config: RunConfig) -> str:
         says += "theirs side by side."
     else:
         low, high = space.low.tolist(), space.high.tolist()
-        says = f"It does an action of {len(low)} numbers: {names}; from {low} to {high}. `mean` "
+        says = f"Its action is a vector of {len(low)}: {names}; from {low} to {high}. `mean` "
         says += "and `log_std` are of a Gaussian, before it is clipped."
     says += " `action` is the likeliest, `value` what it expects of the rest of the episode, in "
     says += "rewards as training scaled them."

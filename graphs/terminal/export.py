@@ -34,7 +34,7 @@ def export(
 
     python cli.py export runs/my-run
 
-    python cli.py export runs/my-run --format torch --format safetensors --output my-student
+    python cli.py export runs/my-run --format torch --output my-student
     """
     refuse_no_run(run)
     from tutelage.graphs.analysis.exporting import export_run

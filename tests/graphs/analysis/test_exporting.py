@@ -213,7 +213,10 @@ class TestFiles:
         ("action_space", "says"),
         [
             (spaces.MultiDiscrete([3, 1, 2]), "3 actions at once, of 3, 1, 2 each"),
-            (spaces.Box(-2, 2, (3,)), "3 numbers: `action 0`, `action 1`, `action 2`; from [-2.0"),
+            (
+                spaces.Box(-2, 2, (3,)),
+                "a vector of 3: `action 0`, `action 1`, `action 2`; from [-2.0",
+            ),
         ],
     )
     def test_the_card_of_other_actions(self, action_space: Any, says: str, tmp_path: Path) -> None:
