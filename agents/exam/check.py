@@ -21,7 +21,7 @@ _NEXT: Final[dict[FailureName, str]] = {
     "refused": "the key is wrong or lacks rights: check {keys}",
     "bad_request": "is the model's name right? The answer above says what it does not take",
     "unusable_answer": "the model answers and calls nothing on offer: try a larger one, or prompts "
-    "of your own (--prompts)",
+    "of your own (--prompts); where it is the task's own script, mend that",
     "budget_spent": "raise the budget",
     "not_recorded": "record that situation, or add a line for it by hand",
 }

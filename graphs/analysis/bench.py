@@ -29,12 +29,13 @@ from tutelage.rl.minigrid.codes import ACTION_NAMES, TOGGLE
 from tutelage.rl.minigrid.engine.families import family_of
 from tutelage.rl.minigrid.engine.simulator import BatchedSimulator
 from tutelage.rl.minigrid.levels import register_levels
-from tutelage.rl.minigrid.simulator import GymnasiumSimulator, Simulator, make_minigrid
+from tutelage.rl.minigrid.simulator import GymnasiumSimulator, Simulator, make_minigrid, missions_of
 from tutelage.rl.policy.policy import make_policy
 from tutelage.rl.ppo.ppo import PPO
 from tutelage.rl.rollouts.collector import Collector
 from tutelage.rl.tasks.arrays import IntArray
 from tutelage.rl.tasks.base import Task
+from tutelage.rl.tasks.numbering import Numbering
 from tutelage.rl.tasks.seeding import generator
 
 RESET_EVERY: Final = 25
@@ -126,7 +127,8 @@ def _engines(config: RunConfig) -> dict[str, Work]:
     family = family_of(make_minigrid(env_id))
     if family is not None:
         made["batched"] = BatchedSimulator(family, config.num_envs)
-    made["gymnasium"] = GymnasiumSimulator(env_id, config.num_envs)
+    envs = [make_minigrid(env_id) for _ in range(config.num_envs)]
+    made["gymnasium"] = GymnasiumSimulator(envs, Numbering(missions_of(envs[0])))
     works: dict[str, Work] = {}
     for name, simulator in made.items():
         works[f"{name} engine, no resets"] = _engine_work(config, simulator, False)

@@ -113,18 +113,23 @@ def student_of(path: Path, config: RunConfig) -> tuple[Policy, Task]:
 
     Raises ConfigError, PolicyFileError or UnknownTaskError.
     """
-    if not find_graph(config.graph).learns:
-        raise ConfigError(
-            f"{path} has no student: its graph, {config.graph}, trains none; allowed: runs of "
-            f"another graph, and `eval --teacher`, which tests the teacher"
-        )
-    student, task = load_student(path), task_of(config)
+    student, task = policy_of(path, config), task_of(config)
     if not student.spec.fits(task):
         raise ConfigError(
             f"env = {config.env!r}: the student of {path} was taught on {student.spec.task} and "
             f"cannot see or act there; allowed: tasks that look like that one"
         )
     return student, task
+
+
+def policy_of(path: Path, config: RunConfig) -> Policy:
+    """A run's student. Raises ConfigError or PolicyFileError."""
+    if not find_graph(config.graph).learns:
+        raise ConfigError(
+            f"{path} has no student: its graph, {config.graph}, trains none; allowed: runs of "
+            f"another graph, and `eval --teacher`, which tests the teacher"
+        )
+    return load_student(path)
 
 
 def teacher_of(

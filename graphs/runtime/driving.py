@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from functools import partial
 from threading import Event as StopSignal
@@ -24,6 +24,7 @@ from tutelage.graphs.runtime.run_spec import RunSpec
 from tutelage.graphs.runtime.saving import delete_old_checkpoints, restore_newest
 from tutelage.graphs.runtime.setup import open_context, renew_progress, renew_records
 from tutelage.graphs.state import TeachState, first_state
+from tutelage.rl.errors import UserError
 from tutelage.rl.rollouts.evaluate import evaluate_both_ways
 from tutelage.rl.rollouts.results import StudentResult, TeacherResult
 from tutelage.rl.tasks.base import Task
@@ -41,14 +42,23 @@ def drive(
 ) -> Summary:
     """Make the run that the folder is for, or what is left of it. Arguments as in `open_context`.
 
-    Raises RunFolderError, TraceError and CacheError.
+    Raises UserError: RunFolderError, TraceError, CacheError, and TaskCodeError. What there is by
+    then is saved as after a stop, so that `resume` goes on.
     """
     context = open_context(spec, folder, teacher, started, stop, tell, resources)
     renew = partial(renew_progress, context, spec, resources)
     state = _starting_state(context, renew, resources, tell)
     context.tell = tell = with_loggers(context.config, folder, tell, resources)
     tell(_started(context, state))
-    return _conclude(context, _drive(context, state), tell)
+    try:
+        with suppress(StopAskedError):
+            for reached in _drive(context, state):
+                state = reached
+    except UserError:
+        with suppress(UserError, OSError):  # the first error is the one to be told of
+            _conclude(context, state, tell)
+        raise
+    return _conclude(context, state, tell)
 
 
 def _started(context: RunContext, state: TeachState) -> RunStarted:
@@ -107,32 +117,27 @@ def _text_of(task: Task, situation_id: int) -> str | None:
         return None
 
 
-def _drive(context: RunContext, state: TeachState) -> TeachState:
-    """Call the graph, a bounded number of iterations at a time, until the run ends or stops."""
-    graph = build_graph(context.config.graph)
+def _drive(context: RunContext, state: TeachState) -> Iterator[TeachState]:
+    """Call the graph, a bounded number of iterations at a time, until the run ends or stops.
+
+    Gives each state that it comes to. Raises StopAskedError and UserError.
+    """
+    graph: Any = build_graph(context.config.graph)
+    steps = find_graph(context.config.graph).steps
+    config = {"recursion_limit": context.config.checkpoint_every * steps + 1}
     delete_old_checkpoints(context)  # a process that was killed may not have come to it
     while state["phase"] != "finished" and not context.stop.is_set():
         state["until_iteration"] = state["iteration"] + context.config.checkpoint_every
         with context.timers.phase("graph"):
-            state = _invoke(graph, state, context)
+            for reached in graph.stream(state, config, context=context, stream_mode="values"):
+                yield reached
+                state = reached
         with context.timers.phase("record"):
             delete_old_checkpoints(context)
-    return state
-
-
-def _invoke(graph: Any, state: TeachState, context: RunContext) -> TeachState:
-    """The state after one call of the graph, or as far as it came before it was to stop."""
-    steps = find_graph(context.config.graph).steps
-    config = {"recursion_limit": context.config.checkpoint_every * steps + 1}
-    stream = graph.stream(state, config, context=context, stream_mode="values")
-    with suppress(StopAskedError):
-        for reached in stream:
-            state = reached
-    return state
 
 
 def _conclude(context: RunContext, state: TeachState, tell: Tell) -> Summary:
-    """The last evaluation, the student's file and the summary."""
+    """The last evaluation, the student's file and the summary, which is written in any case."""
     if context.teacher is not None:
         trace_answers(context, state, context.teacher.close())
     with context.timers.phase("record"):
@@ -140,14 +145,16 @@ def _conclude(context: RunContext, state: TeachState, tell: Tell) -> Summary:
             context.folder.write_atomic(context.folder.student.name, context.student.save)
         context.trace.commit()
     student, teacher = None, None
-    if state["phase"] == "finished" and context.learns:
-        with suppress(StopAskedError):
-            student = _final_result(context, tell)
-    elif state["phase"] == "finished":
-        played = context.teacher_episodes.outcome()
-        teacher = played.of_teacher() if played else None
-    summary = _summary(context, state, student, teacher)
-    context.folder.write_summary(summary)
+    try:
+        if state["phase"] == "finished" and context.learns:
+            with suppress(StopAskedError):
+                student = _final_result(context, tell)
+        elif state["phase"] == "finished":
+            played = context.teacher_episodes.outcome()
+            teacher = played.of_teacher() if played else None
+    finally:
+        summary = _summary(context, state, student, teacher)
+        context.folder.write_summary(summary)
     return summary
 
 

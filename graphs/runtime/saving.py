@@ -26,6 +26,7 @@ from tutelage.graphs.records.shapes import Seconds, TimeShares
 from tutelage.graphs.runtime.context import RunContext
 from tutelage.graphs.runtime.timers import PHASES
 from tutelage.graphs.state import TeachState, from_record, to_record
+from tutelage.rl.errors import TaskCodeError
 from tutelage.rl.rollouts.collector import COLLECTOR
 from tutelage.rl.rollouts.replay import ReplayError
 from tutelage.rl.tasks.base import Remembers
@@ -65,7 +66,7 @@ def restore_newest(
     Returns its state, and what was wrong with others, a line each. None where there is no usable
     checkpoint: the run then begins anew, to the same numbers. renew: gives the context a learner as
     at the run's start; called where a checkpoint turned out to be of no use half way. Raises
-    RunFolderError.
+    RunFolderError, and TaskCodeError where the task's own code fails.
     """
     context.checkpoints.delete_unfinished()
     problems: list[str] = []
@@ -128,7 +129,8 @@ def _most_bytes(context: RunContext) -> int:
 def _restore(context: RunContext, checkpoint: Checkpoint) -> TeachState:
     """Bring the context to a checkpoint, and return its state.
 
-    Raises CheckpointError or ReplayError; who acts may then be half restored.
+    Raises CheckpointError or ReplayError; who acts may then be half restored. Raises TaskCodeError
+    where the task's own code fails, for which the checkpoint is not to blame.
     """
     record = checkpoint.record
     try:
@@ -141,7 +143,7 @@ def _restore(context: RunContext, checkpoint: Checkpoint) -> TeachState:
         wall_s = SECONDS.validate_python(record["wall_s"])
         # Whatever it was that was restored, it must be possible to save it again.
         json.dumps(_snapshot(context, state)[1], allow_nan=False)
-    except ReplayError:
+    except (ReplayError, TaskCodeError):
         raise
     except (AttributeError, KeyError, TypeError, RuntimeError, ValueError, OverflowError) as error:
         raise _unfit(checkpoint, error) from error

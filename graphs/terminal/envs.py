@@ -125,13 +125,16 @@ def envs_show(
 @app.command("check")
 def envs_check(
     name: TaskName,
+    episodes: Annotated[
+        int, typer.Option(min=1, help="How many are played at random, for half a minute at most.")
+    ] = 200,
     assignments: Assignments = None,
     as_json: Json = False,
     seed: Seed = None,
 ) -> None:
     """Try every promise of a task: seeds, spaces, situations, options, labels, replay.
 
-    Plays at random for 200 episodes or half a minute. Exit code 1 where a promise is broken.
+    Exit code 1 where a promise is broken.
 
     Example: python cli.py envs check my_module:MyTask
     """
@@ -142,7 +145,7 @@ def envs_check(
     chosen = make_config(None, assignments or [], {"env": name, "seed": seed})
     task = make_task(name, chosen.student.map_crop, chosen.task, chosen.env_args)
     out, findings = console(), []
-    for finding in check_task(task, chosen.seed):
+    for finding in check_task(task, chosen.seed, episodes):
         findings.append(finding)
         if not as_json:
             mark, style = _MARKS[finding.verdict]

@@ -11,11 +11,11 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
+from tutelage.rl.errors import one_line
 from tutelage.rl.gymnasium.definition import OptionStep
-from tutelage.rl.gymnasium.errors import SpaceError, WrongValueError, one_line
 from tutelage.rl.tasks.action_targets import center_and_half
 from tutelage.rl.tasks.arrays import ActionArray, BoolArray, FloatArray
-from tutelage.rl.tasks.spaces import ActionSpace, space_to_json
+from tutelage.rl.tasks.spaces import ActionSpace, SpaceError, WrongValueError, space_to_json
 
 _STD: Final = 0.25
 """Of an option that gives none, in half widths of the box."""
@@ -95,7 +95,7 @@ class MultiDiscreteActions(_Categories):
     def __init__(self, space: spaces.MultiDiscrete) -> None:
         nvec = [int(n) for n in space.nvec]
         self._start = np.asarray(space.start)
-        self.space, self.size = spaces.MultiDiscrete(nvec), sum(nvec)
+        self.space, self.size = spaces.MultiDiscrete(nvec, start=self._start), sum(nvec)
         self.names = tuple(f"part {i}" for i in range(len(nvec)))
         offsets = np.cumsum([0, *nvec[:-1]]).tolist()
         self._parts = list(zip(offsets, self._start.tolist(), nvec, strict=True))

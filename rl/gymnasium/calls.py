@@ -8,13 +8,15 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from tutelage.rl.errors import TaskCodeError, one_line
 from tutelage.rl.gymnasium.actions import Actions, forbidden
 from tutelage.rl.gymnasium.definition import OptionStep, TaskDefinition
-from tutelage.rl.gymnasium.errors import TaskCodeError, WrongValueError, failure, one_line
-from tutelage.rl.gymnasium.observations import ObservationEncoder
+from tutelage.rl.gymnasium.errors import failure
 from tutelage.rl.tasks.arrays import BoolArray, FloatArray
 from tutelage.rl.tasks.base import Episode, Observation
+from tutelage.rl.tasks.observations import ObservationEncoder
 from tutelage.rl.tasks.options import Option, Plan
+from tutelage.rl.tasks.spaces import WrongValueError
 
 MEMORY: Final = "memory"
 """The key of the info under which `remember`'s value is handed on."""

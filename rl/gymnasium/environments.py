@@ -14,15 +14,13 @@ from gymnasium import spaces
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.wrappers import TimeLimit
 
-from tutelage.rl.errors import UserError
+from tutelage.rl.errors import TaskCodeError, UserError, one_line
 from tutelage.rl.gymnasium.errors import (
-    TaskCodeError,
-    WrongValueError,
     described,
     failure,
-    one_line,
     place_of,
 )
+from tutelage.rl.tasks.spaces import WrongValueError
 
 Env: TypeAlias = "gymnasium.Env[Any, Any]"
 EnvMaker: TypeAlias = "Callable[[], Env]"

@@ -6,33 +6,18 @@ A task's methods and its environment are anybody's code, which may raise or retu
 from __future__ import annotations
 
 import inspect
-import traceback
-from contextlib import suppress
+import os
 from pathlib import Path
 from typing import Any, Final
 
 import gymnasium
 
-from tutelage.rl.errors import UserError
+from tutelage.rl.errors import TaskCodeError, one_line
+from tutelage.rl.tasks.own_code import own_line, shown_path
+from tutelage.rl.tasks.spaces import WrongValueError
 
-_LONGEST: Final = 300
-_OURS: Final = str(Path(__file__).parent)
-_LIBRARY: Final = str(Path(gymnasium.__file__).parent)
-
-
-class TaskCodeError(UserError):
-    """A method of a user's task, or its environment, that failed or returned what it must not.
-
-    The message names the method, the situation where it is known, and the line.
-    """
-
-
-class SpaceError(UserError):
-    """A space of a user's environment or task that a student cannot see or act in."""
-
-
-class WrongValueError(ValueError):
-    """What a method returned is not what it must return; the message is a clause that says so."""
+_OURS: Final = f"{Path(__file__).parent}{os.sep}"
+_LIBRARY: Final = f"{Path(gymnasium.__file__).parent}{os.sep}"
 
 
 def failure(
@@ -53,31 +38,19 @@ def failure(
 
 
 def place_of(error: BaseException, owner: type | None = None) -> str | None:
-    """The innermost line in the owner's files that an exception came through, as file:line.
+    """The innermost line of somebody's own code that an exception came through, as FILE:LINE.
 
-    Where there is none, or no owner, the innermost that is neither Gymnasium's nor ours. None where
-    there is none of these, as for a missing argument.
+    owner: the class in whose files it is looked for first. None where the exception comes from no
+    code, as for a missing argument.
     """
-    places = [
-        (frame.f_code.co_filename, line) for frame, line in traceback.walk_tb(error.__traceback__)
-    ]
-    files = set() if owner is None else _files_of(owner)
-    own = [place for place in places if place[0] in files]
-    found = own or [place for place in places if not place[0].startswith((_OURS, _LIBRARY))]
-    return _shown(*found[-1]) if found else None
+    line = own_line(error, () if owner is None else _files_of(owner))
+    return None if line is None else _shown(*line)
 
 
 def described(error: BaseException) -> str:
     """An exception in one line: its class and its message."""
     message = one_line(str(error))
     return f"{type(error).__name__}: {message}" if message else type(error).__name__
-
-
-def one_line(text: str, between: str = " ") -> str:
-    """A text in one line of at most 300 characters, nothing in it but what can be printed."""
-    joined = between.join(" ".join(line.split()) for line in text.splitlines() if line.strip())
-    shown = "".join(c if c.isprintable() else "?" for c in joined)
-    return shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}..."
 
 
 def _defined_at(owner: type, method: str) -> str | None:
@@ -100,8 +73,4 @@ def _files_of(owner: type) -> set[str]:
 
 
 def _shown(file: str, line: int) -> str:
-    """A file and its line, as seen from the working directory where it is in there."""
-    path = Path(file)
-    with suppress(OSError, ValueError):
-        path = path.relative_to(Path.cwd())
-    return f"{one_line(str(path))}:{line}"
+    return f"{one_line(str(shown_path(file)))}:{line}"

@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
 from gymnasium.spaces import Discrete, MultiDiscrete, Space
 
+from tutelage.rl.errors import TaskCodeError, one_line
 from tutelage.rl.gymnasium.actions import Actions, actions_of
 from tutelage.rl.gymnasium.calls import MEMORY, TaskCalls, is_option
 from tutelage.rl.gymnasium.definition import TaskDefinition
 from tutelage.rl.gymnasium.environments import Environments, LocalEnvironments
 from tutelage.rl.gymnasium.errors import (
-    SpaceError,
-    TaskCodeError,
-    WrongValueError,
     failure,
-    one_line,
 )
-from tutelage.rl.gymnasium.observations import ObservationEncoder
+from tutelage.rl.gymnasium.spares import SpareEnvironments
 from tutelage.rl.gymnasium.vector import GymStates, GymVectorEnv
 from tutelage.rl.gymnasium.workers import WorkerEnvironments
 from tutelage.rl.tasks.arrays import IntArray
 from tutelage.rl.tasks.base import Episode, Split, States
 from tutelage.rl.tasks.numbering import Numbering
+from tutelage.rl.tasks.observations import ObservationEncoder
 from tutelage.rl.tasks.options import PADDING, Option, OptionActions
 from tutelage.rl.tasks.scripts import PlanScript, Script
+from tutelage.rl.tasks.spaces import SpaceError, WrongValueError
 
 
 class GymnasiumTask:
@@ -41,7 +41,7 @@ class GymnasiumTask:
     def __init__(self, definition: TaskDefinition, name: str) -> None:
         _check_attributes(definition)
         facts = definition.facts
-        self._definition, self._facts = definition, facts
+        self._definition = definition
         self._actions = actions_of(facts.action_space)
         self._encoder = ObservationEncoder(_observation_space(definition))
         self._calls = TaskCalls(definition, self._actions, self._encoder)
@@ -62,19 +62,15 @@ class GymnasiumTask:
             self.all_options = self._calls.all_options
         script = PlanScript(self._calls.script) if definition.overrides("script") else None
         self.teacher_script: Script | None = script
+        self._spares = SpareEnvironments(partial(_environments, definition))
         self._situations: Numbering[str] = Numbering()
         self._options: Numbering[Option] = Numbering()
         self._offered: dict[int, tuple[Option, ...]] = {}
 
     def make_envs(self, num_envs: int, split: Split, seed: int) -> GymVectorEnv:
-        keys = self._definition.info_keys
-        workers = min(self._definition.workers, num_envs)
-        envs: Environments
-        if workers:
-            envs = WorkerEnvironments(self._facts.make, num_envs, keys, workers)
-        else:
-            envs = LocalEnvironments(self._facts.make, num_envs, keys)
-        return GymVectorEnv(self._calls, self._actions, self._encoder, envs, num_envs, split, seed)
+        return GymVectorEnv(
+            self._calls, self._actions, self._encoder, self._spares, num_envs, split, seed
+        )
 
     def situation_ids(self, states: States) -> IntArray:
         situations = [self._situation_id(self._calls.situation(s)) for s in _ours(states).rows()]
@@ -152,6 +148,15 @@ class GymnasiumTask:
         except KeyError:
             self._calls.check_situation(text)
             return self._situations.number(text)
+
+
+def _environments(definition: TaskDefinition, num_envs: int) -> Environments:
+    """So many environments, in this process or in others. Raises UserError."""
+    make, keys = definition.facts.make, definition.info_keys
+    workers = min(definition.workers, num_envs)
+    if workers:
+        return WorkerEnvironments(make, num_envs, keys, workers)
+    return LocalEnvironments(make, num_envs, keys)
 
 
 def _check_attributes(definition: TaskDefinition) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, Final
@@ -13,9 +14,10 @@ from numpy.typing import NDArray
 from tutelage.rl.gymnasium.actions import Actions
 from tutelage.rl.gymnasium.calls import MEMORY, State, TaskCalls
 from tutelage.rl.gymnasium.environments import Environments
-from tutelage.rl.gymnasium.observations import ObservationEncoder
+from tutelage.rl.gymnasium.spares import SpareEnvironments
 from tutelage.rl.tasks.arrays import ActionArray, BoolArray, IntArray
 from tutelage.rl.tasks.base import Batch, Observation, Split, StepResult, select_rows
+from tutelage.rl.tasks.observations import ObservationEncoder
 from tutelage.rl.tasks.seeding import episode_seed
 
 _SEED_BITS: Final = 30
@@ -43,7 +45,8 @@ class GymStates(Batch):
 class GymVectorEnv:
     """N environments; an episode that has ended is followed by the next one at once.
 
-    calls, actions, encoder: of the task. envs: the N environments. All methods raise TaskCodeError.
+    calls, actions, encoder: of the task. spares: where the N environments come from, and go to in
+    the end; they are closed where a method raises. All methods raise TaskCodeError.
     """
 
     def __init__(
@@ -51,13 +54,15 @@ class GymVectorEnv:
         calls: TaskCalls,
         actions: Actions,
         encoder: ObservationEncoder,
-        envs: Environments,
+        spares: SpareEnvironments,
         num_envs: int,
         split: Split,
         seed: int,
     ) -> None:
         self.num_envs = num_envs
-        self._calls, self._actions, self._encoder, self._envs = calls, actions, encoder, envs
+        self._calls, self._actions, self._encoder = calls, actions, encoder
+        self._spares = spares
+        self._envs: Environments | None = spares.take(num_envs)
         self._split, self._seed = split, seed
         self._episodes = np.full(num_envs, -1, dtype=np.int64)
         self._now = GymStates(*(np.full(num_envs, None, dtype=np.object_) for _ in range(3)))
@@ -67,7 +72,8 @@ class GymVectorEnv:
     def reset(self, episodes: IntArray | None = None) -> None:
         if episodes is not None:
             self._episodes[:] = episodes - 1
-        self._begin(range(self.num_envs))
+        with self._closed_by_errors():
+            self._begin(range(self.num_envs))
 
     def observe(self) -> Observation:
         return select_rows(self._seen, slice(None))
@@ -79,10 +85,35 @@ class GymVectorEnv:
         return None if self._masks is None else self._masks.copy()
 
     def step(self, actions: ActionArray, active: BoolArray | None = None) -> StepResult:
+        with self._closed_by_errors():
+            return self._step(actions, active)
+
+    def close(self) -> None:
+        if self._envs is not None:
+            self._spares.give_back(self.num_envs, self._envs)
+            self._envs = None
+
+    def _open(self) -> Environments:
+        if self._envs is None:
+            raise RuntimeError("these environments are closed")
+        return self._envs
+
+    @contextmanager
+    def _closed_by_errors(self) -> Iterator[None]:
+        """No process is left behind by who made these environments and could not use them."""
+        try:
+            yield
+        except BaseException:
+            if self._envs is not None:
+                self._envs.close()
+                self._envs = None
+            raise
+
+    def _step(self, actions: ActionArray, active: BoolArray | None) -> StepResult:
         rows = list(range(self.num_envs)) if active is None else np.flatnonzero(active).tolist()
         rewards = np.zeros(self.num_envs, dtype=np.float32)
         terminated, truncated = np.zeros((2, self.num_envs), dtype=np.bool_)
-        stepped = self._envs.step(rows, self._actions.for_envs(actions[rows]))
+        stepped = self._open().step(rows, self._actions.for_envs(actions[rows]))
         for row, (observation, reward, is_over, is_cut, info) in zip(rows, stepped, strict=True):
             rewards[row], terminated[row], truncated[row] = reward, is_over, is_cut and not is_over
             self._take(row, observation, info, self._now.memories[row])
@@ -95,16 +126,13 @@ class GymVectorEnv:
         self._find_masks(going_on)
         return StepResult(rewards, terminated, truncated, final, infos=infos)
 
-    def close(self) -> None:
-        self._envs.close()
-
     def _begin(self, rows: Sequence[int]) -> None:
         """Start the next episode in the given rows."""
         if not rows:
             return
         self._episodes[rows] += 1
         seeds = [self._reset_seed(row) for row in rows]
-        for row, (observation, info) in zip(rows, self._envs.reset(rows, seeds), strict=True):
+        for row, (observation, info) in zip(rows, self._open().reset(rows, seeds), strict=True):
             self._take(row, observation, info, None)
         self._look(rows)
         self._find_masks(rows)

@@ -23,9 +23,9 @@ from typing import Any, Final
 import numpy as np
 from gymnasium.vector.utils import CloudpickleWrapper
 
-from tutelage.rl.errors import UserError
+from tutelage.rl.errors import TaskCodeError, UserError
 from tutelage.rl.gymnasium.environments import EnvMaker, First, LocalEnvironments, Stepped
-from tutelage.rl.gymnasium.errors import TaskCodeError, described
+from tutelage.rl.gymnasium.errors import described
 from tutelage.rl.tasks.dotted_path import working_directory_on_path
 
 _CLOSING_S: Final = 5.0
@@ -124,6 +124,8 @@ class WorkerEnvironments:
                 f"process {worker + 1} of {len(self._shares)} that steps environments has died "
                 f"({_reason(process.exitcode)})"
             ) from None
+        except Exception as error:
+            raise _untransferable(error) from error
         if isinstance(answer, UserError):
             raise answer
         return answer
@@ -167,7 +169,10 @@ def _main_module_hidden() -> Iterator[None]:
 def _work(pipe: Connection) -> None:
     """A process's whole life: it does what the pipe asks until that is closed."""
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)  # the main process ends in its own time
+        # The main process ends in its own time. What an environment starts does not inherit this.
+        signal.signal(number, lambda *_: None)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
     with suppress(*_GONE):
         try:
             make, num_envs, info_keys = pipe.recv()

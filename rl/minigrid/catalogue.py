@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from tutelage.rl.tasks.shipped import ShippedTask
 
 if TYPE_CHECKING:
+    from tutelage.rl.minigrid.adopted import AdoptedGridTask
     from tutelage.rl.minigrid.task import GridTask
     from tutelage.rl.tasks.settings import TaskSettings
 
@@ -31,12 +33,14 @@ class GridTaskInfo(ShippedTask):
         return self.name if self.name.startswith("MiniGrid-") else f"Tutelage/{self.name}-v0"
 
     def make(self, crop: int | None, settings: TaskSettings) -> GridTask:
-        from tutelage.rl.minigrid.task import GridTask  # compiles kernels: once a task is wanted
+        # These compile kernels: only once a task is wanted.
+        from tutelage.rl.minigrid.simulator import minigrid_maker
+        from tutelage.rl.minigrid.task import GridTask
 
         lava_notes = self.lava_notes if settings.lava_known else ""
         return GridTask(
             self.name,
-            self.env_id,
+            minigrid_maker(self.env_id),
             self.default_steps,
             crop,
             self.renamed,
@@ -48,6 +52,16 @@ class GridTaskInfo(ShippedTask):
 
 EXAM: Final = Path(__file__).with_name("situations.yaml")
 """Situations of some of the levels, with the plans that are sensible in them."""
+
+
+def adopt(
+    named: str | type, crop: int | None, settings: TaskSettings, arguments: Mapping[str, Any]
+) -> AdoptedGridTask | None:
+    """The task of any other environment on MiniGrid's rules (`rl.minigrid.adopted`)."""
+    from tutelage.rl.minigrid import adopted
+
+    return adopted.adopt(named, crop, settings, arguments)
+
 
 _OPEN: Final = "find the key, unlock the door"
 

@@ -12,6 +12,7 @@ import numpy as np
 from minigrid.core.constants import COLOR_TO_IDX, IDX_TO_COLOR, OBJECT_TO_IDX
 from minigrid.core.world_object import Ball, Box, Door, Goal, Key, Lava, Wall, WorldObj
 
+from tutelage.rl.errors import UserError
 from tutelage.rl.tasks.arrays import CodeArray
 
 NUM_COLORS: Final = len(COLOR_TO_IDX)
@@ -71,9 +72,26 @@ def _encoding_table() -> CodeArray:
 CODE_TABLE: Final = _encoding_table()
 
 
+class UncodedObjectError(UserError):
+    """A cell holds what MiniGrid's own objects, colours and door states are not."""
+
+
 def cell_codes(image: CodeArray) -> CodeArray:
-    """MiniGrid's image, uint8 [..., 3], as category codes, uint8 [...]."""
-    return CODE_TABLE[image[..., 0], image[..., 1], image[..., 2]]
+    """MiniGrid's image, uint8 [..., 3], as category codes, uint8 [...].
+
+    Raises UncodedObjectError for an object, a colour or a state that is none of MiniGrid's own.
+    """
+    try:
+        return CODE_TABLE[image[..., 0], image[..., 1], image[..., 2]]
+    except IndexError:
+        cells = image.reshape(-1, 3)
+        first = cells[(cells >= CODE_TABLE.shape).any(axis=1)][0]
+        kind, color, state = first.tolist()
+        raise UncodedObjectError(
+            f"a cell's object has type {kind}, colour {color} and state {state}, for which maps "
+            f"have no code; an object of your own needs a `type` of MiniGrid's OBJECT_TO_IDX (up "
+            f"to {len(CODE_TABLE) - 1}), a colour of its COLOR_TO_IDX and a door's state at most"
+        ) from None
 
 
 def name_of(code: int) -> str:

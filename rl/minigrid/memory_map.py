@@ -164,7 +164,8 @@ def dead_reckon(cells: CodeArray, pose: IntArray, heading: int, action: int) -> 
     """
     if action == FORWARD:
         x, y = pose[0] + DIRECTION_DX[pose[2]], pose[1] + DIRECTION_DY[pose[2]]
-        if is_enterable(cells[y, x]):
+        # Off the map goes only who was held up unseen: an obstacle moved, a floor was slippery.
+        if is_inside(cells, x, y) and is_enterable(cells[y, x]):
             pose[0], pose[1] = x, y
     pose[2] = heading
 

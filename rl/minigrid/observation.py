@@ -8,13 +8,16 @@ is known where in a large room the agent is, and where its walls are still to be
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
+from gymnasium.spaces import Box, Space
 from numba import njit
+from numpy.typing import NDArray
 
 from tutelage.rl.minigrid.codes import (
     BALL,
+    CODE_ATTRIBUTES,
     DIRECTION_DX,
     DIRECTION_DY,
     DOOR_CLOSED,
@@ -23,6 +26,7 @@ from tutelage.rl.minigrid.codes import (
     GOAL,
     KEY,
     LAVA,
+    NUM_CODES,
     NUM_COLORS,
     NUM_HEADINGS,
     UNKNOWN,
@@ -30,7 +34,10 @@ from tutelage.rl.minigrid.codes import (
 )
 from tutelage.rl.minigrid.memory_map import carried_in, is_frontier, is_inside, is_transparent
 from tutelage.rl.tasks.arrays import CodeArray, FloatArray, IntArray
+from tutelage.rl.tasks.spaces import CategoryGrid
 
+MAP_SIDE: Final = "map_side"
+"""The name of the remembered map's side among what makes a student's view."""
 NUM_SECTORS: Final = 8
 CHANNELS: Final = (
     "frontier",
@@ -62,6 +69,36 @@ def _channel(code: int) -> int:
     if code < DOOR_OPEN:
         return 3
     return 4 if code < DOOR_CLOSED else 5
+
+
+def student_view(
+    maps: CodeArray, poses: IntArray, views: CodeArray, crop: int | None
+) -> dict[str, NDArray[Any]]:
+    """What the student sees in N states, by key: a fresh `grid` and `features`.
+
+    crop: side of the map crop, odd; None for the bare view and the heading, one-hot. The rest is as
+    in `look`.
+    """
+    if crop is None:
+        return {
+            "grid": views.copy(),
+            "features": np.eye(NUM_HEADINGS, dtype=np.float32)[poses[:, 2]],
+        }
+    grid = np.empty((len(maps), crop, crop), dtype=np.uint8)
+    features = np.empty((len(maps), NUM_FEATURES), dtype=np.float32)
+    look(maps, poses, views, grid, features)
+    return {"grid": grid, "features": features}
+
+
+def student_spaces(view_side: int, crop: int | None) -> dict[str, Space[Any]]:
+    """The spaces of `student_view`. view_side: of the bare view."""
+    side, features = crop or view_side, NUM_FEATURES if crop else NUM_HEADINGS
+    # Closeness is at most 1; the sides of a map, in halves of it, are less than 2 away.
+    highest = 2.0 if crop else 1.0
+    return {
+        "grid": CategoryGrid(side, side, NUM_CODES, CODE_ATTRIBUTES),
+        "features": Box(0.0, highest, (features,), np.float32),
+    }
 
 
 @njit(cache=True)

@@ -9,7 +9,7 @@ from minigrid.core.grid import Grid
 
 from tutelage.rl.minigrid.codes import UNKNOWN, cell_codes, object_of
 from tutelage.rl.minigrid.drawing import RememberedState, in_letters, recall
-from tutelage.rl.minigrid.simulator import make_minigrid
+from tutelage.rl.minigrid.simulator import MakeEnv, bare
 from tutelage.rl.tasks.arrays import CodeArray, ImageArray
 from tutelage.rl.tasks.base import States
 from tutelage.rl.tasks.watching import Drawing
@@ -22,15 +22,16 @@ _FOG_LINE: Final = (34, 37, 48)
 class GridWorld:
     """Farama's own MiniGrid, played beside the environments, whatever engine these have.
 
-    seed: the episode's (`rl.tasks.seeding.episode_seed`).
+    make: makes the environment. seed: the episode's (`rl.tasks.seeding.episode_seed`).
     """
 
-    def __init__(self, env_id: str, seed: int) -> None:
-        self._env = make_minigrid(env_id)
-        self._env.reset(seed=seed)
+    def __init__(self, make: MakeEnv, seed: int) -> None:
+        self._played = make()
+        self._env = bare(self._played)
+        self._played.reset(seed=seed)
 
     def step(self, action: int) -> None:
-        self._env.step(action)
+        self._played.step(action)
 
     def truth(self) -> Drawing:
         codes = cell_codes(self._env.grid.encode()).T
@@ -57,17 +58,26 @@ class GridWorld:
         return image
 
     def close(self) -> None:
-        self._env.close()  # type: ignore[no-untyped-call]  # MiniGrid leaves it untyped
+        self._played.close()
 
     def _place(self) -> tuple[int, int]:
         x, y = self._env.agent_pos
         return int(x), int(y)
 
     def _in_frame(self, memory: RememberedState) -> CodeArray:
-        """The part of a memory that the grid covers: both know where the agent stands."""
+        """The part of a memory that the grid covers: both know where the agent stands.
+
+        An agent that was held up unseen takes its place for another: what the grid then has beyond
+        the memory is unknown.
+        """
         x, y = self._place()
-        left, top = memory.x - x, memory.y - y
-        return memory.cells[top : top + self._env.height, left : left + self._env.width]
+        height, width = self._env.grid.height, self._env.grid.width
+        rows = np.arange(height) + memory.y - y
+        columns = np.arange(width) + memory.x - x
+        size = len(memory.cells)
+        known = ((rows >= 0) & (rows < size))[:, None] & (columns >= 0) & (columns < size)
+        cells = memory.cells[rows.clip(0, size - 1)[:, None], columns.clip(0, size - 1)]
+        return np.where(known, cells, np.uint8(UNKNOWN))
 
 
 def _tile_image(code: int, heading: int | None, side: int) -> ImageArray:

@@ -11,7 +11,6 @@ A situation id is a 63-bit field, lowest bits first:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -34,6 +33,7 @@ from tutelage.rl.minigrid.colors import order_colors, ranks_of, recolored
 from tutelage.rl.minigrid.memory_map import carried_in
 from tutelage.rl.minigrid.options import option_of
 from tutelage.rl.tasks.arrays import BoolArray, CodeArray, IntArray
+from tutelage.rl.tasks.numbering import Numbering
 from tutelage.rl.tasks.options import Option
 
 _KIND_BITS: Final = NUM_CODES - LAVA
@@ -99,7 +99,7 @@ class GridSituation:
         )
 
     @classmethod
-    def read(cls, text: str, missions: Sequence[str]) -> GridSituation:
+    def read(cls, text: str, missions: Numbering[str]) -> GridSituation:
         """The inverse of `text`. Raises ValueError for what is no situation's text."""
         fields = dict(line.partition(": ")[::2] for line in text.splitlines())
         try:
@@ -107,7 +107,7 @@ class GridSituation:
                 tuple(_CODES[name] for name in fields["seen"].split("; ") if name != "nothing"),
                 _CODES[fields["carrying"]],
                 fields["unexplored"] == "yes",
-                list(missions).index(fields["mission"]),
+                missions.known(fields["mission"]),
             )
         except KeyError as error:
             raise ValueError(f"no situation's text: {error} in {text!r}") from error
@@ -121,22 +121,25 @@ class GridSituation:
         key |= (self.carried - KEY + 1 if self.carried else 0) << _CARRIED_SHIFT
         return key | int(self.unexplored) << _UNEXPLORED_SHIFT | self.mission << MISSION_SHIFT
 
-    def text(self, missions: Sequence[str]) -> str:
-        """The canonical text: `NUM_LINES` lines `field: value`."""
+    def text(self, missions: Numbering[str]) -> str:
+        """The canonical text: `NUM_LINES` lines `field: value`.
+
+        Raises KeyError for an unknown mission.
+        """
         seen = "; ".join(_in_words(code) for code in self.kinds) or "nothing"
         return "\n".join(
             (
-                f"mission: {missions[self.mission]}",
+                f"mission: {missions.key(self.mission)}",
                 f"carrying: {name_of(self.carried) if self.carried else 'nothing'}",
                 f"seen: {seen}",
                 f"unexplored: {'yes' if self.unexplored else 'no'}",
             )
         )
 
-    def inventory(self, missions: Sequence[str]) -> str:
+    def inventory(self, missions: Numbering[str]) -> str:
         """The look-up of what is carried and asked for."""
         carried = name_of(self.carried) if self.carried else "nothing"
-        return f"carrying: {carried}\nmission: {missions[self.mission]}"
+        return f"carrying: {carried}\nmission: {missions.key(self.mission)}"
 
     def options(self) -> tuple[Option, ...]:
         """What is on offer: `explore` while it leads somewhere, and what fits the objects seen.

@@ -2,34 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
-from typing import Final
+from typing import Final, Self
 
 import numpy as np
-from gymnasium.spaces import Box, Discrete
+from gymnasium.spaces import Discrete
+from minigrid.minigrid_env import MiniGridEnv
+from numpy.typing import NDArray
 
 from tutelage.rl.minigrid.codes import (
     ACTION_NAMES,
-    CODE_ATTRIBUTES,
     COLORS,
     KEY,
-    NUM_CODES,
     NUM_COLORS,
-    NUM_HEADINGS,
 )
 from tutelage.rl.minigrid.drawing import draw, draw_inks, recall
 from tutelage.rl.minigrid.engine.families import family_of
 from tutelage.rl.minigrid.engine.simulator import BatchedSimulator
 from tutelage.rl.minigrid.memory_map import without_lava
 from tutelage.rl.minigrid.notes import notes_with
-from tutelage.rl.minigrid.observation import NUM_FEATURES
+from tutelage.rl.minigrid.observation import MAP_SIDE, student_spaces
 from tutelage.rl.minigrid.options import act_by_options, encode_option, every_option
 from tutelage.rl.minigrid.places import PlaceField, place_objects
 from tutelage.rl.minigrid.render import GridWorld
 from tutelage.rl.minigrid.script import GridScript, SituationFields, carried_out
-from tutelage.rl.minigrid.simulator import GymnasiumSimulator, Simulator, make_minigrid, missions_of
+from tutelage.rl.minigrid.simulator import (
+    GymnasiumSimulator,
+    MakeEnv,
+    Simulator,
+    bare,
+    missions_of,
+)
 from tutelage.rl.minigrid.situations import (
     MAX_MISSIONS,
     NUM_LINES,
@@ -39,10 +44,11 @@ from tutelage.rl.minigrid.situations import (
 from tutelage.rl.minigrid.vector import GridStates, GridVectorEnv, grid_states
 from tutelage.rl.tasks.arrays import IntArray
 from tutelage.rl.tasks.base import Episode, Split, States, UnknownTaskError
+from tutelage.rl.tasks.numbering import Numbering
 from tutelage.rl.tasks.options import Option, OptionActions, Plan
 from tutelage.rl.tasks.seeding import episode_seed
 from tutelage.rl.tasks.settings import Engine
-from tutelage.rl.tasks.spaces import ActionSpace, CategoryGrid, ObservationSpace
+from tutelage.rl.tasks.spaces import ActionSpace, ObservationSpace
 
 _NUM_ACTIONS: Final = len(ACTION_NAMES)
 OBJECTS, INVENTORY = "objects", "inventory"
@@ -52,13 +58,14 @@ OBJECTS, INVENTORY = "objects", "inventory"
 class GridTask:
     """A MiniGrid environment behind the task seam.
 
-    name: what people type; env_id: Gymnasium's id; default_steps: enough env steps for a student to
-    finish its job; crop: side of the map crop that the student sees, odd, or None for the bare view
-    and the direction; renamed: whether situations rename colours (`rl.minigrid.colors`), for tasks
-    in which only their sameness matters. lava_known: see `rl.tasks.settings`; what the student sees
-    does not depend on it. notes: the level's own rules, which the teacher is told after those of
-    all levels (`rl.minigrid.notes`). asked: the engine; None takes the batched one where it knows
-    the environment. Raises UnknownTaskError where it is asked for and does not.
+    name: what people type; make: makes its environment; default_steps: enough env steps for a
+    student to finish its job; crop: side of the map crop that the student sees, odd, or None for
+    the bare view and the direction; renamed: whether situations rename colours
+    (`rl.minigrid.colors`), for tasks in which only their sameness matters. lava_known: see
+    `rl.tasks.settings`; what the student sees does not depend on it. notes: the level's own
+    rules, which the teacher is told after those of all levels (`rl.minigrid.notes`). asked: the
+    engine; None takes the batched one where it knows the environment. Raises UnknownTaskError where
+    it is asked for and does not.
     """
 
     observation_space: ObservationSpace
@@ -75,7 +82,7 @@ class GridTask:
     def __init__(
         self,
         name: str,
-        env_id: str,
+        make: MakeEnv,
         default_steps: int,
         crop: int | None,
         renamed: bool = False,
@@ -86,23 +93,13 @@ class GridTask:
         self._renamed, self._lava_known = renamed, lava_known
         self.name, self.default_steps, self.notes = name, default_steps, notes_with(notes)
         self.lookups: Sequence[str] = ()
-        self._env_id, self._crop = env_id, crop
-        probe = make_minigrid(env_id)
+        self._make, self._crop = make, crop
+        probe = bare(make())
         self.max_episode_steps = int(probe.max_steps)
         # Wherever the agent starts, the whole grid fits around the middle of this square.
         self._map_side = 2 * max(probe.width, probe.height) - 1
-        side = crop or probe.agent_view_size
-        features = NUM_FEATURES if crop else NUM_HEADINGS
-        self.observation_space = {
-            "grid": CategoryGrid(side, side, NUM_CODES, CODE_ATTRIBUTES),
-            # Closeness is at most 1; the sides of a map, in halves of it, are at most 2 away.
-            "features": Box(0.0, 2.0 if crop else 1.0, (features,), np.float32),
-        }
-        self._missions = missions_of(probe)
-        if len(self._missions) > MAX_MISSIONS:
-            raise ValueError(
-                f"{len(self._missions)} missions; at most {MAX_MISSIONS} can be told apart"
-            )
+        self.observation_space = student_spaces(probe.agent_view_size, crop)
+        self._missions = self._known_missions(probe)
         self._family = family_of(probe) if asked != "gymnasium" else None
         if asked == "batched" and self._family is None:
             raise UnknownTaskError(
@@ -113,13 +110,20 @@ class GridTask:
         self._places = PlaceField(len(self._missions))
         probe.close()  # type: ignore[no-untyped-call]  # MiniGrid leaves it untyped
 
+    @property
+    def view(self) -> dict[str, int]:
+        """What the student's view needs to be made elsewhere (`rl.minigrid.remembered_map`)."""
+        return {MAP_SIDE: self._map_side}
+
     def make_envs(self, num_envs: int, split: Split, seed: int) -> GridVectorEnv:
         simulator: Simulator
         if self._family is not None:
             simulator = BatchedSimulator(self._family, num_envs)
         else:
-            simulator = GymnasiumSimulator(self._env_id, num_envs)
-        return GridVectorEnv(simulator, self._map_side, self._crop, split, seed, self._lava_known)
+            simulator = GymnasiumSimulator([self._make() for _ in range(num_envs)], self._missions)
+        return GridVectorEnv(
+            simulator, self._map_side, self._crop, split, seed, self._lava_known, self._words()
+        )
 
     def situation_ids(self, states: States) -> IntArray:
         grid = self._taught(states)
@@ -132,10 +136,7 @@ class GridTask:
         return situation_ids
 
     def describe(self, situation_id: int) -> str:
-        try:
-            return self._situation(situation_id).text(self._missions)
-        except IndexError:
-            raise KeyError(situation_id) from None
+        return self._fields(situation_id)[0].text(self._missions)
 
     def read(self, text: str) -> int:
         """The inverse of `describe`.
@@ -144,7 +145,7 @@ class GridTask:
         """
         return self._packed(text, self._missions)
 
-    def _packed(self, text: str, missions: Sequence[str]) -> int:
+    def _packed(self, text: str, missions: Numbering[str]) -> int:
         """The fields of a situation's text, and of what look-ups tell after it, as one number."""
         lines = text.splitlines()
         situation = GridSituation.read("\n".join(lines[:NUM_LINES]), missions)
@@ -163,9 +164,9 @@ class GridTask:
         return carried_out(plan, SituationFields.parse(text))
 
     def options(self, situation_id: int) -> tuple[Option, ...]:
-        return self._situation(situation_id).options()
+        return self._fields(situation_id)[0].options()
 
-    def with_lookups(self, names: Sequence[str]) -> GridTask:
+    def with_lookups(self, names: Sequence[str]) -> Self:
         task = copy(self)
         task.lookups = tuple(names)
         return task
@@ -174,10 +175,10 @@ class GridTask:
         """Raises KeyError for a look-up that is not switched on."""
         if name not in self.lookups:
             raise KeyError(name)
-        situation = self._situation(situation_id)
+        situation, places = self._fields(situation_id)
         if name == INVENTORY:
             return situation.inventory(self._missions)
-        return self._places.text(situation.kinds, self._places.split(situation_id)[1])
+        return self._places.text(situation.kinds, places)
 
     def all_options(self) -> tuple[Option, ...]:
         return every_option()
@@ -219,7 +220,7 @@ class GridTask:
         return {COLORS[c]: COLORS[ranks[c]] for c in sorted(colors) if ranks[c] != c}
 
     def world(self, split: Split, seed: int, env: int, episode: int) -> GridWorld:
-        return GridWorld(self._env_id, episode_seed(seed, split, env, episode))
+        return GridWorld(self._make, episode_seed(seed, split, env, episode))
 
     def _taught(self, states: States) -> GridStates:
         """The states as the teacher and its options know them."""
@@ -228,9 +229,23 @@ class GridTask:
             return grid
         return replace(grid, maps=without_lava(grid.maps), views=without_lava(grid.views))
 
-    def _situation(self, situation_id: int) -> GridSituation:
-        base = self._places.split(situation_id)[0] if OBJECTS in self.lookups else situation_id
-        return GridSituation.of(base)
+    def _known_missions(self, probe: MiniGridEnv) -> Numbering[str]:
+        """The numbers of all missions that there are. Raises ValueError for too many."""
+        missions = missions_of(probe)
+        if len(missions) > MAX_MISSIONS:
+            raise ValueError(f"{len(missions)} missions; at most {MAX_MISSIONS} can be told apart")
+        return Numbering(missions)
+
+    def _words(self) -> Callable[[int], NDArray[np.int32]] | None:
+        """The words of a mission by its number, where the student is told them."""
+        return None
+
+    def _fields(self, situation_id: int) -> tuple[GridSituation, int]:
+        """The fields of a situation id, and the number of its places (`rl.minigrid.places`)."""
+        if OBJECTS not in self.lookups:
+            return GridSituation.of(situation_id), 0
+        base, places = self._places.split(situation_id)
+        return GridSituation.of(base), places
 
     def _place_numbers(self, grid: GridStates) -> IntArray:
         numbers = np.empty(len(grid), dtype=np.int64)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from tutelage.rl.minigrid.codes import IDLE, NUM_HEADINGS
+from tutelage.rl.minigrid.codes import IDLE
 from tutelage.rl.minigrid.engine.streams import episode_seeds, run_words
 from tutelage.rl.minigrid.memory_map import begin, track, without_lava
-from tutelage.rl.minigrid.observation import NUM_FEATURES, look
+from tutelage.rl.minigrid.observation import student_view
 from tutelage.rl.minigrid.options import find_unexplored
 from tutelage.rl.minigrid.simulator import Simulator
 from tutelage.rl.tasks.arrays import ActionArray, BoolArray, CodeArray, IntArray
@@ -42,7 +45,8 @@ def grid_states(states: States) -> GridStates:
 class GridVectorEnv:
     """N grid worlds and their remembered maps.
 
-    lava_known: False takes lava for floor when deciding what is left to explore.
+    lava_known: False takes lava for floor when deciding what is left to explore. words: the words
+    of a mission by its number, int32 [L], where the student sees them.
     """
 
     def __init__(
@@ -53,7 +57,9 @@ class GridVectorEnv:
         split: Split,
         seed: int,
         lava_known: bool = True,
+        words: Callable[[int], NDArray[np.int32]] | None = None,
     ) -> None:
+        self._words = words
         self.num_envs = num_envs = len(simulator.frames.views)
         self._simulator, self._crop = simulator, crop
         self._run_words = run_words(seed, split)
@@ -88,6 +94,7 @@ class GridVectorEnv:
         now, frames = self._now, self._simulator.frames
         changed = np.empty(self.num_envs, dtype=np.bool_)
         now.views[:] = frames.views
+        now.missions[:] = frames.missions
         track(now.maps, now.poses, now.views, frames.headings, actions, changed)
         final = self._look(truncated) if truncated.any() else None
         ended = terminated | truncated
@@ -120,11 +127,8 @@ class GridVectorEnv:
 
     def _look(self, rows: slice | BoolArray) -> Observation:
         now = self._now
-        maps, poses, views = now.maps[rows], now.poses[rows], now.views[rows]
-        if self._crop is None:
-            headings = np.eye(NUM_HEADINGS, dtype=np.float32)[poses[:, 2]]
-            return {"grid": views.copy(), "features": headings}
-        grid = np.empty((len(maps), self._crop, self._crop), dtype=np.uint8)
-        features = np.empty((len(maps), NUM_FEATURES), dtype=np.float32)
-        look(maps, poses, views, grid, features)
-        return {"grid": grid, "features": features}
+        seen: dict[str, NDArray[Any]]
+        seen = student_view(now.maps[rows], now.poses[rows], now.views[rows], self._crop)
+        if self._words is not None:
+            seen["mission"] = np.stack([self._words(m) for m in now.missions[rows].tolist()])
+        return seen

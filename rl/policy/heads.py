@@ -209,8 +209,11 @@ class GaussianHead(Head):
     ) -> tuple[ActionArray, FloatArray, ActionArray]:
         mean, log_std = np.split(params, 2, axis=1)
         noise = rng.standard_normal(mean.shape, dtype=np.float32)
-        log_probs = -(0.5 * noise**2 + log_std + 0.5 * math.log(2 * math.pi)).sum(axis=1)
-        return mean + np.exp(log_std) * noise, log_probs.astype(np.float32), self.likeliest(params)
+        actions = mean + np.exp(log_std) * noise
+        # Not the noise's own: rounded, an action may have become a little more or less likely.
+        squared = ((actions - mean) * np.exp(-log_std)) ** 2
+        log_probs = -(0.5 * squared + log_std + 0.5 * math.log(2 * math.pi)).sum(axis=1)
+        return actions, log_probs.astype(np.float32), self.likeliest(params)
 
     def likeliest(self, params: FloatArray) -> ActionArray:
         return np.clip(np.split(params, 2, axis=1)[0], self._low, self._high)

@@ -12,7 +12,8 @@ from typing import Annotated, Any, Final
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from gymnasium import spaces
+from numpy.typing import ArrayLike, NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import from_json
 from safetensors import SafetensorError, safe_open
@@ -26,6 +27,7 @@ from tutelage.rl.policy.network import PolicyNetwork
 from tutelage.rl.policy.settings import StudentSettings
 from tutelage.rl.tasks.arrays import ActionArray, BoolArray, FloatArray
 from tutelage.rl.tasks.base import Observation, Task, view_of
+from tutelage.rl.tasks.observations import StudentObservationEncoder
 from tutelage.rl.tasks.spaces import (
     ActionSpace,
     ObservationSpace,
@@ -178,6 +180,10 @@ class Policy:
         self.did(state, actions)
         return actions
 
+    def policy(self, seed: int | None = None) -> StudentActor:
+        """The same policy for a plain loop over one environment; arguments as `StudentActor`."""
+        return StudentActor(self, seed)
+
     def did(self, state: RecurrentState | None, actions: ActionArray) -> None:
         """Remember the actions that were done, [B, ...], where the policy has a memory."""
         if state is not None and self.network.memory_size:
@@ -207,6 +213,60 @@ class Policy:
         metadata = {_METADATA: json.dumps(self.spec.described())}
         tensors = {name: t.contiguous().cpu() for name, t in self.network.state_dict().items()}
         path.write_bytes(save(tensors, metadata))
+
+
+class StudentActor:
+    """A student in a plain Gymnasium loop: from an observation of the environment to its action.
+
+        student = load_student("runs/my-run").policy()
+        observation, info = env.reset(seed=1)
+        student.reset()
+        action = student(observation)
+
+    policy: the student's; the recurrent state is this actor's own. seed: of the actions that are
+    drawn from the policy, as in `eval`'s success rate; None takes the likeliest ones.
+    """
+
+    def __init__(self, policy: Policy, seed: int | None = None) -> None:
+        self._policy = policy
+        self._encoder = StudentObservationEncoder(policy.spec.observation_space)
+        self._seen = self._encoder.empty(1)
+        self._rng = None if seed is None else np.random.default_rng(seed)
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin an episode: forget what a recurrent policy remembers of the one before."""
+        self._state = self._policy.initial_state(1)
+
+    def __call__(self, observation: Any, action_mask: ArrayLike | None = None) -> Any:
+        """The action, as the environment takes it: an int, or an array of the space's dtype.
+
+        observation: as the environment gives it, where the student was taught on that; else what
+        its task's `encode` makes of it. action_mask: which discrete actions are allowed, [n]; of
+        MultiDiscrete ones part after part. Raises ValueError, in one line, for another observation
+        than the student was taught on, and for a mask that allows nothing.
+        """
+        self._encoder.write(observation, self._seen, 0)
+        if self._encoder.unusable_row(self._seen) is not None:
+            raise ValueError("the observation has a number that is not finite")
+        mask = None if action_mask is None else self._mask(action_mask)
+        (action,) = self._policy.act(self._seen, self._rng, self._state, mask)
+        space = self._policy.spec.action_space
+        if isinstance(space, spaces.Discrete):
+            return int(action) + int(space.start)
+        if isinstance(space, spaces.MultiDiscrete):
+            return (action + space.start).astype(space.dtype)
+        return np.clip(action.astype(space.dtype), space.low, space.high)
+
+    def _mask(self, given: ArrayLike) -> BoolArray:
+        """bool [1, n]."""
+        mask = np.asarray(given).astype(np.bool_)
+        count = self._policy.head.num_params
+        if isinstance(self._policy.spec.action_space, spaces.Box):
+            raise ValueError("the actions of a Box have no mask")
+        if mask.shape != (count,) or not mask.any():
+            raise ValueError(f"the action mask must allow one of {count} actions at least")
+        return mask[None]
 
 
 def make_policy(task: Task, settings: StudentSettings, device: str, seed: int) -> Policy:

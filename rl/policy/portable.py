@@ -91,7 +91,8 @@ class _Categories(nn.Module):
     def __init__(self, space: spaces.Discrete[Any] | spaces.MultiDiscrete) -> None:
         super().__init__()
         self._is_one = isinstance(space, spaces.Discrete)
-        self._nvec = [int(n) for n in np.atleast_1d(space.n if self._is_one else space.nvec)]
+        sizes = space.n if isinstance(space, spaces.Discrete) else space.nvec
+        self._nvec = [int(n) for n in np.atleast_1d(sizes)]
         self._start: Tensor
         start = torch.from_numpy(np.atleast_1d(np.asarray(space.start, dtype=np.int64)))
         self.register_buffer("_start", start)
@@ -113,6 +114,10 @@ class _Gaussian(nn.Module):
 
     def __init__(self, space: spaces.Box) -> None:
         super().__init__()
+        self._low: Tensor
+        self._high: Tensor
+        self._center: Tensor
+        self._half: Tensor
         center, half = center_and_half(space.low, space.high)
         bounds = {"_low": space.low, "_high": space.high, "_center": center, "_half": half}
         for name, array in bounds.items():

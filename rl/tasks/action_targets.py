@@ -63,7 +63,7 @@ def action_targets(space: ActionSpace) -> ActionTargets:
         return CategoricalTargets(int(space.n))
     if isinstance(space, spaces.MultiDiscrete) and space.nvec.ndim == 1:
         return MultiCategoricalTargets([int(n) for n in space.nvec])
-    if is_vector(space):
+    if isinstance(space, spaces.Box) and is_vector(space):
         return GaussianTargets(space.low, space.high)
     raise ValueError(f"actions must be {ACTION_SPACES}: {space}")
 
@@ -168,8 +168,9 @@ class GaussianTargets:
         """The mean and the variance of the mixture, which is no Gaussian itself."""
         mean, variance = np.split(targets, 2, axis=2)
         mixed_mean = _weighted_mean(shares, mean)
-        mixed_variance = _weighted_mean(shares, variance + mean**2) - mixed_mean**2
-        return np.concatenate((mixed_mean, np.maximum(mixed_variance, 0)), axis=1)
+        # Not the mean of squares less the square of the mean: of nearly alike they leave nothing.
+        distance = mean - mixed_mean[:, None]
+        return np.concatenate((mixed_mean, _weighted_mean(shares, variance + distance**2)), axis=1)
 
     def agree(self, targets: FloatArray, actions: ActionArray) -> BoolArray:
         """Within one standard deviation of the mean in each dimension; both are clipped."""

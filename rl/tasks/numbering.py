@@ -7,15 +7,20 @@ only; a checkpoint holds the numbering, so that a resume goes on with it.
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
+from threading import Lock
 from typing import Generic, TypeVar
 
 Key = TypeVar("Key", bound=Hashable)
 
 
 class Numbering(Generic[Key]):
-    """A number from 0 for each key, in the order in which they were first seen."""
+    """A number from 0 for each key, in the order in which they were first seen.
+
+    Safe for several threads: a teacher may be asked in another one than the student acts in.
+    """
 
     def __init__(self, keys: Iterable[Key] = ()) -> None:
+        self._lock = Lock()
         self._keys: list[Key] = []
         self._numbers: dict[Key, int] = {}
         self.restore(keys)
@@ -26,10 +31,14 @@ class Numbering(Generic[Key]):
     def number(self, key: Key) -> int:
         """The key's number, a new one at first sight."""
         number = self._numbers.get(key)
-        if number is None:
-            number = self._numbers[key] = len(self._keys)
-            self._keys.append(key)
-        return number
+        if number is not None:
+            return number
+        with self._lock:
+            if key not in self._numbers:
+                # In this order: whoever reads a number finds what it stands for.
+                self._keys.append(key)
+                self._numbers[key] = len(self._keys) - 1
+            return self._numbers[key]
 
     def known(self, key: Key) -> int:
         """The key's number. Raises KeyError where it has none yet."""

@@ -179,26 +179,35 @@ def explained(error: BaseException) -> str:
 
 
 def place_of(error: BaseException) -> str | None:
-    """`FILE, line N` of the innermost line of somebody's own code that an error went through.
-
-    Of an installed package's where there is no such line; None where there is neither.
-    """
+    """`FILE, line N` of `own_line`, None where there is none."""
     if isinstance(error, SyntaxError) and error.filename is not None:
-        return _place(error.filename, error.lineno)
+        return f"{shown_path(error.filename)}, line {error.lineno}"
+    line = own_line(error)
+    return None if line is None else f"{shown_path(line[0])}, line {line[1]}"
+
+
+def own_line(error: BaseException, files: Collection[str] = ()) -> tuple[str, int] | None:
+    """The innermost line of somebody's own code that an error went through: its file and number.
+
+    files: where it is looked for first. Of an installed package's where there is no such line; None
+    where there is neither.
+    """
     steps = [
         (frame.f_code.co_filename, line)
         for frame, line in traceback.walk_tb(error.__traceback__)
         if not frame.f_code.co_filename.startswith((_OURS, "<"))
     ]
     own = [(file, line) for file, line in steps if not file.startswith(_INSTALLED)]
-    return _place(*(own or steps)[-1]) if steps else None
+    named = [(file, line) for file, line in steps if file in files]
+    return (named or own or steps)[-1] if steps else None
 
 
-def _place(file: str, line: int | None) -> str:
+def shown_path(file: str) -> Path:
+    """A file as seen from the working directory where it lies in there."""
     path = Path(file)
     with suppress(FileNotFoundError, ValueError):  # a deleted working directory; a file elsewhere
         path = path.relative_to(Path.cwd())
-    return f"{path}, line {line}"
+    return path
 
 
 def _instead(module: ModuleType, near: Collection[str]) -> str:

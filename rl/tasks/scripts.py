@@ -85,9 +85,8 @@ class PlanScript:
     several; where the plan is one step there is nothing to leave out, and it is right.
     """
 
-    version: int = 0
-
-    def __init__(self, plan_of: Callable[[str], Plan | None]) -> None:
+    def __init__(self, plan_of: Callable[[str], Plan | None], version: int = 0) -> None:
+        self.version = version
         self._plan_of = plan_of
 
     def candidates(
@@ -102,8 +101,9 @@ class PlanScript:
         except UserError:
             raise
         except Exception as error:  # whatever the user's code raises
-            where = traceback.extract_tb(error.__traceback__)[-1]
-            reason = f"{type(error).__name__}: {error} ({where.filename}, line {where.lineno})"
+            reason = (
+                f"{type(error).__name__}: {' '.join(str(error).split())} ({self._place(error)})"
+            )
             raise ScriptError(_told(reason, situation)) from error
         if plan is None:
             return []
@@ -132,9 +132,22 @@ class PlanScript:
             return list(found)
         return [Candidate(best[:-1], BEST), Candidate(best, SENSIBLE)]
 
+    def _place(self, error: Exception) -> str:
+        """The last line of the function's own file that an exception came through."""
+        code = getattr(self._plan_of, "__code__", None)
+        frames = traceback.extract_tb(error.__traceback__)
+        own = [frame for frame in frames if code and frame.filename == code.co_filename]
+        where = (own or frames)[-1]
+        return f"{where.filename}, line {where.lineno}"
+
 
 class ScriptedByPlan:
-    """The base of a task whose script is a method `script`; without that, it has no script."""
+    """The base of a task whose script is a method `script`; without that, it has no script.
+
+    script_version: see `Script.version`; only a script that is finished should have one above 0.
+    """
+
+    script_version: int = 0
 
     def script(self, situation: str) -> Plan | None:  # noqa: ARG002  # for subclasses
         """What to do in a situation, given by its text; None where there is nothing to say.
@@ -147,7 +160,7 @@ class ScriptedByPlan:
     @property
     def teacher_script(self) -> Script | None:
         is_written = type(self).script is not ScriptedByPlan.script
-        return PlanScript(self.script) if is_written else None
+        return PlanScript(self.script, self.script_version) if is_written else None
 
 
 def script_of(task: object) -> Script | None:

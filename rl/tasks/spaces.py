@@ -21,10 +21,21 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, field_validator
 
+from tutelage.rl.errors import UserError
+
 ObservationSpace: TypeAlias = "Mapping[str, spaces.Space[Any]]"
 """The space of each key of an observation."""
 
 ActionSpace: TypeAlias = "spaces.Discrete | spaces.MultiDiscrete | spaces.Box"
+
+
+class SpaceError(UserError):
+    """A space of a user's environment or task that a student cannot see or act in."""
+
+
+class WrongValueError(ValueError):
+    """A value that is not in a space, or not what it must be: the message says so in a clause."""
+
 
 MAX_TOKEN: Final = 2**31 - 1
 _WORD_ENDS: Final = ".,;:!?()[]{}\"'"

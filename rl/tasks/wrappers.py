@@ -19,13 +19,14 @@ from tutelage.rl.tasks.base import (
     States,
     Task,
     VectorEnv,
+    Viewed,
 )
 from tutelage.rl.tasks.options import Option, OptionActions
 from tutelage.rl.tasks.scripts import Script, Scripted
 from tutelage.rl.tasks.spaces import ActionSpace, ObservationSpace
 from tutelage.rl.tasks.watching import Watchable, World
 
-ABILITIES: Final = (Noted, ListsOptions, LookupTask, Remembers, Scripted, Watchable)
+ABILITIES: Final = (Noted, ListsOptions, LookupTask, Remembers, Scripted, Viewed, Watchable)
 """The protocols of what a task may offer besides `Task`."""
 
 Ability = TypeVar("Ability")
@@ -70,6 +71,7 @@ class TaskWrapper:
     offered_lookups: Mapping[str, str]
     lookups: Sequence[str]
     teacher_script: Script | None
+    view: Mapping[str, int]
 
     def __init__(self, task: Task) -> None:
         self.task = task

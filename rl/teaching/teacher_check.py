@@ -63,6 +63,7 @@ _BETTER: Final = 1.64
 _CLEARLY: Final = 3.0
 """Standard errors from which on a difference of success rates counts; `_CLEARLY` before all the
 episodes were played (Haybittle 1971, Peto et al. 1976)."""
+_ROUNDING: Final = 1e-6
 
 
 Count = Annotated[int, Field(ge=0, le=2**53)]
@@ -127,17 +128,22 @@ class SuccessCount(BaseModel):
         return (self.successes / self.episodes - other.successes / other.episodes) / error
 
     def above_in_return(self, other: SuccessCount) -> float:
-        """How many standard errors its mean return is above another's (Welch); 0 where unknown."""
+        """How many standard errors its mean return is above another's (Welch); 0 where unknown.
+
+        Returns that never vary have an error too, a millionth of them: else two such could not be
+        told apart, or would be by a rounding error.
+        """
         if min(self.episodes, other.episodes) < 2:
             return 0.0
-        error = self._return_variance / self.episodes + other._return_variance / other.episodes
-        if error <= 0:
-            return 0.0
-        return (self.returns / self.episodes - other.returns / other.episodes) / math.sqrt(error)
+        mean, other_mean = self.returns / self.episodes, other.returns / other.episodes
+        variance = self._return_variance / self.episodes + other._return_variance / other.episodes
+        error = max(math.sqrt(variance), _ROUNDING * max(abs(mean), abs(other_mean)))
+        return (mean - other_mean) / error if error > 0 else 0.0
 
     @property
     def _return_variance(self) -> float:
-        return max(self.squares / self.episodes - (self.returns / self.episodes) ** 2, 0.0)
+        mean = self.returns / self.episodes
+        return max(self.squares / self.episodes - mean * mean, 0.0)
 
 
 class MixedPlayOutcome(BaseModel):

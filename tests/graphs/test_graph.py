@@ -29,7 +29,6 @@ from tutelage.graphs.records.trace.records import AdviceRecord
 from tutelage.graphs.state import TeachState, first_state
 from tutelage.prompts.library import SHIPPED
 from tutelage.rl.policy.policy import load_student
-from tutelage.rl.tasks.base import Observation
 from tutelage.rl.tasks.seeding import episode_seed
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -194,14 +193,12 @@ class TestRunFolder:
 
     def test_the_student_acts_without_the_rest(self, taught: TinyRun) -> None:
         student = load_student(taught.path)
-        spec = student.spec
-        shape = (4, spec.height, spec.width)
-        seen = Observation(
-            np.zeros(shape, dtype=np.uint8), np.zeros((4, spec.features), dtype=np.float32)
-        )
+        spaces = student.spec.observation_space
+        assert set(spaces) == {"grid", "features"}
+        seen = {key: np.zeros((4, *space.shape), space.dtype) for key, space in spaces.items()}
         actions = student.act(seen)
         assert actions.shape == (4,)
-        assert set(actions.tolist()) <= set(range(student.num_actions))
+        assert all(action in student.spec.action_space for action in actions)
 
     def test_the_trace_accounts_for_every_step(self, taught: TinyRun) -> None:
         steps: Counter[int] = Counter()
@@ -443,7 +440,7 @@ class TestDriving:
         assert run.summary.teacher_removed_at_step is None
         assert len(run.rows) in (2, 3)
         assert run.summary.env_steps == run.rows[-1].env_steps == len(run.rows) * ROLLOUT
-        assert load_student(run.path).task_name == "SimpleDoorKey"
+        assert load_student(run.path).spec.task == "SimpleDoorKey"
 
     def test_the_final_state_is_small_and_plain(self, constant: TinyRun) -> None:
         checkpoints = Checkpoints(constant.folder)

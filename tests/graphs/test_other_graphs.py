@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import ExitStack
 from functools import wraps
 from io import StringIO
@@ -10,6 +11,7 @@ from threading import Event as StopSignal
 from typing import Any, Literal
 
 import pytest
+from gymnasium.spaces import Discrete
 from langgraph.runtime import Runtime
 from rich.console import Console
 
@@ -174,7 +176,8 @@ class TestHierarchical:
         assert one.advised_share is not None
         assert one.advised_share > 0.9
         student = load_student(run.path)
-        assert student.num_actions == student.spec.slots == 7
+        assert student.spec.action_space == Discrete(7)
+        assert student.spec.masks_actions
 
     def test_eval_lets_the_student_pick_options_too(self, tmp_path: Path) -> None:
         run = make_run(tmp_path, graph="hierarchical", env=CORRIDOR)
@@ -272,6 +275,27 @@ class TestTeacherOnly:
         shown = console.file.getvalue()
         assert "5 of 5 episodes" in shown
         assert "the teacher acts" in shown
+
+    def test_the_mean_return_stands_beside_success_where_the_task_is_scored(
+        self, tmp_path: Path
+    ) -> None:
+        shown = {}
+        for env in ("helpers.taught_tasks:TaughtCar", CORRIDOR):
+            events: list[Event] = []
+            folder = tmp_path / env.partition(":")[2]
+            make_run(folder, events.append, env=env, evaluation__every=ROLLOUT)
+            console = Console(file=StringIO(), width=200, force_terminal=False)
+            with LiveProgress(console) as live:
+                for event in events:
+                    live.on_event(event)
+                lines = console.file.getvalue()  # type: ignore[attr-defined]  # a StringIO
+                console.print(live.panel())
+            shown[env] = lines, console.file.getvalue()  # type: ignore[attr-defined]
+        car, corridor = shown.values()
+        for text in car:
+            assert re.search(r"held-out success *[\d.]+ %, return -?[\d.e+-]+ at \d+", text)
+        for text in corridor:
+            assert re.search(r"held-out success *[\d.]+ % at \d+", text)
 
 
 class TestGoingOn:

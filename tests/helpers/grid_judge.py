@@ -31,7 +31,7 @@ from tutelage.rl.minigrid.codes import (
     door_state,
     name_of,
 )
-from tutelage.rl.minigrid.simulator import make_minigrid
+from tutelage.rl.minigrid.simulator import make_minigrid, minigrid_maker
 from tutelage.rl.minigrid.task import GridTask
 from tutelage.rl.minigrid.vector import GridStates
 from tutelage.rl.tasks.arrays import CodeArray, IntArray
@@ -141,10 +141,11 @@ def case(name: str) -> Case:
         arguments, crop = JUMBLES[name]
         env_id = f"TutelageTest/{name.title().replace(' ', '')}-v0"
         gym.register(env_id, entry_point=Jumble, kwargs=arguments)
-        return Case(GridTask(name, env_id, 1000, crop), env_id)
+        return Case(GridTask(name, minigrid_maker(env_id), 1000, crop), env_id)
     # Colours by their own names, so that judges need know nothing of renaming (test_colors.py).
     info = next(info for info in catalogue.SHIPPED if info.name == name)
-    return Case(GridTask(name, info.env_id, info.default_steps, crop=9), info.env_id)
+    make = minigrid_maker(info.env_id)
+    return Case(GridTask(name, make, info.default_steps, crop=9), info.env_id)
 
 
 @functools.cache
@@ -154,7 +155,7 @@ def patient_case(name: str) -> Case:
     assert spec.entry_point is not None
     env_id = f"TutelageTest/Patient{name.replace('-', '')}-v0"
     gym.register(env_id, entry_point=spec.entry_point, kwargs={**spec.kwargs, "max_steps": 5000})
-    return Case(GridTask(name, env_id, 1000, 9), env_id)
+    return Case(GridTask(name, minigrid_maker(env_id), 1000, 9), env_id)
 
 
 class Shadow:

@@ -44,7 +44,8 @@ class Numbered(Corridor):
     def read(self, text: str) -> int:
         corridor, _, cells = text.rpartition("\ncells: ")
         position, lever = map(int, cells.split(", "))
-        return self._numbers.number((super().read(corridor), position, lever))
+        texts = [Corridor.describe(self, n) for n in range(4)]
+        return self._numbers.number((texts.index(corridor), position, lever))
 
     def options(self, situation_id: int) -> tuple[Option, ...]:
         return super().options(self._numbers.key(situation_id)[0])

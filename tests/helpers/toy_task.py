@@ -27,7 +27,7 @@ from tutelage.rl.tasks.base import (
     select_rows,
 )
 from tutelage.rl.tasks.options import Option, OptionActions, Plan
-from tutelage.rl.tasks.scripts import ScriptedByPlan
+from tutelage.rl.tasks.scripts import PlanScript, ScriptedByPlan
 from tutelage.rl.tasks.seeding import episode_seed
 from tutelage.rl.tasks.spaces import ActionSpace
 
@@ -134,6 +134,7 @@ class Corridor(ScriptedByPlan):
     masks_actions = normalise = scored = False
     max_episode_steps = MAX_STEPS
     default_steps = 30_000
+    script_version = 1
 
     def make_envs(self, num_envs: int, split: Split, seed: int) -> CorridorEnvs:
         return CorridorEnvs(num_envs, split, seed)
@@ -202,6 +203,16 @@ class Corridor(ScriptedByPlan):
         cells[own.levers[row]] = "\\" if own.down[row] else "/"
         cells[own.positions[row]] = "@"
         return " ".join(cells)
+
+
+class Settled(Corridor):
+    """The corridor with a script that is done with: its answers are kept in the plan cache."""
+
+    @property
+    def teacher_script(self) -> PlanScript:
+        script = PlanScript(self.script)
+        script.version = 1
+        return script
 
 
 def _behaviours(states: CorridorStates) -> list[tuple[BoolArray, BoolArray, FloatArray]]:

@@ -265,7 +265,7 @@ def limits_of(
     known = [end for end in ends if math.isfinite(end)] or [-1.0, 1.0]
     low = low if math.isfinite(low) else min(known)
     high = high if math.isfinite(high) else max(known)
-    return (low, high) if low < high else (low, low + 1.0)
+    return low, high
 
 
 def moments_of(given: Targets | None, i: int, count: int) -> tuple[float, float]:
@@ -277,8 +277,8 @@ def moments_of(given: Targets | None, i: int, count: int) -> tuple[float, float]
 
 def cell_of(value: float, low: float, high: float, cells: int) -> int | None:
     """The cell of a line from `low` to `high` in which a value lies; None for NaN."""
-    share = (value - low) / (high - low)
-    return None if math.isnan(share) else round(min(max(share, 0.0), 1.0) * (cells - 1))
+    share = (value - low) / (high - low) if low < high else 0.5
+    return None if math.isnan(value + share) else round(min(max(share, 0.0), 1.0) * (cells - 1))
 
 
 def _bar(share: float | None, style: str, cells: int) -> Text:

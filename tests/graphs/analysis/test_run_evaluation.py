@@ -21,7 +21,7 @@ CORRIDOR = "helpers.toy_task:Corridor"
 
 @pytest.fixture(scope="module")
 def taught(tmp_path_factory: pytest.TempPathFactory) -> TinyRun:
-    return make_run(tmp_path_factory.mktemp("taught"), env=CORRIDOR)
+    return make_run(tmp_path_factory.mktemp("taught"), env="helpers.toy_task:Settled")
 
 
 def invoke(*arguments: str | Path) -> Result:

@@ -426,7 +426,7 @@ class TestSignals:
         from tutelage.rl.policy.policy import load_student  # here and not above: it imports torch
 
         for run in stopped.values():
-            assert load_student(run.folder.path).task_name == "SimpleDoorKey"
+            assert load_student(run.folder.path).spec.task == "SimpleDoorKey"
 
     def test_it_says_what_it_does_and_what_to_type_next(self, stopped: dict[int, Stopped]) -> None:
         said = stopped[signal.SIGINT].stdout

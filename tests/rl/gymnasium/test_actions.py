@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from tutelage import OptionStep
 from tutelage.rl.gymnasium.actions import actions_of
-from tutelage.rl.gymnasium.errors import SpaceError, WrongValueError
 from tutelage.rl.tasks.action_targets import action_targets, column_names
+from tutelage.rl.tasks.spaces import SpaceError, WrongValueError
 
 WIDE = spaces.Box(np.array([-2, 0, -np.inf]), np.array([2, 1, np.inf]), dtype=np.float64)
 

@@ -24,8 +24,7 @@ from helpers.faulty_task import (
     raising,
 )
 from tutelage import GymTask, Option, OptionStep
-from tutelage.rl.errors import UserError
-from tutelage.rl.gymnasium.errors import TaskCodeError
+from tutelage.rl.errors import TaskCodeError, UserError
 from tutelage.rl.tasks.base import Episode, UnknownTaskError
 from tutelage.rl.tasks.registry import make_task
 

@@ -17,8 +17,8 @@ import pytest
 
 from helpers.gym_tasks import Dials, DialTask
 from helpers.tiny_runs import ROOT
+from tutelage.rl.errors import TaskCodeError
 from tutelage.rl.gymnasium.environments import LocalEnvironments
-from tutelage.rl.gymnasium.errors import TaskCodeError
 from tutelage.rl.gymnasium.workers import WorkerEnvironments
 
 ACTION = np.array([1, 0])
@@ -192,6 +192,34 @@ class TestScripts:
         assert said.split("\n")[:2] == ["asked", "still there"]
         assert (process.returncode, complaints) == (0, "")
         wait_for_end(workers)
+
+
+class Forgetful(DialTask):
+    """Its first observation cannot be encoded."""
+
+    info_keys = ("process",)
+
+    def __init__(self) -> None:
+        super().__init__(workers=1)
+        self.env = Mortal
+
+    def remember(self, memory: Any, obs: Any, info: Any) -> Any:
+        met.append(info["process"])
+
+    def encode(self, obs: Any, info: Any) -> Any:
+        raise LookupError
+
+
+met: list[int] = []
+"""The processes of the environments that a `Forgetful` has met."""
+
+
+def test_they_end_with_an_error_of_a_method() -> None:
+    envs = Forgetful().as_task().make_envs(1, "train", 0)
+    with pytest.raises(TaskCodeError, match="LookupError"):
+        envs.reset()
+    wait_for_end(met)
+    assert len(met) == 1
 
 
 def test_no_more_processes_than_environments() -> None:

@@ -22,7 +22,12 @@ from tutelage.rl.minigrid.engine.families import Family, family_of
 from tutelage.rl.minigrid.engine.simulator import BatchedSimulator
 from tutelage.rl.minigrid.engine.world import CONTENT_BITS, Rules, World, make_world
 from tutelage.rl.minigrid.levels import LEVELS, register_levels
-from tutelage.rl.minigrid.simulator import GymnasiumSimulator, make_minigrid, missions_of
+from tutelage.rl.minigrid.simulator import (
+    GymnasiumSimulator,
+    make_minigrid,
+    minigrid_maker,
+    missions_of,
+)
 from tutelage.rl.tasks.arrays import BoolArray, CodeArray, IntArray
 from tutelage.rl.tasks.base import UnknownTaskError
 from tutelage.rl.tasks.registry import make_task
@@ -376,7 +381,7 @@ def test_the_engine_is_chosen_by_the_environment() -> None:
     assert getattr(make_task("LavaDoorKey", 5, asked), "engine") == "gymnasium"  # noqa: B009
     with pytest.raises(UnknownTaskError, match=r"task.engine = 'batched': that engine does not"):
         type(case("jumble seen 7 wide").task)(
-            "mine", case("jumble seen 7 wide").env_id, 100, 5, asked="batched"
+            "mine", minigrid_maker(case("jumble seen 7 wide").env_id), 100, 5, asked="batched"
         )
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from helpers.grid_judge import AROUND, CODES, JUMBLES, Known, Shadow, Wanderer, case, shadows_of
 from tutelage.rl.minigrid.places import NEAR_STEPS, PlaceField
+from tutelage.rl.minigrid.simulator import minigrid_maker
 from tutelage.rl.minigrid.task import GridTask
 from tutelage.rl.tasks.lookups import UnknownLookupError, full_text, with_lookups
 
@@ -75,8 +76,19 @@ def test_places_tell_what_is_near_far_and_out_of_reach(name: str) -> None:
             if result.terminated[i] or result.truncated[i]:
                 shadow.begin()
     assert len(set(texts.values())) == len(texts) > 5
-    again = with_lookups(GridTask(name, tested.env_id, 1000, 9), BOTH)  # as after a resume
+    make = minigrid_maker(tested.env_id)
+    again = with_lookups(GridTask(name, make, 1000, 9), BOTH)  # as after a resume
     assert {situation_id: full_text(again, situation_id) for situation_id in texts} == texts
+    assert {again.read(text): text for text in texts.values()} == texts
+
+
+def test_a_text_is_read_with_what_was_looked_up_or_without() -> None:
+    task = with_lookups(case("SimpleDoorKey").task, BOTH)
+    text = task.describe(0)
+    assert full_text(task, task.read(text)) == full_text(task, 0)
+    for told in ("places: the moon (near, reachable)", "weather: fine", "places: nothing known"):
+        with pytest.raises(ValueError, match="no situation's text"):
+            task.read(f"{text}\n{told}")
 
 
 def test_the_digits_leave_room_for_the_record() -> None:

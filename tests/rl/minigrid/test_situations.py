@@ -23,9 +23,11 @@ from helpers.grid_judge import (
 )
 from tutelage.rl.minigrid.codes import NUM_CODES
 from tutelage.rl.minigrid.options import encode_option
+from tutelage.rl.minigrid.simulator import minigrid_maker
 from tutelage.rl.minigrid.situations import MAX_MISSIONS, GridSituation
 from tutelage.rl.minigrid.task import GridTask
 from tutelage.rl.minigrid.vector import GridStates
+from tutelage.rl.tasks.numbering import Numbering
 from tutelage.rl.tasks.options import Option
 
 LAVA, KEY, DOOR_OPEN = CODES["lava"], CODES["red key"], CODES["red door (open)"]
@@ -68,7 +70,7 @@ def test_a_situation_is_its_situation_id_and_its_text(situation: GridSituation) 
     """Both can be read back, so no two situations share either."""
     assert 0 <= situation.encode() < 2**63
     assert GridSituation.of(situation.encode()) == situation
-    assert read_back(situation.text(MISSIONS)) == situation
+    assert read_back(situation.text(Numbering(MISSIONS))) == situation
 
 
 def test_the_last_mission_fits_into_a_situation_id() -> None:
@@ -191,6 +193,7 @@ def test_text_and_options_tell_what_was_seen(name: str) -> None:
             if result.terminated[i] or result.truncated[i]:
                 shadow.begin()
     assert len(set(texts.values())) == len(texts)
-    again = GridTask(name, tested.env_id, 1000, 9)  # as after a resume: nothing seen yet
+    make = minigrid_maker(tested.env_id)
+    again = GridTask(name, make, 1000, 9)  # as after a resume: nothing seen yet
     assert {situation_id: again.describe(situation_id) for situation_id in texts} == texts
     assert len(missions) == (len(Jumble.missions) if name in JUMBLES else 1)

@@ -21,6 +21,7 @@ from tutelage.rl.minigrid.codes import COLORS
 from tutelage.rl.minigrid.layouts import draw_layout
 from tutelage.rl.minigrid.memory_map import carried_in
 from tutelage.rl.minigrid.options import encode_option
+from tutelage.rl.minigrid.simulator import minigrid_maker
 from tutelage.rl.minigrid.task import GridTask
 from tutelage.rl.minigrid.vector import GridStates
 from tutelage.rl.tasks.arrays import BoolArray, IntArray
@@ -112,7 +113,7 @@ MOST_ABOVE_OPTIMUM = 1.85
 @pytest.mark.parametrize("name", ROOMS)
 def test_what_can_be_reached(name: str) -> None:
     # Colours by their own names: the plan knows nothing of renaming.
-    task = GridTask(name, f"Tutelage/{name}-v0", 0, crop=7)
+    task = GridTask(name, minigrid_maker(f"Tutelage/{name}-v0"), 0, crop=7)
     best, planned = optimum(name), play(task, planner(task))
     print(f"\n{name}: all-knowing {best.mean():.1f} steps ({SEARCHED} levels); options {planned}")
     assert (planned.steps[:SEARCHED] >= best).all()

@@ -22,7 +22,7 @@ from helpers.toy_task import (
 )
 from tutelage.rl.advice.advice import Advice
 from tutelage.rl.advice.labels import label
-from tutelage.rl.policy.policy import make_policy
+from tutelage.rl.policy.policy import Policy, make_policy
 from tutelage.rl.policy.settings import StudentSettings
 from tutelage.rl.ppo.gae import advantages_of
 from tutelage.rl.rollouts.collector import Collector
@@ -49,15 +49,8 @@ def any_allowed(envs: OptionEnvs, rng: np.random.Generator) -> IntArray:
     return np.array([rng.choice(np.flatnonzero(row)) for row in allowed])
 
 
-def small_student(task: OptionTask = TASK, seed: int = 0) -> object:
-    return make_policy(
-        task.name,
-        task.observation_spec,
-        len(task.action_names),
-        StudentSettings(hidden=16),
-        "cpu",
-        seed,
-    )
+def small_student(task: OptionTask = TASK, seed: int = 0) -> Policy:
+    return make_policy(task, StudentSettings(hidden=16), "cpu", seed)
 
 
 class TestChoosing:
@@ -105,11 +98,11 @@ class TestChoosing:
         envs = envs_of(200)
         seen, allowed = envs.observe(), envs.action_mask()
         for rng in (None, np.random.default_rng(0)):
-            actions = student.act(seen, rng, allowed)
+            actions = student.act(seen, rng, mask=allowed)
             assert allowed[np.arange(200), actions].all()
         only = np.zeros_like(allowed)
         only[:, 2] = True
-        assert set(student.act(seen, None, only)) == {2}
+        assert set(student.act(seen, mask=only)) == {2}
 
     def test_a_task_that_does_not_list_its_options_is_one_line(self) -> None:
         class Mute(Corridor):
@@ -220,35 +213,35 @@ def played_by_hand(plain: CorridorEnvs, option: int) -> tuple[list[float], bool]
 class TestReplaying:
     def test_an_episode_is_played_again_to_the_same_state_though_options_draw(self) -> None:
         envs = envs_of(20, seed=5)
-        replay = EpisodeReplay(20, MAX_STEPS, len(TASK.action_names))
+        replay = EpisodeReplay(20, MAX_STEPS, TASK.action_space)
         rng = np.random.default_rng(1)
         for _ in range(9):
             actions = any_allowed(envs, rng)
             result = envs.step(actions)
             replay.step(actions, result.terminated | result.truncated)
         again = TASK.make_envs(20, "train", 5)
-        EpisodeReplay(20, MAX_STEPS, len(TASK.action_names)).restore(replay.snapshot(), again)
+        EpisodeReplay(20, MAX_STEPS, TASK.action_space).restore(replay.snapshot(), again)
         assert again.observe()["features"].tolist() == envs.observe()["features"].tolist()
         actions = any_allowed(envs, rng)
         assert again.step(actions).discounted.tolist() == envs.step(actions).discounted.tolist()
 
     def test_a_record_of_what_cannot_have_been_picked_is_refused(self) -> None:
         envs = envs_of(3)
-        replay = EpisodeReplay(3, MAX_STEPS, len(TASK.action_names))
+        replay = EpisodeReplay(3, MAX_STEPS, TASK.action_space)
         replay.step(np.full(3, SLOT[WALK_TO_EXIT]), np.zeros(3, dtype=np.bool_))
         with pytest.raises((ValueError, ReplayError)):
-            EpisodeReplay(3, MAX_STEPS, len(TASK.action_names)).restore(replay.snapshot(), envs)
+            EpisodeReplay(3, MAX_STEPS, TASK.action_space).restore(replay.snapshot(), envs)
 
 
 class TestLearning:
     def test_a_rollout_holds_what_the_learner_needs(self) -> None:
         student = small_student()
         envs = TASK.make_envs(8, "train", 0)
-        collector = Collector(TASK, student, envs, 10, np.random.default_rng(0))
+        collector = Collector(TASK, student, envs, 10, np.random.default_rng(0), GAMMA)
         rollout = collector.collect()
-        assert rollout.allowed is not None
+        assert rollout.mask is not None
         assert rollout.durations is not None
-        assert np.take_along_axis(rollout.allowed, rollout.actions[..., None], 2).all()
+        assert np.take_along_axis(rollout.mask, rollout.actions[..., None], 2).all()
         assert rollout.env_steps == rollout.durations.sum() > rollout.size
         assert len(collector.states()) == 80
         picture = TASK.picture(collector.states(), 17)

@@ -152,6 +152,13 @@ def test_a_text_is_read_with_what_is_told_of_past_plans_now() -> None:
     assert task.read(task.describe(one)) == int(task.situation_ids(states)[0]) != one
 
 
+def test_a_text_is_read_with_what_it_tells_of_past_plans_itself() -> None:
+    task = with_record()
+    one = int(task.situation_ids(states_of(task))[0])
+    for word in range(3):
+        assert task.read(full_text(task, one + word)) == one + word
+
+
 @pytest.mark.parametrize(
     "bad",
     [

@@ -182,7 +182,10 @@ class TestOnesOwn:
             (f"{MODULE}:", "is not of the form module:attribute"),
             (f".{MODULE}:Mine", "is not of the form module:attribute"),
             ("helpers.toy_task:OPTIONS", "something of type tuple, which cannot be called"),
-            ("builtins:dict", r"is no Task, it lacks act, action_names, .*rl/tasks/base.py"),
+            (
+                "builtins:dict",
+                r"is no GymTask and no Task, it lacks act, action_names, .*rl/tasks/base.py",
+            ),
             (f"{MODULE}:nothing", "makes nothing: a function must `return` its task"),
             (f"{MODULE}:world", "makes a Gymnasium environment, .*write a GymTask"),
             (f"{MODULE}:World", "is a Gymnasium environment, .*write a GymTask"),

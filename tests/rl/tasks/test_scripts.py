@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -77,6 +78,24 @@ def test_an_exception_of_ones_own_is_told_with_its_line() -> None:
     assert str(told.value).startswith("script: KeyError: ")
     assert f"test_scripts.py, line {line})" in str(told.value)
     assert str(told.value).endswith("in the situation: mission: leave; place: here")
+
+
+def _broken_inside(situation: str) -> Any:
+    json.loads(situation)
+
+
+def test_the_line_is_ones_own_and_the_message_is_one_line() -> None:
+    line = _broken_inside.__code__.co_firstlineno + 1
+    with pytest.raises(ScriptError, match=rf"test_scripts\.py, line {line}\)"):
+        PlanScript(_broken_inside).candidates(TEXT, OFFERED, 5)
+
+    def shout(situation: str) -> Any:
+        raise ValueError(f"two\nlines of {situation}")
+
+    with pytest.raises(ScriptError) as told:
+        PlanScript(shout).candidates(TEXT, OFFERED, 5)
+    assert "\n" not in str(told.value)
+    assert "ValueError: two lines of mission: leave place: here (" in str(told.value)
 
 
 def test_only_a_script_that_was_written_is_one() -> None:

@@ -259,7 +259,7 @@ class TestAbilities:
         """A protocol that is added to these modules is to be passed on too."""
         from tutelage.rl.tasks import base, watching
 
-        others = {"Task", "States", "VectorEnv", "World"}
+        others = {"Task", "MakesTask", "States", "VectorEnv", "World"}
         for module in (base, watching):
             for name, kind in vars(module).items():
                 if getattr(kind, "_is_protocol", False) and kind.__module__ == module.__name__:

@@ -12,14 +12,17 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from helpers.corridor_advice import GOOD, TASK, student_of
+from helpers.steering_task import AWAY, FAST, Steering
 from helpers.tiny_runs import make_run
 from helpers.toy_task import AT_LEVER, LEVER_DOWN, WALK_TO_LEVER, WANDER, Corridor
 from tutelage.graphs.records.trace.records import ADVICE_REJECTED
 from tutelage.rl.advice.advice import Advice
 from tutelage.rl.advice.labels import Labels, mixed_with_uniform, with_retention_targets
+from tutelage.rl.policy.policy import make_policy
+from tutelage.rl.policy.settings import StudentSettings
 from tutelage.rl.tasks.action_targets import action_targets
 from tutelage.rl.tasks.arrays import IntArray
-from tutelage.rl.tasks.base import States
+from tutelage.rl.tasks.base import Episode, States
 from tutelage.rl.tasks.options import Option
 from tutelage.rl.teaching.teacher_check import SuccessCount, TeacherCheck, TeacherChecker
 
@@ -194,6 +197,93 @@ def test_the_statistic_is_antisymmetric_and_grows_with_the_evidence(
             for t in (first, second)
         ]
         assert abs(twice[0].above(twice[1])) >= abs(first.above(second))
+
+
+# --- where the return tells more than the success ---
+
+RETURNS = st.lists(st.integers(-100, 100).map(float), min_size=2, max_size=30)
+
+
+def counted(returns: list[float]) -> SuccessCount:
+    return SuccessCount().plus(0, len(returns), returns)
+
+
+@given(RETURNS, RETURNS)
+def test_mean_returns_are_compared_as_welch_does(first: list[float], second: list[float]) -> None:
+    """By the population's variances; antisymmetric, and less sure with half the evidence."""
+    one, two = counted(first), counted(second)
+    found = one.above_in_return(two)
+    assert found == -two.above_in_return(one)
+    assert one.mean_return == pytest.approx(np.mean(first))
+    error = np.sqrt(np.var(first) / len(first) + np.var(second) / len(second))
+    if error > 0.01:
+        assert found == pytest.approx((np.mean(first) - np.mean(second)) / error, abs=1e-6)
+        if min(len(first), len(second)) >= 4:
+            assert one.halved().above_in_return(two.halved()) == pytest.approx(found / 2**0.5)
+
+
+def test_returns_that_never_vary_are_told_apart_unless_they_are_alike() -> None:
+    good, bad = counted([-13.1] * 32), counted([-100.0] * 32)
+    assert good.above_in_return(bad) > 1000
+    assert bad.above_in_return(good) < -1000
+    same = counted([-13.1] * 7).plus(0, 9, [-13.1] * 9)
+    assert abs(good.above_in_return(same)) < 0.01
+    assert counted([0.0] * 4).above_in_return(counted([0.0] * 4)) == 0.0
+    assert good.above_in_return(SuccessCount()) == 0.0
+    assert SuccessCount().mean_return is None
+
+
+def test_numbers_beyond_all_measure_end_nothing() -> None:
+    """A record may hold any; their squares have no place in a float."""
+    vast = SuccessCount(episodes=4.0, returns=1e300, squares=1e308)
+    assert vast.above_in_return(counted([1.0, 2.0])) > 0
+    assert vast.halved().mean_return == vast.mean_return
+
+
+class Hopeless(Steering):
+    """Nobody succeeds; the return tells who is better."""
+
+    def success(self, episode: Episode) -> bool:  # noqa: ARG002 - the protocol's
+        return False
+
+
+class Unscored(Hopeless):
+    scored = False
+
+
+def checked_in(task: Steering, option: Option) -> TeacherCheck:
+    student = make_policy(task, StudentSettings(hidden=16), "cpu", seed=0)
+    advice = dict.fromkeys((0, 1), Advice(((option,),), (1.0,)))
+    return TeacherChecker(task, student, 0).after(TeacherCheck(), advice, (0, 1), 0)
+
+
+@pytest.mark.parametrize("actions", ["Box", "MultiDiscrete", "Discrete"])
+def test_a_teacher_of_better_returns_helps_and_one_of_worse_ones_does_not(actions: str) -> None:
+    good, wrong = (checked_in(Hopeless(actions), option) for option in (FAST, AWAY))
+    for check in (good, wrong):
+        assert check.success == 0.0
+        assert check.together.mean_return is not None
+        assert check.alone.mean_return is not None
+    assert good.enabled
+    assert good.together.above_in_return(good.alone) > 3
+    assert good.team.mean_return == pytest.approx(-7, abs=3)
+    assert not wrong.enabled
+    assert wrong.together.above_in_return(wrong.alone) < -3
+    assert TeacherCheck.model_validate_json(good.model_dump_json()) == good
+
+
+def test_where_returns_tell_nothing_they_are_not_counted() -> None:
+    check = checked_in(Unscored("Box"), FAST)
+    assert (check.together.returns, check.together.squares) == (0.0, 0.0)
+    assert not check.enabled
+
+
+def test_a_team_that_succeeds_tells_its_return() -> None:
+    """The student is measured by it (`WeightSchedule.scored_success`)."""
+    check = checked_in(Steering("Box"), FAST)
+    assert check.success is not None
+    assert check.success > 0.9
+    assert check.team.mean_return == pytest.approx(-7, abs=3)
 
 
 # --- what is held on to, and whole runs ---

@@ -106,3 +106,84 @@ def test_a_damaged_record_is_refused(record: Mapping[str, Any]) -> None:
     if record:
         with pytest.raises(ValidationError):
             WeightSchedule.model_validate(record)
+
+
+# --- where the return counts too ---
+
+RETURNS = st.one_of(st.none(), st.floats(-1e3, 1e3))
+
+
+def lowest(*returns: float | None) -> WeightSchedule:
+    schedule = WeightSchedule()
+    for value in returns:
+        schedule = schedule.scored(value)
+    return schedule
+
+
+@given(st.lists(RETURNS, max_size=8))
+def test_the_lowest_return_is_kept_and_survives_json(returns: list[float | None]) -> None:
+    schedule = lowest(*returns)
+    known = [value for value in returns if value is not None]
+    assert schedule.lowest_return == (min(known) if known else None)
+    assert WeightSchedule.model_validate_json(schedule.model_dump_json()) == schedule
+    after = schedule.after(ADAPTIVE, 0.1, 0.5, 0.5)
+    assert after.lowest_return == schedule.lowest_return
+
+
+@given(RATE, RETURNS, RATE, RETURNS, st.lists(RETURNS, max_size=4))
+def test_a_score_only_ever_takes_from_the_success(
+    success: float | None,
+    student_return: float | None,
+    teacher: float | None,
+    teacher_return: float | None,
+    before: list[float | None],
+) -> None:
+    schedule = lowest(*before, student_return)
+    found = schedule.scored_success(success, student_return, teacher, teacher_return)
+    if None in (success, student_return, teacher, teacher_return):
+        assert found == success
+        return
+    assert success is not None
+    assert found is not None
+    assert 0.0 <= found <= success
+
+
+@given(st.floats(-100, 100), st.floats(0.1, 100), st.floats(0, 1), st.floats(0, 1))
+def test_it_is_worth_the_share_of_the_way_to_the_teachers_return(
+    worst: float, way: float, made: float, teacher: float
+) -> None:
+    schedule = lowest(worst)
+    found = schedule.scored_success(1.0, worst + made * way, teacher, worst + way)
+    assert found == pytest.approx(min(1.0, teacher * made), abs=1e-3)
+
+
+def test_who_is_past_the_teacher_or_has_a_poor_one_is_judged_by_its_success() -> None:
+    schedule = lowest(-50.0)
+    assert schedule.scored_success(0.9, 20.0, 1.0, 10.0) == 0.9
+    assert schedule.scored_success(0.9, -50.0, 1.0, -60.0) == 0.9, "it was never as bad as that"
+    assert lowest(-50.0, -70.0).scored_success(0.9, -70.0, 1.0, -60.0) == 0.0
+
+
+def weights_of(
+    returns: list[float], success: float, teacher: float, teacher_return: float
+) -> list[float]:
+    """The weights along a run in which success is always the same and the return is not."""
+    schedule, weights = WeightSchedule(), []
+    for number, value in enumerate(returns, start=1):
+        progress = number / len(returns)
+        schedule = schedule.scored(value)
+        student = schedule.scored_success(success, value, teacher, teacher_return)
+        schedule = schedule.after(ADAPTIVE, progress, student, teacher)
+        weights.append(schedule.weight(ADAPTIVE, progress))
+    return weights
+
+
+def test_a_student_that_succeeds_and_scores_badly_is_not_let_go_early() -> None:
+    """Success is easy: from the first rollout on. The score comes with time, from -90 to 8."""
+    slowly = np.interp(np.arange(200), [0, 80, 199], [-90, 8, 8]).tolist()
+    weights = weights_of(slowly, 1.0, 1.0, 8.0)
+    linear = [WeightSchedule().weight(LINEAR, (i + 1) / 200) for i in range(200)]
+    assert weights[:70] == pytest.approx(linear[:70]), "none of it is taken back before"
+    assert weights[100] < linear[100]
+    unscored = weaned([(1.0, 1.0)] * 200)
+    assert unscored.index(0.0) < 60, "by its success it would have been"

@@ -273,6 +273,26 @@ class TestDetail:
 
         browse(run.path, play, size=(80, 24))
 
+    @pytest.mark.parametrize("task", ["TaughtCar", "TaughtDials"])
+    def test_other_actions_are_shown_as_they_are(self, tmp_path: Path, task: str) -> None:
+        run = make_run(tmp_path, env=f"helpers.taught_tasks:{task}")
+        book = TraceBook(run.path)
+        example = book.detail(book.rows("situations")[0]).examples[0]
+        book.close()
+        assert example.actions is not None
+        assert example.said is not None
+        now = StudentOfRun(run.folder).leanings(example.decision)
+        assert now is not None
+        assert len(now) == len(example.said.targets) == len(example.actions.columns)
+
+        async def play(app: TraceBrowser, pilot: Pilot[None]) -> None:
+            await until(pilot, lambda: "student now" in screen(app))
+            shown = screen(app)
+            assert all(name in shown for name in example.actions.names)
+            assert "✓ both" in shown or "✗" in shown
+
+        browse(run.path, play)
+
     def test_without_its_file_the_student_is_as_it_was_then(self, tmp_path: Path) -> None:
         run = make_run(tmp_path)
         run.folder.student.unlink()

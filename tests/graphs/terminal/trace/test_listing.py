@@ -324,8 +324,9 @@ def test_a_real_run_is_listed(real: TinyRun) -> None:
     assert listed(real.path, "calls", "--reverse")[0] == calls[-1]
 
 
-def test_what_the_cache_replays_is_told_from_what_was_asked(real: TinyRun, tmp_path: Path) -> None:
-    again = make_run(tmp_path, cache=real.cache, env="helpers.toy_task:Corridor")
+def test_what_the_cache_replays_is_told_from_what_was_asked(tmp_path: Path) -> None:
+    real = make_run(tmp_path / "first")
+    again = make_run(tmp_path / "again", cache=real.cache)
     calls = listed(again.path, "calls", "--cached")
     assert len(calls) == len(listed(again.path, "calls"))
     assert {(row["node"], row["status"]) for row in calls} == {("cache", "cached")}

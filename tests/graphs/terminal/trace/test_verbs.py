@@ -213,6 +213,23 @@ def test_the_same_question_gets_the_same_answer_and_nothing_is_written(run: Tiny
     assert digest(run.path) == before
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"env": "helpers.numbered_task:Numbered"},
+        {"env": "helpers.taught_tasks:TaughtCar"},
+        {"env": "SimpleDoorKey", "teacher__lookups": "objects,inventory,record"},
+    ],
+)
+def test_a_situation_is_asked_again_by_its_text(tmp_path: Path, settings: dict[str, Any]) -> None:
+    """Ids mean nothing in another process, and what was looked up is a part of the text."""
+    run = make_run(tmp_path, **settings)
+    for id in (row["id"] for row in tell("list", run.path, "--sort", "id")[:3]):
+        done = tell("replay", run.path, str(id))
+        assert done["difference"] == {"prompt": [], "answer": [], "advice": []}
+        assert done["calls"] > 0
+
+
 def test_an_edited_prompt_is_asked_with_and_shown(run: TinyRun, my_prompts: Path) -> None:
     before = digest(run.path)
     shown = say("replay", run.path, "c1", "--prompts", my_prompts)

@@ -45,6 +45,13 @@ def by_options(tmp_path_factory: pytest.TempPathFactory) -> TinyRun:
     return make_run(folder, graph="hierarchical", env="MiniGrid-Empty-5x5-v0", steps=128)
 
 
+@pytest.fixture(scope="module", params=["TaughtCar", "TaughtDials"])
+def gym(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> TinyRun:
+    """Runs with continuous actions, and with several discrete ones at once."""
+    folder = tmp_path_factory.mktemp("gym")
+    return make_run(folder, env=f"helpers.taught_tasks:{request.param}")
+
+
 def frames(run: TinyRun, episode: int = 0, **how: Any) -> list[Frame]:
     with ExitStack() as resources:
         return list(EpisodeViewer(run.path, resources, **how).frames(episode))
@@ -96,6 +103,45 @@ class TestFrames:
         seen = frames(run)
         assert len(seen) > 1
         assert len({frame.student for frame in seen}) > 1
+
+
+class TestSpaces:
+    """Any action space, in a task whose situations and options are numbered at first sight."""
+
+    def test_the_recorded_advice_is_found_by_its_text(self, gym: TinyRun) -> None:
+        with gym.trace() as reader:
+            plans = {each.text: each.plans for each in reader.situations()}
+        taught = [frame for frame in frames(gym) if plans.get(frame.situation)]
+        assert taught
+        for frame in taught:
+            assert frame.plans == plans[frame.situation]
+            assert frame.said is not None
+            assert frame.teacher == frame.said.targets
+            assert len(frame.said.targets) == len(frame.student) == len(frame.actions.columns)
+
+    def test_an_episode_is_the_same_each_time(self, gym: TinyRun) -> None:
+        assert frames(gym, 1) == frames(gym, 1)
+        for frame in frames(gym, argmax=True)[:-1]:
+            assert frame.action == pytest.approx(frame.actions.likeliest(frame.student))
+
+    def test_it_is_shown_in_eighty_columns_and_as_json(self, gym: TinyRun) -> None:
+        for frame in frames(gym):
+            shown = narrow(frame)
+            assert max(map(len, shown.splitlines())) <= 80
+            assert all(name in shown for name in frame.actions.names)
+        done = type_in(gym.path, "--json")
+        assert done.exit_code == 0, done.exception
+        rows = [json.loads(line) for line in done.stdout.splitlines()]
+        names = set(frames(gym)[0].actions.names)
+        assert all(set(row["action"]) == names for row in rows[:-1])
+        assert rows[-1]["action"] is None
+        assert set(rows[0]["student"]) == set(rows[0]["teacher"])
+
+    def test_it_is_filmed(self, gym: TinyRun, tmp_path: Path) -> None:
+        done = type_in(gym.path, "--gif", tmp_path / "a.gif")
+        assert done.exit_code == 0, done.exception
+        with Image.open(tmp_path / "a.gif") as film:
+            assert film.n_frames > 1
 
 
 class TestOptions:

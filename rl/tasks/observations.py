@@ -8,7 +8,8 @@
     Text                                   Tokens
     CategoryGrid, Tokens                   themselves
 
-A space that is not nested has the key "observation".
+A space that is not nested has the key "observation". Where it is not at hand, as beside a student
+that was loaded, the student's own spaces say enough (`StudentObservationEncoder`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from __future__ import annotations
 import operator
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from functools import lru_cache, partial
 from typing import Any, Final
 
@@ -23,12 +25,16 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from tutelage.rl.gymnasium.errors import SpaceError, WrongValueError, one_line
+from tutelage.rl.errors import one_line
 from tutelage.rl.tasks.base import Observation
 from tutelage.rl.tasks.spaces import (
     CategoryGrid,
     ObservationSpace,
+    SpaceError,
     Tokens,
+    WrongValueError,
+    is_picture,
+    is_vector,
     space_to_json,
     tokens_of,
 )
@@ -51,15 +57,20 @@ class ObservationEncoder:
     observation_space: ObservationSpace
 
     def __init__(self, space: spaces.Space[Any]) -> None:
-        self._leaves: dict[str, tuple[tuple[Any, ...], _Leaf]] = {}
+        leaves: dict[str, tuple[tuple[Any, ...], _Leaf]] = {}
         for path, inner in _leaf_spaces(space, ()):
             key = ".".join(map(str, path)) or PLAIN_KEY
-            if key in self._leaves:
+            if key in leaves:
                 raise SpaceError(f"two parts of the observation space have the key {key!r}")
-            self._leaves[key] = (path, _leaf(key, inner))
-        if not self._leaves:
+            leaves[key] = (path, _leaf(key, inner))
+        if not leaves:
             raise SpaceError(f"there is nothing in the observation space {one_line(str(space))}")
-        self.observation_space = {key: leaf.space for key, (_, leaf) in self._leaves.items()}
+        self._take(leaves)
+
+    def _take(self, leaves: Mapping[str, tuple[tuple[Any, ...], _Leaf]]) -> None:
+        """The parts by key, each with the way that leads to it."""
+        self._leaves = leaves
+        self.observation_space = {key: leaf.space for key, (_, leaf) in leaves.items()}
         self._floats = [
             k for k, s in self.observation_space.items() if np.issubdtype(_dtype(s), np.floating)
         ]
@@ -77,16 +88,14 @@ class ObservationEncoder:
         Raises WrongValueError for what is not in the space.
         """
         for key, (path, leaf) in self._leaves.items():
-            inner = value
-            for step in path:
-                try:
-                    inner = inner[step]
-                except (KeyError, IndexError, TypeError):
-                    raise WrongValueError(f"the observation lacks {key!r}") from None
+            try:
+                inner = self._part(value, path)
+            except (KeyError, IndexError, TypeError):
+                raise WrongValueError(f"the observation lacks {key!r}") from None
             try:
                 leaf.write(inner, batch[key], row)
             except (TypeError, OverflowError, ValueError) as error:
-                named = f"the observation's {key!r}" if path else "the observation"
+                named = "the observation" if inner is value else f"the observation's {key!r}"
                 raise WrongValueError(f"{named} {error}") from error
 
     def unusable_row(self, batch: Observation) -> int | None:
@@ -96,6 +105,47 @@ class ObservationEncoder:
             if not finite.all():
                 return int(np.flatnonzero(~finite.all(axis=1))[0])
         return None
+
+    @staticmethod
+    def _part(value: Any, path: tuple[Any, ...]) -> Any:
+        """Where a way leads to in a nested observation.
+
+        Raises KeyError, IndexError or TypeError where it leads nowhere.
+        """
+        for step in path:
+            value = value[step]
+        return value
+
+
+class StudentObservationEncoder(ObservationEncoder):
+    """The same for a student whose environment is not at hand, made of what the student sees.
+
+    How its environment arranges that is not known: numbers of a vector or categories may stand in
+    any shape, pictures as listed at the top, and a text may be its tokens.
+    """
+
+    def __init__(self, observation_space: ObservationSpace) -> None:
+        self._take(
+            {
+                key: (tuple(key.split(".")), _student_leaf(space))
+                for key, space in observation_space.items()
+            }
+        )
+
+    @staticmethod
+    def _part(value: Any, path: tuple[Any, ...]) -> Any:
+        """A key of a dictionary may itself have dots, and a plain observation has no keys."""
+        if path == (PLAIN_KEY,) and not isinstance(value, Mapping):
+            return value
+        if not path:
+            return value
+        if isinstance(value, tuple | list):
+            return StudentObservationEncoder._part(value[int(path[0])], path[1:])
+        for end in range(1, len(path) + 1):
+            with suppress(KeyError, IndexError, TypeError, ValueError):
+                inner = value[".".join(path[:end])]
+                return StudentObservationEncoder._part(inner, path[end:])
+        raise KeyError(".".join(path))
 
 
 class _Leaf(ABC):
@@ -166,7 +216,7 @@ class _Category(_Leaf):
 
     def __init__(self, space: spaces.Discrete[Any]) -> None:
         self._start, self._n = int(space.start), int(space.n)
-        self.space = spaces.Discrete(self._n)
+        self.space = space
 
     def write(self, value: Any, rows: NDArray[Any], row: int) -> None:
         try:
@@ -181,14 +231,41 @@ class _Category(_Leaf):
 class _Words(_Leaf):
     """A text, as tokens."""
 
-    def __init__(self) -> None:
-        self.space = Tokens(TEXT_LENGTH)
-        self._tokens = lru_cache(_MOST_TEXTS)(partial(tokens_of, length=TEXT_LENGTH))
+    def __init__(self, length: int = TEXT_LENGTH) -> None:
+        self.space = Tokens(length)
+        self._tokens = lru_cache(_MOST_TEXTS)(partial(tokens_of, length=length))
 
     def write(self, value: Any, rows: NDArray[Any], row: int) -> None:
         if not isinstance(value, str):
             raise TypeError(f"{one_line(repr(value))} is no text")
         rows[row] = self._tokens(value)
+
+
+class _Arranged(_Leaf):
+    """A value in one of several arrangements, before it goes to another leaf.
+
+    arrange: from the value to what that leaf takes.
+    """
+
+    def __init__(self, leaf: _Leaf, arrange: Callable[[Any], Any]) -> None:
+        self.space, self._leaf, self._arrange = leaf.space, leaf, arrange
+
+    def write(self, value: Any, rows: NDArray[Any], row: int) -> None:
+        self._leaf.write(self._arrange(value), rows, row)
+
+
+class _TextOrTokens(_Words):
+    """A text, or what it is as tokens."""
+
+    def __init__(self, space: Tokens) -> None:
+        super().__init__(space.length)
+        self._numbers = _Numbers(space, space.low, space.high, _as_it_is)
+
+    def write(self, value: Any, rows: NDArray[Any], row: int) -> None:
+        if isinstance(value, str):
+            super().write(value, rows, row)
+        else:
+            self._numbers.write(value, rows, row)
 
 
 def _leaf_spaces(
@@ -243,11 +320,34 @@ def _known_leaf(space: Any) -> _Leaf | None:
         return _Category(space)
     if isinstance(space, spaces.MultiDiscrete):
         start = np.asarray(space.start)
-        numbered = spaces.MultiDiscrete(space.nvec.reshape(-1))
+        flat = spaces.MultiDiscrete(space.nvec.reshape(-1), start=start.reshape(-1))
         return _Numbers(
-            numbered, start, start + space.nvec - 1, lambda array: (array - start).reshape(-1)
+            flat, start, start + space.nvec - 1, lambda array: (array - start).reshape(-1)
         )
     return _Words() if isinstance(space, spaces.Text) else None
+
+
+def _student_leaf(space: Any) -> _Leaf:
+    """The part that a student sees as an element of this space."""
+    if isinstance(space, Tokens):
+        return _TextOrTokens(space)
+    leaf = _known_leaf(space)
+    assert leaf is not None
+    if is_picture(space):
+        return _Arranged(leaf, partial(_picture_of, space.shape))
+    if is_vector(space) or isinstance(space, spaces.MultiDiscrete):
+        return _Arranged(leaf, lambda value: np.asarray(value).reshape(-1))
+    return leaf
+
+
+def _picture_of(shape: tuple[int, ...], value: Any) -> NDArray[Any]:
+    """A picture in the arrangement that has this shape; as it is where none has."""
+    array = np.asarray(value)
+    arrangements = {2: (_with_channel,), 3: (_as_it_is, _channels_last)}
+    for arrange in arrangements.get(array.ndim, ()):
+        if arrange(array).shape == shape:
+            return arrange(array)
+    return array
 
 
 def _picture_arrangement(space: spaces.Box) -> Callable[[NDArray[Any]], NDArray[Any]] | None:

@@ -1,0 +1,110 @@
+"""The wrapper for students that have left: what it shows is what they saw in training."""
+
+from __future__ import annotations
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium.spaces import Discrete
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from helpers.small_students import student_for
+from tutelage.rl.minigrid.catalogue import SHIPPED
+from tutelage.rl.minigrid.remembered_map import RememberedMap
+from tutelage.rl.tasks.registry import make_task
+from tutelage.rl.tasks.seeding import episode_seed
+from tutelage.rl.tasks.spaces import Tokens
+
+ENV_IDS = {info.name: info.env_id for info in SHIPPED}
+NAMES = (
+    "LavaDoorKey",
+    "MiniGrid-DoorKey-5x5-v0",
+    "MiniGrid-MultiRoom-N2-S4-v0",
+    "BabyAI-PickupLoc-v0",
+    "BabyAI-GoToObjMazeS4-v0",
+)
+
+
+@pytest.mark.parametrize("crop", [7, 3, None])
+@pytest.mark.parametrize("name", NAMES)
+@given(
+    seed=st.integers(0, 2**40),
+    actions=st.lists(st.sampled_from([0, 1, 2, 2, 2, 3, 4, 5, 6]), min_size=1, max_size=60),
+)
+@settings(max_examples=6, deadline=None)
+def test_it_shows_what_the_student_sees_in_training(
+    name: str, crop: int | None, seed: int, actions: list[int]
+) -> None:
+    """Through the end of an episode, its last sight included, into the next one."""
+    task = make_task(name, crop)
+    envs = task.make_envs(1, "train", seed)
+    envs.reset()
+    env = RememberedMap.for_student(
+        gym.make(ENV_IDS.get(name, name), disable_env_checker=True), task
+    )
+    assert env.observation_space == gym.spaces.Dict(task.observation_space)
+    seen, _ = env.reset(seed=episode_seed(seed, "train", 0, 0))
+    episode = 0
+    for action in actions:
+        expected = envs.observe()
+        assert list(seen) == list(expected)
+        for key, array in expected.items():
+            np.testing.assert_array_equal(seen[key], array[0])
+            assert seen[key].dtype == array.dtype
+        assert env.observation_space.contains(seen)
+        result = envs.step(np.array([action]))
+        seen, reward, terminated, truncated, _ = env.step(action)
+        assert np.float32(reward) == result.rewards[0]
+        assert (terminated, truncated) == (result.terminated[0], result.truncated[0])
+        if truncated:
+            assert result.final is not None
+            for key, array in result.final.items():
+                np.testing.assert_array_equal(seen[key], array[0])
+        if terminated or truncated:
+            episode += 1
+            seen, _ = env.reset(seed=episode_seed(seed, "train", 0, episode))
+
+
+def test_what_was_shown_does_not_change_any_more() -> None:
+    env = RememberedMap(gym.make("MiniGrid-DoorKey-5x5-v0"), crop=7)
+    seen, _ = env.reset(seed=0)
+    kept = {key: array.copy() for key, array in seen.items()}
+    for _ in range(5):
+        env.step(0)
+    for key, array in kept.items():
+        np.testing.assert_array_equal(seen[key], array)
+
+
+def test_the_mission_is_shown_where_its_length_is_given() -> None:
+    env = RememberedMap(gym.make("BabyAI-GoToObj-v0"), crop=7, mission_words=24)
+    seen, _ = env.reset(seed=0)
+    assert seen["mission"].shape == (24,)
+    assert seen["mission"].any()
+    assert env.observation_space["mission"] == Tokens(24)
+
+
+def test_the_maps_side_may_be_given() -> None:
+    small = RememberedMap(gym.make("MiniGrid-Empty-16x16-v0"), crop=3, map_side=3)
+    whole = RememberedMap(gym.make("MiniGrid-Empty-16x16-v0"), crop=3)
+    seen, known = (env.reset(seed=0)[0] for env in (small, whole))
+    assert known["features"][:56].any()
+    assert not seen["features"][:56].any(), "nothing is known beyond the crop"
+
+
+def test_students_and_environments_that_do_not_fit_are_refused() -> None:
+    env = gym.make("MiniGrid-Empty-5x5-v0", agent_view_size=5)
+    with pytest.raises(ValueError, match="sees 7 cells to a side, the environment shows 5"):
+        RememberedMap.for_student(env, make_task("MiniGrid-Empty-5x5-v0", None))
+    other = student_for({"observation": Tokens(3)}).spec
+    with pytest.raises(ValueError, match="no student of a MiniGrid level"):
+        RememberedMap.for_student(env, other)
+    for crop, side in ((4, 9), (5, 8), (5, 2**31 - 1)):
+        with pytest.raises(ValueError, match="must be odd"):
+            RememberedMap(env, crop, side)
+    with pytest.raises(ValueError, match="is not a MiniGrid environment"):
+        RememberedMap(gym.make("CartPole-v1"), 7)
+
+
+def test_actions_stay_minigrids_own() -> None:
+    assert RememberedMap(gym.make("MiniGrid-Empty-5x5-v0"), crop=7).action_space == Discrete(7)

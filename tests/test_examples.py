@@ -1,0 +1,110 @@
+"""The worked examples and the page on own environments: short, checked, and trained a little."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import shutil
+from pathlib import Path
+from typing import Final
+
+import pytest
+from typer.testing import CliRunner
+
+from helpers.openai_server import OpenAIServer
+from helpers.tiny_runs import ROOT
+from tutelage.graphs.terminal.app import app
+
+EXAMPLES: Final = ROOT / "docs" / "examples"
+PAGE: Final = (ROOT / "docs" / "own_environment.md").read_text(encoding="utf-8")
+TINY: Final = [
+    *("--steps", "64"),
+    *("--num-envs", "4"),
+    *("--set", "ppo.num_steps=8"),
+    *("--set", "evaluation.final_episodes=2"),
+    *("--run-dir", "run"),
+]
+
+OWN: Final = """
+from mountain_car import MountainCar
+
+class MyTask(MountainCar):
+    def __init__(self, size, map_name):
+        super().__init__()
+        assert (size, map_name) == (8, "lake")
+"""
+
+
+def files() -> list[str]:
+    """The examples' names."""
+    return sorted(path.stem for path in EXAMPLES.glob("*.py") if path.stem != "measure")
+
+
+def named_in(example: str) -> list[str]:
+    """The command in an example's docstring, after `tutelage`."""
+    text = (EXAMPLES / f"{example}.py").read_text("utf-8")
+    command = re.search(r"^    tutelage (run(?: .*\\\n)*.*)$", text, re.MULTILINE)
+    assert command is not None, f"{example} names no command"
+    return command[1].replace("\\\n", " ").split()
+
+
+def invoke(*arguments: str) -> str:
+    """The output of a command, which must succeed."""
+    done = CliRunner().invoke(app, list(arguments))
+    assert done.exit_code == 0, (arguments, done.output[-3000:], done.exception)
+    return done.output
+
+
+@pytest.fixture
+def examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the examples, where the reader is."""
+    for path in EXAMPLES.glob("*.py"):
+        shutil.copy(path, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path
+
+
+def test_there_is_an_example_of_each_kind() -> None:
+    assert len(files()) >= 9
+
+
+@pytest.mark.parametrize("example", files())
+class TestExample:
+    def test_it_has_fewer_than_80_lines(self, example: str) -> None:
+        assert len((EXAMPLES / f"{example}.py").read_text("utf-8").splitlines()) < 80
+
+    def test_it_breaks_no_promise_and_trains(self, example: str, examples: Path) -> None:
+        if example == "reacher" and importlib.util.find_spec("mujoco") is None:
+            pytest.skip("the extra mujoco is not installed")
+        command = named_in(example)
+        output = invoke("envs", "check", command[command.index("--env") + 1], "--episodes", "6")
+        assert "✗" not in output
+        assert "script" in output
+        invoke(*command, *TINY)
+        assert (examples / "run" / "summary.json").is_file()
+
+
+def test_the_commands_of_the_page_run(examples: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (code,) = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+    (examples / "mountain_car.py").write_text(code, encoding="utf-8")
+    (examples / "my_module.py").write_text(OWN, encoding="utf-8")
+    level = "from own_level import Vault as MyLevel\n"
+    (examples / "my_levels.py").write_text(level, encoding="utf-8")
+    commands = [
+        line
+        for block in re.findall(r"^```bash\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+        for line in block.splitlines()
+    ]
+    assert len(commands) >= 6
+    with OpenAIServer() as server:
+        monkeypatch.setenv("OPENAI_API_KEY", "test-key-of-no-worth")
+        monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
+        for number, line in enumerate(commands):
+            program, *arguments = line.split()
+            assert program == "tutelage", line
+            if arguments[0] == "run":
+                arguments += [*TINY[:-1], f"run-{number}"]
+            elif arguments[:2] == ["envs", "check"]:
+                arguments += ["--episodes", "4"]
+            invoke(*arguments)
