@@ -2,7 +2,7 @@
 
 In this folder:
 
-    tutelage run --env crane:Crane --steps 40000
+    tutelage run --env crane:Crane --steps 60000
 """
 
 import gymnasium as gym

@@ -2,7 +2,7 @@
 
 Situations, options and the student's map are those of every grid level. In this folder:
 
-    tutelage run --env own_level:Vault --steps 150000
+    tutelage run --env own_level:Vault --steps 60000
 """
 
 from minigrid.core.grid import Grid

@@ -1,8 +1,9 @@
-"""Taxi: discrete observations, discrete actions, and a plan of four options.
+r"""Taxi: discrete observations, discrete actions, and a plan of four options.
 
 The student sees Gymnasium's number of the state, nothing else. In this folder:
 
-    tutelage run --env taxi:Taxi --steps 60000
+    tutelage run --env taxi:Taxi --steps 80000 --set ppo.minibatch_size=128 \
+        --set weaning.floor_at=0.8 --set weaning.removal_at=0.9 --set evaluation.episodes=200
 """
 
 from functools import cache
@@ -14,7 +15,6 @@ from tutelage import GymTask, Option, OptionStep
 MAP = TaxiEnv().P  # [state][action]: [(probability, next state, reward, terminated)]
 PLACES = {"red": (0, 0), "green": (0, 4), "yellow": (4, 0), "blue": (4, 3)}
 MOVES, PICK_UP, DROP_OFF = range(4), 4, 5
-
 TAKE = Option("pick_up", help="Let the passenger in; the taxi must stand where they wait.")
 LEAVE = Option("drop_off", help="Let the passenger out; the taxi must be at a named place.")
 GO_TO = {place: Option("go_to", place, help="Drive there by a shortest way.") for place in PLACES}
@@ -65,8 +65,7 @@ class Taxi(GymTask):
         cell, passenger, _ = decode(obs)
         riding = passenger not in PLACES
         if option == TAKE:
-            here = cell == PLACES.get(passenger)
-            return OptionStep(PICK_UP if here else None, finished=riding)
+            return OptionStep(PICK_UP if cell == PLACES.get(passenger) else None, finished=riding)
         if option == LEAVE:
             return OptionStep(DROP_OFF if riding and cell in PLACES.values() else None)
         move = first_move(int(obs), option.target)

@@ -2,7 +2,7 @@
 
 The text tells of one room only; `remember` and `encode` add what was seen before. In this folder:
 
-    tutelage run --env text_world:TextWorld --steps 60000
+    tutelage run --env text_world:TextWorld --steps 40000 --set ppo.minibatch_size=128
 """
 
 import gymnasium as gym
