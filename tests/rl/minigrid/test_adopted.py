@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
+import minigrid
 import numpy as np
 import pytest
 from minigrid.wrappers import FullyObsWrapper
@@ -30,6 +32,8 @@ from tutelage.rl.tasks.spaces import Tokens, tokens_of
 from tutelage.rl.tasks.watching import Watchable
 from tutelage.rl.tasks.wrappers import find_ability, missing_from
 
+PATTERNS = Path(minigrid.__file__).parent / "envs" / "wfc" / "patterns"
+"""What WFC's levels are made after; MiniGrid's wheels lack it."""
 LOOKUPS = ("objects", "inventory", "record")
 SOME = (
     "BabyAI-GoToObj-v0",
@@ -128,8 +132,11 @@ def test_so_is_every_id_that_gymnasium_knows(name: str) -> None:
     if name in {info.name for info in SHIPPED}:
         assert not isinstance(make_task(name, 7), AdoptedGridTask)
         return
-    if "WFC" in name:
-        pytest.importorskip("imageio")
+    if "WFC" in name and not PATTERNS.exists():
+        with pytest.raises(UnknownTaskError, match=r"imageio|networkx|FileNotFound") as caught:
+            make_task(name, 7)
+        assert "\n" not in str(caught.value)
+        return
     logging.getLogger("gymnasium").setLevel(logging.ERROR)
     check(name, 250)
 
