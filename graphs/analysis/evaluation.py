@@ -25,8 +25,7 @@ from tutelage.rl.policy.policy import Policy, load_student
 from tutelage.rl.rollouts.evaluate import evaluate_both_ways, evaluate_teacher
 from tutelage.rl.rollouts.results import StudentResult, TeacherResult
 from tutelage.rl.tasks.base import Task
-from tutelage.rl.tasks.lookups import with_lookups
-from tutelage.rl.tasks.registry import make_task
+from tutelage.rl.tasks.option_mdp import OptionTask
 
 Progress = Callable[[int], None]
 
@@ -80,20 +79,20 @@ def evaluate_run(
     config = config_of(path, env, seed)
     with ExitStack() as resources:
         # All of it before anything is played: a mistake should not cost an evaluation.
-        student, name = None, config.env
+        student, asked = None, None
         if not teacher or find_graph(config.graph).learns:
             student, task = student_of(path, config)
-            name = task.name
-        asked = None
+        else:
+            task = task_of(config)
         if teacher:
             check_address(path, config, base_urls, f"eval {shlex.quote(str(path))} --teacher")
-            asked = teacher_of(path, config, tell, resources, make_person)
+            asked = teacher_of(path, config, task, tell, resources, make_person)
         result = tested = None
         if student is not None:
             result = evaluate_both_ways(task, student, episodes, config.seed, on_progress)
         if asked is not None:
-            tested = _test_teacher(asked, config, episodes, on_progress)
-    return RunTest(str(path), name, config.seed, result, tested)
+            tested = _test_teacher(asked, task, config.seed, episodes, on_progress)
+    return RunTest(str(path), task.name, config.seed, result, tested)
 
 
 def config_of(path: Path, env: str | None = None, seed: int | None = None) -> RunConfig:
@@ -135,17 +134,18 @@ def policy_of(path: Path, config: RunConfig) -> Policy:
 def teacher_of(
     path: Path,
     config: RunConfig,
+    task: Task,
     tell: Tell,
     resources: ExitStack,
     make_person: MakePerson | None = None,
 ) -> Teacher:
     """The teacher of a run, asked with the prompts that the run has recorded.
 
-    Its addresses must have been checked, see `graphs.runtime.trust.check_address`. Raises as
-    `evaluate_run` does.
+    task: where it is to teach, by whose ids it is asked. Its addresses must have been checked, see
+    `graphs.runtime.trust.check_address`. Raises as `evaluate_run` does.
     """
     keep_tracing_private()
-    spec = RunSpec(config, RunFolder.open(path).recorded_prompts)
+    spec = RunSpec(config, RunFolder.open(path).recorded_prompts, task)
     teacher = open_teacher(spec, tell, resources, make_person)
     if teacher is None:
         raise ConfigError(
@@ -156,13 +156,12 @@ def teacher_of(
 
 
 def _test_teacher(
-    teacher: Teacher, config: RunConfig, episodes: int, on_progress: Progress | None
+    teacher: Teacher, task: Task, seed: int, episodes: int, on_progress: Progress | None
 ) -> TeacherTest:
     """The teacher acts through its options, by cached advice or by asking anew."""
-    # The task itself, also where the student picks options: the teacher acts through these anyhow.
-    task = make_task(config.env, config.student.map_crop, config.task, config.env_args)
-    task = with_lookups(task, config.teacher.lookups)
-    played, unadvised = evaluate_teacher(task, Adviser(teacher), episodes, config.seed, on_progress)
+    # The task inside where the student picks options: the teacher acts through these anyhow.
+    played_in = task.task if isinstance(task, OptionTask) else task
+    played, unadvised = evaluate_teacher(played_in, Adviser(teacher), episodes, seed, on_progress)
     teacher.close()
     counted = teacher.counters
     return TeacherTest(

@@ -225,7 +225,7 @@ def _adviser(
     asked = config.model_copy(update={"provider": provider, "base_url": base_url})
     typed = f"watch {shlex.quote(str(path))} --provider {shlex.quote(provider)}"
     check_address(path, asked, base_urls, typed)
-    return Adviser(teacher_of(path, asked, lambda _: None, resources, make_person))
+    return Adviser(teacher_of(path, asked, task, lambda _: None, resources, make_person))
 
 
 def _recorded(path: Path, task: Task) -> AdviceLookup:

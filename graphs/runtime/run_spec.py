@@ -40,16 +40,19 @@ _WIDESPREAD: Final = 0.25
 class RunSpec:
     """What is checked before a run folder is touched: graph, device, task, prompts, provider.
 
-    recorded: the folder of the prompts that a run has recorded, where it is gone on with.
+    recorded: the folder of the prompts that a run has recorded, where it is gone on with. task: the
+    configuration's, where it is there already: ids of situations are those of one task.
     Raises ConfigError, ProviderError, PromptError, UnknownGraphError or UnknownTaskError.
     """
 
-    def __init__(self, config: RunConfig, recorded: Path | None = None) -> None:
+    def __init__(
+        self, config: RunConfig, recorded: Path | None = None, task: Task | None = None
+    ) -> None:
         self.graph = find_graph(config.graph)
         _check_device(config.device)
         check_loggers(config.loggers)
         self.config = config
-        self.task: Task = task_of(config)
+        self.task: Task = task or task_of(config)
         self.library = checked_library(recorded or config.prompts)
         self.provider: Provider | None = None
         self.second_models: dict[str, ChatProvider] = {}

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from contextlib import ExitStack
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from typer.testing import CliRunner, Result
 from helpers.openai_server import OpenAIServer, status
 from helpers.tiny_runs import CLI, TinyRun, environment, make_run
 from tutelage.graphs.analysis.evaluation import evaluate_run
+from tutelage.graphs.analysis.watching import EpisodeViewer
 from tutelage.graphs.config.config import ConfigError
 from tutelage.graphs.terminal.app import app
 
@@ -48,6 +51,29 @@ def test_the_script_solves_the_corridor_by_what_the_cache_holds(taught: TinyRun)
     again = evaluate_run(taught.path, 60, teacher=True).teacher
     assert again is not None
     assert (again.result, again.calls) == (found.result, 0)
+
+
+@pytest.mark.parametrize(
+    "env",
+    [
+        "helpers.numbered_task:Numbered",
+        "helpers.taught_tasks:TaughtCar",
+        "MiniGrid-Fetch-5x5-N2-v0",
+    ],
+)
+def test_a_teacher_knows_situations_by_the_numbers_of_the_task_it_plays_in(
+    tmp_path: Path, env: str
+) -> None:
+    """Where numbers are handed out at first sight, two tasks number them in two ways."""
+    run = make_run(tmp_path, env=env)
+    found = evaluate_run(run.path, 4, teacher=True).teacher
+    assert found is not None
+    assert found.result.episodes == 4
+    assert found.failures == 0
+    with ExitStack() as resources:
+        viewer = EpisodeViewer(run.path, resources, provider="offline")
+        frames = list(islice(viewer.frames(0), 3))
+    assert all(frame.said is not None for frame in frames)
 
 
 def test_a_teacher_that_cannot_answer_is_lost_and_says_so(tmp_path: Path) -> None:
