@@ -62,7 +62,11 @@ def train(folder, example, graph, seed, *more):
     """One run, or what is left of it in the folder."""
     path = folder.absolute() / f"{example}-{graph}-{seed}"
     if not (path / "summary.json").is_file():
-        command = [sys.executable, "-m", "tutelage", *command_of(example), "--graph", graph]
+        named = command_of(example)
+        if graph == "student_only":  # which has nobody to wean off, and refuses what is about it
+            weaned = [i for i, word in enumerate(named) if word.startswith("weaning.")]
+            named = [w for i, w in enumerate(named) if i not in weaned and i + 1 not in weaned]
+        command = [sys.executable, "-m", "tutelage", *named, "--graph", graph]
         command += ["--seed", str(seed), "--run-dir", str(path), *more]
         subprocess.run(command, cwd=HERE, check=True, stdout=subprocess.DEVNULL)
     (in_metrics, in_summary), threshold = THRESHOLDS[example]

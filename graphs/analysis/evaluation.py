@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from tutelage.agents.planner.answer import PlannerAnswer
 from tutelage.agents.providers.make import keep_tracing_private
 from tutelage.agents.teacher.teacher import Teacher
@@ -128,6 +130,7 @@ def policy_of(path: Path, config: RunConfig) -> Policy:
             f"{path} has no student: its graph, {config.graph}, trains none; allowed: runs of "
             f"another graph, and `eval --teacher`, which tests the teacher"
         )
+    torch.set_num_threads(config.threads)  # small networks: more threads mostly wait for others
     return load_student(path)
 
 

@@ -70,13 +70,14 @@ def _wean(context: RunContext, state: TeachState) -> Update:
     schedule = state["weight_schedule"]
     if settings.schedule == "adaptive":
         check, student = state["teacher_check"], state["train_success"]
+        teacher = check.success
         if context.task.scored:
             mean_return = context.collector.log.mean_return
             schedule = schedule.scored(mean_return)
-            student = schedule.scored_success(
-                student, mean_return, check.success, check.team.mean_return
+            student, teacher = schedule.scored_success(
+                student, mean_return, teacher, check.team.mean_return
             )
-        schedule = schedule.after(settings, progress, student, check.success)
+        schedule = schedule.after(settings, progress, student, teacher)
     update: Update = {"weight_schedule": schedule}
     weight = schedule.weight(settings, progress)
     return update | ({"teacher_weight": weight} if weight > 0 else _remove_teacher(context, state))

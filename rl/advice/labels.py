@@ -142,8 +142,11 @@ def mixed_with_uniform(
     """
     anything = kind.uniform(mask, len(policy))
     if not kind.blends:
-        shares = np.tile(np.array([1 - share, share], dtype=np.float32), (len(policy), 1))
-        return kind.mix(shares, np.stack((policy, anything), axis=1))
+        # The mode stays, as that of discrete actions does: a mean that moved towards the middle of
+        # the box with each rollout would give up what it holds on to.
+        mean, variance = np.split(policy, 2, axis=1)
+        wider = (1 - share) * variance + share * np.split(anything, 2, axis=1)[1]
+        return np.concatenate((mean, wider), axis=1, dtype=np.float32)
     mixed: FloatArray = (1 - np.float32(share)) * policy + np.float32(share) * anything
     return mixed
 

@@ -140,6 +140,14 @@ class SuccessCount(BaseModel):
         error = max(math.sqrt(variance), _ROUNDING * max(abs(mean), abs(other_mean)))
         return (mean - other_mean) / error if error > 0 else 0.0
 
+    def strongest(self, other: SuccessCount) -> float:
+        """How many standard errors it is above another, by success or by return: what tells more.
+
+        By success where both tell as much, and where the task is not scored.
+        """
+        by_success, by_return = self.above(other), self.above_in_return(other)
+        return by_success if abs(by_success) >= abs(by_return) else by_return
+
     @property
     def _return_variance(self) -> float:
         mean = self.returns / self.episodes
@@ -157,9 +165,9 @@ class MixedPlayOutcome(BaseModel):
     taught: SuccessCount = SuccessCount()
     own: SuccessCount = SuccessCount()
 
-    def plus(self, taught: bool, success: bool) -> MixedPlayOutcome:
+    def plus(self, taught: bool, success: bool, returns: Sequence[float] = ()) -> MixedPlayOutcome:
         name = "taught" if taught else "own"
-        return self.model_copy(update={name: getattr(self, name).plus(success, 1)})
+        return self.model_copy(update={name: getattr(self, name).plus(success, 1, returns)})
 
     def summary(self) -> str:
         """In words, for the trace."""
@@ -264,13 +272,13 @@ class TeacherChecker:
             return _concluded(check, check.enabled)
         episodes = _MORE if check.fresh else _FIRST
         check = self._play_team(check, advice, episodes)
-        if _good(check):
+        if _good(check) and not self._task.scored:
             return _concluded(check, True)
         # Anew each time: a student that gets better makes its team better too.
         check = self._play_alone(check, advice, episodes)
         if check.ahead and not was_asked:
             return check
-        if _leads_on(check):
+        if _leads_on(check) or _good(check) or _scores(check):
             return _concluded(check, True)
         while check.env_steps <= most and _questionable(check):
             check = self._play_mixed(check, advice)
@@ -324,7 +332,9 @@ class TeacherChecker:
             for situation, taught in episode.taught.items():
                 if taught is not None:
                     before = mixed.get(str(situation), MixedPlayOutcome())
-                    mixed[str(situation)] = before.plus(taught, episode.success)
+                    mixed[str(situation)] = before.plus(
+                        taught, episode.success, self._returns([episode])
+                    )
         return _counted(
             check, done, mixed=mixed, mixed_episodes=check.mixed_episodes + _MIXED_BATCH
         )
@@ -340,7 +350,7 @@ class TeacherChecker:
 
     def _worst(self, check: TeacherCheck) -> int | None:
         """The situation in which the teacher does worst beside the student, if clearly worse."""
-        rated = {int(s): c.taught.above(c.own) for s, c in check.mixed.items()}
+        rated = {int(s): c.taught.strongest(c.own) for s, c in check.mixed.items()}
         candidates = [s for s in rated if s not in check.rejected and rated[s] <= _WORSE]
         return min(candidates, key=lambda s: (rated[s], self._text(s)), default=None)
 
@@ -401,7 +411,8 @@ def _is_unmet(check: TeacherCheck, episode: MixedEpisode) -> bool:
 
 def _good(check: TeacherCheck) -> bool:
     rate = check.team.rate
-    return rate is not None and rate >= _GOOD
+    worse = check.together.above_in_return(check.alone) <= -_CLEARLY
+    return rate is not None and rate >= _GOOD and not worse
 
 
 def _leads_on(check: TeacherCheck) -> bool:
@@ -414,8 +425,15 @@ def _leads_on(check: TeacherCheck) -> bool:
 
 def _helps(check: TeacherCheck, errors: float = _BETTER) -> bool:
     """Whether the team does better than the student alone, or the teacher does in mixed play."""
-    by_return = check.together.above_in_return(check.alone)
-    return max(check.together.above(check.alone), by_return, _on_the_whole(check)) >= errors
+    return max(check.together.strongest(check.alone), _on_the_whole(check)) >= errors
+
+
+def _scores(check: TeacherCheck) -> bool:
+    """Whether the team's return is clearly above the student's, and its success not below."""
+    return (
+        check.together.above_in_return(check.alone) >= _CLEARLY
+        and check.together.above(check.alone) > _WORSE
+    )
 
 
 def _questionable(check: TeacherCheck) -> bool:
@@ -431,7 +449,9 @@ def _undecided(check: TeacherCheck) -> bool:
     if (check.team_unmet.rate or 0.0) > _OFTEN:
         return False
     clear = (
-        _good(check) or _helps(check, _CLEARLY) or check.together.above(check.alone) <= -_CLEARLY
+        _good(check)
+        or _helps(check, _CLEARLY)
+        or check.together.strongest(check.alone) <= -_CLEARLY
     )
     return not clear and check.paired + _MIXED_BATCH <= _PAIRS + _more(check)
 
@@ -446,7 +466,9 @@ def _on_the_whole(check: TeacherCheck) -> float:
 
     Over all situations where it is followed: Stouffer's sum of independent statistics.
     """
-    rated = [c.taught.above(c.own) for s, c in check.mixed.items() if int(s) not in check.rejected]
+    rated = [
+        c.taught.strongest(c.own) for s, c in check.mixed.items() if int(s) not in check.rejected
+    ]
     # Exactly added up: the order in which the situations were met must not matter.
     return math.fsum(rated) / math.sqrt(len(rated)) if rated else 0.0
 

@@ -96,6 +96,8 @@ class WeaningSettings(BaseModel):
 
 _BETTER = 0.02
 """By how much a student's success must rise to count as better: less is chance."""
+_RARELY = 0.1
+"""The success rate of a teacher below which success says nothing of it where there is a score."""
 
 
 class WeightSchedule(BaseModel):
@@ -172,19 +174,19 @@ class WeightSchedule(BaseModel):
         student_return: float | None,
         teacher: float | None,
         teacher_return: float | None,
-    ) -> float | None:
-        """The student's success where the return counts too: for `after`, in success's place.
+    ) -> tuple[float | None, float | None]:
+        """The successes of student and teacher where the return counts too: for `after`.
 
-        Success may be easy where a good score is not: then it is worth no more than the share of
-        the way from the student's lowest mean return to the teacher's that has been made, as a
-        share of the teacher's success.
+        Success may be easy where a good score is not. So the student's is worth no more than the
+        share of the way from its lowest mean return to the teacher's that it has made, as a share
+        of the teacher's success. Where the teacher hardly ever succeeds, as in a task without an
+        end to reach, that share alone tells, beside a teacher that has made all of the way.
         """
-        known = (success, student_return, teacher, teacher_return, self.lowest_return)
-        if None in known:
-            return success
-        assert success is not None and student_return is not None  # noqa: PT018
-        assert teacher is not None and teacher_return is not None  # noqa: PT018
-        assert self.lowest_return is not None
-        way = teacher_return - self.lowest_return
-        made = (student_return - self.lowest_return) / way if way > 0 else 1.0
-        return min(success, teacher * min(max(made, 0.0), 1.0))
+        lowest = self.lowest_return
+        if success is None or student_return is None or lowest is None:
+            return success, teacher
+        if teacher is None or teacher_return is None:
+            return success, teacher
+        way = teacher_return - lowest
+        made = min(max((student_return - lowest) / way, 0.0), 1.0) if way > 0 else 1.0
+        return (made, 1.0) if teacher < _RARELY else (min(success, teacher * made), teacher)

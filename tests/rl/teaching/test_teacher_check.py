@@ -268,8 +268,29 @@ def test_a_teacher_of_better_returns_helps_and_one_of_worse_ones_does_not(action
     assert good.together.above_in_return(good.alone) > 3
     assert good.team.mean_return == pytest.approx(-7, abs=3)
     assert not wrong.enabled
-    assert wrong.together.above_in_return(wrong.alone) < -3
+    assert wrong.rejected == [0, 1], "in mixed play its returns were the worse ones"
     assert TeacherCheck.model_validate_json(good.model_dump_json()) == good
+
+
+def test_a_clear_score_is_enough_to_decide() -> None:
+    """Where nobody succeeds, no episodes are spent on comparing successes."""
+    check = checked_in(Hopeless("Box"), FAST)
+    assert check.enabled
+    assert check.paired == check.mixed_episodes == 0
+
+
+class Easy(Steering):
+    """Everybody succeeds; the return tells who is better."""
+
+    def success(self, episode: Episode) -> bool:  # noqa: ARG002 - the protocol's
+        return True
+
+
+def test_where_success_is_easy_a_teacher_of_worse_returns_is_not_followed() -> None:
+    good, wrong = (checked_in(Easy("Box"), option) for option in (FAST, AWAY))
+    assert good.enabled
+    assert wrong.success == 1.0
+    assert not wrong.followed(dict.fromkeys((0, 1), Advice(((AWAY,),), (1.0,))))
 
 
 def test_where_returns_tell_nothing_they_are_not_counted() -> None:

@@ -139,29 +139,32 @@ def test_a_score_only_ever_takes_from_the_success(
     before: list[float | None],
 ) -> None:
     schedule = lowest(*before, student_return)
-    found = schedule.scored_success(success, student_return, teacher, teacher_return)
+    found, beside = schedule.scored_success(success, student_return, teacher, teacher_return)
     if None in (success, student_return, teacher, teacher_return):
-        assert found == success
+        assert (found, beside) == (success, teacher)
         return
     assert success is not None
     assert found is not None
-    assert 0.0 <= found <= success
+    assert teacher is not None
+    assert 0.0 <= found <= (1.0 if teacher < 0.1 else success)
+    assert beside == (1.0 if teacher < 0.1 else teacher)
 
 
-@given(st.floats(-100, 100), st.floats(0.1, 100), st.floats(0, 1), st.floats(0, 1))
+@given(st.floats(-100, 100), st.floats(0.1, 100), st.floats(0, 1), st.floats(0.1, 1))
 def test_it_is_worth_the_share_of_the_way_to_the_teachers_return(
     worst: float, way: float, made: float, teacher: float
 ) -> None:
     schedule = lowest(worst)
-    found = schedule.scored_success(1.0, worst + made * way, teacher, worst + way)
+    found, _ = schedule.scored_success(1.0, worst + made * way, teacher, worst + way)
     assert found == pytest.approx(min(1.0, teacher * made), abs=1e-3)
 
 
 def test_who_is_past_the_teacher_or_has_a_poor_one_is_judged_by_its_success() -> None:
     schedule = lowest(-50.0)
-    assert schedule.scored_success(0.9, 20.0, 1.0, 10.0) == 0.9
-    assert schedule.scored_success(0.9, -50.0, 1.0, -60.0) == 0.9, "it was never as bad as that"
-    assert lowest(-50.0, -70.0).scored_success(0.9, -70.0, 1.0, -60.0) == 0.0
+    assert schedule.scored_success(0.9, 20.0, 1.0, 10.0) == (0.9, 1.0)
+    never_as_bad = schedule.scored_success(0.9, -50.0, 1.0, -60.0)
+    assert never_as_bad == (0.9, 1.0)
+    assert lowest(-50.0, -70.0).scored_success(0.9, -70.0, 1.0, -60.0) == (0.0, 1.0)
 
 
 def weights_of(
@@ -172,16 +175,17 @@ def weights_of(
     for number, value in enumerate(returns, start=1):
         progress = number / len(returns)
         schedule = schedule.scored(value)
-        student = schedule.scored_success(success, value, teacher, teacher_return)
-        schedule = schedule.after(ADAPTIVE, progress, student, teacher)
+        student, beside = schedule.scored_success(success, value, teacher, teacher_return)
+        schedule = schedule.after(ADAPTIVE, progress, student, beside)
         weights.append(schedule.weight(ADAPTIVE, progress))
     return weights
 
 
-def test_a_student_that_succeeds_and_scores_badly_is_not_let_go_early() -> None:
-    """Success is easy: from the first rollout on. The score comes with time, from -90 to 8."""
+@pytest.mark.parametrize("success", [1.0, 0.0])
+def test_a_student_that_scores_badly_is_not_let_go_early(success: float) -> None:
+    """Success is easy, or never comes. The score comes with time, from -90 to 8."""
     slowly = np.interp(np.arange(200), [0, 80, 199], [-90, 8, 8]).tolist()
-    weights = weights_of(slowly, 1.0, 1.0, 8.0)
+    weights = weights_of(slowly, success, success, 8.0)
     linear = [WeightSchedule().weight(LINEAR, (i + 1) / 200) for i in range(200)]
     assert weights[:70] == pytest.approx(linear[:70]), "none of it is taken back before"
     assert weights[100] < linear[100]
