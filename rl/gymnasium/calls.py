@@ -10,6 +10,7 @@ import numpy as np
 
 from tutelage.rl.errors import TaskCodeError, one_line
 from tutelage.rl.gymnasium.actions import Actions, forbidden
+from tutelage.rl.gymnasium.copies import handed_on
 from tutelage.rl.gymnasium.definition import OptionStep, TaskDefinition
 from tutelage.rl.gymnasium.errors import failure
 from tutelage.rl.tasks.arrays import BoolArray, FloatArray
@@ -31,7 +32,9 @@ class State(NamedTuple):
 
     def handed_on(self) -> tuple[Any, dict[str, Any]]:
         """The observation and the info as methods take them; what they change stays theirs."""
-        return self.observation, {**self.info, MEMORY: json_copy(self.memory)}
+        info = handed_on(self.info) if self.info else {}
+        info[MEMORY] = json_copy(self.memory)
+        return handed_on(self.observation), info
 
 
 class TaskCalls:
@@ -120,7 +123,9 @@ class TaskCalls:
     def remember(self, memory: Any, observation: Any, info: Mapping[str, Any]) -> Any:
         """What is kept of an episode after this observation."""
         try:
-            kept = self._definition.remember(json_copy(memory), observation, dict(info))
+            kept = self._definition.remember(
+                json_copy(memory), handed_on(observation), handed_on(info)
+            )
             return json_copy(kept)
         except Exception as error:
             raise self._failure("remember", error) from error

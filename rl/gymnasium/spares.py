@@ -6,6 +6,7 @@ episode begins with a reset by its own seed, so nothing of earlier ones is left.
 
 from __future__ import annotations
 
+import weakref
 from collections import deque
 from collections.abc import Callable
 from typing import Final
@@ -17,11 +18,15 @@ _MOST: Final = 3
 
 
 class SpareEnvironments:
-    """Hands out environments, and takes them back. make: makes a number of them."""
+    """Hands out environments, and takes them back; closes what it has when it is gone itself.
+
+    make: makes a number of them.
+    """
 
     def __init__(self, make: Callable[[int], Environments]) -> None:
         self._make = make
         self._spare: deque[tuple[int, Environments]] = deque()
+        weakref.finalize(self, _close, self._spare)
 
     def take(self, num_envs: int) -> Environments:
         """That many environments of one's own. Raises UserError where none can be made."""
@@ -39,3 +44,8 @@ class SpareEnvironments:
         self._spare.append((num_envs, envs))
         if len(self._spare) > _MOST:
             self._spare.popleft()[1].close()
+
+
+def _close(spare: deque[tuple[int, Environments]]) -> None:
+    while spare:
+        spare.pop()[1].close()

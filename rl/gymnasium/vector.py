@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -12,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tutelage.rl.gymnasium.actions import Actions
-from tutelage.rl.gymnasium.calls import MEMORY, State, TaskCalls
+from tutelage.rl.gymnasium.calls import State, TaskCalls
+from tutelage.rl.gymnasium.copies import kept
 from tutelage.rl.gymnasium.environments import Environments
 from tutelage.rl.gymnasium.spares import SpareEnvironments
 from tutelage.rl.tasks.arrays import ActionArray, BoolArray, IntArray
@@ -118,7 +118,7 @@ class GymVectorEnv:
             rewards[row], terminated[row], truncated[row] = reward, is_over, is_cut and not is_over
             self._take(row, observation, info, self._now.memories[row])
         ended = np.flatnonzero(terminated | truncated).tolist()
-        infos = {row: self._last_info(row) for row in ended}
+        infos = {row: self._now.row(row).handed_on()[1] for row in ended}
         self._look([row for row in rows if not terminated[row]])
         final = select_rows(self._seen, truncated) if truncated.any() else None
         self._begin(ended)
@@ -144,7 +144,7 @@ class GymVectorEnv:
 
     def _take(self, row: int, observation: Any, info: dict[str, Any], memory: Any) -> None:
         """Keep what an environment gave, safe from what it does later."""
-        observation, info = _kept(observation), _kept(info)
+        observation, info = kept(observation), kept(info)
         now = self._now
         if self._calls.remembers:
             now.memories[row] = self._calls.remember(memory, observation, info)
@@ -162,22 +162,3 @@ class GymVectorEnv:
         if self._masks is not None:
             for row in rows:
                 self._masks[row] = self._calls.mask(self._now.row(row))
-
-    def _last_info(self, row: int) -> dict[str, Any]:
-        _, memory, info = self._now.row(row)
-        return {**info, MEMORY: memory}
-
-
-def _kept(value: Any) -> Any:
-    """A copy of an observation or an info that stays as it is; its arrays cannot be written to."""
-    if isinstance(value, np.ndarray) and value.dtype != np.object_:
-        array = value.copy()
-        array.flags.writeable = False
-        return array
-    if value is None or isinstance(value, str | int | float | np.generic):
-        return value
-    if type(value) is dict:
-        return {key: _kept(each) for key, each in value.items()}
-    if type(value) in (list, tuple):
-        return type(value)(_kept(each) for each in value)
-    return deepcopy(value)

@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import atexit
 import multiprocessing
+import os
 import signal
 import sys
+import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from time import monotonic
@@ -38,8 +41,8 @@ class WorkerEnvironments:
     """Environments shared among processes: as `LocalEnvironments` has them in this one.
 
     workers: how many processes, 1..num_envs. They ignore SIGINT and SIGTERM, and end when their
-    pipes are closed: by `close`, after an error, at the interpreter's exit, and when it is killed.
-    Raises UserError where an environment cannot be made.
+    pipes are closed: by `close`, after an error, when nobody has this object any more, at the
+    interpreter's exit, and when it is killed. Raises UserError where an environment cannot be made.
     """
 
     def __init__(
@@ -51,7 +54,11 @@ class WorkerEnvironments:
         context = multiprocessing.get_context("spawn")
         self._pipes: list[Connection] = []
         self._processes: list[Any] = []
-        atexit.register(self.close)
+        self._end = partial(_end, self._pipes, self._processes, os.getpid())
+        self._finalizer = weakref.finalize(self, self._end)
+        # Registered here, it runs before multiprocessing's own, which waits for all processes.
+        self._finalizer.atexit = False
+        atexit.register(self._finalizer)
         try:
             with _signals_blocked(), _main_module_hidden(), working_directory_on_path():
                 for _ in range(workers):
@@ -76,16 +83,9 @@ class WorkerEnvironments:
         return self._call("step", rows, actions)
 
     def close(self) -> None:
-        atexit.unregister(self.close)
-        while self._pipes:
-            self._pipes.pop().close()
-        deadline = monotonic() + _CLOSING_S
-        while self._processes:
-            process = self._processes.pop()
-            process.join(max(deadline - monotonic(), 0))
-            if process.is_alive():
-                process.kill()
-                process.join()
+        self._end()
+        self._finalizer.detach()
+        atexit.unregister(self._finalizer)
 
     def _call(self, method: str, rows: Sequence[int], arguments: Sequence[Any]) -> list[Any]:
         """Call a method of each process's environments, all at the same time."""
@@ -129,6 +129,21 @@ class WorkerEnvironments:
         if isinstance(answer, UserError):
             raise answer
         return answer
+
+
+def _end(pipes: list[Connection], processes: list[Any], owner: int) -> None:
+    """End processes by closing their pipes. owner: the process that started them."""
+    if os.getpid() != owner:
+        return  # a fork has copies of all, but the processes are not its own
+    while pipes:
+        pipes.pop().close()
+    deadline = monotonic() + _CLOSING_S
+    while processes:
+        process = processes.pop()
+        process.join(max(deadline - monotonic(), 0))
+        if process.is_alive():
+            process.kill()
+            process.join()
 
 
 def _reason(exit_code: int | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 import numpy as np
@@ -83,3 +84,14 @@ def test_the_oldest_are_closed_where_there_are_too_many() -> None:
         spares.give_back(number, each)  # type: ignore[arg-type]  # closed is all that it may be
     assert [each.closed for each in kept] == [1, 1, 0, 0, 0]
     assert spares.take(4) is kept[4]
+
+
+def test_they_are_closed_when_nobody_can_take_them_any_more() -> None:
+    spares = SpareEnvironments(lambda _: pytest.fail("none is to be made"))
+    kept = [Closable(), Closable()]
+    for number, each in enumerate(kept):
+        spares.give_back(number, each)  # type: ignore[arg-type]  # closed is all that it may be
+    assert spares.take(1) is kept[1]
+    del spares
+    gc.collect()
+    assert [each.closed for each in kept] == [1, 0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
@@ -163,6 +164,31 @@ class TestScripts:
         assert (process.returncode, complaints) == (0, "")
         wait_for_end(workers)
 
+    @pytest.mark.parametrize("rest", ["envs.close()", "envs.close(); del envs", "envs = None"])
+    def test_nor_are_they_left_by_who_is_done_with_them(self, rest: str, tmp_path: Path) -> None:
+        process, workers = start(rest, tmp_path)
+        _, complaints = process.communicate(timeout=60)
+        assert (process.returncode, complaints) == (0, "")
+        wait_for_end(workers)
+
+    def test_a_fork_lets_them_be(self, tmp_path: Path) -> None:
+        rest = (
+            "import gc\n"
+            "pid = os.fork()\n"
+            "if pid == 0:\n"
+            "    envs = None\n"
+            "    gc.collect()\n"
+            "    os._exit(3)\n"
+            "print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))\n"
+            "envs.step(np.zeros((2, 2), np.int64))\n"
+            "print('still there')\n"
+        )
+        process, workers = start(rest, tmp_path)
+        said, complaints = process.communicate(timeout=60)
+        assert said.split("\n")[:2] == ["3", "still there"]
+        assert (process.returncode, complaints) == (0, "")
+        wait_for_end(workers)
+
     @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
     def test_they_end_when_it_is_killed(self, number: signal.Signals, tmp_path: Path) -> None:
         process, workers = start("time.sleep(60)", tmp_path)
@@ -226,3 +252,31 @@ def test_no_more_processes_than_environments() -> None:
     envs = DialTask(workers=8).as_task().make_envs(1, "train", 0)
     envs.reset()
     envs.close()
+
+
+class Mortals(DialTask):
+    """In two processes, whose numbers are in the info."""
+
+    info_keys = ("process",)
+
+    def __init__(self) -> None:
+        super().__init__(workers=2)
+        self.env = Mortal
+
+
+@pytest.mark.parametrize("closed", [True, False])
+def test_they_end_with_their_tasks(closed: bool) -> None:
+    """Those that were given back are kept for the task alone, and others for nobody."""
+    processes: list[int] = []
+    for _ in range(3):
+        task = Mortals().as_task()
+        envs = task.make_envs(2, "train", 0)
+        envs.reset()
+        processes += [state.info["process"] for state in envs.states().rows()]
+        if closed:
+            envs.close()
+        assert all(map(is_running, processes[-2:]))
+    del task, envs
+    gc.collect()
+    wait_for_end(processes)
+    assert len(set(processes)) == 6
