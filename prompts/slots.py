@@ -37,7 +37,7 @@ _SLOTS = (
         variables={
             "task_name": "The task's name.",
             "task_notes": "What the task tells of its world; empty where it tells nothing.",
-            "option_help": "What the option tools do, one line for each.",
+            "option_help": "What the option tools do, one line for each or for each target.",
             "max_options": "The largest number of options that a plan may have.",
             "thinking": "planner_thinking where teacher.thinking is on, else empty.",
             "examples": "planner_examples.",

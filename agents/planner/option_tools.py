@@ -34,7 +34,10 @@ def calls_of(message: AIMessage) -> list[tuple[str, Any]]:
 
 
 def option_help(options: Sequence[Option]) -> str:
-    """One line for each name among the options, with what it does."""
+    """A line for each name among the options, with what it does.
+
+    Where that depends on the target, a line for each target follows.
+    """
     named: dict[str, list[Option]] = {}
     for option in options:
         named.setdefault(option.name, []).append(option)
@@ -155,9 +158,18 @@ def _schema(tool: str, offered: Sequence[Option]) -> dict[str, Any]:
 
 
 def _help(alike: Sequence[Option]) -> str:
-    """What options of one name do, in one line: the first help among them, else a general one."""
-    said = next((option.help for option in alike if option.help), "")
-    return " ".join(said.split()) or f"Carry out the task's option '{alike[0].name}'."
+    """What options of one name do: in one line where they have one help, else one per target."""
+    told = {option: " ".join(option.help.split()) for option in alike}
+    different = list(dict.fromkeys(said for said in told.values() if said))
+    general = f"Carry out the task's option '{alike[0].name}'."
+    if len(different) < 2:
+        return different[0] if different else general
+    lines = [f"  {_aimed_at(option)}: {said}" for option, said in told.items() if said]
+    return "\n".join((general, *lines))
+
+
+def _aimed_at(option: Option) -> str:
+    return "without a target" if option.target is None else " ".join(option.target.split())
 
 
 def _folded(target: str | None) -> str:

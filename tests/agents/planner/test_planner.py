@@ -78,12 +78,12 @@ def test_every_option_on_offer_can_be_called_and_comes_back(offered: list[Option
     assert all(f"- {option.name}(" in option_help(offered) for option in offered)
 
 
-def test_the_help_is_the_options_own() -> None:
-    """The first help among options of one name; where there is none, a sentence that is true."""
+def test_options_of_one_name_with_one_help_have_one_line() -> None:
+    """Where there is none, a sentence that is true."""
     offered = (
         Option("fly", "home"),
         Option("fly", "north", "Fly there;\nfinished on landing."),
-        Option("fly", "south", "unused"),
+        Option("fly", "south", "Fly there; finished on landing."),
         Option("rest"),
     )
     told = ["Fly there; finished on landing.", "Carry out the task's option 'rest'."]
@@ -92,6 +92,36 @@ def test_the_help_is_the_options_own() -> None:
         f"- rest(): {told[1]}",
     ]
     assert [tool["function"]["description"] for tool in OptionTools(offered).schemas] == told
+
+
+def test_options_of_one_name_that_do_different_things_have_a_line_each() -> None:
+    offered = (
+        Option("pump", "elbow", "Push the lower\nlink."),
+        Option("rest", help="Do nothing."),
+        Option("pump", "shoulder", "Push the upper link."),
+        Option("pump", help="Push both."),
+        Option("pump", "hip"),
+    )
+    pump = [
+        "Carry out the task's option 'pump'.",
+        "  elbow: Push the lower link.",
+        "  shoulder: Push the upper link.",
+        "  without a target: Push both.",
+    ]
+    first, *others = pump
+    told = [f"- pump(target): {first}", *others, "- rest(): Do nothing."]
+    assert option_help(offered).splitlines() == told
+    schemas = OptionTools(offered).schemas
+    assert schemas[0]["function"]["description"].splitlines() == pump
+
+
+@given(st.lists(targets, min_size=1, max_size=8, unique=True))
+def test_every_different_help_reaches_a_teacher(aimed_at: list[str | None]) -> None:
+    helped = [Option("do", target, f"what {place} does") for place, target in enumerate(aimed_at)]
+    described = [tool["function"]["description"] for tool in OptionTools(helped).schemas]
+    for option in helped:
+        assert option.help in option_help(helped)
+        assert any(option.help in description for description in described)
 
 
 def test_what_comes_back_is_stored_without_help() -> None:
