@@ -6,14 +6,26 @@ import importlib.util
 import re
 import shutil
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+import numpy as np
 import pytest
+import torch
+from gymnasium import spaces
 from typer.testing import CliRunner
 
 from helpers.openai_server import OpenAIServer
 from helpers.tiny_runs import ROOT
 from tutelage.graphs.terminal.app import app
+from tutelage.rl.policy.encoders import (
+    CategoryEncoder,
+    PictureEncoder,
+    TokenEncoder,
+    VectorEncoder,
+    make_encoder,
+)
+from tutelage.rl.policy.settings import StudentSettings
+from tutelage.rl.tasks.observations import ObservationEncoder
 
 EXAMPLES: Final = ROOT / "docs" / "examples"
 PAGE: Final = (ROOT / "docs" / "own_environment.md").read_text(encoding="utf-8")
@@ -83,6 +95,32 @@ class TestExample:
         assert "script" in output
         invoke(*command, *TINY)
         assert (examples / "run" / "summary.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("space", "row", "encoder"),
+    [
+        (spaces.Box(-1, 1, (3,)), "Box of floats", VectorEncoder),
+        (spaces.Box(0, 255, (64, 64, 3), np.uint8), "Box of uint8", PictureEncoder),
+        (spaces.Discrete(4), "Discrete", CategoryEncoder),
+        (spaces.MultiDiscrete([4, 2]), "MultiDiscrete", CategoryEncoder),
+        (spaces.MultiBinary(4), "MultiBinary", VectorEncoder),
+        (spaces.Text(9), "Text", TokenEncoder),
+    ],
+)
+def test_the_page_names_the_encoders(
+    space: spaces.Space[Any], row: str, encoder: type[torch.nn.Module]
+) -> None:
+    says = {
+        "one dense layer": VectorEncoder,
+        "convolutions": PictureEncoder,
+        "an embedding for each category": CategoryEncoder,
+        "embeddings of its words": TokenEncoder,
+    }
+    rows = re.findall(rf"^\|[^|]*\b{row}\b[^|]*\| ([^|]*) \|$", PAGE, re.MULTILINE)
+    assert [encoder] == [kind for text in rows for start, kind in says.items() if start in text]
+    (seen,) = ObservationEncoder(space).observation_space.values()
+    assert type(make_encoder(seen, StudentSettings(), normalise=True)) is encoder
 
 
 def test_the_commands_of_the_page_run(examples: Path, monkeypatch: pytest.MonkeyPatch) -> None:

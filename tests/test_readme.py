@@ -86,12 +86,17 @@ def test_every_command_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert ran >= 15
 
 
-def test_the_python_of_the_readme_runs(tmp_path: Path) -> None:
+@pytest.mark.parametrize("sees", ["map", "view"])
+def test_the_python_of_the_readme_runs(sees: str, tmp_path: Path) -> None:
+    """Also where a reader has a student of another kind."""
     task, code = blocks("python")
     (tmp_path / "mountain_car.py").write_text(task, encoding="utf-8")
     assert "steps=3000" in code
     tiny = '"steps=64", "num_envs=4", "ppo.num_steps=8", "evaluation.final_episodes=2"'
-    code = code.replace('"steps=3000"', tiny) + "\nassert len(actions) == 4\n"
+    code = (
+        code.replace('"steps=3000"', f'{tiny}, "student.sees={sees}"')
+        + "\nassert len(actions) == 4\n"
+    )
     code += 'assert summary.status == "finished"\n'
     done = subprocess.run(
         [sys.executable, "-c", code],

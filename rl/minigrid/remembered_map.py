@@ -45,9 +45,9 @@ class RememberedMap(gym.Wrapper[dict[str, NDArray[Any]], int, Any, int]):
     env: an environment on MiniGrid's rules with MiniGrid's own observation. crop: side of the map
     crop that the student sees, odd; None for a student that sees the bare view and the direction.
     map_side: side of the remembered map, odd; None for twice the grid's larger side, less one,
-    which holds all of it wherever the agent begins. mission_words: how many words of the mission
-    the student is told. Raises ValueError for an even or absurd side and for an environment of
-    another kind.
+    which holds all of it wherever the agent begins, and is the least that it may be. mission_words:
+    how many words of the mission the student is told. Raises ValueError for an even or absurd side,
+    for a map that cannot hold the grid, and for an environment of another kind.
     """
 
     def __init__(
@@ -59,10 +59,16 @@ class RememberedMap(gym.Wrapper[dict[str, NDArray[Any]], int, Any, int]):
     ) -> None:
         super().__init__(env)
         inside = bare(env)
-        side = map_side or 2 * max(inside.width, inside.height) - 1
+        least = 2 * max(inside.width, inside.height) - 1
+        side = least if map_side is None else map_side
         for name, given in (("crop", crop), ("map_side", side)):
             if given is not None and (given % 2 == 0 or given > _LARGEST):
                 raise ValueError(f"{name} must be odd and at most {_LARGEST}, got {given}")
+        if crop is not None and side < least:
+            raise ValueError(
+                f"a grid of {inside.width} x {inside.height} cells needs a remembered map of "
+                f"{least} cells to a side; this one has {side}"
+            )
         self._crop, self._words = crop, mission_words
         view_side = inside.agent_view_size
         spaces = student_spaces(view_side, crop)
@@ -77,8 +83,8 @@ class RememberedMap(gym.Wrapper[dict[str, NDArray[Any]], int, Any, int]):
     def for_student(cls, env: gym.Env[Any, Any], student: Viewer) -> Self:
         """What a student saw in training. student: `load_student(...).spec`, or its task.
 
-        Raises ValueError for a student of another kind of task, and where its grid cannot be seen
-        in the environment.
+        Raises ValueError for a student of another kind of task, where its grid cannot be seen in
+        the environment, and where the environment's grid is larger than the student's map can hold.
         """
         space = student.observation_space
         grid, mission = space.get("grid"), space.get("mission")

@@ -8,6 +8,7 @@ import pytest
 from gymnasium.spaces import Discrete
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from minigrid.envs import EmptyEnv
 
 from helpers.small_students import student_for
 from tutelage.rl.minigrid.catalogue import SHIPPED
@@ -85,11 +86,45 @@ def test_the_mission_is_shown_where_its_length_is_given() -> None:
 
 
 def test_the_maps_side_may_be_given() -> None:
-    small = RememberedMap(gym.make("MiniGrid-Empty-16x16-v0"), crop=3, map_side=3)
+    """It is what distances of the sides are measured by."""
     whole = RememberedMap(gym.make("MiniGrid-Empty-16x16-v0"), crop=3)
-    seen, known = (env.reset(seed=0)[0] for env in (small, whole))
-    assert known["features"][:56].any()
-    assert not seen["features"][:56].any(), "nothing is known beyond the crop"
+    larger = RememberedMap(gym.make("MiniGrid-Empty-16x16-v0"), crop=3, map_side=61)
+    known, less = (env.reset(seed=0)[0]["features"] for env in (whole, larger))
+    assert known[:56].any()
+    np.testing.assert_array_equal(known[:56], less[:56])
+    np.testing.assert_allclose(known[56:64:2], less[56:64:2] * 2, rtol=1e-6)
+
+
+@given(width=st.integers(5, 12), height=st.integers(5, 12), half=st.integers(1, 14))
+@settings(max_examples=30)
+def test_a_map_that_cannot_hold_the_grid_is_refused(width: int, height: int, half: int) -> None:
+    env = EmptyEnv(size=12)
+    env.width, env.height = width, height
+    side = 2 * half + 1
+    if half >= max(width, height) - 1:
+        RememberedMap(env, 3, side)
+    else:
+        with pytest.raises(ValueError, match=f"{width} x {height} cells needs .* has {side}$"):
+            RememberedMap(env, 3, side)
+
+
+def test_so_is_a_student_of_smaller_grids() -> None:
+    """The other way about it has the map of its training, with room to spare."""
+    student = make_task("MiniGrid-Empty-5x5-v0", 3)
+    with pytest.raises(ValueError, match=r"16 x 16 cells needs a remembered map of 31 .* has 9$"):
+        RememberedMap.for_student(gym.make("MiniGrid-Empty-16x16-v0"), student)
+    larger = make_task("MiniGrid-Empty-16x16-v0", 3)
+    RememberedMap.for_student(gym.make("MiniGrid-Empty-5x5-v0"), larger).reset(seed=0)
+
+
+def test_a_student_of_the_bare_view_is_at_home_in_any_grid() -> None:
+    small = make_task("MiniGrid-Empty-5x5-v0", None)
+    envs = (gym.make("MiniGrid-Empty-16x16-v0") for _ in range(2))
+    given, whole = RememberedMap.for_student(next(envs), small), RememberedMap(next(envs), None)
+    steps = [env.reset(seed=0)[0] for env in (given, whole)]
+    for action in [2] * 14 + [1] + [2] * 14 + [1, 2]:
+        np.testing.assert_equal(*steps)
+        steps = [env.step(action)[0] for env in (given, whole)]
 
 
 def test_students_and_environments_that_do_not_fit_are_refused() -> None:
