@@ -219,8 +219,10 @@ def json_copy(value: Any) -> Any:
 
 def _checked_options(given: Any) -> tuple[Option, ...]:
     """Raises WrongValueError for what are no options."""
-    if not isinstance(given, list | tuple) or not given:
+    if not isinstance(given, list | tuple):
         raise WrongValueError(f"it returned {_short(given)}, not a sequence of options")
+    if not given:
+        raise WrongValueError("it returned no option; at least one must be on offer")
     for option in given:
         if type(option) is not Option or not is_option(option.name, option.target):
             raise WrongValueError(

@@ -129,7 +129,7 @@ WRONG_VALUES: list[tuple[str, Any, str]] = [
     ("situation", " \n", "which is no text to be read"),
     ("situation", "\ud800", "which is no text to be read"),
     ("options", None, "it returned None, not a sequence of options"),
-    ("options", [], "it returned [], not a sequence of options"),
+    ("options", [], "it returned no option; at least one must be on offer"),
     ("options", "follow", "it returned 'follow', not a sequence of options"),
     ("options", ["follow"], "it returned 'follow', which is no Option"),
     ("options", [Option("a\nb")], "which is no Option with a name"),
