@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, Final, Literal
@@ -17,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tutelage.rl.advice.advice import Advice
-from tutelage.rl.rollouts.evaluate import evaluate_teacher
+from tutelage.rl.rollouts.teacher_episodes import TeacherEpisodes
 from tutelage.rl.tasks.action_targets import action_targets
 from tutelage.rl.tasks.arrays import ActionArray, BoolArray, FloatArray, IntArray
 from tutelage.rl.tasks.base import Episode, Observation, Split, States, StepResult, Task
@@ -28,7 +29,7 @@ from tutelage.rl.tasks.spaces import is_vector, read_array, space_to_json
 
 EPISODES: Final = 200
 SECONDS: Final = 30.0
-"""How long random play goes on, whichever is first."""
+"""How long random play goes on, whichever is first; the script's play has as many seconds."""
 
 _ENVS: Final = 8
 _REPLAYED: Final = 100
@@ -37,6 +38,8 @@ _MANY_SITUATIONS: Final = 1000
 _SCRIPTED: Final = 50
 """Episodes that the script plays."""
 _LONGEST_PLAN: Final = 20
+_CUT_SHORT: Final = 3
+"""How often an option must have ended with the episode only: once may be by chance."""
 _HELD: Final = 0.5
 """The share of random play in which an option is carried out in place of random actions."""
 
@@ -56,8 +59,9 @@ class Finding:
 class _Met:
     """What random play has come through.
 
-    texts: by situation id. options: by situation id. tried, ended, feasible: for each option how
-    often it was begun, was finished or could not be carried out any longer, and could be begun.
+    texts: by situation id. options: by situation id. tried, feasible, ended, cut: for each option
+    how often it was begun, in how many steps it could be carried out, how often it came to an end
+    by itself, and how often the episode ended before that.
     """
 
     episodes: list[Episode] = field(default_factory=list)
@@ -70,6 +74,7 @@ class _Met:
     tried: Counter[Option] = field(default_factory=Counter)
     ended: Counter[Option] = field(default_factory=Counter)
     feasible: Counter[Option] = field(default_factory=Counter)
+    cut: Counter[Option] = field(default_factory=Counter)
     states: States | None = None
     broken: dict[str, str] = field(default_factory=dict)
 
@@ -102,7 +107,7 @@ def check_task(
     yield _successes(met)
     script = script_of(task)
     if script is not None:
-        yield _script(task, script, seed)
+        yield _script(task, script, seed, seconds)
     yield _speed(met)
 
 
@@ -166,6 +171,7 @@ class _RandomPlayer:
         self._targets = action_targets(task.action_space)
         self._held: list[Option | None] = [None] * _ENVS
         self._free: list[int] = [0] * _ENVS
+        self._held_for: list[int] = [0] * _ENVS
 
     def act(self, states: States, situations: IntArray, mask: BoolArray | None) -> ActionArray:
         """Actions [N, ...]."""
@@ -177,20 +183,22 @@ class _RandomPlayer:
         for i, option in enumerate(self._held):
             if option is None:
                 continue
-            over = bool(done.finished[i, 0]) or not done.feasible[i, 0]
-            self._met.feasible[option] += bool(done.feasible[i, 0])
-            if over:
-                self._met.ended[option] += 1
-                self._held[i] = None
-            else:
+            finished, feasible = bool(done.finished[i, 0]), bool(done.feasible[i, 0])
+            self._met.feasible[option] += feasible
+            if feasible and not finished:
                 chosen[i] = done.targets[i, 0]
+                self._held_for[i] += 1
+                continue
+            # What could not even be begun has not come to an end.
+            self._met.ended[option] += finished or self._held_for[i] > 0
+            self._held[i] = None
         return self._targets.draw(chosen, self._rng)
 
-    def over(self, i: int, terminated: bool) -> None:
+    def over(self, i: int) -> None:
         """Environment i's episode has ended, and with it what was carried out."""
         option = self._held[i]
-        if option is not None and terminated:
-            self._met.ended[option] += 1
+        if option is not None:
+            self._met.cut[option] += 1
         self._held[i], self._free[i] = None, 0
 
     def _choose(self, offers: Sequence[tuple[Option, ...]]) -> None:
@@ -200,7 +208,7 @@ class _RandomPlayer:
                 self._free[i] -= self._held[i] is None
             elif offered and self._rng.random() < _HELD:
                 option = offered[int(self._rng.integers(len(offered)))]
-                self._held[i] = option
+                self._held[i], self._held_for[i] = option, 0
                 self._met.tried[option] += 1
             else:
                 self._free[i] = int(self._rng.integers(1, 20))
@@ -234,7 +242,7 @@ def _play(task: Task, seed: int, episodes: int, seconds: float) -> _Met:
             met.steps += _ENVS
             met.longest = max(met.longest, int(lengths.max()))
             for i in np.flatnonzero(result.terminated | result.truncated).tolist():
-                player.over(i, bool(result.terminated[i]))
+                player.over(i)
                 episode = Episode(
                     float(returns[i]),
                     int(lengths[i]),
@@ -372,9 +380,12 @@ def _options(met: _Met) -> Iterator[Finding]:
     if never:
         said = f"on offer and never possible: {_some(never)}"
         yield Finding("options' start", "doubtful", said)
-    endless = [o for o in offered if met.feasible[o] and not met.ended[o]]
+    endless = [o for o in offered if met.cut[o] >= _CUT_SHORT and not met.ended[o]]
     if endless:
-        said = f"never ended by themselves: {_some(endless)}; no plan gets beyond them"
+        said = (
+            f"ended with the episode only: {_some(endless)}; right for what reaches the aim, else "
+            "say when they are finished: no plan gets beyond them"
+        )
         yield Finding("options' end", "doubtful", said)
     else:
         yield Finding("options' end", "kept", "each was finished, or could not go on, in some try")
@@ -437,9 +448,18 @@ def _successes(met: _Met) -> Finding:
     return finding
 
 
-def _script(task: Task, script: Script, seed: int) -> Finding:
+class _TimeOverError(Exception):
+    """So many seconds are over."""
+
+
+def _script(task: Task, script: Script, seed: int, seconds: float) -> Finding:
     """The script's plans name options on offer; and what they come to, carried out."""
     wrong: list[str] = []
+    until = monotonic() + seconds
+
+    def on_step() -> None:
+        if wrong or monotonic() > until:
+            raise _TimeOverError
 
     def advise(situations: Sequence[int]) -> dict[int, Advice]:
         plans = {}
@@ -453,12 +473,23 @@ def _script(task: Task, script: Script, seed: int) -> Finding:
                 plans[situation] = Advice((found[0].plan,), (1.0,))
         return plans
 
-    result, _ = evaluate_teacher(task, advise, _SCRIPTED, seed)
+    played = TeacherEpisodes(task, _SCRIPTED, seed)
+    try:
+        played.begin_round(_SCRIPTED * task.max_episode_steps)
+        with suppress(_TimeOverError):
+            played.play(advise, on_step)
+    finally:
+        played.close()
     if wrong:
         return Finding("script", "broken", f"a plan's {wrong[0]}")
+    result = played.outcome()
+    if result is None:
+        said = f"carried out, none of its episodes ended in {seconds:.0f} s: what it does is open"
+        return Finding("script", "doubtful", said)
+    count = "" if played.over else f" that ended in {seconds:.0f} s"
     said = (
-        f"carried out, it succeeds in {result.success_rate:.0%} of {_SCRIPTED} episodes, "
-        f"mean return {result.mean_return:.3g}"
+        f"carried out, it succeeds in {result.success_rate:.0%} of {result.episodes} episodes"
+        f"{count}, mean return {result.mean_return:.3g}"
     )
     return Finding("script", "kept" if result.successes else "doubtful", said)
 

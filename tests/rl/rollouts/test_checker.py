@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import re
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -33,9 +35,12 @@ def test_an_honest_task_passes(kind: type[GymTask]) -> None:
 
 
 def test_a_grid_task_passes() -> None:
-    found = findings(make_task("SimpleDoorKey", 7))
-    assert {f.verdict for f in found if f.promise != "speed"} == {"kept"}
-    assert any(f.promise == "script" for f in found)
+    """Only to open a door, which is its aim, has no end but the episode's."""
+    found = {f.promise: f for f in findings(make_task("SimpleDoorKey", 7)) if f.promise != "speed"}
+    end = found.pop("options' end")
+    assert re.match(r"ended with the episode only: (open\(\w+ door\)(, )?)+; ", end.said)
+    assert {f.verdict for f in found.values()} == {"kept"}
+    assert "script" in found
 
 
 class Drifting(gymnasium.Wrapper[Any, Any, Any, Any]):
@@ -171,12 +176,87 @@ def test_an_unknown_space_ends_the_check() -> None:
 
 
 class Endless(Pole):
-    """An option that no episode's end stops, as it is asked for at the time limit only."""
+    """Options that are always possible and never finished: an episode's end stops them."""
+
+
+class Short(Endless):
+    """The same, stopped by the limit of steps."""
 
     max_episode_steps = 5
 
 
-def test_options_that_never_end_are_named() -> None:
-    found = {f.promise: f for f in findings(Endless().as_task())}
+@pytest.mark.parametrize("kind", [Endless, Short])
+def test_options_that_end_with_the_episode_only_are_named(kind: type[GymTask]) -> None:
+    played = check_task(kind().as_task(), episodes=80, seconds=20.0)
+    found = {f.promise: f for f in played}["options' end"]
+    assert found.verdict == "doubtful"
+    assert "with the episode only: left(), right();" in found.said
+
+
+class Ending(Pole):
+    """Options that end, each in its way, while the pole leans to their side: or never begin."""
+
+    def options(self, situation: str) -> list[Option]:
+        return [Option("finishes"), Option("gets_stuck"), Option("one_sided"), Option("endless")]
+
+    def run_option(self, option: Option, obs: Any, info: Any) -> OptionStep:
+        upright = bool(obs[2] < 0)
+        if option == Option("finishes"):
+            return OptionStep(action=1, finished=upright)
+        if option == Option("gets_stuck"):
+            return OptionStep(action=None if upright else 1)
+        # It makes the pole fall where it falls already; elsewhere it cannot be begun.
+        possible = option == Option("endless") or (obs[2] > 0.05 and obs[3] > 0)
+        return OptionStep(action=0 if possible else None)
+
+
+def test_what_cannot_be_begun_has_not_ended() -> None:
+    found = {f.promise: f for f in check_task(Ending().as_task(), episodes=150, seconds=20.0)}
+    said = found["options' end"].said
     assert found["options' end"].verdict == "doubtful"
-    assert "left()" in found["options' end"].said
+    assert "endless()" in said
+    assert "one_sided()" in said
+    assert "finishes()" not in said
+    assert "gets_stuck()" not in said
+
+
+class Resting(gymnasium.Env[Any, Any]):
+    """A long day in which nothing happens, slowly."""
+
+    observation_space = gymnasium.spaces.Box(0, 1, (1,), np.float32)
+    action_space = gymnasium.spaces.Discrete(2)
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        super().reset(seed=seed)
+        return self.np_random.random(1, np.float32), {}
+
+    def step(self, action: Any) -> Any:
+        time.sleep(1e-4)
+        return self.np_random.random(1, np.float32), 0.0, False, False, {}
+
+
+class Rest(GymTask):
+    max_episode_steps = 100_000
+
+    def __init__(self) -> None:
+        super().__init__(Resting)
+
+    def situation(self, obs: Any, info: Any) -> str:
+        return "all: quiet"
+
+    def options(self, situation: str) -> list[Option]:
+        return [Option("wait")]
+
+    def run_option(self, option: Option, obs: Any, info: Any) -> OptionStep:
+        return OptionStep(action=0)
+
+    def script(self, situation: str) -> tuple[Option, ...]:
+        return (Option("wait"),)
+
+
+def test_the_script_plays_no_longer_than_allowed() -> None:
+    began = time.monotonic()
+    found = {f.promise: f for f in check_task(Rest().as_task(), seconds=0.5)}
+    assert time.monotonic() - began < 20
+    assert found["script"].verdict == "doubtful"
+    assert "none of its episodes ended" in found["script"].said
