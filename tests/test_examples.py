@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ import torch
 from gymnasium import spaces
 from typer.testing import CliRunner
 
+from helpers.fresh_modules import fresh_modules
 from helpers.openai_server import OpenAIServer
 from helpers.tiny_runs import ROOT
 from tutelage.graphs.terminal.app import app
@@ -68,13 +70,14 @@ def invoke(*arguments: str) -> str:
 
 
 @pytest.fixture
-def examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder with the examples, where the reader is."""
     for path in EXAMPLES.glob("*.py"):
         shutil.copy(path, tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return tmp_path
+    with fresh_modules():
+        yield tmp_path
 
 
 def test_there_is_an_example_of_each_kind() -> None:

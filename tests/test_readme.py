@@ -14,6 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from helpers import finished_runs
+from helpers.fresh_modules import fresh_modules
 from helpers.openai_server import OpenAIServer
 from helpers.tiny_runs import IMPORTABLE, ROOT
 from tutelage.graphs.analysis import experiments
@@ -68,7 +69,7 @@ def prepare(folder: Path) -> None:
 def test_every_command_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     prepare(tmp_path)
     ran = 0
-    with OpenAIServer() as server:
+    with OpenAIServer() as server, fresh_modules():
         set_environment(monkeypatch, tmp_path, server)
         for line in commands():
             if line.startswith(INSTALLING):

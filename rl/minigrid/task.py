@@ -147,7 +147,7 @@ class GridTask:
 
     def _packed(self, text: str, missions: Numbering[str]) -> int:
         """The fields of a situation's text, and of what look-ups tell after it, as one number."""
-        lines = text.splitlines()
+        lines = text.split("\n")
         situation = GridSituation.read("\n".join(lines[:NUM_LINES]), missions)
         packed, told = situation.encode(), lines[NUM_LINES:]
         answers = {INVENTORY: situation.inventory(missions)}
@@ -155,7 +155,8 @@ class GridTask:
             number = self._places.read(situation.kinds, told)
             packed = self._places.join(packed, number)
             answers[OBJECTS] = self._places.text(situation.kinds, number)
-        if told and "\n".join(told) != "\n".join(answers[name] for name in self.lookups):
+        expected = [line for name in self.lookups for line in answers[name].split("\n")]
+        if told and told != expected:
             raise ValueError(f"no situation's text: {text!r}")
         return packed
 

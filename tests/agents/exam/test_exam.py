@@ -98,7 +98,7 @@ def test_real_episodes_pass_through_them_and_their_first_steps_can_be_done(name:
             met[situation_id] += 1
             for column, sensible in enumerate(known[situation_id].sensible):
                 done[situation_id, sensible] += bool(can[row, column])
-        probs = carried.probs[:, 3]
+        probs = carried.targets[:, 3]
         drawn = np.where(probs.any(axis=1), probs.argmax(axis=1), rng.integers(3, size=num_envs))
         stray = rng.choice(5, num_envs, p=[0.2, 0.2, 0.2, 0.2, 0.2])
         envs.step(np.where(rng.random(num_envs) < 0.15, stray, drawn).astype(np.int64))

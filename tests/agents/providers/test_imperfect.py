@@ -137,7 +137,7 @@ def test_in_real_states_what_the_adversary_says_can_mostly_be_carried_out(name: 
         for row, situation_id in enumerate(situation_ids):
             if options[row, 1] != PADDING:
                 met[situation_id].append(bool(done.feasible[row, 1]))
-        probs = done.probs[:, 0]
+        probs = done.targets[:, 0]
         stray = ~probs.any(axis=1) | (rng.random(num_envs) < 0.1)
         envs.step(np.where(stray, rng.integers(3, size=num_envs), probs.argmax(axis=1)))
     envs.close()
