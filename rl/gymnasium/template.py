@@ -166,7 +166,8 @@ def _options(action: gymnasium.Space[Any]) -> tuple[str, str]:
 def _bounds(action: spaces.Box) -> tuple[list[float], list[float]]:
     """What an action is set between in each dimension: two apart where there is no bound."""
     low, high = action.low.astype(np.float64), action.high.astype(np.float64)
-    far = min(_FAR, float(np.finfo(action.low.dtype).max))
+    kind: Any = action.low.dtype
+    far = min(_FAR, float(np.finfo(kind).max))
     is_low, is_high = np.abs(low) < far, np.abs(high) < far
     least = np.where(is_low, low, np.where(is_high, high - 2, -1.0))
     most = np.where(is_high, high, np.where(is_low, low + 2, 1.0))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from functools import partial
 from types import ModuleType
 from typing import Any
 
@@ -14,6 +15,7 @@ from gymnasium import spaces
 
 from tutelage.rl.errors import UserError
 from tutelage.rl.gymnasium.template import task_file
+from tutelage.rl.tasks.action_targets import action_targets
 from tutelage.rl.tasks.arrays import ActionArray
 from tutelage.rl.tasks.base import Task
 
@@ -47,8 +49,8 @@ def _forget() -> Iterator[None]:
 def written(observation: Any, action: Any) -> str:
     """The file for an environment with these spaces."""
     gymnasium.registry.pop(ENV_ID, None)
-    kwargs = {"observation_space": observation, "action_space": action}
-    gymnasium.register(ENV_ID, entry_point=Odd, max_episode_steps=5, kwargs=kwargs)
+    make: Any = partial(Odd, observation, action)
+    gymnasium.register(ENV_ID, entry_point=make, max_episode_steps=5)
     return task_file(ENV_ID, "odd", "tutelage")[0]
 
 
@@ -59,7 +61,7 @@ def task_of(text: str, monkeypatch: pytest.MonkeyPatch) -> Task:
     return module.Odd().as_task()  # type: ignore[no-any-return]
 
 
-def played(task: Task, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+def played(task: Task) -> list[Any]:
     """The targets of each option in turn, done by the environment; each text is read again."""
     envs = task.make_envs(2, "train", 7)
     found = []
@@ -84,8 +86,6 @@ def played(task: Task, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
 
 def _drawn(task: Task, targets: Any) -> ActionArray:
-    from tutelage.rl.tasks.action_targets import action_targets
-
     return action_targets(task.action_space).draw(targets, np.random.default_rng(0))
 
 
@@ -111,7 +111,7 @@ OBSERVATIONS = {
     "whole numbers": spaces.Box(-5, 5, (2, 2), np.int64),
     "half": spaces.Box(-1, 1, (2,), np.float16),
     "small bytes": spaces.Box(0, 255, (3,), np.uint8),
-    "nested": spaces.Tuple([spaces.Tuple([spaces.Discrete(2)]), spaces.Dict({"x": FLAT})]),
+    "nested": spaces.Dict({"x": spaces.Tuple([spaces.Tuple([spaces.Discrete(2)]), FLAT])}),
 }
 
 ACTIONS = {
@@ -128,12 +128,12 @@ ACTIONS = {
 
 @pytest.mark.parametrize("observation", OBSERVATIONS.values(), ids=OBSERVATIONS)
 def test_any_observation_can_be_told(observation: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    played(task_of(written(observation, spaces.Discrete(2)), monkeypatch), monkeypatch)
+    played(task_of(written(observation, spaces.Discrete(2)), monkeypatch))
 
 
 @pytest.mark.parametrize("action", ACTIONS.values(), ids=ACTIONS)
 def test_options_lead_to_different_actions(action: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    targets = played(task_of(written(FLAT, action), monkeypatch), monkeypatch)
+    targets = played(task_of(written(FLAT, action), monkeypatch))
     assert np.isfinite(targets).all()
     assert len({target.tobytes() for target in targets}) == len(targets) > 1
 
@@ -145,7 +145,7 @@ REFUSED = {
     "nothing seen": (spaces.Dict({}), spaces.Discrete(2)),
     "table of floats done": (FLAT, spaces.Box(-1, 1, (2, 2))),
     "whole numbers done": (FLAT, spaces.Box(0, 3, (2,), np.int64)),
-    "table of parts done": (FLAT, spaces.MultiDiscrete([[2, 2], [2, 2]])),
+    "table of parts done": (FLAT, spaces.MultiDiscrete(np.full((2, 2), 2))),
     "dict done": (FLAT, spaces.Dict({"a": spaces.Discrete(2)})),
     "bits done": (FLAT, spaces.MultiBinary(3)),
 }
