@@ -16,10 +16,16 @@ import numpy as np
 from gymnasium import spaces
 
 from tutelage.rl.errors import UserError
+from tutelage.rl.gymnasium.actions import actions_of
 from tutelage.rl.gymnasium.environments import facts_of
+from tutelage.rl.tasks.observations import ObservationEncoder
+from tutelage.rl.tasks.spaces import SpaceError
 
 _ENTRIES: Final = 3
 """Entries of a vector that a first situation speaks of: more make too many situations."""
+
+_FAR: Final = 1e12
+"""A bound of an action that is as far is none, as the largest number of its type is."""
 
 _STEPS: Final = 1000
 
@@ -81,20 +87,25 @@ def task_file(env_id: str, module: str, command: str) -> tuple[str, str]:
 
     env_id: Gymnasium's id. module: what the file will be imported as. command: how Tutelage is
     started. Raises UserError where there is no such environment, its package is missing, or its
-    actions are of a kind that no student can pick.
+    spaces are of a kind that no student can see or act in.
     """
     limit = _limit_of(env_id)
     facts = facts_of(env_id, limit)
     observation, action = facts.observation_space, facts.action_space
+    try:
+        ObservationEncoder(observation)
+        actions_of(action)
+    except SpaceError as error:
+        raise NoTemplateError(f"no task can be written for {env_id}: {error}") from error
     name = class_name(env_id)
-    options, run_option = _options(action, env_id)
+    options, run_option = _options(action)
     lines = [f"            {line}," for line in _lines(observation, "obs", "")]
     text = _FILE.format(
         env_id=env_id,
         check=f"{command} envs check {module}:{name}",
         run=f"{command} run --env {module}:{name} --steps 2000",
-        observation=_short(observation),
-        action=_short(action),
+        observation=_in_docstring(_short(observation)),
+        action=_in_docstring(_short(action)),
         name=name,
         limit="" if limit is None else f"\n    max_episode_steps = {limit}  # TODO: it has none",
         options=options,
@@ -120,8 +131,8 @@ def class_name(env_id: str) -> str:
     return f"Task{name}" if name[0].isdigit() or keyword.iskeyword(name) else name
 
 
-def _options(action: gymnasium.Space[Any], env_id: str) -> tuple[str, str]:
-    """The line that makes OPTIONS, and the body of `run_option`."""
+def _options(action: gymnasium.Space[Any]) -> tuple[str, str]:
+    """The line that makes OPTIONS, and the body of `run_option`, for actions of `actions_of`."""
     if isinstance(action, spaces.Discrete):
         numbers = f"range({_first_to_last(action)})"
         return (
@@ -136,26 +147,31 @@ def _options(action: gymnasium.Space[Any], env_id: str) -> tuple[str, str]:
         'OPTIONS = tuple(Option("set", level, help="Every part of the action as low or high as '
         'this.")\n                for level in LEVELS)'
     )
-    if isinstance(action, spaces.MultiDiscrete) and action.nvec.ndim == 1:
-        return (
-            f"{levels}\nPARTS = {[int(n) for n in action.nvec]}",
-            "        level = LEVELS[option.target]\n"
-            "        return OptionStep(action=[round(level * (n - 1)) for n in PARTS])",
-        )
-    if isinstance(action, spaces.Box) and np.issubdtype(action.dtype, np.floating):
-        bounded = np.isfinite(action.low) & np.isfinite(action.high)
-        low = np.where(bounded, action.low, -1.0).ravel().round(6).tolist()
-        high = np.where(bounded, action.high, 1.0).ravel().round(6).tolist()
-        return (
-            f"{levels}\nLOW, HIGH = {low}, {high}",
-            "        level = LEVELS[option.target]\n"
-            "        action = [low + level * (high - low) for low, high in zip(LOW, HIGH)]\n"
-            "        return OptionStep(action=action)",
-        )
-    raise NoTemplateError(
-        f"{env_id} has the actions {_short(action)}; allowed: Discrete, MultiDiscrete, or a Box of "
-        f"floats; wrap it in an environment that has such"
+    if isinstance(action, spaces.MultiDiscrete):
+        first = np.asarray(action.start)
+        low, high = first.tolist(), (first + action.nvec - 1).tolist()
+        part = "round(low + level * (high - low))"
+    else:
+        assert isinstance(action, spaces.Box)
+        low, high = _bounds(action)
+        part = "low + level * (high - low)"
+    return (
+        f"{levels}\nLOW, HIGH = {low}, {high}",
+        "        level = LEVELS[option.target]\n"
+        f"        action = [{part} for low, high in zip(LOW, HIGH)]\n"
+        "        return OptionStep(action=action)",
     )
+
+
+def _bounds(action: spaces.Box) -> tuple[list[float], list[float]]:
+    """What an action is set between in each dimension: two apart where there is no bound."""
+    low, high = action.low.astype(np.float64), action.high.astype(np.float64)
+    kind: Any = action.low.dtype
+    far = min(_FAR, float(np.finfo(kind).max))
+    is_low, is_high = np.abs(low) < far, np.abs(high) < far
+    least = np.where(is_low, low, np.where(is_high, high - 2, -1.0))
+    most = np.where(is_high, high, np.where(is_low, low + 2, 1.0))
+    return [float(f"{b:.6g}") for b in least], [float(f"{b:.6g}") for b in most]
 
 
 def _first_to_last(action: spaces.Discrete) -> str:
@@ -173,27 +189,33 @@ def _lines(space: gymnasium.Space[Any], value: str, name: str) -> Iterator[str]:
         for place, inner in enumerate(space.spaces):
             yield from _lines(inner, f"{value}[{place}]", f"{name} part {place}".strip())
     elif isinstance(space, spaces.Box) and space.dtype == np.uint8:
-        yield f"f\"{label}: {{'dark' if {value}.mean() < 128 else 'bright'}}\""
+        yield _line(label, f'"dark" if {value}.mean() < 128 else "bright"')
     elif isinstance(space, spaces.Box):
         entry = f"{value}.ravel()" if len(space.shape) != 1 else value
         for place in range(min(int(np.prod(space.shape)), _ENTRIES)):
-            yield _entry(space, f"{entry}[{place}]", place, f"{name} entry {place}".strip())
+            words = _words(space, f"{entry}[{place}]", place)
+            yield _line(f"{name} entry {place}".strip(), words)
     elif isinstance(space, spaces.MultiDiscrete | spaces.MultiBinary):
         parts = min(int(np.prod(space.shape)), _ENTRIES)
-        yield f'f"{label}: {{{value}.ravel()[:{parts}].tolist()}}"'
+        yield _line(label, f"str({value}.ravel()[:{parts}].tolist())")
+    elif isinstance(space, spaces.Text):
+        yield _line(label, f'" ".join({value}.split()) or "nothing"')
     else:
-        yield f'f"{label}: {{{value}}}"'
+        yield _line(label, f"str({value})")
 
 
-def _entry(space: spaces.Box, value: str, place: int, label: str) -> str:
+def _line(label: str, words: str) -> str:
+    """Source of `label: words`. A label may have any letters, which f-strings do not take."""
+    return f"{' '.join(label.split()) + ': '!r} + ({words})"
+
+
+def _words(space: spaces.Box, value: str, place: int) -> str:
     """A number in a word: by thirds of its range, or by its sign where it has no bounds."""
     low, high = float(space.low.ravel()[place]), float(space.high.ravel()[place])
     if np.isfinite([low, high]).all() and high - low < 1e6:
-        first, second = (round(low + share * (high - low), 4) for share in (1 / 3, 2 / 3))
-        words = f"'low' if {value} < {first} else 'high' if {value} > {second} else 'middle'"
-    else:
-        words = f"'negative' if {value} < 0 else 'positive'"
-    return f'f"{label}: {{{words}}}"'
+        first, second = (float(f"{low + share * (high - low):.6g}") for share in (1 / 3, 2 / 3))
+        return f'"low" if {value} < {first} else "high" if {value} > {second} else "middle"'
+    return f'"negative" if {value} < 0 else "positive"'
 
 
 def _short(space: gymnasium.Space[Any]) -> str:
@@ -203,3 +225,9 @@ def _short(space: gymnasium.Space[Any]) -> str:
     if isinstance(space, spaces.Box):
         return f"Box {list(space.shape)} of {space.dtype}"
     return " ".join(str(space).split())
+
+
+def _in_docstring(text: str) -> str:
+    """A text that ends no docstring and escapes nothing; what cannot be seen is left out."""
+    seen = "".join(letter if letter.isprintable() else " " for letter in text)
+    return " ".join(seen.replace("\\", "/").replace('"', "'").split())

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, Final, Literal
@@ -18,10 +18,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tutelage.rl.advice.advice import Advice
+from tutelage.rl.rollouts.replay import EpisodeReplay, ReplayError
 from tutelage.rl.rollouts.teacher_episodes import TeacherEpisodes
 from tutelage.rl.tasks.action_targets import action_targets
 from tutelage.rl.tasks.arrays import ActionArray, BoolArray, FloatArray, IntArray
-from tutelage.rl.tasks.base import Episode, Observation, Split, States, StepResult, Task
+from tutelage.rl.tasks.base import (
+    Episode,
+    Observation,
+    Split,
+    States,
+    StepResult,
+    Task,
+    VectorEnv,
+)
 from tutelage.rl.tasks.options import PADDING, Option
 from tutelage.rl.tasks.scripts import Script, script_of
 from tutelage.rl.tasks.seeding import generator
@@ -33,7 +42,9 @@ SECONDS: Final = 30.0
 
 _ENVS: Final = 8
 _REPLAYED: Final = 100
-"""Steps that are played twice."""
+"""Steps after which a resume is tried."""
+_GONE_ON: Final = 30
+"""Steps that are played after it."""
 _MANY_SITUATIONS: Final = 1000
 _SCRIPTED: Final = 50
 """Episodes that the script plays."""
@@ -138,29 +149,79 @@ def _check_seeds(task: Task, seed: int) -> Finding:
 
 
 def _check_replay(task: Task, seed: int) -> Finding:
-    """The same actions lead to the same observations and rewards: a resume relies on that."""
+    """What a resume does: fresh environments are brought to where others are, and go on alike.
+
+    So do some that were used before, as tasks keep them for the next evaluation.
+    """
     rng = generator(seed, "actions")
     targets = action_targets(task.action_space)
+    replay = EpisodeReplay(_ENVS, task.max_episode_steps, task.action_space)
+
+    def random_step(envs: VectorEnv) -> tuple[ActionArray, StepResult]:
+        actions = targets.draw(targets.uniform(envs.action_mask(), _ENVS), rng)
+        return actions, envs.step(actions)
+
+    # Both are open at a time, as a task may hand out again what was closed: the second is new. The
+    # first, which is used more, is closed first, to be the next that is handed out.
     first, second = (task.make_envs(_ENVS, "train", seed) for _ in range(2))
-    try:
-        for envs in (first, second):
-            envs.reset()
+    with closing(second), closing(first):
+        first.reset()
         for step in range(_REPLAYED):
-            actions = targets.draw(targets.uniform(first.action_mask(), _ENVS), rng)
-            one, other = first.step(actions), second.step(actions)
-            same = (
-                np.array_equal(one.rewards, other.rewards)
-                and np.array_equal(one.terminated, other.terminated)
-                and np.array_equal(one.truncated, other.truncated)
-                and _equal(first.observe(), second.observe())
-            )
-            if not same:
-                said = f"step {step + 1} of the same actions went another way: a resume cannot"
-                return Finding("replay", "broken", f"{said} bring the environment back")
-    finally:
-        first.close()
-        second.close()
-    return Finding("replay", "kept", f"{_REPLAYED} steps of the same actions went the same way")
+            actions, result = random_step(first)
+            # Half way all begin anew, so that long episodes are not their environment's first.
+            anew = step == _REPLAYED // 2
+            replay.step(actions, result.terminated | result.truncated | anew)
+            if anew:
+                first.reset(replay.episodes.copy())
+        snapshot = replay.snapshot()
+        here = _seen(task, first)
+        onward = [(*random_step(first), _seen(task, first)) for _ in range(_GONE_ON)]
+        fresh = _way_off(task, second, snapshot, here, onward)
+    if fresh:
+        return Finding("replay", "broken", f"{fresh}: a resume cannot bring the environment back")
+    with closing(task.make_envs(_ENVS, "train", seed)) as third:
+        used = _way_off(task, third, snapshot, here, onward)
+    if used:
+        said = f"used environments play otherwise than new ones, reset leaves something: {used}"
+        return Finding("replay", "broken", said)
+    said = f"{_REPLAYED} steps were resumed by their actions, and {_GONE_ON} more went the same way"
+    return Finding("replay", "kept", said)
+
+
+def _seen(task: Task, envs: VectorEnv) -> Observation:
+    """What students and teachers see now, by name."""
+    mask = envs.action_mask()
+    seen = {f"observation {key}": array for key, array in envs.observe().items()}
+    masks = {} if mask is None else {"action mask": mask}
+    return seen | masks | {"situation": task.situation_ids(envs.states())}
+
+
+def _way_off(
+    task: Task,
+    envs: VectorEnv,
+    snapshot: Mapping[str, NDArray[Any]],
+    here: Observation,
+    onward: Sequence[tuple[ActionArray, StepResult, Observation]],
+) -> str:
+    """How environments that are brought to a snapshot differ from those it is of; empty if not."""
+    replay = EpisodeReplay(_ENVS, task.max_episode_steps, task.action_space)
+    try:
+        replay.restore(snapshot, envs)
+    except ReplayError as error:
+        return str(error)
+    if not _equal(here, _seen(task, envs)):
+        return "the same episodes and actions led elsewhere"
+    for step, (actions, one, seen) in enumerate(onward):
+        other = envs.step(actions)
+        same = (
+            np.array_equal(one.rewards, other.rewards)
+            and np.array_equal(one.terminated, other.terminated)
+            and np.array_equal(one.truncated, other.truncated)
+            and _equal(seen, _seen(task, envs))
+        )
+        if not same:
+            return f"resumed, step {step + 1} of the same actions went another way"
+    return ""
 
 
 class _RandomPlayer:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -73,6 +74,50 @@ def test_a_seed_that_is_not_used_is_found() -> None:
 
 def test_an_environment_that_does_not_repeat_itself_is_found() -> None:
     assert set(broken(Drift("step").as_task())) == {"replay"}
+
+
+class Outliving(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """An environment in which something of earlier episodes is left: it is added to what is seen.
+
+    left: what is left after so many resets and steps in its life.
+    """
+
+    def __init__(self, left: Callable[[int, int], float]) -> None:
+        super().__init__(gymnasium.make("CartPole-v1"))
+        self._left, self._resets, self._steps = left, 0, 0
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        observation, info = super().reset(seed=seed, options=options)
+        self._resets += 1
+        return self._changed(observation), info
+
+    def step(self, action: Any) -> Any:
+        self._steps += 1
+        observation, *rest = super().step(action)
+        return self._changed(observation), *rest
+
+    def _changed(self, observation: Any) -> Any:
+        return observation + np.float32(self._left(self._resets, self._steps))
+
+
+class Life(Pole):
+    def __init__(self, left: Callable[[int, int], float]) -> None:
+        super().__init__()
+        self.env = lambda: Outliving(left)
+
+
+@pytest.mark.parametrize(
+    "left",
+    [
+        lambda _, steps: steps * 1e-3,
+        lambda _, steps: float(steps > 60),
+        lambda resets, _: float(resets > 4),
+        lambda _, steps: float(steps > 135),
+    ],
+    ids=["a counter", "a curriculum by steps", "a curriculum by episodes", "shows in spares only"],
+)
+def test_what_outlives_a_reset_is_found(left: Callable[[int, int], float]) -> None:
+    assert "replay" in broken(Life(left).as_task())
 
 
 class Counting(Pole):
