@@ -138,6 +138,18 @@ class TestKinds:
             picture = picture.transpose(1, 2, 0)
         assert found.tolist() == picture.reshape(found.shape).tolist()
 
+    @given(st.integers(1, 24), st.integers(8, 30), st.integers(8, 30), st.booleans())
+    def test_the_smaller_end_has_the_channels(
+        self, channels: int, height: int, width: int, first: bool
+    ) -> None:
+        """Stacks of many frames too; where both ends are alike the last has them."""
+        channels = min(channels, (width if first else height) - first)
+        picture = np.zeros((height, width, channels), np.uint8)
+        picture[-1, 0, :] = 7
+        given_one = np.moveaxis(picture, -1, 0) if first else picture
+        found = encoded(spaces.Box(0, 255, given_one.shape, np.uint8), given_one)["observation"]
+        np.testing.assert_array_equal(found, picture)
+
     @pytest.mark.parametrize("shape", [(7, 9, 3), (7, 8), (8,), (8, 8, 8, 8)])
     def test_other_bytes_are_a_vector(self, shape: tuple[int, ...]) -> None:
         space = spaces.Box(0, 255, shape, np.uint8)
