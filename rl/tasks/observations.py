@@ -26,7 +26,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from tutelage.rl.errors import one_line
+from tutelage.rl.errors import is_writable, one_line
 from tutelage.rl.tasks.base import Observation
 from tutelage.rl.tasks.spaces import (
     CategoryGrid,
@@ -239,6 +239,8 @@ class _Words(_Leaf):
     def write(self, value: Any, rows: NDArray[Any], row: int) -> None:
         if not isinstance(value, str):
             raise TypeError(f"{one_line(repr(value))} is no text")
+        if not is_writable(value):
+            raise ValueError(f"{one_line(repr(value))} is no Unicode")
         rows[row] = self._tokens(value)
 
 

@@ -203,6 +203,7 @@ class TestRefused:
         assert "no whole number" in refused(spaces.Discrete(2), 0.5)
         assert "outside its space" in refused(spaces.MultiDiscrete([2, 2]), [0, 2])
         assert refused(spaces.Text(9), 7) == "the observation 7 is no text"
+        assert refused(spaces.Text(9), "\ud800") == r"the observation '\ud800' is no Unicode"
         assert refused(spaces.Dict({"a": vector}), {}) == "the observation lacks 'a'"
         assert refused(spaces.Dict({"a": vector}), {"a": [1]}).startswith("the observation's 'a'")
         assert "lacks" in refused(spaces.Tuple([vector, vector]), ([0, 0],))
