@@ -19,6 +19,15 @@ class TaskCodeError(UserError):
     """
 
 
+def is_writable(text: str) -> bool:
+    """Whether a text is Unicode, as files and requests are: half a surrogate pair is not."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def one_line(text: str, between: str = " ") -> str:
     """A text in one line of at most 300 characters, nothing in it but what can be printed."""
     joined = between.join(" ".join(line.split()) for line in text.splitlines() if line.strip())

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from tutelage.rl.errors import TaskCodeError, one_line
+from tutelage.rl.errors import TaskCodeError, is_writable, one_line
 from tutelage.rl.gymnasium.actions import Actions, forbidden
 from tutelage.rl.gymnasium.copies import handed_on
 from tutelage.rl.gymnasium.definition import OptionStep, TaskDefinition
@@ -64,7 +64,7 @@ class TaskCalls:
 
     def check_situation(self, text: str) -> None:
         """Whether a text can be asked about, shown, and written down."""
-        if not text.strip() or not _is_writable(text):
+        if not is_situation(text):
             error = WrongValueError(f"it returned {_short(text)}, which is no text to be read")
             raise self._failure("situation", error)
 
@@ -163,7 +163,7 @@ class TaskCalls:
         """The state as text."""
         try:
             text = self._definition.picture(*state.handed_on())
-            if not isinstance(text, str) or not _is_writable(text):
+            if not isinstance(text, str) or not is_writable(text):
                 raise WrongValueError(f"it returned {_short(text)}, which is no text")
             return text
         except Exception as error:
@@ -234,21 +234,17 @@ def _checked_options(given: Any) -> tuple[Option, ...]:
     return tuple(given)
 
 
+def is_situation(text: Any) -> bool:
+    """Whether a situation can have this text: it is Unicode and not blank."""
+    return isinstance(text, str) and bool(text.strip()) and is_writable(text)
+
+
 def is_option(name: Any, target: Any) -> bool:
     """Whether an option can have this name and this target: one line each, and not empty."""
     return all(
-        isinstance(part, str) and bool(part.strip()) and part.isprintable() and _is_writable(part)
+        isinstance(part, str) and bool(part.strip()) and part.isprintable() and is_writable(part)
         for part in (name, *([] if target is None else [target]))
     )
-
-
-def _is_writable(text: str) -> bool:
-    """Whether a text is Unicode: half of a surrogate pair is not."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _short(value: Any) -> str:

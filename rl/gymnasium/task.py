@@ -11,7 +11,7 @@ from gymnasium.spaces import Discrete, MultiDiscrete, Space
 
 from tutelage.rl.errors import TaskCodeError, one_line
 from tutelage.rl.gymnasium.actions import Actions, actions_of
-from tutelage.rl.gymnasium.calls import MEMORY, TaskCalls, is_option
+from tutelage.rl.gymnasium.calls import MEMORY, TaskCalls, is_option, is_situation
 from tutelage.rl.gymnasium.definition import TaskDefinition
 from tutelage.rl.gymnasium.environments import Environments, LocalEnvironments
 from tutelage.rl.gymnasium.errors import (
@@ -132,7 +132,7 @@ class GymnasiumTask:
 
     def restore(self, record: Mapping[str, Any]) -> None:
         texts, pairs = record["situations"], record["options"]
-        if not isinstance(texts, list) or not all(isinstance(t, str) and t.strip() for t in texts):
+        if not isinstance(texts, list) or not all(map(is_situation, texts)):
             raise TypeError("situations are a list of texts")
         if not isinstance(pairs, list) or not all(
             isinstance(pair, list) and len(pair) == 2 and is_option(*pair) for pair in pairs

@@ -22,7 +22,7 @@ from minigrid.minigrid_env import MiniGridEnv
 from numpy.typing import NDArray
 from pydantic import Field, TypeAdapter
 
-from tutelage.rl.errors import UserError
+from tutelage.rl.errors import UserError, is_writable, one_line
 from tutelage.rl.minigrid.codes import ACTION_NAMES, DROP, PICKUP, TOGGLE
 from tutelage.rl.minigrid.places import PlaceField
 from tutelage.rl.minigrid.simulator import MakeEnv, bare, mission_text, perceived
@@ -144,7 +144,7 @@ class AdoptedGridTask(GridTask):
 
     def read(self, text: str) -> int:
         mission = text.partition("\n")[0].removeprefix("mission: ")
-        if mission_text(mission) != mission:
+        if mission_text(mission) != mission or not is_writable(mission):
             raise ValueError(f"no situation's text: {text!r}")
         packed = self._packed(text, Numbering([mission]))
         return self._situations.number((packed, self._missions.number(mission)))
@@ -179,7 +179,7 @@ class AdoptedGridTask(GridTask):
         having changed nothing."""
         missions = _MISSIONS.validate_python(record["missions"])
         situations = _SITUATIONS.validate_python(record["situations"])
-        if any(mission_text(mission) != mission for mission in missions):
+        if any(mission_text(m) != m or not is_writable(m) for m in missions):
             raise ValueError("a mission that was met is no line of words")
         for packed, mission in situations:
             if not 0 <= mission < len(missions) or super()._fields(packed)[0].mission != 0:
@@ -229,6 +229,11 @@ class CheckedLevels(gym.Wrapper[Any, Any, Any, Any]):
             told = self.env.reset(**options)
         except Exception as error:  # whatever somebody's code does
             raise self._failed("reset", error) from error
+        mission = str(told[0]["mission"])
+        if not is_writable(mission):
+            raise LevelError(
+                f"environment {self._name!r}: its mission is no Unicode: {one_line(repr(mission))}"
+            )
         side = _side_of(bare(self.env))
         if side > self._side:
             raise LevelError(

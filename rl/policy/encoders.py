@@ -26,6 +26,9 @@ from tutelage.rl.tasks.spaces import CategoryGrid, Tokens, is_picture, is_vector
 _GRID_CHANNELS: Final = 32
 _CLIP: Final = 10.0
 """Normalised observations are clipped to this, as in Stable-Baselines3's VecNormalize."""
+_FARTHEST: Final = 1e12
+"""Vectors are clipped to this before they are counted and normalised. Variances are kept in
+float32, where squares overflow from 2e19 on: one such number would spoil them for good."""
 _WORD_SIZE: Final = 32
 _BUCKETS: Final = (509, 521)
 """Rows of the two tables that a word's token is looked up in; primes, so that two words that share
@@ -94,13 +97,14 @@ class Normaliser(nn.Module):
 
     def forward(self, vectors: Tensor) -> Tensor:
         """Normalised vectors, float32 [..., F]."""
+        vectors = vectors.clamp(-_FARTHEST, _FARTHEST)
         normal = (vectors - self.mean) * torch.rsqrt(self.variance + 1e-8)
         return normal.clamp(-_CLIP, _CLIP)
 
     @torch.no_grad()
     def update(self, vectors: Tensor) -> None:
-        """Count more vectors, float32 [B, F]."""
-        vectors = vectors.double()
+        """Count more vectors, floats of any type [B, F]."""
+        vectors = vectors.double().clamp(-_FARTHEST, _FARTHEST)
         added = len(vectors)
         mean, variance = vectors.mean(dim=0), vectors.var(dim=0, unbiased=False)
         count = self.count.double()
@@ -122,7 +126,8 @@ class VectorEncoder(nn.Linear):
         self.normaliser = Normaliser(space) if normalise else None
 
     def forward(self, vectors: Tensor) -> Tensor:
-        """From float32 [B, F] to [B, width]."""
+        """From floats of any type [B, F] to float32 [B, width]."""
+        vectors = vectors.float()
         return super().forward(vectors if self.normaliser is None else self.normaliser(vectors))
 
 

@@ -51,13 +51,6 @@ _TRACES: Final = ("stack_trace", "nn_module_stack", "source_fn_stack", "torch_fn
 """What PyTorch notes of each operation's origin: lines of code, with the paths of this machine."""
 _EXAMPLE_ROWS: Final = 2
 """Of the batch that is followed through the network: PyTorch takes 1 for a number of its own."""
-_TYPES: Final = {
-    "float32": torch.float32,
-    "uint8": torch.uint8,
-    "int32": torch.int32,
-    "int64": torch.int64,
-}
-"""Of observations, by NumPy's names."""
 
 
 class PortablePolicy(nn.Module):
@@ -154,7 +147,7 @@ def example_inputs(policy: Policy, rows: int) -> dict[str, Tensor]:
     for key, name in input_names(policy).items():
         space = policy.spec.observation_space[key]
         shape = (rows, *(space.shape or ()))
-        made[name] = torch.zeros(shape, dtype=_TYPES[str(space.dtype)])
+        made[name] = torch.from_numpy(np.zeros(shape, dtype=space.dtype))
     if policy.spec.masks_actions:
         made[_MASK] = torch.ones(rows, policy.head.num_params, dtype=torch.bool)
     if policy.network.memory_size:

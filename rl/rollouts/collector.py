@@ -78,7 +78,7 @@ class Collector:
             f"{_MEMORY}hidden": self._memory.hidden,
             f"{_MEMORY}previous": self._memory.previous,
         }
-        return self._replay.snapshot() | memory, {
+        return self._replay.snapshot(self._envs) | memory, {
             "rng": self._rng.bit_generator.state,
             "log": self.log.snapshot(),
             "reward_scale": None if self._scale is None else self._scale.snapshot(),

@@ -18,6 +18,9 @@ from tutelage.rl.tasks.arrays import BoolArray, FloatArray
 
 _CLIP: Final = 10.0
 _LEAST: Final = 1e-8
+_MOST_COUNTED: Final = 2**53
+_FARTHEST: Final = 1e60
+"""Of returns: 2**53 rewards of float32 add up to less, and their squares do not overflow."""
 
 
 class RewardScale:
@@ -38,7 +41,8 @@ class RewardScale:
             self._add(self._returns)
             self._returns = np.where(over, 0.0, self._returns)
         deviation = math.sqrt(self._squares / self._count + _LEAST)
-        scaled: FloatArray = np.clip(rewards / np.float32(deviation), -_CLIP, _CLIP)
+        with np.errstate(over="ignore"):  # what is infinite is clipped, or divides to nothing
+            scaled: FloatArray = np.clip(rewards / np.float32(deviation), -_CLIP, _CLIP)
         return scaled
 
     def snapshot(self) -> dict[str, Any]:
@@ -52,10 +56,22 @@ class RewardScale:
 
     def restore(self, record: Mapping[str, Any]) -> None:
         """The inverse of `snapshot`. Raises KeyError, TypeError or ValueError for anything else."""
-        returns = np.array(record["returns"], dtype=np.float64)
-        count, mean, squares = int(record["count"]), float(record["mean"]), float(record["squares"])
-        finite = np.isfinite(returns).all() and math.isfinite(mean) and math.isfinite(squares)
-        if returns.shape != self._returns.shape or not finite or count < 0 or squares < 0:
+        count = record["count"]
+        try:
+            returns = np.array(record["returns"], dtype=np.float64)
+            mean, squares = float(record["mean"]), float(record["squares"])
+        except OverflowError as error:  # a whole number of hundreds of digits
+            raise ValueError("it holds numbers that are too large") from error
+        if type(count) is not int:
+            raise TypeError("it has no whole count")
+        if (
+            returns.shape != self._returns.shape
+            or not (np.abs(returns) <= _FARTHEST).all()
+            or not abs(mean) <= _FARTHEST
+            or not 0 <= count <= _MOST_COUNTED
+            or not 0 <= squares <= 4 * _FARTHEST**2 * count
+            or (count == 0 and mean != 0)
+        ):
             raise ValueError("it is the reward scale of other environments")
         self._returns, self._count, self._mean, self._squares = returns, count, mean, squares
 

@@ -86,7 +86,7 @@ class TeacherEpisodes:
 
     def snapshot(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """What is needed to go on from between two rounds: arrays by name, the rest as JSON."""
-        return self._replay.snapshot(), {
+        return self._replay.snapshot(self._envs), {
             "rng": self._rng.bit_generator.state,
             "actor": self._actor.snapshot(),
             "played": self._played.snapshot(),

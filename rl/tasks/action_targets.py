@@ -196,8 +196,9 @@ def center_and_half(low: NDArray[Any], high: NDArray[Any]) -> tuple[FloatArray, 
     They are 0 and 1 where it is unbounded, as which bounds count that are too far from each other
     for their squares to be computed; and half is 1 where the bounds are alike.
     """
+    low, high = low.astype(np.float64), high.astype(np.float64)
     bounded = (np.abs(low) < _FAR) & (np.abs(high) < _FAR)
-    low, high = (np.where(bounded, b, s).astype(np.float64) for b, s in ((low, -1), (high, 1)))
+    low, high = np.where(bounded, low, -1), np.where(bounded, high, 1)
     center, half = (low + high) / 2, (high - low) / 2
     half[half < 1 / _FAR] = 1.0
     return center.astype(np.float32), half.astype(np.float32)

@@ -17,7 +17,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from tutelage.rl.errors import UserError
+from tutelage.rl.errors import TaskCodeError, UserError, is_writable, one_line
 from tutelage.rl.tasks.arrays import IntArray
 from tutelage.rl.tasks.base import LookupTask, Task
 from tutelage.rl.tasks.plan_outcomes import RECORD, PlanOutcomeTask
@@ -90,11 +90,19 @@ class TextHashes:
         self._hashes: dict[int, int] = {}
 
     def of(self, situation_ids: IntArray) -> NDArray[np.uint64]:
-        """A hash of each situation's full text, uint64 [B]."""
+        """A hash of each situation's full text, uint64 [B].
+
+        Raises TaskCodeError for a text that is no Unicode.
+        """
         ids = situation_ids.tolist()
         for situation_id in ids:
             if situation_id not in self._hashes:
-                text = full_text(self._task, situation_id).encode()
-                digest = hashlib.blake2b(text, digest_size=8).digest()
+                text = full_text(self._task, situation_id)
+                if not is_writable(text):
+                    raise TaskCodeError(
+                        f"task {self._task.name!r}: a situation's text is no Unicode: "
+                        f"{one_line(repr(text))}"
+                    )
+                digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
                 self._hashes[situation_id] = int.from_bytes(digest)
         return np.array([self._hashes[situation_id] for situation_id in ids], dtype=np.uint64)

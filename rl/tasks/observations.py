@@ -3,6 +3,7 @@
     Dict, Tuple                            the keys of their parts, joined by dots
     Box of floats, of any shape            a vector
     Box uint8 [H, W, C], [C, H, W], [H, W] a picture uint8 [H, W, C], where both sides are 8 or more
+                                           and C is the smaller of the first and the last number
     other Box, MultiBinary                 a vector
     Discrete, MultiDiscrete                themselves, numbered from 0
     Text                                   Tokens
@@ -25,7 +26,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from tutelage.rl.errors import one_line
+from tutelage.rl.errors import is_writable, one_line
 from tutelage.rl.tasks.base import Observation
 from tutelage.rl.tasks.spaces import (
     CategoryGrid,
@@ -238,6 +239,8 @@ class _Words(_Leaf):
     def write(self, value: Any, rows: NDArray[Any], row: int) -> None:
         if not isinstance(value, str):
             raise TypeError(f"{one_line(repr(value))} is no text")
+        if not is_writable(value):
+            raise ValueError(f"{one_line(repr(value))} is no Unicode")
         rows[row] = self._tokens(value)
 
 
@@ -356,9 +359,10 @@ def _picture_arrangement(space: spaces.Box) -> Callable[[NDArray[Any]], NDArray[
         return None
     if len(space.shape) == 2:
         return _with_channel if min(space.shape) >= _LEAST_SIDE else None
-    if min(space.shape[:2]) >= _LEAST_SIDE:
-        return _as_it_is
-    return _channels_last if min(space.shape[1:]) >= _LEAST_SIDE else None
+    # A stack of frames may have as many channels as a small picture has pixels on a side.
+    if space.shape[0] < space.shape[2]:
+        return _channels_last if min(space.shape[1:]) >= _LEAST_SIDE else None
+    return _as_it_is if min(space.shape[:2]) >= _LEAST_SIDE else None
 
 
 def _as_it_is(array: NDArray[Any]) -> NDArray[Any]:

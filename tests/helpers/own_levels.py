@@ -36,6 +36,14 @@ class Hall(MiniGridEnv):
         self.mission = f"  reach the\ngoal,\u2028visitor {self.np_random.integers(10**9)} "
 
 
+class Garbled(Hall):
+    """Its mission has half of a surrogate pair."""
+
+    def _gen_grid(self, width: int, height: int) -> None:
+        super()._gen_grid(width, height)
+        self.mission = "go \ud800"
+
+
 class Strange(Hall):
     """Its ball is of a colour that MiniGrid has not got."""
 

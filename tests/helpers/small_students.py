@@ -137,7 +137,7 @@ def observations_for(
 
 def _elements(space: spaces.Space[Any], rows: int, rng: np.random.Generator) -> NDArray[Any]:
     if is_vector(space):
-        return rng.normal(size=(rows, *(space.shape or ()))).astype(np.float32)
+        return rng.normal(size=(rows, *space.shape)).astype(space.dtype)
     if isinstance(space, Tokens):
         words = rng.integers(1, MAX_TOKEN, (rows, space.length))
         words[np.arange(space.length) >= rng.integers(1, space.length + 1, rows)[:, None]] = 0

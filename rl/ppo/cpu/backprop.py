@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,13 +21,14 @@ from tutelage.rl.policy.policy import Policy
 from tutelage.rl.ppo.gradients import OBSERVED, views_of
 from tutelage.rl.ppo.loss import loss_gradients
 from tutelage.rl.ppo.settings import PPOSettings
+from tutelage.rl.tasks.spaces import is_vector
 
 
 def supports(policy: Policy) -> bool:
     """Whether `BackpropGradient` can differentiate the policy's network.
 
-    It must be on the CPU, read a grid by a `CategoryEmbeddingSum` and a vector as it is, pick
-    Discrete actions, and have no GRU.
+    It must be on the CPU, read a grid by a `CategoryEmbeddingSum` and a float32 vector as it is,
+    pick Discrete actions, and have no GRU.
     """
     network = policy.network
     return (
@@ -34,6 +36,9 @@ def supports(policy: Policy) -> bool:
         and _grid_and_vector(network) is not None
         and isinstance(network.policy_head, CategoricalHead)
         and network.memory is None
+        and all(
+            s.dtype == np.float32 for s in policy.spec.observation_space.values() if is_vector(s)
+        )
     )
 
 

@@ -204,6 +204,8 @@ class TestResume:
             lambda record: record.update(situations="left"),
             lambda record: record.update(situations=[3]),
             lambda record: record.update(situations=[""]),
+            lambda record: record.update(situations=["left", "\ud800"]),
+            lambda record: record.update(options=[["a", "\udfff"]]),
             lambda record: record.update(situations=["a", "a"]),
             lambda record: record.update(situations={"a": 1}),
             lambda record: record.update(options=[["a"]]),

@@ -249,6 +249,7 @@ class TestMemory:
             {"missions": ["go"]},
             {"missions": ["go", "go"], "situations": []},
             {"missions": [3], "situations": []},
+            {"missions": ["go \ud800"], "situations": []},
             {"missions": ["go\nthere"], "situations": []},
             {"missions": ["go"], "situations": [[1, 1]]},
             {"missions": ["go"], "situations": [[1, -1]]},
@@ -275,6 +276,7 @@ class TestMemory:
         for wrong in (
             "",
             "mission: go",
+            text.replace("mission: ", "mission: \ud800"),
             text + "\nmore: yes",
             text.replace("mission: ", "mission:  "),
         ):
@@ -419,6 +421,10 @@ class TestMistakes:
         with pytest.raises(kind, match=message) as caught:
             adopted(f"helpers.own_levels:{name}")
         assert "\n" not in str(caught.value)
+
+    def test_a_mission_that_is_no_unicode_is_named(self) -> None:
+        with pytest.raises(LevelError, match=r"Garbled': its mission is no Unicode: 'go \\ud800'$"):
+            next(played(adopted("helpers.own_levels:Garbled"), 1))
 
     def test_so_are_its_errors_while_it_is_played(self) -> None:
         task = adopted("helpers.own_levels:Tripping")

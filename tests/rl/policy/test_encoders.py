@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from gymnasium import spaces
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
@@ -90,6 +90,28 @@ def test_before_anything_was_seen_the_bounds_tell(
     assert normaliser(seen).flatten().tolist() == pytest.approx([-1.0, 1.0])
 
 
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+@pytest.mark.parametrize("bound", [1.0, np.inf])
+@given(data=st.data())
+@settings(max_examples=20, deadline=None)
+def test_no_finite_number_spoils_what_is_counted(
+    kind: type[np.floating[Any]], bound: float, data: st.DataObject
+) -> None:
+    """The largest of its type, and those whose squares float32 lacks: what follows counts on."""
+    most = float(np.finfo(kind).max)
+    wild = st.sampled_from([1e19, 2e19, 1e30, 3e38, most]).map(kind)
+    signed = st.tuples(wild, st.sampled_from([-1, 0, 1])).map(lambda pair: pair[0] * pair[1])
+    rows = data.draw(st.lists(st.lists(signed, min_size=2, max_size=2), min_size=1, max_size=5))
+    normaliser = Normaliser(spaces.Box(-bound, bound, (2,), kind))
+    for part in (np.array(rows, kind), np.ones((3, 2), kind), np.array(rows, kind)):
+        normaliser.update(torch.from_numpy(part))
+        for tensor in normaliser.state_dict().values():
+            assert tensor.dtype == torch.float32
+            assert torch.isfinite(tensor).all()
+    shown = normaliser(torch.tensor(rows).float())
+    assert (shown.abs() <= 10).all()
+
+
 def test_what_never_varies_leaves_finite_numbers() -> None:
     normaliser = Normaliser(vector(2))
     for _ in range(3):
@@ -119,6 +141,28 @@ def test_a_network_counts_the_vectors_that_it_is_to_count() -> None:
     plain = student_of("dense").network.encoders[1]
     assert isinstance(plain, VectorEncoder)
     assert plain.normaliser is None
+
+
+@pytest.mark.parametrize("memory", ["none", "gru"])
+@pytest.mark.parametrize("normalise", [False, True])
+@pytest.mark.parametrize("kind", [np.float16, np.float64])
+def test_vectors_of_other_floats_are_seen_as_float32(
+    kind: type[np.floating[Any]], normalise: bool, memory: str
+) -> None:
+    small = SMALL.model_copy(update={"memory": memory})
+    students = [
+        student_for({"a": spaces.Box(-2, 2, (3,), dtype)}, settings=small, normalise=normalise)
+        for dtype in (kind, np.float32)
+    ]
+    students[1].network.load_state_dict(students[0].network.state_dict())
+    seen = np.random.default_rng(0).normal(size=(5, 3)).astype(kind)
+    found = []
+    for student, array in zip(students, (seen, seen.astype(np.float32)), strict=True):
+        student.network.count_observations({"a": torch.from_numpy(array)})
+        found.append(shown(student, {"a": array}))
+    for one, other in zip(*found, strict=True):
+        assert one.dtype == np.float32
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
 
 
 # --- categories and pictures ---

@@ -48,6 +48,11 @@ KINDS: Final[dict[str, tuple[ObservationSpace, ActionSpace, StudentSettings]]] =
         SMALL,
     ),
     "box gru": ({"observation": vector(3)}, spaces.Box(-0.1, 0.3, (2,)), GRU),
+    "floats": (
+        {name: spaces.Box(-2, 2, (3,), np.dtype(name).type) for name in ("float16", "float64")},
+        THREE,
+        SMALL,
+    ),
     "multi-discrete": (
         {"a.b": spaces.Discrete(4, start=2), "c": spaces.MultiDiscrete([2, 3], start=[1, -1])},
         spaces.MultiDiscrete([2, 4], start=[0, 5]),

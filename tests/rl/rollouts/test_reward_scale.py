@@ -72,6 +72,18 @@ def test_a_reward_that_is_always_nothing_stays_nothing() -> None:
     assert (np.abs(scale.scaled(nothing + 1, never)) <= 10).all()
 
 
+def test_the_largest_rewards_leave_finite_numbers() -> None:
+    most = float(np.finfo(np.float32).max)
+    never = np.zeros((50, ENVS), np.bool_)
+    for rewards in ([most] * 3, [most, -most, 0.0], [1e-30, most, -most]):
+        scale = RewardScale(ENVS, 1.0)
+        for _ in range(3):
+            assert np.isfinite(scale.scaled(np.tile(np.float32(rewards), (50, 1)), never)).all()
+        record = json.loads(json.dumps(scale.snapshot(), allow_nan=False))
+        scale.restore(record)
+        assert scale.snapshot() == record
+
+
 @pytest.mark.parametrize(
     "damage",
     [
@@ -83,6 +95,17 @@ def test_a_reward_that_is_always_nothing_stays_nothing() -> None:
         {"count": 0.5, "squares": -1.0},
         {"mean": math.inf},
         {"squares": math.nan},
+        {"count": 2**53 + 1},
+        {"count": 10**400},
+        {"count": True},
+        {"count": 4.0},
+        {"count": 0},
+        {"count": 0, "squares": 0.0},
+        {"squares": 1e300},
+        {"mean": 1e300},
+        {"mean": 10**400},
+        {"returns": [0.0, 0.0, -1e300]},
+        {"returns": [0, 0, 10**400]},
         {"squares": [1.0]},
     ],
     ids=str,

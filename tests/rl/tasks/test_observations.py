@@ -138,6 +138,18 @@ class TestKinds:
             picture = picture.transpose(1, 2, 0)
         assert found.tolist() == picture.reshape(found.shape).tolist()
 
+    @given(st.integers(1, 24), st.integers(8, 30), st.integers(8, 30), st.booleans())
+    def test_the_smaller_end_has_the_channels(
+        self, channels: int, height: int, width: int, first: bool
+    ) -> None:
+        """Stacks of many frames too; where both ends are alike the last has them."""
+        channels = min(channels, (width if first else height) - first)
+        picture = np.zeros((height, width, channels), np.uint8)
+        picture[-1, 0, :] = 7
+        given_one = np.moveaxis(picture, -1, 0) if first else picture
+        found = encoded(spaces.Box(0, 255, given_one.shape, np.uint8), given_one)["observation"]
+        np.testing.assert_array_equal(found, picture)
+
     @pytest.mark.parametrize("shape", [(7, 9, 3), (7, 8), (8,), (8, 8, 8, 8)])
     def test_other_bytes_are_a_vector(self, shape: tuple[int, ...]) -> None:
         space = spaces.Box(0, 255, shape, np.uint8)
@@ -191,6 +203,7 @@ class TestRefused:
         assert "no whole number" in refused(spaces.Discrete(2), 0.5)
         assert "outside its space" in refused(spaces.MultiDiscrete([2, 2]), [0, 2])
         assert refused(spaces.Text(9), 7) == "the observation 7 is no text"
+        assert refused(spaces.Text(9), "\ud800") == r"the observation '\ud800' is no Unicode"
         assert refused(spaces.Dict({"a": vector}), {}) == "the observation lacks 'a'"
         assert refused(spaces.Dict({"a": vector}), {"a": [1]}).startswith("the observation's 'a'")
         assert "lacks" in refused(spaces.Tuple([vector, vector]), ([0, 0],))

@@ -220,7 +220,7 @@ class TestReplaying:
             result = envs.step(actions)
             replay.step(actions, result.terminated | result.truncated)
         again = TASK.make_envs(20, "train", 5)
-        EpisodeReplay(20, MAX_STEPS, TASK.action_space).restore(replay.snapshot(), again)
+        EpisodeReplay(20, MAX_STEPS, TASK.action_space).restore(replay.snapshot(envs), again)
         assert again.observe()["features"].tolist() == envs.observe()["features"].tolist()
         actions = any_allowed(envs, rng)
         assert again.step(actions).discounted.tolist() == envs.step(actions).discounted.tolist()
@@ -230,7 +230,7 @@ class TestReplaying:
         replay = EpisodeReplay(3, MAX_STEPS, TASK.action_space)
         replay.step(np.full(3, SLOT[WALK_TO_EXIT]), np.zeros(3, dtype=np.bool_))
         with pytest.raises((ValueError, ReplayError)):
-            EpisodeReplay(3, MAX_STEPS, TASK.action_space).restore(replay.snapshot(), envs)
+            EpisodeReplay(3, MAX_STEPS, TASK.action_space).restore(replay.snapshot(envs), envs)
 
 
 class TestLearning:

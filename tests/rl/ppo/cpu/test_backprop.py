@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from gymnasium.spaces import Discrete
+from gymnasium.spaces import Box, Discrete
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
@@ -138,6 +138,8 @@ def test_which_networks_it_is_written_for(
         {"action_space": ACTIONS["Box"]},
         {"observation_space": {"grid": GRID, "a": vector(4), "b": vector(4)}},
         {"observation_space": {"grid": GRID, "words": Tokens(3)}},
+        {"observation_space": {"grid": GRID, "a": Box(-1, 1, (4,), np.float64)}},
+        {"observation_space": {"grid": GRID, "a": Box(-1, 1, (4,), np.float16)}},
         {"observation_space": {"a": vector(4), "b": vector(4)}},
         {"observation_space": {"grid": GRID, "other": GRID}},
     ],
