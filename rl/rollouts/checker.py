@@ -173,7 +173,7 @@ def _check_replay(task: Task, seed: int) -> Finding:
             replay.step(actions, result.terminated | result.truncated | anew)
             if anew:
                 first.reset(replay.episodes.copy())
-        snapshot = replay.snapshot()
+        snapshot = replay.snapshot(first)
         here = _seen(task, first)
         onward = [(*random_step(first), _seen(task, first)) for _ in range(_GONE_ON)]
         fresh = _way_off(task, second, snapshot, here, onward)
