@@ -516,6 +516,7 @@ class _TimeOverError(Exception):
 def _script(task: Task, script: Script, seed: int, seconds: float) -> Finding:
     """The script's plans name options on offer; and what they come to, carried out."""
     wrong: list[str] = []
+    answered: dict[int, bool] = {}
     until = monotonic() + seconds
 
     def on_step() -> None:
@@ -528,6 +529,7 @@ def _script(task: Task, script: Script, seed: int, seconds: float) -> Finding:
             text, offered = task.describe(situation), task.options(situation)
             found = script.candidates(text, offered, _LONGEST_PLAN)
             missing = [o for o in found[0].plan if o not in offered] if found else []
+            answered[situation] = bool(found)
             if missing:
                 wrong.append(f"{_some(missing)} is not on offer in: {_line(text)}")
             elif found:
@@ -552,7 +554,11 @@ def _script(task: Task, script: Script, seed: int, seconds: float) -> Finding:
         f"carried out, it succeeds in {result.success_rate:.0%} of {result.episodes} episodes"
         f"{count}, mean return {result.mean_return:.3g}"
     )
-    return Finding("script", "kept" if result.successes else "doubtful", said)
+    silent = list(answered.values()).count(False)
+    if silent:
+        said += f"; in {silent} of {len(answered)} situations it says nothing"
+    good = result.successes and not silent
+    return Finding("script", "kept" if good else "doubtful", said)
 
 
 def _speed(met: _Met) -> Finding:

@@ -167,6 +167,17 @@ def test_a_script_that_names_what_is_not_on_offer_is_found() -> None:
     assert "fly() is not on offer" in broken(Unoffered().as_task())["script"]
 
 
+class Silent(Pole):
+    def script(self, situation: str) -> tuple[Option, ...] | None:
+        return None if "left" in situation else (Option("right"),)
+
+
+def test_a_script_that_says_nothing_somewhere_is_doubtful() -> None:
+    found = next(f for f in findings(Silent().as_task()) if f.promise == "script")
+    assert found.verdict == "doubtful"
+    assert "in 1 of 2 situations it says nothing" in found.said
+
+
 class Broken(TaskWrapper):
     """A task in which one member is another."""
 
