@@ -85,6 +85,7 @@ def row_of(example, taught, alone):
     steps = f"{fmean(took):,.0f} ({min(took):,} to {max(took):,})" if took else "never"
     finals = [run.final for run in taught]
     low, high = t_interval(finals) or (finals[0], finals[0])
+    high = min(high, 1.0) if name == "success_rate" else high
     cells = (
         example,
         f"{name.replace('_', ' ')} {threshold:g}",
