@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import isfinite
 from typing import Any, Final, NamedTuple
 
@@ -169,14 +169,17 @@ class TaskCalls:
         except Exception as error:
             raise self._failure_in("picture", error, state) from error
 
-    def script(self, situation: str) -> Plan | None:
-        """A plan for a teacher without a model."""
+    def script(self, situation: str, offered: Sequence[Option] | None) -> Plan | None:
+        """A plan for a teacher without a model. offered: the options there; None where unknown."""
         try:
             plan = self._definition.script(situation)
             if plan is None:
                 return None
             if not isinstance(plan, tuple | list) or not all(type(o) is Option for o in plan):
                 raise WrongValueError(f"it returned {_short(plan)}, not a tuple of options")
+            missing = [] if offered is None else [o for o in plan if o not in offered]
+            if missing:
+                raise WrongValueError(f"its plan has {missing[0]}, which is not on offer there")
             return tuple(plan)
         except Exception as error:
             raise self._failure("script", error, situation) from error

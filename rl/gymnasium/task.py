@@ -24,7 +24,7 @@ from tutelage.rl.tasks.arrays import IntArray
 from tutelage.rl.tasks.base import Episode, Split, States
 from tutelage.rl.tasks.numbering import Numbering
 from tutelage.rl.tasks.observations import ObservationEncoder
-from tutelage.rl.tasks.options import PADDING, Option, OptionActions
+from tutelage.rl.tasks.options import PADDING, Option, OptionActions, Plan
 from tutelage.rl.tasks.scripts import PlanScript, Script
 from tutelage.rl.tasks.spaces import SpaceError, WrongValueError
 
@@ -60,7 +60,7 @@ class GymnasiumTask:
         self.all_options: Callable[[], tuple[Option, ...]] | None = None
         if definition.overrides("all_options"):
             self.all_options = self._calls.all_options
-        script = PlanScript(self._calls.script) if definition.overrides("script") else None
+        script = PlanScript(self._plan) if definition.overrides("script") else None
         self.teacher_script: Script | None = script
         self._spares = SpareEnvironments(partial(_environments, definition))
         self._situations: Numbering[str] = Numbering()
@@ -141,6 +141,14 @@ class GymnasiumTask:
         situations = Numbering(texts)
         options = Numbering(Option(name, target) for name, target in pairs)
         self._situations, self._options, self._offered = situations, options, {}
+
+    def _plan(self, situation: str) -> Plan | None:
+        """What the task's script says. Raises TaskCodeError, also for an option not on offer."""
+        try:
+            offered = self.options(self._situations.known(situation))
+        except KeyError:  # a text that no state has had
+            offered = None
+        return self._calls.script(situation, offered)
 
     def _situation_id(self, text: str) -> int:
         try:

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tutelage.rl.advice.advice import Advice
+from tutelage.rl.errors import UserError
 from tutelage.rl.rollouts.replay import EpisodeReplay, ReplayError
 from tutelage.rl.rollouts.teacher_episodes import TeacherEpisodes
 from tutelage.rl.tasks.action_targets import action_targets
@@ -541,6 +542,8 @@ def _script(task: Task, script: Script, seed: int, seconds: float) -> Finding:
         played.begin_round(_SCRIPTED * task.max_episode_steps)
         with suppress(_TimeOverError):
             played.play(advise, on_step)
+    except UserError as error:  # its own code, or a plan that cannot be
+        return Finding("script", "broken", str(error))
     finally:
         played.close()
     if wrong:

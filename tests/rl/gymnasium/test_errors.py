@@ -27,6 +27,7 @@ from tutelage import GymTask, Option, OptionStep
 from tutelage.rl.errors import TaskCodeError, UserError
 from tutelage.rl.tasks.base import Episode, UnknownTaskError
 from tutelage.rl.tasks.registry import make_task
+from tutelage.rl.tasks.scripts import script_of
 
 KNOWN_SITUATION = {"options", "run_option", "encode", "picture", "script", "action_mask"}
 """The methods that are called for a situation; the others come before one is known."""
@@ -45,7 +46,9 @@ def play(definition: GymTask) -> None:
             ids = task.situation_ids(envs.states())
             codes = [[task.encode(o) for o in task.options(i)] for i in ids.tolist()]
             for situation_id in ids.tolist():
-                definition.as_task()._calls.script(task.describe(situation_id))
+                script = script_of(task)
+                assert script is not None
+                script.candidates(task.describe(situation_id), task.options(situation_id), 9)
             task.act(np.array(codes), envs.states())
             task.picture(envs.states(), 0)
             result = envs.step(np.zeros((3, 2), np.int64))
@@ -155,6 +158,7 @@ WRONG_VALUES: list[tuple[str, Any, str]] = [
     ("picture", None, "it returned None, which is no text"),
     ("script", 3, "it returned 3, not a tuple of options"),
     ("script", ["follow"], "it returned ['follow'], not a tuple of options"),
+    ("script", (Option("fly"),), "its plan has fly(), which is not on offer there"),
     ("action_mask", [True, False], "it returned [True, False], not 7 truth values"),
     ("action_mask", [False] * 7, "it returned a mask that leaves no action"),
     ("action_mask", [True] * 3 + [False] * 4, "it returned a mask that leaves no action"),

@@ -164,7 +164,7 @@ class Unoffered(Pole):
 
 
 def test_a_script_that_names_what_is_not_on_offer_is_found() -> None:
-    assert "fly() is not on offer" in broken(Unoffered().as_task())["script"]
+    assert "fly(), which is not on offer" in broken(Unoffered().as_task())["script"]
 
 
 class Silent(Pole):
