@@ -89,6 +89,7 @@ class TestExample:
     def test_it_has_fewer_than_80_lines(self, example: str) -> None:
         assert len((EXAMPLES / f"{example}.py").read_text("utf-8").splitlines()) < 80
 
+    @pytest.mark.slow
     def test_it_breaks_no_promise_and_trains(self, example: str, examples: Path) -> None:
         if example == "reacher" and importlib.util.find_spec("mujoco") is None:
             pytest.skip("the extra mujoco is not installed")
@@ -126,6 +127,7 @@ def test_the_page_names_the_encoders(
     assert type(make_encoder(seen, StudentSettings(), normalise=True)) is encoder
 
 
+@pytest.mark.slow
 def test_the_commands_of_the_page_run(examples: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (code,) = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
     (examples / "mountain_car.py").write_text(code, encoding="utf-8")

@@ -126,8 +126,8 @@ class VectorEncoder(nn.Linear):
         self.normaliser = Normaliser(space) if normalise else None
 
     def forward(self, vectors: Tensor) -> Tensor:
-        """From floats of any type [B, F] to float32 [B, width]."""
-        vectors = vectors.float()
+        """From floats of any type [B, F] to [B, width], of the weights' type."""
+        vectors = vectors.to(self.weight.dtype)
         return super().forward(vectors if self.normaliser is None else self.normaliser(vectors))
 
 

@@ -121,6 +121,7 @@ class TestPlainLoop:
 
 
 @pytest.mark.usefixtures("quick")
+@pytest.mark.slow
 class TestFiles:
     @pytest.mark.parametrize("run", ["taught", "recurrent"])
     def test_they_do_as_the_student_did_in_real_episodes(
@@ -273,6 +274,7 @@ class TestRefused:
 
 
 @pytest.mark.usefixtures("quick")
+@pytest.mark.slow
 class TestPage:
     """The lines of docs/export.md, as they stand there."""
 

@@ -32,7 +32,7 @@ from tutelage.rl.tasks.spaces import ActionSpace, CategoryGrid, ObservationSpace
 onnxruntime = pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 
 Arrays = Mapping[str, NDArray[Any]]
 GRU: Final = SMALL.model_copy(update={"memory": "gru"})

@@ -27,7 +27,7 @@ from tutelage.rl.rollouts.collector import Collector
 from tutelage.rl.rollouts.evaluate import evaluate
 from tutelage.rl.tasks.seeding import generator
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 
 FAST_ADVICE = dict.fromkeys((0, 1), Advice(((FAST,),), (1.0,)))
 
