@@ -77,7 +77,7 @@ def _wean(context: RunContext, state: TeachState) -> Update:
             student, teacher = schedule.scored_success(
                 student, mean_return, teacher, check.team.mean_return
             )
-        schedule = schedule.after(settings, progress, student, teacher)
+        schedule = schedule.after(settings, student, teacher, state["report"].get("agreement"))
     update: Update = {"weight_schedule": schedule}
     weight = schedule.weight(settings, progress)
     return update | ({"teacher_weight": weight} if weight > 0 else _remove_teacher(context, state))

@@ -157,7 +157,11 @@ def _update(context: RunContext, state: TeachState, labels: Labels | None) -> Up
     with context.timers.phase("update"):
         progress = state["env_steps"] / context.steps
         return context.ppo.update(
-            context.collector.rollout, labels, state["teacher_weight"], progress
+            context.collector.rollout,
+            labels,
+            state["teacher_weight"],
+            progress,
+            context.collector.log.success or 0.0,
         )
 
 

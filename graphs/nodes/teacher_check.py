@@ -5,6 +5,7 @@ from __future__ import annotations
 from langgraph.runtime import Runtime
 
 from tutelage.graphs.config.events import Notice
+from tutelage.graphs.nodes.advise import teacher_of
 from tutelage.graphs.records.trace.records import ADVICE_REJECTED, EventRecord
 from tutelage.graphs.runtime.context import RunContext
 from tutelage.graphs.state import TeachState, Update, advice_in_force
@@ -21,12 +22,16 @@ def teacher_check(state: TeachState, runtime: Runtime[RunContext]) -> Update:
         return {}
     before = state["teacher_check"]
     examiner = TeacherChecker(
-        context.task, context.student, context.config.seed, context.leave_if_late
+        context.task,
+        context.student,
+        context.config.seed,
+        context.config.weaning.first_check(context.steps),
+        context.leave_if_late,
     )
+    unanswered = set(teacher_of(context).pending)
+    asked = [s for s in state["situations"] if s not in unanswered]
     with context.timers.phase("advice"):
-        after = examiner.after(
-            before, advice_in_force(state), state["situations"], state["env_steps"]
-        )
+        after = examiner.after(before, advice_in_force(state), asked, state["env_steps"])
     _tell_verdicts(context, state, before, after)
     ahead = sorted(after.ahead[: context.config.teacher.concurrency])
     return {"teacher_check": after, "situations": ahead or state["situations"]}

@@ -46,6 +46,7 @@ CODE_ATTRIBUTES: Final = tuple(_attributes_of(code) for code in range(NUM_CODES)
 
 LEFT, RIGHT, FORWARD, PICKUP, DROP, TOGGLE, DONE = range(7)
 ACTION_NAMES: Final = ("left", "right", "forward", "pickup", "drop", "toggle", "done")
+NUM_ACTIONS: Final = len(ACTION_NAMES)
 IDLE: Final = -1
 """Tells a simulator to leave a world as it is: it is not stepped."""
 

@@ -4,9 +4,19 @@ A map is a uint8 square of category codes indexed [y, x], in a frame whose middl
 episode began and whose axes are the grid's own (the heading is observed, the position is not).
 A pose is (x, y, heading). A view is a uint8 square indexed [row, column], the agent in the middle
 of its last row, looking towards row 0.
+
+Beside the map the agent remembers its last step, int64 [3]. A student that acts by its likeliest
+action, and saw the map alone, would do for ever what changes nothing, or turn to and fro:
+
+    LAST     the last action, plus NUM_ACTIONS where it changed nothing that the agent knows of; -1
+             before the first
+    STALE    the steps since the map, or what is carried, last changed
+    CARRIED  the code of what is carried, 0 for nothing
 """
 
 from __future__ import annotations
+
+from typing import Final
 
 import numpy as np
 from numba import njit
@@ -19,14 +29,19 @@ from tutelage.rl.minigrid.codes import (
     EMPTY,
     FORWARD,
     GOAL,
+    IDLE,
     KEY,
     LAVA,
     LEFT,
+    NUM_ACTIONS,
     RIGHT,
     UNKNOWN,
     WALL,
 )
 from tutelage.rl.tasks.arrays import BoolArray, CodeArray, IntArray
+
+LAST, STALE, CARRIED = range(3)
+LAST_STEP_SIZE: Final = 3
 
 
 @njit(cache=True, inline="always")
@@ -177,21 +192,36 @@ def track(
     views: CodeArray,
     headings: IntArray,
     actions: IntArray,
+    last_steps: IntArray,
     changed: BoolArray,
 ) -> None:
-    """Bring N maps and poses up to date after a step.
+    """Bring N maps, poses and last steps up to date after a step.
 
-    maps: uint8 [N, M, M]; poses: int64 [N, 3]; views: uint8 [N, v, v]; headings, actions:
-    int64 [N]; changed: bool [N], set where a map changed.
+    maps: uint8 [N, M, M]; poses, last_steps: int64 [N, 3]; views: uint8 [N, v, v]; headings,
+    actions: int64 [N], IDLE where there was no step; changed: bool [N], set where a map changed.
     """
     for i in range(maps.shape[0]):
+        x, y, heading = poses[i, 0], poses[i, 1], poses[i, 2]
         dead_reckon(maps[i], poses[i], headings[i], actions[i])
         changed[i] = write_view(maps[i], poses[i, 0], poses[i, 1], poses[i, 2], views[i])
+        if actions[i] == IDLE:
+            continue
+        carried = carried_in(views[i])
+        news = changed[i] or carried != last_steps[i, CARRIED]
+        moved = x != poses[i, 0] or y != poses[i, 1] or heading != poses[i, 2]
+        last_steps[i, LAST] = actions[i] if news or moved else actions[i] + NUM_ACTIONS
+        last_steps[i, STALE] = 0 if news else last_steps[i, STALE] + 1
+        last_steps[i, CARRIED] = carried
 
 
 @njit(cache=True)
 def begin(
-    maps: CodeArray, poses: IntArray, views: CodeArray, headings: IntArray, rows: IntArray
+    maps: CodeArray,
+    poses: IntArray,
+    views: CodeArray,
+    headings: IntArray,
+    last_steps: IntArray,
+    rows: IntArray,
 ) -> None:
     """Begin the maps of the given rows anew, from the first view of an episode."""
     middle = maps.shape[1] // 2
@@ -199,6 +229,8 @@ def begin(
         maps[i] = UNKNOWN
         poses[i, 0], poses[i, 1], poses[i, 2] = middle, middle, headings[i]
         write_view(maps[i], middle, middle, headings[i], views[i])
+        last_steps[i, LAST], last_steps[i, STALE] = -1, 0
+        last_steps[i, CARRIED] = carried_in(views[i])
 
 
 @njit(cache=True, inline="always")

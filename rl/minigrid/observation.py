@@ -4,6 +4,9 @@ Both are heading-up: row 0 of the crop is what lies farthest ahead. The summary 
 the eight sectors around the crop and each channel, how near the nearest such cell is; and for each
 of the four sides, how far away the outermost known cells are and whether they close it off. So it
 is known where in a large room the agent is, and where its walls are still to be looked at.
+
+And it is told of its last step, and for how long it has learned nothing new: by that it can tell
+the rounds of a circle apart, and leave it.
 """
 
 from __future__ import annotations
@@ -26,13 +29,21 @@ from tutelage.rl.minigrid.codes import (
     GOAL,
     KEY,
     LAVA,
+    NUM_ACTIONS,
     NUM_CODES,
     NUM_COLORS,
     NUM_HEADINGS,
     UNKNOWN,
     WALL,
 )
-from tutelage.rl.minigrid.memory_map import carried_in, is_frontier, is_inside, is_transparent
+from tutelage.rl.minigrid.memory_map import (
+    LAST,
+    STALE,
+    carried_in,
+    is_frontier,
+    is_inside,
+    is_transparent,
+)
 from tutelage.rl.tasks.arrays import CodeArray, FloatArray, IntArray
 from tutelage.rl.tasks.spaces import CategoryGrid
 
@@ -54,7 +65,11 @@ _NUM_CHANNELS: Final = len(CHANNELS)
 _SECTOR_FEATURES: Final = NUM_SECTORS * _NUM_CHANNELS
 _SIDE_FEATURES: Final = NUM_HEADINGS * 2
 _CARRIED_FEATURES: Final = 3 + NUM_COLORS
-NUM_FEATURES: Final = _SECTOR_FEATURES + _SIDE_FEATURES + _CARRIED_FEATURES
+_SEEN_FEATURES: Final = _SECTOR_FEATURES + _SIDE_FEATURES + _CARRIED_FEATURES
+_ACTION_FEATURES: Final = 2 * NUM_ACTIONS
+STALE_BITS: Final = 8
+"""Whether nothing new was learned for 1, 2, 4, … 128 steps."""
+NUM_FEATURES: Final = _SEEN_FEATURES + _ACTION_FEATURES + STALE_BITS
 
 
 @njit(cache=True, inline="always")
@@ -72,7 +87,7 @@ def _channel(code: int) -> int:
 
 
 def student_view(
-    maps: CodeArray, poses: IntArray, views: CodeArray, crop: int | None
+    maps: CodeArray, poses: IntArray, views: CodeArray, last_steps: IntArray, crop: int | None
 ) -> dict[str, NDArray[Any]]:
     """What the student sees in N states, by key: a fresh `grid` and `features`.
 
@@ -86,7 +101,7 @@ def student_view(
         }
     grid = np.empty((len(maps), crop, crop), dtype=np.uint8)
     features = np.empty((len(maps), NUM_FEATURES), dtype=np.float32)
-    look(maps, poses, views, grid, features)
+    look(maps, poses, views, last_steps, grid, features)
     return {"grid": grid, "features": features}
 
 
@@ -103,16 +118,22 @@ def student_spaces(view_side: int, crop: int | None) -> dict[str, Space[Any]]:
 
 @njit(cache=True)
 def look(
-    maps: CodeArray, poses: IntArray, views: CodeArray, codes: CodeArray, features: FloatArray
+    maps: CodeArray,
+    poses: IntArray,
+    views: CodeArray,
+    last_steps: IntArray,
+    codes: CodeArray,
+    features: FloatArray,
 ) -> None:
     """Fill the student's observations of N states.
 
-    maps: uint8 [N, M, M]; poses: int64 [N, 3]; views: uint8 [N, v, v]; codes: uint8 [N, C, C], C
-    odd, the agent's own cell (in the middle) showing what it carries; features: float32 [N,
-    NUM_FEATURES]: sector by channel closeness in 0..1 (1 right beyond the crop, 0 where there is
-    none); ahead, to the right, behind and to the left, the distance of the outermost known cells as
-    a share of half the map's side, and 1 where they are all walls or shut doors; then kind and
-    colour of what is carried, one-hot.
+    maps: uint8 [N, M, M]; poses, last_steps: int64 [N, 3]; views: uint8 [N, v, v]; codes: uint8
+    [N, C, C], C odd, the agent's own cell (in the middle) showing what it carries; features:
+    float32 [N, NUM_FEATURES]: sector by channel closeness in 0..1 (1 right beyond the crop, 0 where
+    there is none); ahead, to the right, behind and to the left, the distance of the outermost known
+    cells as a share of half the map's side, and 1 where they are all walls or shut doors; kind and
+    colour of what is carried, one-hot; the last action, one-hot, those that changed nothing apart
+    from the others; and the `STALE_BITS`.
     """
     side = codes.shape[1]
     for i in range(maps.shape[0]):
@@ -127,6 +148,11 @@ def look(
             base = _SECTOR_FEATURES + _SIDE_FEATURES
             features[i, base + (carried - KEY) // NUM_COLORS] = 1.0
             features[i, base + 3 + (carried - KEY) % NUM_COLORS] = 1.0
+        last, stale = last_steps[i, LAST], last_steps[i, STALE]
+        if last >= 0:
+            features[i, _SEEN_FEATURES + last] = 1.0
+        for bit in range(STALE_BITS):
+            features[i, _SEEN_FEATURES + _ACTION_FEATURES + bit] = stale >= 1 << bit
 
 
 @njit(cache=True)

@@ -13,7 +13,7 @@ import numpy as np
 from gymnasium.spaces import Dict, Space
 from numpy.typing import NDArray
 
-from tutelage.rl.minigrid.memory_map import begin, track
+from tutelage.rl.minigrid.memory_map import LAST_STEP_SIZE, begin, track
 from tutelage.rl.minigrid.observation import MAP_SIDE, NUM_FEATURES, student_spaces, student_view
 from tutelage.rl.minigrid.simulator import bare, mission_text, perceived
 from tutelage.rl.tasks.spaces import CategoryGrid, ObservationSpace, Tokens, tokens_of
@@ -77,6 +77,7 @@ class RememberedMap(gym.Wrapper[dict[str, NDArray[Any]], int, Any, int]):
         self.observation_space: Space[Any] = Dict(spaces)
         self._maps = np.zeros((1, side, side), dtype=np.uint8)
         self._poses = np.zeros((1, 3), dtype=np.int64)
+        self._last_steps = np.zeros((1, LAST_STEP_SIZE), dtype=np.int64)
         self._views = np.zeros((1, view_side, view_side), dtype=np.uint8)
 
     @classmethod
@@ -105,7 +106,8 @@ class RememberedMap(gym.Wrapper[dict[str, NDArray[Any]], int, Any, int]):
         """Begin an episode, with a map on which nothing is known."""
         observation, info = self.env.reset(seed=seed, options=options)
         self._views[0], heading = perceived(observation)
-        begin(self._maps, self._poses, self._views, np.array([heading]), _ROW)
+        headings = np.array([heading])
+        begin(self._maps, self._poses, self._views, headings, self._last_steps, _ROW)
         return self._view(observation), info
 
     def step(
@@ -114,12 +116,13 @@ class RememberedMap(gym.Wrapper[dict[str, NDArray[Any]], int, Any, int]):
         """Do an action, and write what is seen then into the map."""
         observation, reward, terminated, truncated, info = self.env.step(int(action))
         self._views[0], heading = perceived(observation)
-        acted, changed = np.array([int(action)]), np.empty(1, dtype=np.bool_)
-        track(self._maps, self._poses, self._views, np.array([heading]), acted, changed)
+        headings, acted = np.array([heading]), np.array([int(action)])
+        changed = np.empty(1, dtype=np.bool_)
+        track(self._maps, self._poses, self._views, headings, acted, self._last_steps, changed)
         return self._view(observation), float(reward), terminated, truncated, info
 
     def _view(self, observation: dict[str, Any]) -> dict[str, NDArray[Any]]:
-        batch = student_view(self._maps, self._poses, self._views, self._crop)
+        batch = student_view(self._maps, self._poses, self._views, self._last_steps, self._crop)
         seen = {key: array[0] for key, array in batch.items()}
         if self._words:
             seen["mission"] = tokens_of(mission_text(observation["mission"]), self._words)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
-from typing import Final, Self
+from typing import Self
 
 import numpy as np
 from gymnasium.spaces import Discrete
@@ -16,6 +16,7 @@ from tutelage.rl.minigrid.codes import (
     ACTION_NAMES,
     COLORS,
     KEY,
+    NUM_ACTIONS,
     NUM_COLORS,
 )
 from tutelage.rl.minigrid.drawing import draw, draw_inks, recall
@@ -50,7 +51,6 @@ from tutelage.rl.tasks.seeding import episode_seed
 from tutelage.rl.tasks.settings import Engine
 from tutelage.rl.tasks.spaces import ActionSpace, ObservationSpace
 
-_NUM_ACTIONS: Final = len(ACTION_NAMES)
 OBJECTS, INVENTORY = "objects", "inventory"
 """The look-ups on offer."""
 
@@ -69,7 +69,7 @@ class GridTask:
     """
 
     observation_space: ObservationSpace
-    action_space: ActionSpace = Discrete(_NUM_ACTIONS)
+    action_space: ActionSpace = Discrete(NUM_ACTIONS)
     action_names: tuple[str, ...] = ACTION_NAMES
     masks_actions = normalise = scored = False
     teacher_script = GridScript()
@@ -189,7 +189,7 @@ class GridTask:
 
     def act(self, options: IntArray, states: States) -> OptionActions:
         grid = self._taught(states)
-        targets = np.zeros((*options.shape, _NUM_ACTIONS), dtype=np.float32)
+        targets = np.zeros((*options.shape, NUM_ACTIONS), dtype=np.float32)
         feasible = np.zeros(options.shape, dtype=np.bool_)
         finished = np.zeros(options.shape, dtype=np.bool_)
         act_by_options(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tutelage.rl.minigrid.codes import IDLE
 from tutelage.rl.minigrid.engine.streams import episode_seeds, run_words
-from tutelage.rl.minigrid.memory_map import begin, track, without_lava
+from tutelage.rl.minigrid.memory_map import LAST_STEP_SIZE, begin, track, without_lava
 from tutelage.rl.minigrid.observation import student_view
 from tutelage.rl.minigrid.options import find_unexplored
 from tutelage.rl.minigrid.simulator import Simulator
@@ -65,6 +65,7 @@ class GridVectorEnv:
         self._run_words = run_words(seed, split)
         self._lava_known = lava_known
         self._episodes = np.full(num_envs, -1, dtype=np.int64)
+        self._last_steps = np.zeros((num_envs, LAST_STEP_SIZE), dtype=np.int64)
         self._now = GridStates(
             maps=np.zeros((num_envs, map_side, map_side), dtype=np.uint8),
             views=np.zeros_like(simulator.frames.views),
@@ -95,7 +96,7 @@ class GridVectorEnv:
         changed = np.empty(self.num_envs, dtype=np.bool_)
         now.views[:] = frames.views
         now.missions[:] = frames.missions
-        track(now.maps, now.poses, now.views, frames.headings, actions, changed)
+        track(now.maps, now.poses, now.views, frames.headings, actions, self._last_steps, changed)
         final = self._look(truncated) if truncated.any() else None
         ended = terminated | truncated
         self._find_unexplored(changed & ~ended)
@@ -115,7 +116,7 @@ class GridVectorEnv:
         self._simulator.restart(rows, seeds)
         now.missions[:] = frames.missions
         now.views[:] = frames.views
-        begin(now.maps, now.poses, now.views, frames.headings, rows)
+        begin(now.maps, now.poses, now.views, frames.headings, self._last_steps, rows)
         chosen = np.zeros(self.num_envs, dtype=np.bool_)
         chosen[rows] = True
         self._find_unexplored(chosen)
@@ -128,7 +129,9 @@ class GridVectorEnv:
     def _look(self, rows: slice | BoolArray) -> Observation:
         now = self._now
         seen: dict[str, NDArray[Any]]
-        seen = student_view(now.maps[rows], now.poses[rows], now.views[rows], self._crop)
+        seen = student_view(
+            now.maps[rows], now.poses[rows], now.views[rows], self._last_steps[rows], self._crop
+        )
         if self._words is not None:
             seen["mission"] = np.stack([self._words(m) for m in now.missions[rows].tolist()])
         return seen

@@ -39,11 +39,13 @@ _FIRST_LOG_STD: Final = -0.5
 class Head(nn.Linear, ABC):
     """The last layer of a policy, from float32 [B, width] to parameters, float32 [B, num_params].
 
-    num_params: P. action_size: how many numbers `encode` makes of an action.
+    num_params: P. action_size: how many numbers `encode` makes of an action. counts: whether the
+    actions can be counted, so that the entropy is never below 0.
     """
 
     num_params: int
     action_size: int
+    counts = True
 
     @abstractmethod
     def log_prob(self, params: Tensor, actions: Tensor) -> Tensor:
@@ -167,6 +169,8 @@ class GaussianHead(Head):
     the box is; parameters, actions and targets are the environment's own units. Actions are not
     clipped here: the log-density is that of what was drawn.
     """
+
+    counts = False
 
     def __init__(self, width: int, low: NDArray[Any], high: NDArray[Any]) -> None:
         super().__init__(width, len(low))

@@ -73,15 +73,21 @@ class PPO:
         self._moments = new_moments(self._weights)
 
     def update(
-        self, rollout: Rollout, labels: Labels | None, teacher_weight: float, progress: float
+        self,
+        rollout: Rollout,
+        labels: Labels | None,
+        teacher_weight: float,
+        progress: float,
+        success: float = 0.0,
     ) -> UpdateReport:
         """Learn from a rollout of T steps in N environments: some epochs of minibatches.
 
         labels: the teacher's advice for the rollout's T * N steps; without them, or
-        at teacher_weight 0, this is plain PPO. progress: the share of the run that is done, 0..1
-        (`PPOSettings.at`).
+        at teacher_weight 0, this is plain PPO. progress: the share of the run that is done;
+        success: the student's success rate, both 0..1 (`PPOSettings.at`).
         """
-        settings = self._settings.at(progress)
+        # The entropy of a density has no lower bound: its chance is left to the policy gradient.
+        settings = self._settings.at(progress, success if self._policy.head.counts else 0.0)
         advised = labels is not None and teacher_weight > 0 and bool(labels.coverage.any())
         advantages = advantages_of(
             rollout.rewards,

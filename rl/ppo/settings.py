@@ -37,12 +37,24 @@ class PPOSettings(BaseModel):
     entropy_coef: float = Field(
         0.003, ge=0, description="Weight of the entropy bonus at the start; linear to 0 at the end."
     )
+    final_entropy_coef: float = Field(
+        -0.15,
+        ge=-10,
+        le=10,
+        description="What the student's success adds to the entropy bonus of discrete actions: "
+        "nothing up to half of the run, then linear to this, times its success rate, at the end. "
+        "Below 0 a student that succeeds leaves nothing to chance: its likeliest actions become as "
+        "good as those that it draws.",
+    )
     max_grad_norm: float = Field(0.5, gt=0, description="Gradients are clipped to this norm.")
 
-    def at(self, progress: float) -> PPOSettings:
-        """The settings when this share of the run, 0..1, is done: what is annealed has changed."""
+    def at(self, progress: float, success: float = 0.0) -> PPOSettings:
+        """The settings when this share of the run, 0..1, is done: what is annealed has changed.
+
+        success: the student's success rate, as far as chance is to be taken out of its actions.
+        """
         left = 1.0 - min(progress, 1.0)
         rate = self.final_learning_rate + left * (self.learning_rate - self.final_learning_rate)
-        return self.model_copy(
-            update={"learning_rate": rate, "entropy_coef": left * self.entropy_coef}
-        )
+        certain = success * max(0.0, 1.0 - 2.0 * left)
+        entropy = left * self.entropy_coef + certain * self.final_entropy_coef
+        return self.model_copy(update={"learning_rate": rate, "entropy_coef": entropy})

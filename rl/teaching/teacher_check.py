@@ -2,7 +2,9 @@
 
 They are played in environments of their own, with the advice that is already known: no LLM is asked
 for them, and their steps are counted apart. How good advice is depends on the advice only, so it is
-checked when there is new advice, before anything is learned from it:
+checked when there is new advice, from the first update on. A bounded number of steps is played
+before that one (`WeaningSettings.check_share`); where they decide nothing, the check goes on beside
+the training:
 
 - *The team*: the teacher acts wherever it has advice, the student everywhere else. Its success rate
   is the one that a student can reach by imitation.
@@ -13,8 +15,10 @@ checked when there is new advice, before anything is learned from it:
 - *The student alone*: a teacher whose team does no better is disabled, and none of its advice is
   followed. Where both fail nearly always, it takes some hundred episodes of each to tell.
 
-A team may visit situations that the teacher has not been asked about. It is asked about those
-before anything is concluded (`TeacherCheck.ahead`).
+A team may visit situations that the teacher has not been asked about. It is asked about those first
+(`TeacherCheck.ahead`). Where there are always more of them, the team's failures say nothing of the
+advice, and it is followed until something does. Where the episodes count, and do not tell yet, it
+is followed as soon as they lean towards it.
 """
 
 from __future__ import annotations
@@ -38,26 +42,29 @@ from tutelage.rl.teaching.mixed_play import MixedEpisode, MixedPlay, play_mixed
 FOLLOWED, MIXED, ALONE = 1.0, 0.5, 0.0
 """The probability with which the teacher acts in a situation."""
 
-_FIRST: Final = 32
-_MORE: Final = 16
-"""Episodes of the team at once: where advice is new, and later."""
+_BATCH: Final = 16
+"""Episodes of the team, or of the student, at once."""
 _ENOUGH: Final = 96
 """Episodes of the team since the advice last changed: a standard error of at most 0.05."""
-_MIXED_BATCH: Final = 64
+_FEWEST: Final = 4
+"""Fewer at once are not worth the trouble."""
+_MIXED_BATCH: Final = 32
 _FIRST_MIXED, _MIXED_EACH = 128, 16
 """Episodes of mixed play with the same advice: in a batch, in all, and more for each situation with
 advice."""
+_PAIRED_BATCH: Final = 32
 _PAIRS: Final = 448
 """Episodes of team and student each, at most, to tell apart two that nearly always fail: 5 % and
 1.5 % are then 3 standard errors apart. Besides, `_MIXED_EACH` for each situation with advice."""
-_ALLOWANCE: Final = 300_000
-"""Steps that a check may take besides one for each of the run: some seconds; most need far
-fewer."""
+_WITHHELD, _TRUSTED = 8.0, 0.25
+"""Steps that the check may take for each one of the run: while advice is not followed, as learning
+waits for it, and while it is."""
 _GOOD: Final = 0.9
 """A team that succeeds as often as that needs no closer look."""
-_OFTEN: Final = 0.1
+_OFTEN: Final = 0.5
 """The share of a team's episodes that visited situations without an answer, from which on the
-team's success rate says too little."""
+team's failures say too little."""
+_LEANING: Final = 1.0
 _WORSE: Final = -2.0
 _BETTER: Final = 1.64
 _CLEARLY: Final = 3.0
@@ -186,9 +193,11 @@ class TeacherCheck(BaseModel):
     shares of their episodes that visited others. mixed: the outcomes of mixed play, by situation
     id. fresh: episodes of the team since its advice changed; mixed_episodes: of mixed play since
     there was new advice; paired: of team and student each, ever, to compare them. rejected:
-    situations whose advice is not followed. enabled: whether any advice is. ahead: situations that
-    the team visits and that the teacher was not asked about yet, the most frequent first; empty
-    once something was concluded. batches, env_steps: what the checks took.
+    situations whose advice is not followed. enabled: whether any advice is; decided: whether the
+    episodes say so, or it is only until they do. ahead: situations that the team visits and that
+    the teacher was not asked about yet, the most frequent first; empty once something was
+    concluded. batches, env_steps: what the checks took. room: how many steps they may still take;
+    run_steps: the run's steps up to which that was reckoned, None before the first check.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -205,19 +214,27 @@ class TeacherCheck(BaseModel):
     paired: Count = 0
     rejected: list[int] = []
     enabled: bool = True
+    decided: bool = False
     ahead: list[int] = []
     batches: Count = 0
     env_steps: Count = 0
+    room: Count = 0
+    run_steps: Count | None = None
 
     @property
     def is_over(self) -> bool:
         """Whether nothing more is to be played before there is new advice."""
-        return self.fresh >= _ENOUGH
+        return self.decided and (self.fresh >= _ENOUGH or not self.enabled)
+
+    @property
+    def is_rejected(self) -> bool:
+        """Whether episodes have shown that the teacher is no help."""
+        return self.decided and not self.enabled
 
     @property
     def success(self) -> float | None:
         """The team's success rate; None while too few episodes were played."""
-        return self.team.rate if self.team.episodes >= _MORE else None
+        return self.team.rate if self.team.episodes >= _BATCH else None
 
     @property
     def falls_short(self) -> bool:
@@ -225,8 +242,11 @@ class TeacherCheck(BaseModel):
         return self.success is not None and self.success < _GOOD
 
     def summary(self) -> str:
-        """The team's success in words, for the trace."""
-        return f"with the student to stand in for it, {self.team.summary()}"
+        """What team and student did, in words, for the trace."""
+        return (
+            f"with the student to stand in for it, {self.together.summary()}; "
+            f"of the student's own, {self.alone.summary()}"
+        )
 
     def followed(self, advice: Mapping[int, Advice]) -> dict[int, Advice]:
         """The advice that is followed: what is not rejected, none where the teacher is disabled."""
@@ -240,7 +260,8 @@ class TeacherCheck(BaseModel):
 class TeacherChecker:
     """Plays the episodes of teacher checks, on training levels of their own.
 
-    student: as it is now. on_step: called before each step; what it raises ends the check.
+    student: as it is now. first_steps: how many steps may be played before the first update, and
+    saved up later. on_step: called before each step; what it raises ends the check.
     """
 
     def __init__(
@@ -248,9 +269,11 @@ class TeacherChecker:
         task: Task,
         student: Policy,
         seed: int,
+        first_steps: int,
         on_step: Callable[[], None] | None = None,
     ) -> None:
         self._task, self._student, self._seed, self._on_step = task, student, seed, on_step
+        self._first_steps = first_steps
         self._levels = int(generator(seed, "teacher_check").integers(2**31))
 
     def after(
@@ -262,34 +285,54 @@ class TeacherChecker:
     ) -> TeacherCheck:
         """The check after some more episodes, where there is something to find out.
 
-        situations: those that the student has met lately, and what was `ahead` if the teacher was
-        asked about it since. env_steps: those of the run so far. The steps that checks may take
-        grow with them: else, in a task with thousands of situations, checks would take most time.
+        situations: those that the teacher was asked about lately, as the student has met them or as
+        they were `ahead`; not those that it is still to answer. env_steps: those of the run so far.
         """
-        was_asked, most = bool(check.ahead), _ALLOWANCE + env_steps
-        check = _renewed(check, advice, situations)
-        if not advice or check.is_over or check.env_steps > most:
-            return _concluded(check, check.enabled)
-        episodes = _MORE if check.fresh else _FIRST
-        check = self._play_team(check, advice, episodes)
-        if _good(check) and not self._task.scored:
-            return _concluded(check, True)
-        # Anew each time: a student that gets better makes its team better too.
-        check = self._play_alone(check, advice, episodes)
+        was_asked = bool(check.ahead)
+        check = _renewed(self._with_room(check, env_steps), advice, situations)
+        check = check.model_copy(update={"ahead": []})
+        if not advice or check.is_over:
+            return check
+        if self._fitting(check, _BATCH) and (
+            not check.fresh or check.decided or _says_little(check)
+        ):
+            check = self._play_team(check, advice, self._fitting(check, _BATCH))
         if check.ahead and not was_asked:
             return check
-        if _leads_on(check) or _good(check) or _scores(check):
+        if _good(check) and not self._task.scored:
             return _concluded(check, True)
-        while check.env_steps <= most and _questionable(check):
-            check = self._play_mixed(check, advice)
+        if self._fitting(check, _BATCH) and check.alone.episodes < _BATCH:
+            check = self._play_alone(check, self._fitting(check, _BATCH))
+        if _says_little(check) or _good(check) or _scores(check):
+            return _judged(check)
+        while (episodes := self._fitting(check, _MIXED_BATCH)) and _questionable(check):
+            check = self._play_mixed(check, advice, episodes)
             worst = self._worst(check)
             if worst is not None:
-                check = self._play_team(_rejecting(check, worst), advice, _FIRST)
-        while check.env_steps <= most and _undecided(check):
-            check = self._play_team(check, advice, _MIXED_BATCH)
-            check = self._play_alone(check, advice, _MIXED_BATCH)
-            check = check.model_copy(update={"paired": check.paired + _MIXED_BATCH})
-        return _concluded(check, _good(check) or _helps(check) or _leads_on(check))
+                check = _rejecting(check, worst)
+            if not check.fresh and self._fitting(check, _BATCH):
+                check = self._play_team(check, advice, self._fitting(check, _BATCH))
+        while (both := self._fitting(check, 2 * _PAIRED_BATCH)) and _undecided(check):
+            check = self._play_team(check, advice, both // 2)
+            check = self._play_alone(check, both // 2)
+            check = check.model_copy(update={"paired": check.paired + both // 2})
+        return _judged(check)
+
+    def _with_room(self, check: TeacherCheck, env_steps: int) -> TeacherCheck:
+        """The check with the steps that it may take by now."""
+        if check.run_steps is None:
+            room = self._first_steps
+        else:
+            rate = _TRUSTED if check.decided or _says_little(check) else _WITHHELD
+            more = int(rate * (env_steps - check.run_steps))
+            most = max(self._first_steps, _MIXED_BATCH * self._task.max_episode_steps)
+            room = min(check.room + more, most)
+        return check.model_copy(update={"room": room, "run_steps": env_steps})
+
+    def _fitting(self, check: TeacherCheck, episodes: int) -> int:
+        """How many of so many episodes surely fit into what is left; 0 where too few do."""
+        fitting = min(episodes, check.room // self._task.max_episode_steps)
+        return fitting if fitting >= _FEWEST else 0
 
     def _text(self, situation: int) -> str:
         """A situation's text, which orders situations where nothing else does: ids mean nothing."""
@@ -313,10 +356,8 @@ class TeacherChecker:
             ahead=self._unmet(check, done.episodes),
         )
 
-    def _play_alone(
-        self, check: TeacherCheck, advice: Mapping[int, Advice], episodes: int
-    ) -> TeacherCheck:
-        done = self._play(check, advice, ALONE, episodes)
+    def _play_alone(self, check: TeacherCheck, episodes: int) -> TeacherCheck:
+        done = self._play(check, {}, ALONE, episodes)
         unmet = sum(_is_unmet(check, episode) for episode in done.episodes)
         return _counted(
             check,
@@ -325,8 +366,10 @@ class TeacherChecker:
             alone_unmet=check.alone_unmet.plus(unmet, episodes),
         )
 
-    def _play_mixed(self, check: TeacherCheck, advice: Mapping[int, Advice]) -> TeacherCheck:
-        done = self._play(check, advice, MIXED, _MIXED_BATCH)
+    def _play_mixed(
+        self, check: TeacherCheck, advice: Mapping[int, Advice], episodes: int
+    ) -> TeacherCheck:
+        done = self._play(check, advice, MIXED, episodes)
         mixed = dict(check.mixed)
         for episode in done.episodes:
             for situation, taught in episode.taught.items():
@@ -335,9 +378,7 @@ class TeacherChecker:
                     mixed[str(situation)] = before.plus(
                         taught, episode.success, self._returns([episode])
                     )
-        return _counted(
-            check, done, mixed=mixed, mixed_episodes=check.mixed_episodes + _MIXED_BATCH
-        )
+        return _counted(check, done, mixed=mixed, mixed_episodes=check.mixed_episodes + episodes)
 
     def _returns(self, episodes: Sequence[MixedEpisode]) -> list[float]:
         """The episodes' returns, where they tell something."""
@@ -371,7 +412,11 @@ class TeacherChecker:
 
 
 def _counted(check: TeacherCheck, done: MixedPlay, **changes: object) -> TeacherCheck:
-    cost = {"batches": check.batches + 1, "env_steps": check.env_steps + done.env_steps}
+    cost = {
+        "batches": check.batches + 1,
+        "env_steps": check.env_steps + done.env_steps,
+        "room": max(check.room - done.env_steps, 0),
+    }
     return check.model_copy(update={**cost, **changes})
 
 
@@ -388,20 +433,41 @@ def _renewed(
         update={
             "met": met,
             "team": check.team.halved(),
-            "together": SuccessCount(),
+            "together": check.together.halved(),
             "team_unmet": SuccessCount(),
-            "alone": SuccessCount(),
+            "alone": check.alone.halved(),
             "alone_unmet": SuccessCount(),
             "mixed": {s: c.halved() for s, c in check.mixed.items() if s not in changed},
             "rejected": [s for s in check.rejected if str(s) not in changed],
             "fresh": 0,
             "mixed_episodes": 0,
+            "decided": False,
         }
     )
 
 
-def _concluded(check: TeacherCheck, enabled: bool) -> TeacherCheck:
-    return check.model_copy(update={"enabled": enabled, "ahead": []})
+def _judged(check: TeacherCheck) -> TeacherCheck:
+    """What the episodes say so far; what nothing speaks against is followed until it does."""
+    if _good(check) or _scores(check):
+        return _concluded(check, True)
+    if not check.fresh:
+        return _concluded(check, check.enabled, decided=False)
+    if _says_little(check):
+        return _concluded(check, True, decided=False)
+    if _questionable(check):
+        return _concluded(check, _helps(check, _CLEARLY), decided=False)
+    if _undecided(check):
+        return _concluded(check, _helps(check, _LEANING), decided=False)
+    return _concluded(check, _helps(check) or _leads_on(check))
+
+
+def _concluded(check: TeacherCheck, enabled: bool, decided: bool = True) -> TeacherCheck:
+    return check.model_copy(update={"enabled": enabled, "decided": decided, "ahead": []})
+
+
+def _says_little(check: TeacherCheck) -> bool:
+    """Whether the team's failures say nothing of the advice: it was lacking when it was needed."""
+    return (check.team_unmet.rate or 0.0) > _OFTEN
 
 
 def _is_unmet(check: TeacherCheck, episode: MixedEpisode) -> bool:
@@ -442,18 +508,13 @@ def _questionable(check: TeacherCheck) -> bool:
 
 
 def _undecided(check: TeacherCheck) -> bool:
-    """Whether team and student cannot be told apart yet, and more episodes are within the bound.
-
-    Not while the team often visits situations without an answer: those episodes do not count.
-    """
-    if (check.team_unmet.rate or 0.0) > _OFTEN:
-        return False
+    """Whether team and student cannot be told apart yet, and more episodes are within the bound."""
     clear = (
         _good(check)
         or _helps(check, _CLEARLY)
         or check.together.strongest(check.alone) <= -_CLEARLY
     )
-    return not clear and check.paired + _MIXED_BATCH <= _PAIRS + _more(check)
+    return not clear and check.paired + _PAIRED_BATCH <= _PAIRS + _more(check)
 
 
 def _more(check: TeacherCheck) -> int:

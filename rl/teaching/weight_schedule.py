@@ -21,8 +21,8 @@ class WeaningSettings(BaseModel):
 
     schedule: Schedule = Field(
         "adaptive",
-        description="adaptive falls as the student catches up with its teacher, never above "
-        "linear; linear falls from start to floor and is then cut; constant never falls; "
+        description="adaptive falls as the student catches up with its teacher, or learns nothing "
+        "more from it; linear falls from start to floor and is then cut; constant never falls; "
         "off asks no teacher at all.",
     )
     start: float = Field(5.0, gt=0, le=1000, description="The teacher's weight at the start.")
@@ -33,7 +33,10 @@ class WeaningSettings(BaseModel):
         description="What a linear weight falls to, and below which adaptive removes the teacher.",
     )
     floor_at: float = Field(
-        0.5, gt=0, le=1, description="Share of the run's steps at which the floor is reached."
+        0.5,
+        gt=0,
+        le=1,
+        description="linear: share of the run's steps at which the floor is reached.",
     )
     removal_at: float = Field(
         0.6,
@@ -42,7 +45,7 @@ class WeaningSettings(BaseModel):
         description="Share of the run's steps at which the teacher is removed, at the latest.",
     )
     fall: float = Field(
-        0.9, gt=0, lt=1, description="adaptive: what the weight is multiplied with as it falls."
+        0.8, gt=0, lt=1, description="adaptive: what the weight is multiplied with as it falls."
     )
     margin: float = Field(
         0.05,
@@ -51,12 +54,25 @@ class WeaningSettings(BaseModel):
         description="adaptive: the student has caught up when its success is less than this below "
         "the teacher's, and has fallen behind again at twice as much.",
     )
-    patience: float = Field(
+    patience: int = Field(
+        8,
+        ge=1,
+        le=100_000,
+        description="adaptive: rollouts without a student that is better, or closer to its "
+        "teacher, after which the weight falls too, whatever its teacher does.",
+    )
+    check_share: float = Field(
         0.1,
         gt=0,
         le=1,
-        description="adaptive: share of the run's steps without a better student after which the "
-        "weight falls too, whatever its teacher does.",
+        description="adaptive: steps that the teacher check may take before the first update, as a "
+        "share of the run's.",
+    )
+    check_steps: int = Field(
+        50_000,
+        ge=1,
+        le=2**31,
+        description="adaptive: steps that it may take then in any case: some seconds.",
     )
     hold: float = Field(
         1.0,
@@ -93,9 +109,13 @@ class WeaningSettings(BaseModel):
         """Whether a run ends without its teacher."""
         return self.schedule in ("adaptive", "linear")
 
+    def first_check(self, steps: int) -> int:
+        """Steps that the teacher check may take before the first update of a run of so many."""
+        return min(int(self.check_share * steps), self.check_steps)
+
 
 _BETTER = 0.02
-"""By how much a student's success must rise to count as better: less is chance."""
+"""By how much success or agreement must rise to count as better: less is chance."""
 _RARELY = 0.1
 """The success rate of a teacher below which success says nothing of it where there is a score."""
 
@@ -103,16 +123,18 @@ _RARELY = 0.1
 class WeightSchedule(BaseModel):
     """How far the teacher has been withdrawn.
 
-    factor: the share of the linear weight that adaptive leaves, 0..1. best, best_at: the student's
-    best training success so far, and the share of the run at which it was reached. lowest_return:
-    of its mean training returns so far, where the task is scored.
+    factor: the share of the first weight that adaptive leaves, 0..1. best, closest: the student's
+    best training success so far, and its best agreement with the teacher; idle: the rollouts since
+    either was reached. lowest_return: of its mean training returns so far, where the task is
+    scored.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     factor: float = 1.0
     best: float = 0.0
-    best_at: float = 0.0
+    closest: float = 0.0
+    idle: int = Field(0, ge=0, le=2**53)
     lowest_return: float | None = None
 
     def weight(self, settings: WeaningSettings, progress: float) -> float:
@@ -125,41 +147,47 @@ class WeightSchedule(BaseModel):
             return settings.first_weight
         if progress >= settings.removal_at:
             return 0.0
-        fallen = min(progress / settings.floor_at, 1.0)
-        linear = settings.start + fallen * (settings.floor - settings.start)
         if settings.schedule == "linear":
-            return linear
-        weight = linear * self.factor
-        return weight if self.factor == 1.0 or weight >= settings.floor else 0.0
+            fallen = min(progress / settings.floor_at, 1.0)
+            return settings.start + fallen * (settings.floor - settings.start)
+        weight = settings.start * self.factor
+        return weight if weight >= settings.floor else 0.0
 
     def after(
         self,
         settings: WeaningSettings,
-        progress: float,
         student: float | None,
         teacher: float | None,
+        agreement: float | None,
     ) -> WeightSchedule:
         """The schedule after an iteration.
 
         student, teacher: their success rates, None where nothing is known yet. The teacher's is
-        that of its team (`rl.teaching.teacher_check`).
+        that of its team (`rl.teaching.teacher_check`). agreement: the share of the advised states
+        in which the student's likeliest action is the teacher's; None where nothing is followed.
         The weight falls while the student is as good as its teacher, rises again where it has
         fallen behind, and stays in between: like TGRL (Shenfeld et al. 2023) the student's own
-        success against the teacher's decides, and not a clock. A student that no longer gets better
-        has nothing more to learn from this teacher: then it falls too.
+        success against the teacher's decides, and not a clock. A student that gets neither better
+        nor closer to its teacher has nothing more to learn from it: then it falls too.
         """
         if student is None:
             return self
-        better = student > self.best + _BETTER
-        best, best_at = (student, progress) if better else (self.best, self.best_at)
-        # A student that never succeeded has not stopped learning: it has not begun.
-        stuck = progress - best_at >= settings.patience and (best > 0.0 or teacher is None)
+        better, closer = student > self.best + _BETTER, (agreement or 0.0) > self.closest + _BETTER
+        idle = 0 if better or closer else self.idle + 1
         factor = self.factor
-        if stuck or (teacher is not None and student >= teacher - settings.margin):
+        caught_up = teacher is not None and student >= teacher - settings.margin
+        if caught_up or idle >= settings.patience:
             factor *= settings.fall
         elif teacher is not None and student < teacher - 2 * settings.margin:
             factor = min(1.0, factor / settings.fall)
-        return self.model_copy(update={"factor": factor, "best": best, "best_at": best_at})
+        return self.model_copy(
+            update={
+                "factor": factor,
+                "best": student if better else self.best,
+                "closest": agreement if closer else self.closest,
+                "idle": idle,
+            }
+        )
 
     def scored(self, student_return: float | None) -> WeightSchedule:
         """The schedule that knows of the student's mean training return, None where unknown."""
