@@ -68,6 +68,7 @@ def _wean(context: RunContext, state: TeachState) -> Update:
     """Set the next teacher weight; at 0 the teacher goes."""
     settings, progress = context.config.weaning, state["env_steps"] / context.steps
     schedule = state["weight_schedule"]
+    teacher: float | None = None
     if settings.schedule == "adaptive":
         check, student = state["teacher_check"], state["train_success"]
         teacher = check.success
@@ -79,7 +80,7 @@ def _wean(context: RunContext, state: TeachState) -> Update:
             )
         schedule = schedule.after(settings, student, teacher, state["report"].get("agreement"))
     update: Update = {"weight_schedule": schedule}
-    weight = schedule.weight(settings, progress)
+    weight = schedule.weight(settings, progress, teacher)
     return update | ({"teacher_weight": weight} if weight > 0 else _remove_teacher(context, state))
 
 

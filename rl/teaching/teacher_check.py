@@ -38,6 +38,7 @@ from tutelage.rl.tasks.base import Task
 from tutelage.rl.tasks.lookups import full_text
 from tutelage.rl.tasks.seeding import generator
 from tutelage.rl.teaching.mixed_play import MixedEpisode, MixedPlay, play_mixed
+from tutelage.rl.teaching.weight_schedule import GOOD
 
 FOLLOWED, MIXED, ALONE = 1.0, 0.5, 0.0
 """The probability with which the teacher acts in a situation."""
@@ -56,11 +57,9 @@ _PAIRED_BATCH: Final = 32
 _PAIRS: Final = 448
 """Episodes of team and student each, at most, to tell apart two that nearly always fail: 5 % and
 1.5 % are then 3 standard errors apart. Besides, `_MIXED_EACH` for each situation with advice."""
-_WITHHELD, _TRUSTED = 8.0, 0.25
-"""Steps that the check may take for each one of the run: while advice is not followed, as learning
-waits for it, and while it is."""
-_GOOD: Final = 0.9
-"""A team that succeeds as often as that needs no closer look."""
+_WITHHELD, _DOUBTED, _TRUSTED = 8.0, 1.0, 0.25
+"""Steps that the check may take for each one of the run: while it is open whether advice is to be
+followed, as learning waits for that; while it helps, but often fails; and else."""
 _OFTEN: Final = 0.5
 """The share of a team's episodes that visited situations without an answer, from which on the
 team's failures say too little."""
@@ -239,7 +238,7 @@ class TeacherCheck(BaseModel):
     @property
     def falls_short(self) -> bool:
         """Whether the team is known to fail often."""
-        return self.success is not None and self.success < _GOOD
+        return self.success is not None and self.success < GOOD
 
     def summary(self) -> str:
         """What team and student did, in words, for the trace."""
@@ -305,13 +304,11 @@ class TeacherChecker:
             check = self._play_alone(check, self._fitting(check, _BATCH))
         if _says_little(check) or _good(check) or _scores(check):
             return _judged(check)
+        if _falls_short(check) and (episodes := self._fitting(check, _MIXED_BATCH)):
+            # What has helped so far may do better without some of its advice.
+            check = self._play_doubted(_aged(check), advice, episodes)
         while (episodes := self._fitting(check, _MIXED_BATCH)) and _questionable(check):
-            check = self._play_mixed(check, advice, episodes)
-            worst = self._worst(check)
-            if worst is not None:
-                check = _rejecting(check, worst)
-            if not check.fresh and self._fitting(check, _BATCH):
-                check = self._play_team(check, advice, self._fitting(check, _BATCH))
+            check = self._play_doubted(check, advice, episodes)
         while (both := self._fitting(check, 2 * _PAIRED_BATCH)) and _undecided(check):
             check = self._play_team(check, advice, both // 2)
             check = self._play_alone(check, both // 2)
@@ -323,7 +320,8 @@ class TeacherChecker:
         if check.run_steps is None:
             room = self._first_steps
         else:
-            rate = _TRUSTED if check.decided or _says_little(check) else _WITHHELD
+            trusted = check.decided or _says_little(check)
+            rate = _TRUSTED if trusted else _DOUBTED if _falls_short(check) else _WITHHELD
             more = int(rate * (env_steps - check.run_steps))
             most = max(self._first_steps, _MIXED_BATCH * self._task.max_episode_steps)
             room = min(check.room + more, most)
@@ -355,6 +353,19 @@ class TeacherChecker:
             fresh=check.fresh + episodes,
             ahead=self._unmet(check, done.episodes),
         )
+
+    def _play_doubted(
+        self, check: TeacherCheck, advice: Mapping[int, Advice], episodes: int
+    ) -> TeacherCheck:
+        """Mixed play, and the team after it where that has rejected something or is long ago."""
+        check = self._play_mixed(check, advice, episodes)
+        worst = self._worst(check)
+        if worst is not None:
+            check = _rejecting(check, worst)
+        team = self._fitting(check, _BATCH)
+        if team and (not check.fresh or _falls_short(check)):
+            check = self._play_team(check, advice, team)
+        return check
 
     def _play_alone(self, check: TeacherCheck, episodes: int) -> TeacherCheck:
         done = self._play(check, {}, ALONE, episodes)
@@ -458,11 +469,36 @@ def _judged(check: TeacherCheck) -> TeacherCheck:
         return _concluded(check, _helps(check, _CLEARLY), decided=False)
     if _undecided(check):
         return _concluded(check, _helps(check, _LEANING), decided=False)
-    return _concluded(check, _helps(check) or _leads_on(check))
+    helps = _helps(check) or _leads_on(check)
+    return _concluded(check, helps, decided=not helps)
 
 
 def _concluded(check: TeacherCheck, enabled: bool, decided: bool = True) -> TeacherCheck:
     return check.model_copy(update={"enabled": enabled, "decided": decided, "ahead": []})
+
+
+def _falls_short(check: TeacherCheck) -> bool:
+    """Whether the advice is followed, though the team is not good and all that is bounded was
+    played.
+    """
+    return check.enabled and bool(check.fresh) and not (_good(check) or _questionable(check))
+
+
+def _aged(check: TeacherCheck) -> TeacherCheck:
+    """The check in which old episodes count half, once there are many: the student has changed."""
+    if check.fresh < 2 * _ENOUGH:
+        return check
+    return check.model_copy(
+        update={
+            "team": check.team.halved(),
+            "together": check.together.halved(),
+            "team_unmet": check.team_unmet.halved(),
+            "alone": check.alone.halved(),
+            "alone_unmet": check.alone_unmet.halved(),
+            "mixed": {s: c.halved() for s, c in check.mixed.items()},
+            "fresh": check.fresh // 2,
+        }
+    )
 
 
 def _says_little(check: TeacherCheck) -> bool:
@@ -478,7 +514,7 @@ def _is_unmet(check: TeacherCheck, episode: MixedEpisode) -> bool:
 def _good(check: TeacherCheck) -> bool:
     rate = check.team.rate
     worse = check.together.above_in_return(check.alone) <= -_CLEARLY
-    return rate is not None and rate >= _GOOD and not worse
+    return rate is not None and rate >= GOOD and not worse
 
 
 def _leads_on(check: TeacherCheck) -> bool:

@@ -116,8 +116,12 @@ class WeaningSettings(BaseModel):
 
 _BETTER = 0.02
 """By how much success or agreement must rise to count as better: less is chance."""
+GOOD = 0.9
+"""The success rate from which on a teacher is good."""
+_LEAST_TRUST = 0.04
 _RARELY = 0.1
-"""The success rate of a teacher below which success says nothing of it where there is a score."""
+"""The success rate below which success says nothing of a teacher where there is a score, and of a
+student that its teacher can still help."""
 
 
 class WeightSchedule(BaseModel):
@@ -137,8 +141,13 @@ class WeightSchedule(BaseModel):
     idle: int = Field(0, ge=0, le=2**53)
     lowest_return: float | None = None
 
-    def weight(self, settings: WeaningSettings, progress: float) -> float:
+    def weight(
+        self, settings: WeaningSettings, progress: float, teacher: float | None = None
+    ) -> float:
         """The teacher's weight when a share of the run's steps is done, 0..1. At 0 it is removed.
+
+        teacher: its success rate as in `after`, None where unknown. `adaptive` weighs a teacher
+        that often fails less, so that it does not outweigh what its student finds out.
 
         `linear` is LLM4Teach's own schedule (Zhou et al. 2024: 10, minus 0.005 an iteration, floor
         0.1, cut at iteration 3,000) with shares of the run in place of iterations.
@@ -151,7 +160,7 @@ class WeightSchedule(BaseModel):
             fallen = min(progress / settings.floor_at, 1.0)
             return settings.start + fallen * (settings.floor - settings.start)
         weight = settings.start * self.factor
-        return weight if weight >= settings.floor else 0.0
+        return weight * _trust(teacher) if weight >= settings.floor else 0.0
 
     def after(
         self,
@@ -173,10 +182,15 @@ class WeightSchedule(BaseModel):
         if student is None:
             return self
         better, closer = student > self.best + _BETTER, (agreement or 0.0) > self.closest + _BETTER
+        # Closer to a teacher that often fails is not yet better.
+        closer = closer and (teacher is None or teacher >= GOOD)
         idle = 0 if better or closer else self.idle + 1
         factor = self.factor
         caught_up = teacher is not None and student >= teacher - settings.margin
-        if caught_up or idle >= settings.patience:
+        # A student that hardly ever succeeded has not stopped learning: it has not begun. Where
+        # nothing is known of its teacher either, what it imitates is all that tells.
+        begun = teacher is None or max(self.best, student) > _RARELY
+        if caught_up or (begun and idle >= settings.patience):
             factor *= settings.fall
         elif teacher is not None and student < teacher - 2 * settings.margin:
             factor = min(1.0, factor / settings.fall)
@@ -218,3 +232,10 @@ class WeightSchedule(BaseModel):
         way = teacher_return - lowest
         made = min(max((student_return - lowest) / way, 0.0), 1.0) if way > 0 else 1.0
         return (made, 1.0) if teacher < _RARELY else (min(success, teacher * made), teacher)
+
+
+def _trust(teacher: float | None) -> float:
+    """The share of its weight that a teacher of this success rate has: the square of the share of
+    a good one's. Measured in docs/teachers.md.
+    """
+    return 1.0 if teacher is None else max(min(teacher / GOOD, 1.0) ** 2, _LEAST_TRUST)
