@@ -40,6 +40,7 @@ class TeachState(TypedDict):
     advice: the teacher's, by situation id. stand_ins: what the fallback advised in its place.
     teacher_weight: the weight in force for the next update. weight_schedule: its schedule's own
         state. teacher_check: what is known of the teacher's worth.
+    advised_steps: the environment steps that were learned from with advice that was followed.
     teacher_removed_at_step: in environment steps; None while it teaches.
     train_success: the share of successes among recent training episodes; None before there are
         enough.
@@ -61,6 +62,7 @@ class TeachState(TypedDict):
     teacher_weight: Finite
     weight_schedule: WeightSchedule
     teacher_check: TeacherCheck
+    advised_steps: Count
     teacher_removed_at_step: Count | None
     train_success: Finite | None
     steps_to_95: Count | None
@@ -88,6 +90,7 @@ def first_state(teacher_weight: float) -> TeachState:
         teacher_weight=teacher_weight,
         weight_schedule=WeightSchedule(),
         teacher_check=TeacherCheck(),
+        advised_steps=0,
         teacher_removed_at_step=None if taught else 0,
         train_success=None,
         steps_to_95=None,

@@ -183,4 +183,9 @@ def _noted(context: RunContext, state: TeachState, learned: Learned) -> tuple[Up
         "clip_fraction": done.clip_fraction,
         "explained_variance": done.explained_variance,
     }
-    return {"train_success": context.collector.log.success, "report": report}, visits
+    followed = 0 if labels is None else int(np.count_nonzero(labels.coverage))
+    return {
+        "train_success": context.collector.log.success,
+        "advised_steps": state["advised_steps"] + followed,
+        "report": report,
+    }, visits

@@ -77,9 +77,13 @@ def after_tally(state: TeachState) -> Literal["perform", "__end__"]:
 
 
 def lacks_advice(state: TeachState) -> bool:
-    """Whether there is a teacher to be asked about the last rollout's situations."""
-    known = state["advice"]
-    return state["phase"] == "teaching" and any(s not in known for s in state["situations"])
+    """Whether there is a teacher to be asked about the last rollout's situations.
+
+    What nobody follows is not asked about.
+    """
+    if state["phase"] != "teaching" or state["teacher_check"].is_rejected:
+        return False
+    return any(s not in state["advice"] for s in state["situations"])
 
 
 def _is_checked(context: RunContext, state: TeachState) -> bool:

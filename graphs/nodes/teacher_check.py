@@ -6,7 +6,7 @@ from langgraph.runtime import Runtime
 
 from tutelage.graphs.config.events import Notice
 from tutelage.graphs.nodes.advise import teacher_of
-from tutelage.graphs.records.trace.records import ADVICE_REJECTED, EventRecord
+from tutelage.graphs.records.trace.records import ADVICE_REJECTED, TEACHER_REJECTED, EventRecord
 from tutelage.graphs.runtime.context import RunContext
 from tutelage.graphs.state import TeachState, Update, advice_in_force
 from tutelage.rl.teaching.teacher_check import TeacherCheck, TeacherChecker
@@ -48,11 +48,14 @@ def _tell_verdicts(
         records.append(EventRecord(*step, ADVICE_REJECTED, said, situation_id))
         where = "; ".join(context.task.describe(situation_id).splitlines())
         context.tell(Notice(f"not followed any more: {said}; where {where}"))
-    if after.enabled != before.enabled:
+    changed = (after.enabled, after.is_rejected) != (before.enabled, before.is_rejected)
+    if changed and after.batches:
         kind, said = (
             ("teacher_enabled", "the teacher is followed")
             if after.enabled
-            else ("teacher_rejected", "the teacher is no help so far and is not followed")
+            else (TEACHER_REJECTED, "the teacher is no help and is not followed nor asked any more")
+            if after.is_rejected
+            else ("teacher_withheld", "the teacher is not followed until it is known to help")
         )
         records.append(EventRecord(*step, kind, after.summary()))
         context.tell(Notice(f"{said}: {after.summary()}"))

@@ -88,10 +88,26 @@ class LlmUse(Shape):
     fallbacks: Count
 
 
+class AdviceUse(Shape):
+    """What became of the teacher's advice.
+
+    followed_steps: the environment steps that were learned from with advice. verdict: what the
+    teacher check found (`rl.teaching.teacher_check`): that the teacher helps, that it is no help,
+    or neither yet; `unchecked` under the schedules that check nothing. evidence: what team and
+    student did, in words. rejected: how many situations' advice was rejected for itself.
+    """
+
+    followed_steps: Count
+    verdict: Literal["helps", "no help", "undecided", "unchecked"]
+    evidence: str | None
+    rejected: Count
+
+
 class Summary(Shape):
     """How a run ended: summary.json.
 
-    trial_steps: environment steps of the teacher check, which are not among env_steps.
+    trial_steps: environment steps of the teacher check, which are not among env_steps. advice: None
+    where nobody taught, or where the teacher acted itself.
     """
 
     schema_version: Literal[1] = versions.SUMMARY
@@ -108,5 +124,6 @@ class Summary(Shape):
     teacher_removed_at_step: Count | None
     steps_to_95: Count | None
     trial_steps: Count = 0
+    advice: AdviceUse | None = None
     time: TimeShares
     llm: LlmUse

@@ -16,7 +16,7 @@ from tutelage.agents.teacher.teacher import Teacher
 from tutelage.graphs.config.events import Evaluating, Notice, RunStarted, Tell
 from tutelage.graphs.loggers.base import with_loggers
 from tutelage.graphs.records.run_folder import RunFolder
-from tutelage.graphs.records.shapes import NO_TEACHER, LlmUse, Summary, TimeShares
+from tutelage.graphs.records.shapes import NO_TEACHER, AdviceUse, LlmUse, Summary, TimeShares
 from tutelage.graphs.registry import build_graph, find_graph
 from tutelage.graphs.runtime.context import RunContext, StopAskedError
 from tutelage.graphs.runtime.recording import trace_answers
@@ -194,8 +194,21 @@ def _summary(
         teacher_removed_at_step=state["teacher_removed_at_step"],
         steps_to_95=state["steps_to_95"],
         trial_steps=state["teacher_check"].env_steps,
+        advice=_advice_use(context, state),
         time=TimeShares.model_validate(seconds),
         llm=_llm_use(context),
+    )
+
+
+def _advice_use(context: RunContext, state: TeachState) -> AdviceUse | None:
+    if context.teacher is None or not context.learns:
+        return None
+    check = state["teacher_check"]
+    return AdviceUse(
+        followed_steps=state["advised_steps"],
+        verdict=check.verdict if context.config.weaning.schedule == "adaptive" else "unchecked",
+        evidence=check.summary() if check.batches else None,
+        rejected=len(check.rejected),
     )
 
 

@@ -28,7 +28,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -58,8 +58,8 @@ _PAIRS: Final = 448
 """Episodes of team and student each, at most, to tell apart two that nearly always fail: 5 % and
 1.5 % are then 3 standard errors apart. Besides, `_MIXED_EACH` for each situation with advice."""
 _WITHHELD, _DOUBTED, _TRUSTED = 8.0, 1.0, 0.25
-"""Steps that the check may take for each one of the run: while it is open whether advice is to be
-followed, as learning waits for that; while it helps, but often fails; and else."""
+"""Steps that the check may take for each one of the run: while advice is not followed until more is
+known, as learning waits for that; while it is, but often fails; and else."""
 _OFTEN: Final = 0.5
 """The share of a team's episodes that visited situations without an answer, from which on the
 team's failures say too little."""
@@ -223,12 +223,19 @@ class TeacherCheck(BaseModel):
     @property
     def is_over(self) -> bool:
         """Whether nothing more is to be played before there is new advice."""
-        return self.decided and (self.fresh >= _ENOUGH or not self.enabled)
+        return self.decided and self.enabled and self.fresh >= _ENOUGH
 
     @property
     def is_rejected(self) -> bool:
         """Whether episodes have shown that the teacher is no help."""
         return self.decided and not self.enabled
+
+    @property
+    def verdict(self) -> Literal["helps", "no help", "undecided"]:
+        """What the episodes say of the teacher, in words."""
+        if self.decided:
+            return "helps" if self.enabled else "no help"
+        return "undecided"
 
     @property
     def success(self) -> float | None:
@@ -292,6 +299,8 @@ class TeacherChecker:
         check = check.model_copy(update={"ahead": []})
         if not advice or check.is_over:
             return check
+        if check.is_rejected:
+            return self._tried_again(check, advice)
         if self._fitting(check, _BATCH) and (
             not check.fresh or check.decided or _says_little(check)
         ):
@@ -315,13 +324,24 @@ class TeacherChecker:
             check = check.model_copy(update={"paired": check.paired + both // 2})
         return _judged(check)
 
+    def _tried_again(self, check: TeacherCheck, advice: Mapping[int, Advice]) -> TeacherCheck:
+        """The check of a rejected teacher: with another student it may help after all."""
+        both = self._fitting(check, 2 * _PAIRED_BATCH)
+        if not both:
+            return check
+        check = self._play_team(_aged(check), advice, both // 2)
+        check = self._play_alone(check, both // 2)
+        helps = check.together.strongest(check.alone) >= _CLEARLY
+        return _concluded(check, helps, decided=not helps)
+
     def _with_room(self, check: TeacherCheck, env_steps: int) -> TeacherCheck:
         """The check with the steps that it may take by now."""
         if check.run_steps is None:
-            room = self._first_steps
+            # Nothing is followed before it was tried.
+            check, room = check.model_copy(update={"enabled": False}), self._first_steps
         else:
             trusted = check.decided or _says_little(check)
-            rate = _TRUSTED if trusted else _DOUBTED if _falls_short(check) else _WITHHELD
+            rate = _TRUSTED if trusted else _DOUBTED if check.enabled else _WITHHELD
             more = int(rate * (env_steps - check.run_steps))
             most = max(self._first_steps, _MIXED_BATCH * self._task.max_episode_steps)
             room = min(check.room + more, most)
@@ -437,6 +457,7 @@ def _renewed(
     """The check with this advice: where some of it is new, what was played before counts half."""
     met = check.met | {str(s): "" for s in situations if str(s) not in check.met}
     met |= {str(s): _digest(given) for s, given in advice.items()}
+    still_ahead = any(str(s) not in met for s in check.ahead)
     changed = {s for s, digest in met.items() if digest and check.met.get(s) != digest}
     if not changed:
         return check.model_copy(update={"met": met})
@@ -445,7 +466,7 @@ def _renewed(
             "met": met,
             "team": check.team.halved(),
             "together": check.together.halved(),
-            "team_unmet": SuccessCount(),
+            "team_unmet": check.team_unmet.halved() if still_ahead else SuccessCount(),
             "alone": check.alone.halved(),
             "alone_unmet": SuccessCount(),
             "mixed": {s: c.halved() for s, c in check.mixed.items() if s not in changed},
@@ -461,10 +482,10 @@ def _judged(check: TeacherCheck) -> TeacherCheck:
     """What the episodes say so far; what nothing speaks against is followed until it does."""
     if _good(check) or _scores(check):
         return _concluded(check, True)
-    if not check.fresh:
-        return _concluded(check, check.enabled, decided=False)
     if _says_little(check):
         return _concluded(check, True, decided=False)
+    if not check.fresh:
+        return _concluded(check, check.enabled, decided=False)
     if _questionable(check):
         return _concluded(check, _helps(check, _CLEARLY), decided=False)
     if _undecided(check):

@@ -22,8 +22,8 @@ class WeaningSettings(BaseModel):
     schedule: Schedule = Field(
         "adaptive",
         description="adaptive falls as the student catches up with its teacher, or learns nothing "
-        "more from it; linear falls from start to floor and is then cut; constant never falls; "
-        "off asks no teacher at all.",
+        "more from it, and never exceeds linear; linear falls from start to floor and is then "
+        "cut; constant never falls; off asks no teacher at all.",
     )
     start: float = Field(5.0, gt=0, le=1000, description="The teacher's weight at the start.")
     floor: float = Field(
@@ -36,7 +36,7 @@ class WeaningSettings(BaseModel):
         0.5,
         gt=0,
         le=1,
-        description="linear: share of the run's steps at which the floor is reached.",
+        description="Share of the run's steps at which the floor is reached.",
     )
     removal_at: float = Field(
         0.6,
@@ -127,7 +127,7 @@ student that its teacher can still help."""
 class WeightSchedule(BaseModel):
     """How far the teacher has been withdrawn.
 
-    factor: the share of the first weight that adaptive leaves, 0..1. best, closest: the student's
+    factor: the share of the linear weight that adaptive leaves, 0..1. best, closest: the student's
     best training success so far, and its best agreement with the teacher; idle: the rollouts since
     either was reached. lowest_return: of its mean training returns so far, where the task is
     scored.
@@ -156,11 +156,13 @@ class WeightSchedule(BaseModel):
             return settings.first_weight
         if progress >= settings.removal_at:
             return 0.0
+        fallen = min(progress / settings.floor_at, 1.0)
+        linear = settings.start + fallen * (settings.floor - settings.start)
         if settings.schedule == "linear":
-            fallen = min(progress / settings.floor_at, 1.0)
-            return settings.start + fallen * (settings.floor - settings.start)
-        weight = settings.start * self.factor
-        return weight * _trust(teacher) if weight >= settings.floor else 0.0
+            return linear
+        if self.factor < 1.0 and linear * self.factor < settings.floor:
+            return 0.0
+        return min(linear, settings.start * _trust(teacher)) * self.factor
 
     def after(
         self,
@@ -235,7 +237,7 @@ class WeightSchedule(BaseModel):
 
 
 def _trust(teacher: float | None) -> float:
-    """The share of its weight that a teacher of this success rate has: the square of the share of
+    """The share of the first weight that a teacher of this success rate has: the square of the share of
     a good one's. Measured in docs/teachers.md.
     """
     return 1.0 if teacher is None else max(min(teacher / GOOD, 1.0) ** 2, _LEAST_TRUST)

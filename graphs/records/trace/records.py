@@ -17,6 +17,8 @@ PlanRows = list[dict[str, Any]]
 ADVICE_REJECTED: Final = "advice_doubted"
 """The kind of the event that advice on a situation was found to do harm
 (`rl.teaching.teacher_check`)."""
+TEACHER_REJECTED: Final = "teacher_rejected"
+"""The kind of the event that none of a teacher's advice is followed any more."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from tutelage.agents.client.call_record import CACHED, OK
-from tutelage.graphs.records.trace.records import ADVICE_REJECTED
+from tutelage.graphs.records.trace.records import ADVICE_REJECTED, TEACHER_REJECTED
 from tutelage.graphs.records.trace.schema import TraceError
 
 FAILED: Final = "failed"
@@ -84,8 +84,9 @@ class CallRow(NamedTuple):
     """A call, or the failure of all that was tried, without its conversation.
 
     kind: `call`, or `given up` where a situation was left without an answer, or without the advice
-    that was given, which error says then; id counts each of the two by itself. number, text: of the
-    situation. Others as in `CallRecord`; what a given-up situation does not have is None.
+    that was given, which error says then, or where the whole teacher was; id counts each of the two
+    by itself. number, text: of the situation, None where it is the teacher. Others as in
+    `CallRecord`; what a given-up situation does not have is None.
     """
 
     kind: str
@@ -95,7 +96,7 @@ class CallRow(NamedTuple):
     node: str
     status: str
     number: int | None
-    situation_id: int
+    situation_id: int | None
     text: str | None
     provider: str | None
     model: str | None
@@ -115,8 +116,9 @@ _CALLS: Final = """
 """
 _GIVEN_UP: Final = f"""
     SELECT 'given up', id, iteration, env_steps, node, kind, situation_id, NULL, NULL,
-        NULL, NULL, NULL, NULL, NULL, NULL, IIF(kind = '{ADVICE_REJECTED}', message, NULL)
-    FROM events WHERE situation_id IS NOT NULL
+        NULL, NULL, NULL, NULL, NULL, NULL,
+        IIF(kind IN ('{ADVICE_REJECTED}', '{TEACHER_REJECTED}'), message, NULL)
+    FROM events WHERE situation_id IS NOT NULL OR kind = '{TEACHER_REJECTED}'
 """
 _CALL_ORDERS: Final[Mapping[str, tuple[str, bool]]] = {
     "id": ("iteration, kind, id", False),

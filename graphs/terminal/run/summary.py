@@ -66,8 +66,25 @@ def _outcome(summary: Summary) -> list[tuple[str, str]]:
         rows.append(
             ("teacher removed at", "not removed" if removed is None else f"step {removed:,}")
         )
-        rows.append(("teacher check", f"{summary.trial_steps:,} environment steps apart"))
+        rows += _use_of_advice(summary)
     return rows
+
+
+def _use_of_advice(summary: Summary) -> list[tuple[str, str]]:
+    """What became of the advice, and why."""
+    rows = [("teacher check", f"{summary.trial_steps:,} environment steps apart")]
+    use = summary.advice
+    if use is None:
+        return rows
+    followed = f"followed in {use.followed_steps:,} of {summary.env_steps:,} environment steps"
+    if not use.followed_steps:
+        followed = "none of it was followed"
+    said = [followed]
+    if use.verdict in ("no help", "undecided") and use.evidence is not None:
+        said.append(f"{use.verdict}: {use.evidence}")
+    if use.rejected:
+        said.append(f"rejected in {use.rejected:,} situations")
+    return [*rows, ("advice", "; ".join(said))]
 
 
 def _use_of_teacher(summary: Summary) -> list[tuple[str, str]]:
