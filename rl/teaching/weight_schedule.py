@@ -237,7 +237,7 @@ class WeightSchedule(BaseModel):
 
 
 def _trust(teacher: float | None) -> float:
-    """The share of the first weight that a teacher of this success rate has: the square of the share of
-    a good one's. Measured in docs/teachers.md.
+    """The share of the first weight that a teacher of this success rate has: the square of how far
+    it is from nothing to a good one. docs/teachers.md has what was measured.
     """
     return 1.0 if teacher is None else max(min(teacher / GOOD, 1.0) ** 2, _LEAST_TRUST)
