@@ -104,13 +104,16 @@ def levels(asked: argparse.Namespace) -> None:
     runs = {}
     for seed in asked.seeds:
         for name in names:
-            steps = min(make_task(name, 7).default_steps, asked.most)
+            default = make_task(name, 7).default_steps
+            steps = min(default, asked.most)
             for schedule in SCHEDULES:
                 runs[f"{name}-{schedule}-{seed}"] = {
                     "env": name,
                     "steps": steps,
                     "seed": seed,
                     "weaning.schedule": schedule,
+                    # Before the first update the check may take what it may in a whole run.
+                    "weaning.check_share": min(0.1 * default / steps, 1.0),
                     "evaluation.every": max(steps // 10, 1),
                 }
     found = train(asked.folder, asked.jobs, runs)

@@ -343,7 +343,8 @@ class TeacherChecker:
             trusted = check.decided or _says_little(check)
             rate = _TRUSTED if trusted else _DOUBTED if check.enabled else _WITHHELD
             more = int(rate * (env_steps - check.run_steps))
-            most = max(self._first_steps, _MIXED_BATCH * self._task.max_episode_steps)
+            # No more is saved up than before the first update, or for one batch.
+            most = max(self._first_steps, more, _MIXED_BATCH * self._task.max_episode_steps)
             room = min(check.room + more, most)
         return check.model_copy(update={"room": room, "run_steps": env_steps})
 
