@@ -13,6 +13,7 @@ import numpy as np
 from gymnasium.spaces import Dict, Space
 from numpy.typing import NDArray
 
+from tutelage.rl.minigrid.codes import NUM_HEADINGS
 from tutelage.rl.minigrid.memory_map import LAST_STEP_SIZE, begin, track
 from tutelage.rl.minigrid.observation import MAP_SIDE, NUM_FEATURES, student_spaces, student_view
 from tutelage.rl.minigrid.simulator import bare, mission_text, perceived
@@ -84,14 +85,21 @@ class RememberedMap(gym.Wrapper[dict[str, NDArray[Any]], int, Any, int]):
     def for_student(cls, env: gym.Env[Any, Any], student: Viewer) -> Self:
         """What a student saw in training. student: `load_student(...).spec`, or its task.
 
-        Raises ValueError for a student of another kind of task, where its grid cannot be seen in
-        the environment, and where the environment's grid is larger than the student's map can hold.
+        Raises ValueError for a student of another kind of task or of a version that told it
+        something else, where its grid cannot be seen in the environment, and where the
+        environment's grid is larger than the student's map can hold.
         """
         space = student.observation_space
         grid, mission = space.get("grid"), space.get("mission")
         if not isinstance(grid, CategoryGrid) or "features" not in space:
             raise ValueError("it is no student of a MiniGrid level: it sees no grid and features")
-        crop = grid.height if space["features"].shape == (NUM_FEATURES,) else None
+        features, of_map, of_view = space["features"].shape, (NUM_FEATURES,), (NUM_HEADINGS,)
+        if features not in (of_map, of_view):
+            raise ValueError(
+                f"the student's features have the shape {features}; those of the map have {of_map} "
+                f"here, those of the bare view {of_view}: it was trained by another version"
+            )
+        crop = grid.height if features == of_map else None
         view_side = bare(env).agent_view_size
         if crop is None and grid.height != view_side:
             raise ValueError(

@@ -29,6 +29,7 @@ from tutelage.graphs.records.trace.records import AdviceRecord
 from tutelage.graphs.state import TeachState, first_state
 from tutelage.prompts.library import SHIPPED
 from tutelage.rl.policy.policy import load_student
+from tutelage.rl.ppo.ppo import PPO, UpdateReport
 from tutelage.rl.tasks.seeding import episode_seed
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -76,6 +77,23 @@ def taught(tmp_path_factory: pytest.TempPathFactory) -> TinyRun:
     """Six iterations with the offline teacher, with an evaluation every 300 steps."""
     folder = tmp_path_factory.mktemp("taught")
     return make_run(folder, steps=SIX, evaluation__every=300)
+
+
+def test_the_learner_is_told_how_much_is_done_and_how_often_it_succeeds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By which it takes chance out of the actions (`PPOSettings.at`)."""
+    told: list[tuple[float, float]] = []
+    whole = PPO.update
+
+    def noted(self: PPO, *given: Any) -> UpdateReport:
+        told.append(given[3:])
+        return whole(self, *given)
+
+    monkeypatch.setattr(PPO, "update", noted)
+    run = make_run(tmp_path, env="MiniGrid-Empty-5x5-v0", steps=5 * SIX)
+    assert told == [(row.env_steps / (5 * SIX), row.train_success or 0.0) for row in run.rows]
+    assert told[-1][1] > 0, "else nothing was to be seen"
 
 
 @pytest.fixture(scope="module")

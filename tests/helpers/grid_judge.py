@@ -161,7 +161,9 @@ def patient_case(name: str) -> Case:
 class Shadow:
     """One world of a vector, replayed by MiniGrid alone, with a book of what the agent saw.
 
-    seen: the last seen content of every place that was ever in view.
+    seen: the last seen content of every place that was ever in view. last: the last action of the
+    episode, None before the first; futile: whether the agent stood, saw and carried afterwards what
+    it did before; stale: the steps since what it saw or carried was last news.
     """
 
     def __init__(self, env_id: str, split: Split, seed: int, row: int, episode: int = 0) -> None:
@@ -177,12 +179,18 @@ class Shadow:
         self.env.reset(seed=episode_seed(*self._key, self._episode))
         self._start = complex(*self.env.agent_pos)
         self.seen: dict[Place, str] = {}
+        self.last: int | None = None
+        self.futile, self.stale = False, 0
         self._look()
 
     def step(self, action: int) -> tuple[float, bool, bool]:
         """Reward, terminated, and truncated but not terminated."""
+        knew, stood = self._knows(), self.pose
         _, reward, terminated, truncated, _ = self.env.step(action)
         self._look()
+        news = self._knows() != knew
+        self.last, self.futile = action, not news and self.pose == stood
+        self.stale = 0 if news else self.stale + 1
         return float(reward), terminated, truncated and not terminated
 
     @property
@@ -212,6 +220,12 @@ class Shadow:
             if 0 <= x < side and 0 <= y < side:
                 cells[y, x] = CODES[word]
         return cells
+
+    def _knows(self) -> tuple[dict[Place, str], str | None]:
+        """What is carried, and seen as far as a map holds it that holds the grid."""
+        reach = max(self.env.width, self.env.height) - 1
+        places = self.seen.items()
+        return {p: w for p, w in places if max(abs(p.real), abs(p.imag)) <= reach}, self.carried
 
     def _keep_what_is_visible(self) -> None:
         """Have MiniGrid's mask of what is in sight kept whenever it makes an observation."""

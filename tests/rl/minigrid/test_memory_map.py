@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from minigrid.core.world_object import Ball, Box, Door, Floor, Goal, Key, Lava, Wall, WorldObj
 
@@ -25,19 +25,23 @@ from helpers.grid_judge import (
     Shadow,
     Wanderer,
     case,
+    patient_case,
     shadows_of,
     word_of,
 )
 from tutelage.rl.minigrid.codes import (
     CODE_ATTRIBUTES,
     DONE,
+    DROP,
     EMPTY,
     FORWARD,
     LEFT,
     NUM_CODES,
+    PICKUP,
     RIGHT,
     cell_codes,
 )
+from tutelage.rl.minigrid.memory_map import LAST, STALE, begin, track
 from tutelage.rl.minigrid.observation import NUM_FEATURES
 from tutelage.rl.minigrid.vector import GridStates, GridVectorEnv
 from tutelage.rl.tasks.arrays import BoolArray, CodeArray, FloatArray, IntArray
@@ -173,6 +177,7 @@ def student_view(shadow: Shadow, side: int, crop: int) -> tuple[CodeArray, Float
             summary(cells, int(row), int(column), half),
             sides(cells, int(row), int(column)),
             carried_features(shadow.carried),
+            last_step_features(shadow),
         ]
     )
 
@@ -249,6 +254,19 @@ def carried_features(carried: str | None) -> FloatArray:
     return np.array(ones, dtype=np.float32)
 
 
+def last_step_features(shadow: Shadow) -> FloatArray:
+    """The last action, where it did something and where it did not, and for how long nothing new
+    was learned."""
+    useful, futile = ([shadow.last == a for a in range(7)] for _ in range(2))
+    told = [one and not shadow.futile for one in useful] + [one and shadow.futile for one in futile]
+    told += [shadow.stale >= steps for steps in (1, 2, 4, 8, 16, 32, 64, 128)]
+    return np.array(told, dtype=np.float32)
+
+
+LAST_STEP = slice(NUM_FEATURES - 22, NUM_FEATURES)
+"""Of the features: those of `last_step_features`, which come last."""
+
+
 @every_task
 def test_the_student_sees_the_map_turned_and_a_summary_of_the_rest(name: str) -> None:
     num_envs, seed = 3, 8
@@ -260,6 +278,7 @@ def test_the_student_sees_the_map_turned_and_a_summary_of_the_rest(name: str) ->
     assert space["grid"] == CategoryGrid(crop, crop, NUM_CODES, CODE_ATTRIBUTES)
     assert list(space) == ["grid", "features"]
     busy = np.zeros(NUM_FEATURES, dtype=np.bool_)
+    rng = np.random.default_rng(seed)
     for _ in range(120 if name in JUMBLES else 30):
         seen = envs.observe()
         for i, shadow in enumerate(shadows):
@@ -270,15 +289,133 @@ def test_the_student_sees_the_map_turned_and_a_summary_of_the_rest(name: str) ->
             assert all(space[key].contains(array[i]) for key, array in seen.items())
         actions = wanderer.actions(envs.states())
         kept = seen["grid"].copy(), seen["features"].copy()
-        result = envs.step(actions)
+        active = rng.random(num_envs) >= 0.1
+        result = envs.step(actions, active)
         np.testing.assert_array_equal(seen["grid"], kept[0])  # what was handed out stays as it was
         np.testing.assert_array_equal(seen["features"], kept[1])
         for i, shadow in enumerate(shadows):
-            shadow.step(int(actions[i]))
-            if result.terminated[i] or result.truncated[i]:
-                shadow.begin()
+            if active[i]:  # the others keep the last step that they took
+                shadow.step(int(actions[i]))
+        check_final(tested, envs, shadows, result.final, result.truncated)
+        for shadow in np.array(shadows)[result.terminated | result.truncated]:
+            shadow.begin()
     if name == "jumble seen 3 wide":  # its crop is 3 wide too: nearly everything is beyond
         assert busy[:64].mean() > 0.9
+    if name in JUMBLES:
+        told = busy[LAST_STEP][:14].tolist()
+        never = {DONE, 7 + LEFT, 7 + RIGHT}  # to be done does nothing, and turning always does
+        assert {k for k, happened in enumerate(told) if not happened} == never
+
+
+def patient_start(seed: int) -> tuple[GridVectorEnv, Shadow]:
+    """A world whose episode outlasts every feature of the last step."""
+    tested = patient_case("MiniGrid-DoorKey-8x8-v0")
+    envs = tested.task.make_envs(1, "train", seed)
+    envs.reset()
+    return envs, Shadow(tested.env_id, "train", seed, 0)
+
+
+def test_for_how_long_nothing_new_was_learned_is_told_in_powers_of_two() -> None:
+    envs, shadow = patient_start(seed=3)
+    told = []
+    for action in [LEFT] * 150 + [FORWARD, DONE]:
+        envs.step(np.array([action]))
+        shadow.step(action)
+        features = envs.observe()["features"][0, LAST_STEP]
+        np.testing.assert_array_equal(features, last_step_features(shadow))
+        told.append(int(features[-8:].sum()))
+    # The fourth turn looks where the episode began to look.
+    assert shadow.last == DONE
+    assert shadow.futile
+    assert told[3:150] == [(n - 3 + 1).bit_length() for n in range(3, 150)]
+
+
+def test_the_same_futile_action_twice_is_not_seen_twice() -> None:
+    """Else a student that acts by its likeliest action would do it for ever."""
+    envs, _ = patient_start(seed=3)
+    seen = [envs.observe()]
+    for _ in range(2):
+        envs.step(np.array([PICKUP]))
+        seen.append(envs.observe())
+    before, once, twice = (observation["features"][0] for observation in seen)
+    for observation in seen:
+        np.testing.assert_array_equal(observation["grid"], seen[0]["grid"])
+    rest = slice(0, LAST_STEP.start)
+    np.testing.assert_array_equal(once[rest], before[rest])
+    np.testing.assert_array_equal(twice[rest], before[rest])
+    assert not before[LAST_STEP].any()
+    assert np.flatnonzero(once[LAST_STEP]).tolist() == [7 + PICKUP, 14]
+    assert np.flatnonzero(twice[LAST_STEP]).tolist() == [7 + PICKUP, 14, 15]
+
+
+@given(
+    st.integers(0, 100),
+    st.lists(st.sampled_from([LEFT, RIGHT, FORWARD]), max_size=12),
+    st.sampled_from([[LEFT] * 4, [LEFT, RIGHT], [RIGHT, LEFT, DONE], [PICKUP], [DROP], [DONE]]),
+)
+@settings(max_examples=30, deadline=None)
+def test_no_circle_looks_the_same_for_ever(seed: int, way: list[int], circle: list[int]) -> None:
+    """It is the map's picture that comes again; by the last step its rounds are told apart."""
+    envs, _ = patient_start(seed)
+    for action in [*way, LEFT, LEFT, LEFT, LEFT]:
+        envs.step(np.array([action]))
+    pictures, whole = set(), set()
+    for _ in range(128 // len(circle) + 1):
+        for action in circle:
+            envs.step(np.array([action]))
+        seen = envs.observe()
+        picture = seen["grid"].tobytes() + seen["features"][0, : LAST_STEP.start].tobytes()
+        pictures.add(picture)
+        whole.add(picture + seen["features"][0, LAST_STEP].tobytes())
+    assert len(pictures) == 1
+    assert len(whole) >= 4, "from 20 steps without news to 128"
+
+
+def test_an_episode_begins_without_a_last_step() -> None:
+    """Also after one that was cut, whose last observation still has it."""
+    tested, envs = start("MiniGrid-Empty-5x5-v0", 2, "train", 0)
+    for _ in range(tested.task.max_episode_steps - 5):
+        result = envs.step(np.array([DONE, LEFT]))
+    assert envs.observe()["features"][:, LAST_STEP].any(axis=1).all()
+    for action in (FORWARD, FORWARD, RIGHT, FORWARD, FORWARD):
+        result = envs.step(np.array([action, DONE]))
+    assert (result.terminated.tolist(), result.truncated.tolist()) == ([True, False], [False, True])
+    assert result.final is not None
+    last = result.final["features"][0, LAST_STEP]
+    assert np.flatnonzero(last[:14]).tolist() == [7 + DONE]
+    assert last[14:].any()
+    assert not envs.observe()["features"][:, LAST_STEP].any()
+    envs.step(np.array([DONE, DONE]))
+    envs.reset()
+    assert not envs.observe()["features"][:, LAST_STEP].any()
+
+
+def test_an_environment_that_is_left_out_keeps_its_last_step() -> None:
+    _, envs = start("MiniGrid-Empty-5x5-v0", 2, "train", 0)
+    envs.step(np.array([PICKUP, RIGHT]))
+    kept = envs.observe()["features"][0].copy()
+    for _ in range(3):
+        envs.step(np.array([FORWARD, LEFT]), np.array([False, True]))
+        np.testing.assert_array_equal(envs.observe()["features"][0], kept)
+    envs.step(np.array([PICKUP, LEFT]))
+    told = np.flatnonzero(envs.observe()["features"][0, LAST_STEP]).tolist()
+    assert told == [7 + PICKUP, 14, 15], "the second step of its own"
+
+
+def test_what_is_carried_is_news_of_its_own() -> None:
+    """By MiniGrid's own rules things go from the map and back to it; levels may have others."""
+    maps, poses = np.zeros((1, 9, 9), np.uint8), np.zeros((1, 3), np.int64)
+    last_steps, changed = np.zeros((1, 3), np.int64), np.empty(1, np.bool_)
+    views, headings = np.full((1, 3, 3), EMPTY, np.uint8), np.zeros(1, np.int64)
+    views[0, -1, 1] = CODES["red key"]
+    begin(maps, poses, views, headings, last_steps, np.array([0]))
+    told = []
+    for carried in ("red key", "blue key", "blue key", "floor", "floor"):
+        views[0, -1, 1] = CODES[carried]
+        track(maps, poses, views, headings, np.array([DONE]), last_steps, changed)
+        assert not changed[0]
+        told.append((int(last_steps[0, LAST]), int(last_steps[0, STALE])))
+    assert told == [(DONE + 7, 1), (DONE, 0), (DONE + 7, 1), (DONE, 0), (DONE + 7, 1)]
 
 
 DRAWN = {"unknown": "?", "floor": ".", "wall": "#", "lava": "~", "green goal": "G"}

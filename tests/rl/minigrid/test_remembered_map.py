@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from minigrid.envs import EmptyEnv
 
-from helpers.small_students import student_for
+from helpers.small_students import student_for, vector
 from tutelage.rl.minigrid.catalogue import SHIPPED
 from tutelage.rl.minigrid.remembered_map import RememberedMap
 from tutelage.rl.tasks.registry import make_task
@@ -31,13 +31,20 @@ NAMES = (
 @pytest.mark.parametrize("name", NAMES)
 @given(
     seed=st.integers(0, 2**40),
-    actions=st.lists(st.sampled_from([0, 1, 2, 2, 2, 3, 4, 5, 6]), min_size=1, max_size=60),
+    actions=st.lists(
+        st.tuples(st.sampled_from([0, 1, 2, 2, 2, 3, 4, 5, 6]), st.sampled_from([1, 1, 1, 2, 40])),
+        min_size=1,
+        max_size=40,
+    ),
 )
 @settings(max_examples=6, deadline=None)
 def test_it_shows_what_the_student_sees_in_training(
-    name: str, crop: int | None, seed: int, actions: list[int]
+    name: str, crop: int | None, seed: int, actions: list[tuple[int, int]]
 ) -> None:
-    """Through the end of an episode, its last sight included, into the next one."""
+    """Through the end of an episode, its last sight included, into the next one.
+
+    actions: each with how often it is done in a row, most of the time in vain.
+    """
     task = make_task(name, crop)
     envs = task.make_envs(1, "train", seed)
     envs.reset()
@@ -47,7 +54,7 @@ def test_it_shows_what_the_student_sees_in_training(
     assert env.observation_space == gym.spaces.Dict(task.observation_space)
     seen, _ = env.reset(seed=episode_seed(seed, "train", 0, 0))
     episode = 0
-    for action in actions:
+    for action in [action for action, times in actions for _ in range(times)]:
         expected = envs.observe()
         assert list(seen) == list(expected)
         for key, array in expected.items():
@@ -75,6 +82,17 @@ def test_what_was_shown_does_not_change_any_more() -> None:
         env.step(0)
     for key, array in kept.items():
         np.testing.assert_array_equal(seen[key], array)
+
+
+def test_the_last_step_is_told_until_the_next_episode() -> None:
+    env = RememberedMap(gym.make("MiniGrid-Empty-5x5-v0"), crop=7)
+    told = [env.reset(seed=0)[0]] + [env.step(action)[0] for action in (3, 3, 1, 2)]
+    told.append(env.reset(seed=0)[0])
+    last = [np.flatnonzero(seen["features"][73:]).tolist() for seen in told]
+    # Nothing to pick up, twice; then a turn, which shows the room's corner, and a step ahead.
+    assert last[:3] == [[], [7 + 3, 14], [7 + 3, 14, 15]]
+    assert [numbers[0] for numbers in last[3:5]] == [1, 2]
+    assert last[5] == []
 
 
 def test_the_mission_is_shown_where_its_length_is_given() -> None:
@@ -134,6 +152,9 @@ def test_students_and_environments_that_do_not_fit_are_refused() -> None:
     other = student_for({"observation": Tokens(3)}).spec
     with pytest.raises(ValueError, match="no student of a MiniGrid level"):
         RememberedMap.for_student(env, other)
+    older = {"grid": make_task("MiniGrid-Empty-5x5-v0", 5).observation_space["grid"]}
+    with pytest.raises(ValueError, match=r"shape \(73,\); .* \(95,\) .* \(4,\): it"):
+        RememberedMap.for_student(env, student_for(older | {"features": vector(73)}).spec)
     for crop, side in ((4, 9), (5, 8), (5, 2**31 - 1)):
         with pytest.raises(ValueError, match="must be odd"):
             RememberedMap(env, crop, side)

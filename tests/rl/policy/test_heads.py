@@ -306,6 +306,26 @@ def test_a_new_policy_acts_in_the_middle_of_the_box(space: spaces.Box, seed: int
     np.testing.assert_allclose(deviation.exp(), math.exp(-0.5) * half, rtol=1e-3)
 
 
+@given(any_spaces, seeds, scales)
+def test_only_of_what_counts_is_the_entropy_never_below_zero(
+    space: ActionSpace, seed: int, scale: float
+) -> None:
+    """So only there may a loss reward a low entropy: of a density it would fall for ever."""
+    head = make_head(space, 8)
+    assert head.counts == (not isinstance(space, spaces.Box))
+    params = tensor(params_for(space, seed, scale))
+    if head.counts:
+        assert (head.entropy(params) >= 0).all()
+        certain = 1e4 * torch.arange(head.num_params).float()[None]
+        assert head.entropy(certain).item() == pytest.approx(0, abs=1e-6)
+    else:
+        narrow = params.clone()
+        narrow[:, head.action_size :] -= 50
+        lower = head.entropy(params) - head.entropy(narrow)
+        assert lower.numpy() == pytest.approx(50 * head.action_size, rel=1e-3)
+        assert (head.entropy(narrow) < 0).all()
+
+
 FARTHEST = float(np.finfo(np.float32).max)
 
 

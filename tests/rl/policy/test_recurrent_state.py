@@ -204,7 +204,7 @@ def test_a_gru_learns_from_advice() -> None:
     assert report.advice_loss < 0.4
 
 
-@pytest.mark.parametrize(("sees", "side", "features"), [("map", 7, 73), ("view", 3, 4)])
+@pytest.mark.parametrize(("sees", "side", "features"), [("map", 7, 95), ("view", 3, 4)])
 def test_a_run_shows_its_student_what_the_settings_say(sees: str, side: int, features: int) -> None:
     config = make_config(None, [f"student.sees={sees}"], {})
     grid, seen = task_of(config).observation_space.values()

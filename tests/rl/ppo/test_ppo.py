@@ -29,7 +29,7 @@ from helpers.ppo_formulas import (
     rollout_for,
     student_with,
 )
-from helpers.small_students import ACTIONS
+from helpers.small_students import ACTIONS, student_of
 from helpers.tiny_runs import IMPORTABLE
 from tutelage.rl.advice.labels import Labels
 from tutelage.rl.policy.policy import Policy
@@ -68,10 +68,11 @@ def update(
     weight: float = 0.0,
     settings: PPOSettings = ONE_STEP,
     progress: float = 0.0,
+    success: float = 0.0,
 ) -> UpdateReport:
     """One update by a PPO of its own."""
     ppo = PPO(student, settings, np.random.default_rng(0))
-    return ppo.update(rollout, labels, weight, progress)
+    return ppo.update(rollout, labels, weight, progress, success)
 
 
 def weights_of(student: Policy) -> dict[str, Any]:
@@ -157,6 +158,61 @@ def test_entropy_of_a_uniform_policy() -> None:
         student.network.policy_head.weight.zero_()
     report = update(student, rollout_for(student))
     assert report.entropy == pytest.approx(math.log(NUM_ACTIONS), rel=1e-6)
+
+
+# --- what success takes out of chance ---
+
+
+@pytest.mark.parametrize("kind", STUDENTS)
+def test_at_the_end_success_is_a_weight_of_the_entropy(kind: str) -> None:
+    student = student_with(kind)
+    rollout = rollout_for(student)
+    settings = ONE_STEP.model_copy(update={"final_entropy_coef": -0.5})
+    now = settings.model_copy(update={"entropy_coef": 0.8 * -0.5})
+    expected = by_the_formulas(student, rollout, None, 0.0, now)
+    ppo = PPO(student, settings, np.random.default_rng(0))
+    report = ppo.update(rollout, None, 0.0, 1.0, 0.8)
+    assert report.entropy == pytest.approx(expected.metrics["entropy"], rel=1e-4)
+    for name, found in views_of(10 * ppo.snapshot()[0]["adam.exp_avg"], student.network).items():
+        np.testing.assert_allclose(
+            found, expected.gradients[name], rtol=1e-3, atol=2e-6, err_msg=name
+        )
+
+
+@pytest.mark.parametrize("progress", [0.0, 0.5, 0.75, 1.0])
+@pytest.mark.parametrize("actions", ACTIONS)
+def test_success_counts_late_and_for_actions_that_can_be_counted(
+    actions: str, progress: float
+) -> None:
+    """The entropy of a Box has no bottom: its update is the same, bit for bit."""
+    students = [student_with("features", actions=actions) for _ in range(3)]
+    rollout = rollout_for(students[0])
+    rates = (0.0, 0.5, 1.0)
+    reports = [
+        update(student, rollout, settings=MANY_STEPS, progress=progress, success=rate)
+        for student, rate in zip(students, rates, strict=True)
+    ]
+    same = actions == "Box" or progress <= 0.5
+    for one, other in ((0, 1), (0, 2), (1, 2)):
+        assert same_weights(students[one], students[other]) == same
+        assert (reports[one] == reports[other]) == same
+
+
+@pytest.mark.parametrize("actions", ["Discrete", "MultiDiscrete"])
+def test_a_student_that_succeeds_comes_to_act_by_its_likeliest_actions(actions: str) -> None:
+    """By nothing but its success: there is no reward, and no advice."""
+    settings = ONE_STEP.model_copy(update={"final_learning_rate": 0.01, "epochs": 100})
+    entropies = []
+    for success in (0.0, 1.0):
+        student = student_of("features", action_space=ACTIONS[actions])
+        rollout = rollout_for(student, drift=0.0)
+        for array in (rollout.rewards, rollout.values, rollout.final_values, rollout.last_values):
+            array[:] = 0.0
+        ppo = PPO(student, settings, np.random.default_rng(0))
+        entropies.append([ppo.update(rollout, None, 0.0, 1.0, success).entropy for _ in range(2)])
+    (before, after), (_, certain) = entropies
+    assert after == pytest.approx(before, rel=1e-3), "nothing else is to be learned"
+    assert certain < 0.1 * after
 
 
 # --- the advice term ---
