@@ -16,6 +16,7 @@ import argparse
 import hashlib
 import json
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
@@ -23,12 +24,16 @@ from statistics import fmean, median
 from threading import Event
 from typing import Any, Final
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / ".package"))
+
 import numpy as np
 from scipy.stats import bootstrap, ttest_rel
 
-from tutelage.graphs.analysis.experiments import Experiment, Job
-from tutelage.graphs.config.config import RunConfig, with_fields
+from tutelage.graphs.analysis.experiments import Experiment, Job, seeds_of, status_of
+from tutelage.graphs.config.config import ConfigError, RunConfig, with_fields
 from tutelage.graphs.records.run_folder import RunFolder
+from tutelage.rl.errors import UserError
+from tutelage.rl.minigrid.script import GridScript
 from tutelage.rl.rollouts.statistics import t_interval
 from tutelage.rl.tasks.registry import make_task
 from tutelage.rl.tasks.shipped import shipped_tasks
@@ -49,6 +54,7 @@ class Result:
         summary = found.read_summary()
         assert summary is not None
         assert summary.student is not None
+        assert summary.student.argmax_success_rate is not None
         self.curve = [(row.env_steps, row.eval_success) for row in found.read_metrics()]
         tested = [success for _, success in self.curve if success is not None]
         self.area = fmean(tested)
@@ -63,28 +69,28 @@ class Result:
 
 
 def train(folder: Path, jobs: int, runs: Mapping[str, Mapping[str, Any]]) -> dict[str, Result]:
-    """Make the runs of these names and fields that the folder lacks, and read all of them."""
+    """Make the runs of these names and fields that the folder lacks, and read all of them.
+
+    Ends the command where some of them have failed: a table without them would be another one.
+    """
     queue = []
     for name, fields in runs.items():
         path = folder / name
         config = with_fields(RunConfig(), {**fields, "run_dir": str(path)})
-        done = (path / "summary.json").is_file()
-        status = RunFolder.open(path).read_summary() if done else None
-        ended = status is not None and status.status == "finished"
-        begun = (path / "config.json").is_file()
-        queue.append(
-            Job(name, config, path, "finished" if ended else "stopped" if begun else "waiting")
-        )
-    ended_now = 0
+        queue.append(Job(name, config, path, status_of(path, config)))
 
     def tell(job: Job) -> None:
-        nonlocal ended_now
         if job.status in ("finished", "failed"):
-            ended_now += 1
             print(f"{job.name}: {job.problem or job.status}", flush=True)
 
     Experiment(folder, queue).run(jobs, Event(), tell)
-    return {job.name: Result(job.path) for job in queue if job.status == "finished"}
+    failed = [job.name for job in queue if job.status != "finished"]
+    if failed:
+        sys.exit(
+            f"{len(failed)} of {len(queue)} runs failed, so there is no table: "
+            f"{', '.join(failed)}. Their lines are above; the same command makes them anew."
+        )
+    return {job.name: Result(job.path) for job in queue}
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -219,6 +225,10 @@ def _ratio(ours: Sequence[float], theirs: Sequence[float]) -> str:
 def weak(asked: argparse.Namespace) -> None:
     """The table of teachers with a weak model's faults."""
     faults = asked.names or list(FAULTS)
+    if unknown := set(faults) - set(FAULTS):
+        raise ConfigError(
+            f"{', '.join(sorted(unknown))}: no such fault; known: {', '.join(FAULTS)}"
+        )
     asked.folder.mkdir(parents=True, exist_ok=True)
     runs = {}
     for seed in asked.seeds:
@@ -248,7 +258,7 @@ def answers_with(fault: str, seed: int) -> list[str]:
         offered = {str(option): option for option in task.options(task.read(text))}
         if not offered:
             continue
-        found = task.teacher_script.candidates(text, list(offered.values()), 5)
+        found = GridScript().candidates(text, list(offered.values()), 5)
         plan = [str(option) for option in found[0].plan]
         draw = int(hashlib.sha256(f"{fault}{seed}{text}".encode()).hexdigest(), 16) % 1000 / 1000
         _, carrying, seen, _ = text.split("\n")
@@ -298,8 +308,11 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="runs side by side")
     parser.add_argument("--folder", type=Path, default=Path("runs/measured"))
     asked = parser.parse_args()
-    asked.seeds = [int(seed) for seed in asked.seeds.split(",")]
-    {"levels": levels, "wrong": wrong, "weak": weak}[asked.what](asked)
+    try:
+        asked.seeds = seeds_of(asked.seeds)
+        {"levels": levels, "wrong": wrong, "weak": weak}[asked.what](asked)
+    except UserError as error:
+        parser.error(str(error))
 
 
 if __name__ == "__main__":

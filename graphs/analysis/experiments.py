@@ -128,7 +128,7 @@ def plan_experiment(
             name = "-".join([*(_slug(k, v) for k, v in condition.items()), f"seed{seed}"])
             path = where / name
             config = with_fields(base, {**condition, "seed": seed, "run_dir": str(path)})
-            jobs.append(Job(name, config, path, _status_of(path, config)))
+            jobs.append(Job(name, config, path, status_of(path, config)))
     if len({job.path for job in jobs}) < len(jobs):
         raise ConfigError(f"--vary {' '.join(vary)!r}: two of the values give the same run")
     return Experiment(where, jobs)
@@ -161,7 +161,7 @@ def _slug(key: str, value: Any) -> str:
     return f"{key}_{plain}"
 
 
-def _status_of(path: Path, config: RunConfig) -> Status:
+def status_of(path: Path, config: RunConfig) -> Status:
     """The status of a run's folder. Raises ConfigError where another run is in it."""
     if not (path / "config.json").is_file():
         return "waiting"

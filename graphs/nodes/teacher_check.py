@@ -28,7 +28,8 @@ def teacher_check(state: TeachState, runtime: Runtime[RunContext]) -> Update:
         context.config.weaning.first_check(context.steps),
         context.leave_if_late,
     )
-    unanswered = set(teacher_of(context).pending)
+    teacher = teacher_of(context)
+    unanswered = {*teacher.pending, *teacher.pending_fallbacks}
     asked = [s for s in state["situations"] if s not in unanswered]
     with context.timers.phase("advice"):
         after = examiner.after(before, advice_in_force(state), asked, state["env_steps"])

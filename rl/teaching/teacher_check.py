@@ -313,8 +313,10 @@ class TeacherChecker:
             check = self._play_alone(check, self._fitting(check, _BATCH))
         if _says_little(check) or _good(check) or _scores(check):
             return _judged(check)
-        if _falls_short(check) and (episodes := self._fitting(check, _MIXED_BATCH)):
-            # What has helped so far may do better without some of its advice.
+        doubted = _falls_short(check) and not _undecided(check)
+        if doubted and (episodes := self._fitting(check, _MIXED_BATCH)):
+            # What has helped so far may do better without some of its advice. Where it may be no
+            # help at all, that comes first: else this would take all the room for ever.
             check = self._play_doubted(_aged(check), advice, episodes)
         while (episodes := self._fitting(check, _MIXED_BATCH)) and _questionable(check):
             check = self._play_doubted(check, advice, episodes)
@@ -500,9 +502,7 @@ def _concluded(check: TeacherCheck, enabled: bool, decided: bool = True) -> Teac
 
 
 def _falls_short(check: TeacherCheck) -> bool:
-    """Whether the advice is followed, though the team is not good and all that is bounded was
-    played.
-    """
+    """Whether the advice is followed, though the team is not good and mixed play has no bound."""
     return check.enabled and bool(check.fresh) and not (_good(check) or _questionable(check))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,15 +18,23 @@ LINEAR = WeaningSettings(schedule="linear")
 RATE = st.one_of(st.none(), st.floats(0, 1))
 
 
+Outcome = tuple[float | None, float | None]
+"""The success rates of student and teacher in an iteration."""
+
+
 def weaned(
-    rates: list[tuple[float | None, float | None]], settings: WeaningSettings = ADAPTIVE
+    rates: Sequence[Outcome],
+    agreements: Sequence[float | None] = (),
+    iterations: int | None = None,
+    settings: WeaningSettings = ADAPTIVE,
 ) -> list[float]:
-    """The weights along a run in which student and teacher succeed at the given rates."""
-    weaning, weights = WeightSchedule(), []
+    """The weights along a run of these outcomes. iterations: how many the whole run has."""
+    schedule, weights = WeightSchedule(), []
     for number, (student, teacher) in enumerate(rates, start=1):
-        progress = number / len(rates)
-        weaning = weaning.after(settings, progress, student, teacher)
-        weights.append(weaning.weight(settings, progress))
+        agreement = agreements[number - 1] if agreements else None
+        schedule = schedule.after(settings, student, teacher, agreement)
+        progress = number / (iterations or len(rates))
+        weights.append(schedule.weight(settings, progress, teacher))
     return weights
 
 
@@ -45,62 +53,189 @@ def test_constant_and_off_stay_what_they_are(schedule: Any, weight: float) -> No
     assert not settings.ends
 
 
-@given(st.lists(st.tuples(RATE, RATE), min_size=1, max_size=60))
-def test_adaptive_never_exceeds_linear_and_always_ends(rates: list[Any]) -> None:
-    weights = weaned(rates)
+RATES = st.lists(st.tuples(RATE, RATE), min_size=1, max_size=60)
+
+
+@given(RATES, st.lists(RATE, min_size=60, max_size=60))
+def test_adaptive_never_exceeds_the_start_and_always_ends(
+    rates: list[Outcome], agreements: list[float | None]
+) -> None:
+    weights = weaned(rates, agreements)
     for number, weight in enumerate(weights, start=1):
-        assert 0.0 <= weight <= WeightSchedule().weight(LINEAR, number / len(rates)) + 1e-9
+        assert 0.0 <= weight <= 5.0
+        assert weight == 0.0 or number / len(rates) < 0.6
     assert weights[-1] == 0.0
 
 
-@given(st.lists(st.tuples(RATE, RATE), min_size=1, max_size=60))
-def test_where_it_stands_survives_json(rates: list[Any]) -> None:
-    weaning = WeightSchedule()
-    for number, (student, teacher) in enumerate(rates):
-        weaning = weaning.after(ADAPTIVE, number / len(rates), student, teacher)
-        assert WeightSchedule.model_validate(weaning.model_dump()) == weaning
+@given(RATES, st.lists(RATE, min_size=60, max_size=60), st.integers(1, 40))
+def test_a_longer_run_has_the_same_weights(
+    rates: list[Outcome], agreements: list[float | None], times: int
+) -> None:
+    """What decides is what was learned, until the teacher goes at the latest."""
+    short = weaned(rates, agreements)
+    long = weaned(rates, agreements, iterations=times * len(rates))
+    for number, (ours, theirs) in enumerate(zip(short, long, strict=True), start=1):
+        assert ours == (theirs if number / len(rates) < 0.6 else 0.0)
+
+
+@given(st.floats(0, 0.59), st.floats(0, 0.59))
+def test_time_alone_takes_nothing_from_the_weight(earlier: float, later: float) -> None:
+    schedule = WeightSchedule(factor=0.5)
+    assert schedule.weight(ADAPTIVE, earlier) == schedule.weight(ADAPTIVE, later) == 2.5
+    assert schedule.weight(ADAPTIVE, 0.6) == 0.0
+
+
+@given(RATES)
+def test_where_it_stands_survives_json(rates: list[Outcome]) -> None:
+    schedule = WeightSchedule()
+    for student, teacher in rates:
+        schedule = schedule.after(ADAPTIVE, student, teacher, student)
+        assert WeightSchedule.model_validate_json(schedule.model_dump_json()) == schedule
 
 
 def test_a_student_behind_its_teacher_keeps_it_until_it_has_caught_up() -> None:
-    behind = [(0.1 + i / 100, 1.0) for i in range(20)]
-    equal = [(0.98, 1.0)] * 20
-    rest = [(0.98, 1.0)] * 160
-    weights = weaned([*behind, *equal, *rest])
-    linear = [WeightSchedule().weight(LINEAR, (i + 1) / 200) for i in range(200)]
-    assert weights[:20] == pytest.approx(linear[:20])
-    ratios = np.array(weights[20:40]) / linear[20:40]
-    assert ratios == pytest.approx(0.9 ** np.arange(1, 21))
+    behind = [(0.1 + i / 30, 1.0) for i in range(20)]
+    equal = [(0.98, 1.0)] * 8
+    weights = weaned([*behind, *equal], iterations=200)
+    assert weights[:20] == [5.0] * 20
+    assert weights[20:] == pytest.approx(5.0 * 0.8 ** np.arange(1, 9))
 
 
 def test_the_weight_rises_again_where_the_student_falls_behind() -> None:
     caught_up = [(1.0, 1.0)] * 5
-    behind = [(0.5, 1.0)] * 4
-    between = [(0.92, 1.0)] * 5
-    weights = weaned([*caught_up, *behind, *between, *[(1.0, 1.0)] * 186])
-    linear = [WeightSchedule().weight(LINEAR, (i + 1) / 200) for i in range(200)]
-    share = np.array(weights[:14]) / linear[:14]
-    assert (np.diff(share[:5]) < 0).all()
-    assert (np.diff(share[4:9]) > 0).all()
-    assert share[9:] == pytest.approx(share[8]), "between the two margins it stays (hysteresis)"
+    behind = [(0.5, 1.0)] * 2
+    between = [(0.92, 1.0)] * 1
+    weights = weaned([*caught_up, *behind, *between], iterations=200)
+    assert (np.diff(weights[:5]) < 0).all()
+    assert (np.diff(weights[4:7]) > 0).all()
+    assert weights[7] == weights[6], "between the two margins it stays (hysteresis)"
+    back = weaned([*caught_up[:2], *[(0.5, 1.0)] * 4], iterations=200)
+    assert back[2:] == pytest.approx([4.0, 5.0, 5.0, 5.0]), "not beyond the start"
 
 
-@pytest.mark.parametrize("teacher", [0.0, 0.3, None])
+# --- a student that learns nothing more ---
+
+
+@pytest.mark.parametrize("teacher", [0.4, None])
 def test_a_student_that_gets_no_better_loses_its_teacher_early(teacher: float | None) -> None:
-    """Of a wrong teacher, a weak one, and one that nothing is known of."""
-    weights = weaned([(0.3 if teacher else 0.0, teacher)] * 200)
-    assert weights.index(0.0) < 0.4 * 200 < 0.6 * 200
+    """Of a weak teacher, and one that nothing is known of: after some rollouts of patience."""
+    weights = weaned([(0.32, teacher)] * 60, iterations=10_000)
+    assert weights[:8] == [weights[0]] * 8
+    assert weights[8:12] == pytest.approx(weights[0] * 0.8 ** np.arange(1, 5))
+    assert weights.index(0.0) < 30
+
+
+@pytest.mark.parametrize(("student", "teacher"), [(0.02, 1.0), (0.1, 0.3), (0.02, 0.2)])
+def test_a_student_that_has_not_begun_is_not_stuck(student: float, teacher: float) -> None:
+    """While its teacher is known to succeed more often than it hardly ever does."""
+    weights = weaned([(student, teacher)] * 100, iterations=1000)
+    assert set(weights) == {weights[0]}
+    began = weaned([(0.15, teacher), *[(student, teacher)] * 100], iterations=1000)
+    assert began[1] >= began[-1] or teacher > student
+
+
+def test_where_nothing_is_known_of_the_teacher_a_student_at_nothing_is_stuck() -> None:
+    assert 0.0 in weaned([(0.0, None)] * 40, iterations=10_000)
+
+
+@given(st.floats(0, 0.9), st.floats(0, 0.9), st.integers(0, 7))
+def test_patience_begins_anew_with_a_better_student_or_a_closer_one(
+    best: float, closest: float, idle: int
+) -> None:
+    known = WeightSchedule(best=best, closest=closest, idle=idle)
+    better = known.after(ADAPTIVE, best + 0.03, None, None)
+    assert (better.idle, better.best, better.closest) == (0, best + 0.03, closest)
+    closer = known.after(ADAPTIVE, best, None, closest + 0.03)
+    assert (closer.idle, closer.best, closer.closest) == (0, best, closest + 0.03)
+    assert closer.factor == better.factor == 1.0
+    neither = known.after(ADAPTIVE, best + 0.01, None, closest + 0.01)
+    assert (neither.idle, neither.best, neither.closest) == (idle + 1, best, closest)
+    assert neither.factor == (0.8 if idle == 7 else 1.0)
+
+
+@pytest.mark.parametrize(("teacher", "counts"), [(None, True), (0.9, True), (0.89, False)])
+def test_closer_to_a_teacher_that_often_fails_is_not_better(
+    teacher: float | None, counts: bool
+) -> None:
+    after = WeightSchedule(best=0.5, idle=3).after(ADAPTIVE, 0.5, teacher, 0.9)
+    assert (after.idle, after.closest) == ((0, 0.9) if counts else (4, 0.0))
+
+
+def test_a_student_that_comes_ever_closer_keeps_its_teacher_of_unknown_success() -> None:
+    agreements = [0.1 + 0.03 * i for i in range(28)]
+    weights = weaned([(0.0, None)] * 28, agreements, iterations=10_000)
+    assert weights == [5.0] * 28
+    stuck = weaned([(0.0, None)] * 28, [0.5] * 28, iterations=10_000)
+    assert stuck[:8] == [5.0] * 8
+    assert stuck[8:11] == pytest.approx(5.0 * 0.8 ** np.arange(1, 4))
+
+
+def test_patience_is_in_rollouts() -> None:
+    for patience in (1, 3, 20):
+        settings = WeaningSettings(patience=patience)
+        weights = weaned([(0.32, 0.4)] * 30, iterations=10_000, settings=settings)
+        assert weights.count(weights[0]) == patience
+
+
+def test_without_a_student_that_was_measured_nothing_changes() -> None:
+    known = WeightSchedule(factor=0.5, best=0.5, idle=3)
+    assert known.after(ADAPTIVE, None, 0.5, 0.9) == known
+
+
+# --- trust ---
+
+
+@given(st.floats(0, 1), st.floats(0, 1), st.floats(0.02, 1))
+def test_a_teacher_that_fails_more_often_is_weighed_less(
+    one: float, other: float, factor: float
+) -> None:
+    schedule = WeightSchedule(factor=factor)
+    low, high = sorted((one, other))
+    full = schedule.weight(ADAPTIVE, 0.1)
+    weighed = [schedule.weight(ADAPTIVE, 0.1, t) for t in (low, high)]
+    assert 0.04 * full <= weighed[0] <= weighed[1] <= full
+    assert schedule.weight(ADAPTIVE, 0.1, 0.9) == schedule.weight(ADAPTIVE, 0.1, 1.0) == full
+    assert schedule.weight(ADAPTIVE, 0.1, 0.45) == pytest.approx(full / 4)
+    assert full == 5.0 * factor
+
+
+def test_a_teacher_that_is_hardly_trusted_is_not_removed_for_that() -> None:
+    """Only what its student has learned removes it, or the time."""
+    assert WeightSchedule(factor=0.1).weight(ADAPTIVE, 0.1, 0.0) == pytest.approx(0.02)
+    assert WeightSchedule(factor=0.019).weight(ADAPTIVE, 0.1, 1.0) == 0.0
+
+
+def test_linear_and_constant_trust_everybody() -> None:
+    for settings in (LINEAR, WeaningSettings(schedule="constant")):
+        weights = [WeightSchedule().weight(settings, 0.2, t) for t in (None, 0.0, 1.0)]
+        assert weights == [weights[0]] * 3
+
+
+@given(st.integers(1, 10**9))
+def test_the_first_check_has_a_share_of_the_run_and_some_seconds_at_most(steps: int) -> None:
+    assert ADAPTIVE.first_check(steps) == min(steps // 10, 50_000)
+    assert WeaningSettings(check_share=1.0, check_steps=7).first_check(steps) == min(steps, 7)
 
 
 def test_a_weight_below_the_floor_is_none() -> None:
     weights = np.array(weaned([(1.0, 1.0)] * 200))
     removed = int(np.argmax(weights == 0.0))
     assert (weights[:removed] >= 0.1).all()
-    linear = WeightSchedule().weight(LINEAR, (removed + 1) / 200)
-    assert linear * 0.9 ** (removed + 1) < 0.1
+    assert 5.0 * 0.8 ** (removed + 1) < 0.1 <= 5.0 * 0.8**removed
+    assert not weights[removed:].any()
 
 
 @pytest.mark.parametrize(
-    "record", [{}, {"factor": "1"}, {"factor": None}, {"factor": 1.0, "best": [], "best_at": 0.0}]
+    "record",
+    [
+        {},
+        {"factor": "1"},
+        {"factor": None},
+        {"factor": 1.0, "best": []},
+        {"idle": -1},
+        {"idle": 1.5},
+        {"best_at": 0.0},
+    ],
 )
 def test_a_damaged_record_is_refused(record: Mapping[str, Any]) -> None:
     if record:
@@ -126,7 +261,7 @@ def test_the_lowest_return_is_kept_and_survives_json(returns: list[float | None]
     known = [value for value in returns if value is not None]
     assert schedule.lowest_return == (min(known) if known else None)
     assert WeightSchedule.model_validate_json(schedule.model_dump_json()) == schedule
-    after = schedule.after(ADAPTIVE, 0.1, 0.5, 0.5)
+    after = schedule.after(ADAPTIVE, 0.5, 0.5, 0.5)
     assert after.lowest_return == schedule.lowest_return
 
 
@@ -173,11 +308,10 @@ def weights_of(
     """The weights along a run in which success is always the same and the return is not."""
     schedule, weights = WeightSchedule(), []
     for number, value in enumerate(returns, start=1):
-        progress = number / len(returns)
         schedule = schedule.scored(value)
         student, beside = schedule.scored_success(success, value, teacher, teacher_return)
-        schedule = schedule.after(ADAPTIVE, progress, student, beside)
-        weights.append(schedule.weight(ADAPTIVE, progress))
+        schedule = schedule.after(ADAPTIVE, student, beside, None)
+        weights.append(schedule.weight(ADAPTIVE, number / len(returns), beside))
     return weights
 
 
@@ -186,8 +320,8 @@ def test_a_student_that_scores_badly_is_not_let_go_early(success: float) -> None
     """Success is easy, or never comes. The score comes with time, from -90 to 8."""
     slowly = np.interp(np.arange(200), [0, 80, 199], [-90, 8, 8]).tolist()
     weights = weights_of(slowly, success, success, 8.0)
-    linear = [WeightSchedule().weight(LINEAR, (i + 1) / 200) for i in range(200)]
-    assert weights[:70] == pytest.approx(linear[:70]), "none of it is taken back before"
-    assert weights[100] < linear[100]
+    # The lowest return is the first, at which student and teacher cannot be told apart yet.
+    assert weights[1:70] == [5.0] * 69, "none of it is taken back before"
+    assert weights[100] < 0.1 * 5.0
     unscored = weaned([(1.0, 1.0)] * 200)
     assert unscored.index(0.0) < 60, "by its success it would have been"
