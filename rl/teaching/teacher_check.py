@@ -301,10 +301,11 @@ class TeacherChecker:
             return check
         if check.is_rejected:
             return self._tried_again(check, advice)
-        if self._fitting(check, _BATCH) and (
-            not check.fresh or check.decided or _says_little(check)
-        ):
-            check = self._play_team(check, advice, self._fitting(check, _BATCH))
+        if not check.fresh or check.decided or _says_little(check):
+            # What the team comes to is asked about first: half of the room is left for then.
+            most = _BATCH if was_asked else max(self._fitting(check, 2 * _BATCH) // 2, _FEWEST)
+            if episodes := self._fitting(check, most):
+                check = self._play_team(check, advice, episodes)
         if check.ahead and not was_asked:
             return check
         if _good(check) and not self._task.scored:
