@@ -18,7 +18,14 @@ from pydantic import ValidationError
 from helpers.corridor_advice import GOOD, TASK, student_of
 from helpers.steering_task import AWAY, FAST, Steering
 from helpers.tiny_runs import make_run
-from helpers.toy_task import AT_LEVER, LEVER_DOWN, WALK_TO_LEVER, WANDER, Corridor
+from helpers.toy_task import (
+    AT_LEVER,
+    LEVER_DOWN,
+    WALK_TO_EXIT,
+    WALK_TO_LEVER,
+    WANDER,
+    Corridor,
+)
 from tutelage.graphs.config.config import RunConfig
 from tutelage.graphs.nodes import teacher_check as node
 from tutelage.graphs.records.trace.records import ADVICE_REJECTED
@@ -42,6 +49,9 @@ WALK_AWAY = Advice(((WANDER,),), (1.0,))
 WRONG = dict.fromkeys(GOOD, WALK_AWAY)
 MIXED = {**GOOD, AT_LEVER: WALK_AWAY}
 STUDENT = student_of()
+OTHER_LEVELS = 3
+"""A seed by which WRONG is no help. By 0, what is not rejected of it leads to the lever by chance
+more often than the student gets there."""
 
 
 def checked(
@@ -145,14 +155,62 @@ def test_one_wrong_answer_does_not_spoil_the_right_ones() -> None:
 
 
 def test_a_wrong_teacher_is_rejected_by_episodes_that_count() -> None:
-    check = checked(WRONG, rounds=1)
+    check = checked(WRONG, rounds=1, seed=OTHER_LEVELS)
     assert check.is_rejected
-    assert check.is_over
     assert check.followed(WRONG) == {}
     assert check.together.above(check.alone) < 1.64
     assert min(check.together.episodes, check.alone.episodes) > 448
     assert check.mixed_episodes == 128 + 16 * len(WRONG)
-    assert checked(WRONG, rounds=3, check=check) == check, "nothing more is spent on it"
+    spent = with_room(check, 0)
+    assert checked(WRONG, rounds=3, check=spent) == spent, "nothing more is spent on it at once"
+    assert not check.is_over, "it is tried again later"
+
+
+def test_what_is_left_of_a_wrong_teacher_is_followed_where_that_does_better() -> None:
+    """Undecided, after as many episodes as would have rejected it."""
+    check = checked(WRONG, rounds=1)
+    assert (check.enabled, check.decided, check.rejected) == (True, False, [AT_LEVER])
+    assert set(check.followed(WRONG)) == set(WRONG) - {AT_LEVER}
+    assert check.together.above(check.alone) >= 1.64
+    assert check.paired == 448 + check.mixed_episodes - 128
+
+
+NO_HELP = {s: Advice(((WALK_TO_EXIT,),), (1.0,)) for s in (0, AT_LEVER)}
+"""The exit is shut as long as nobody has pulled the lever."""
+
+
+def no_help_so_far(advice: Mapping[int, Advice]) -> TeacherCheck:
+    """The record by which this advice was no better than the student, without any room."""
+    asked = checked(advice, rounds=1, first_steps=0)
+    few = {"team": count(8, 512), "together": count(8, 512), "alone": count(8, 512)}
+    found = {**few, "team_unmet": count(0, 512), "fresh": 512, **ALL_DONE}
+    return asked.model_copy(update={**found, "enabled": False, "decided": True})
+
+
+@pytest.mark.parametrize(("advice", "helps"), [(GOOD, True), (NO_HELP, False)])
+def test_a_rejected_teacher_is_tried_again_and_followed_where_it_helps_by_now(
+    advice: dict[int, Advice], helps: bool
+) -> None:
+    """It says what it said before, to another student. A quarter of the run's steps is for that."""
+    begun = check = no_help_so_far(advice)
+    assert check.is_rejected
+    examiner, calls = TeacherChecker(TASK, student_of(seed=1), 0, 0), 0
+    while calls < 20 and not check.enabled:
+        assert check.is_rejected
+        assert check.followed(advice) == {}
+        calls += 1
+        before, check = check, examiner.after(check, advice, EVERYWHERE, 1000 * calls)
+        assert check.env_steps - begun.env_steps <= 250 * calls
+        old = 2 if before.fresh >= 192 else 1
+        more = check.fresh - before.fresh // old
+        assert more >= 2
+        assert check.together.episodes == before.together.episodes / old + more
+        assert check.alone.episodes == before.alone.episodes / old + more
+    assert (check.enabled, check.decided) == (helps, not helps)
+    assert (check.together.above(check.alone) >= 3) == helps
+    assert bool(check.followed(advice)) == helps
+    assert (check.paired, check.mixed_episodes) == (begun.paired, begun.mixed_episodes)
+    assert calls > 1
 
 
 @pytest.mark.parametrize("first_steps", [4 * EPISODE, 16 * EPISODE, 2000])
@@ -199,7 +257,8 @@ def test_new_advice_is_tried_anew_and_doubts_about_it_are_dropped() -> None:
 
 
 def test_a_rejected_teacher_is_looked_at_anew_when_it_says_something_else() -> None:
-    rejected = with_room(checked(WRONG, rounds=1), 3000)
+    rejected = with_room(checked(WRONG, rounds=1, seed=OTHER_LEVELS), 3000)
+    assert rejected.is_rejected
     changed = checked(GOOD, rounds=1, check=rejected)
     assert changed.enabled
     assert changed.rejected == []
@@ -222,9 +281,10 @@ def test_where_the_team_mostly_meets_what_nobody_asked_about_it_is_followed_unde
     """The lever is reached in the check before it is in the rollouts."""
     first = {0: GOOD[0]}
     examiner, check = TeacherChecker(TASK, STUDENT, 0, PLENTY), TeacherCheck()
-    for _ in range(4):
+    for call in range(4):
         check = examiner.after(check, first, [0], 0)
-        assert (check.enabled, check.decided) == (True, False)
+        assert (check.enabled, check.decided) == (call > 0, False), "what is ahead comes first"
+        assert bool(check.ahead) == (call in (0, 2)), "nobody answers; it is asked about again"
     assert check.followed(first) == first
     assert check.team_unmet.rate == 1.0
     assert check.team.episodes == check.mixed_episodes == check.paired == 0
@@ -324,10 +384,30 @@ def test_teams_that_failed_in_unasked_places_say_nothing_against_the_advice() ->
         assert check.decided != followed
 
 
-def test_what_nothing_was_played_of_stays_as_it_was() -> None:
-    for before in (True, False):
-        check = checked(GOOD, first_steps=4 * EPISODE - 1, check=TeacherCheck(enabled=before))
-        assert (check.enabled, check.decided, check.env_steps) == (before, False, 0)
+@pytest.mark.parametrize("before", [True, False])
+def test_what_nothing_was_played_of_stays_as_it_was(before: bool) -> None:
+    """But nothing is followed before the first check."""
+    few = 4 * EPISODE - 1
+    check = checked(GOOD, first_steps=few, check=TeacherCheck(enabled=before))
+    assert (check.enabled, check.decided, check.env_steps) == (False, False, 0)
+    later = TeacherCheck(enabled=before, run_steps=0, room=few)
+    check = checked(GOOD, first_steps=few, check=later)
+    assert (check.enabled, check.decided, check.env_steps) == (before, False, 0)
+
+
+def test_what_was_unmet_counts_half_until_all_that_was_ahead_is_asked_about() -> None:
+    """New advice tells nothing of places that it is not about."""
+    examiner = TeacherChecker(TASK, STUDENT, 0, 0)
+    known = examiner.after(TeacherCheck(), {0: WALK_AWAY}, [0], 0).model_copy(
+        update={"team_unmet": count(12, 16), "fresh": 16, "ahead": [AT_LEVER, LEVER_DOWN]}
+    )
+    told = {0: GOOD[0]}
+    some = examiner.after(known, told, [AT_LEVER], 0)
+    assert (some.team_unmet, some.fresh) == (count(6, 8), 0)
+    assert (some.enabled, some.decided) == (True, False), "it says little, and is followed"
+    asked = examiner.after(known, told, [AT_LEVER, LEVER_DOWN], 0)
+    assert (asked.team_unmet, asked.fresh) == (SuccessCount(), 0)
+    assert (asked.enabled, asked.decided) == (False, False)
 
 
 # --- what it may take ---
@@ -386,13 +466,16 @@ HALF = {"team": count(8, 16), "fresh": 16}
 @pytest.mark.parametrize(
     ("state", "rate"),
     [
-        ({}, 8),
+        ({}, 1),
+        ({"enabled": False}, 8),
         ({"fresh": 16, "enabled": False}, 8),
         ({**HALF, "enabled": False, **ALL_DONE}, 8),
-        ({**HALF, **FEW}, 8),
+        ({**HALF, **FEW}, 1),
         ({**HALF, **ALL_DONE}, 1),
         ({"decided": True}, 0.25),
+        ({"decided": True, "enabled": False}, 0.25),
         ({"fresh": 16, "team_unmet": count(9, 16)}, 0.25),
+        ({"fresh": 16, "team_unmet": count(9, 16), "enabled": False}, 0.25),
     ],
 )
 def test_beside_the_training_it_takes_so_much_for_each_step_of_the_run(
@@ -403,10 +486,12 @@ def test_beside_the_training_it_takes_so_much_for_each_step_of_the_run(
     examiner = TeacherChecker(TASK, STUDENT, 0, 500)
     assert examiner.after(check, {}, (), 1100).room == 7 + 100 * rate
     assert examiner.after(check, {}, (), 1000).room == 7
-    most = 32 * EPISODE
-    assert examiner.after(check, {}, (), 10**6).room == most
+    batch = 32 * EPISODE
+    assert examiner.after(with_room(check, batch - 10), {}, (), 1100).room == batch
     richer = TeacherChecker(TASK, STUDENT, 0, 2000)
-    assert richer.after(check, {}, (), 10**6).room == 2000
+    assert richer.after(with_room(check, 1990), {}, (), 1100).room == 2000
+    rollout = int(rate * 100_000)
+    assert richer.after(with_room(check, 1990), {}, (), 101_000).room == rollout
 
 
 def test_it_goes_on_beside_the_training_until_it_is_decided() -> None:
@@ -421,7 +506,11 @@ def test_it_goes_on_beside_the_training_until_it_is_decided() -> None:
     assert check.is_rejected
     assert check.paired > 512 - 32
     assert calls > 1
-    assert examiner.after(check, WRONG, EVERYWHERE, 10**5).env_steps == check.env_steps
+    assert examiner.after(with_room(check, 0), WRONG, EVERYWHERE, 256 * calls) == with_room(
+        check, 0
+    )
+    later = examiner.after(with_room(check, 0), WRONG, EVERYWHERE, 256 * (calls + 8))
+    assert check.env_steps < later.env_steps <= check.env_steps + 256 * 8 // 4
 
 
 def test_advice_that_is_followed_on_a_hint_is_compared_before_all_else() -> None:
@@ -447,7 +536,9 @@ def test_a_followed_team_that_falls_short_is_checked_on_and_forgets() -> None:
         assert check.enabled
         assert before.mixed_episodes < check.mixed_episodes <= before.mixed_episodes + 32
         assert before.env_steps < check.env_steps <= before.env_steps + before.room + 1200
-    long = check.model_copy(update={"fresh": 192, "team": count(80, 200), "room": 0})
+    long = check.model_copy(
+        update={"fresh": 192, "team": count(80, 200), "room": 0, "paired": ALL_DONE["paired"]}
+    )
     aged = examiner.after(long, first, EVERYWHERE, now + 1200)
     assert 96 <= aged.fresh == 96 + aged.team.episodes - 100 <= 96 + 16
     assert aged.alone == long.alone.halved()

@@ -38,6 +38,18 @@ def weaned(
     return weights
 
 
+def most(progress: float, teacher: float | None = None) -> float:
+    """What adaptive may weigh by then: linear, or the share of the start that is trusted."""
+    linear = WeightSchedule().weight(LINEAR, progress)
+    trusted = 1.0 if teacher is None else max(min(teacher / 0.9, 1.0) ** 2, 0.04)
+    return min(linear, 5.0 * trusted)
+
+
+def factors(weights: Sequence[float], iterations: int, teacher: float | None = None) -> list[float]:
+    """What adaptive leaves of what it may weigh, along the beginning of a run of so many."""
+    return [w / most(n / iterations, teacher) for n, w in enumerate(weights, start=1)]
+
+
 def test_linear_falls_in_a_straight_line_to_the_floor_and_is_cut() -> None:
     progress = np.linspace(0, 1, 101)
     expected = np.where(progress >= 0.6, 0.0, np.interp(progress, [0, 0.5, 1], [5.0, 0.1, 0.1]))
@@ -57,31 +69,44 @@ RATES = st.lists(st.tuples(RATE, RATE), min_size=1, max_size=60)
 
 
 @given(RATES, st.lists(RATE, min_size=60, max_size=60))
-def test_adaptive_never_exceeds_the_start_and_always_ends(
+def test_adaptive_never_exceeds_linear_and_always_ends(
     rates: list[Outcome], agreements: list[float | None]
 ) -> None:
     weights = weaned(rates, agreements)
     for number, weight in enumerate(weights, start=1):
-        assert 0.0 <= weight <= 5.0
+        assert 0.0 <= weight <= WeightSchedule().weight(LINEAR, number / len(rates)) <= 5.0
         assert weight == 0.0 or number / len(rates) < 0.6
     assert weights[-1] == 0.0
 
 
 @given(RATES, st.lists(RATE, min_size=60, max_size=60), st.integers(1, 40))
-def test_a_longer_run_has_the_same_weights(
+def test_a_longer_run_has_the_same_factors(
     rates: list[Outcome], agreements: list[float | None], times: int
 ) -> None:
-    """What decides is what was learned, until the teacher goes at the latest."""
-    short = weaned(rates, agreements)
-    long = weaned(rates, agreements, iterations=times * len(rates))
-    for number, (ours, theirs) in enumerate(zip(short, long, strict=True), start=1):
-        assert ours == (theirs if number / len(rates) < 0.6 else 0.0)
+    """What is left of the linear weight goes by what was learned, until that is below the floor."""
+    schedule = WeightSchedule()
+    runs = [(n, weaned(rates, agreements, iterations=n)) for n in (len(rates), times * len(rates))]
+    for number, (student, teacher) in enumerate(rates, start=1):
+        schedule = schedule.after(ADAPTIVE, student, teacher, agreements[number - 1])
+        for iterations, weights in runs:
+            progress, weight = number / iterations, weights[number - 1]
+            left = most(progress) * schedule.factor
+            if progress >= 0.6 or (schedule.factor < 1.0 and left < 0.1):
+                assert weight == 0.0
+            else:
+                assert weight / most(progress, teacher) == pytest.approx(schedule.factor)
 
 
-@given(st.floats(0, 0.59), st.floats(0, 0.59))
-def test_time_alone_takes_nothing_from_the_weight(earlier: float, later: float) -> None:
+@given(st.floats(0, 0.59), st.floats(0, 0.38), st.floats(0, 0.38))
+def test_time_alone_takes_no_more_than_linear_does(
+    progress: float, earlier: float, later: float
+) -> None:
     schedule = WeightSchedule(factor=0.5)
-    assert schedule.weight(ADAPTIVE, earlier) == schedule.weight(ADAPTIVE, later) == 2.5
+    left = 0.5 * WeightSchedule().weight(LINEAR, progress)
+    assert schedule.weight(ADAPTIVE, progress) == (left if left >= 0.1 else 0.0)
+    assert WeightSchedule().weight(ADAPTIVE, progress) == 2 * left, "what is whole has no floor"
+    weighed = [schedule.weight(ADAPTIVE, p, 0.45) for p in (earlier, later)]
+    assert weighed == [0.625, 0.625], "what is trusted less does not exceed linear yet"
     assert schedule.weight(ADAPTIVE, 0.6) == 0.0
 
 
@@ -96,9 +121,9 @@ def test_where_it_stands_survives_json(rates: list[Outcome]) -> None:
 def test_a_student_behind_its_teacher_keeps_it_until_it_has_caught_up() -> None:
     behind = [(0.1 + i / 30, 1.0) for i in range(20)]
     equal = [(0.98, 1.0)] * 8
-    weights = weaned([*behind, *equal], iterations=200)
-    assert weights[:20] == [5.0] * 20
-    assert weights[20:] == pytest.approx(5.0 * 0.8 ** np.arange(1, 9))
+    left = factors(weaned([*behind, *equal], iterations=200), 200)
+    assert left[:20] == [1.0] * 20
+    assert left[20:] == pytest.approx(0.8 ** np.arange(1, 9))
 
 
 def test_the_weight_rises_again_where_the_student_falls_behind() -> None:
@@ -108,9 +133,10 @@ def test_the_weight_rises_again_where_the_student_falls_behind() -> None:
     weights = weaned([*caught_up, *behind, *between], iterations=200)
     assert (np.diff(weights[:5]) < 0).all()
     assert (np.diff(weights[4:7]) > 0).all()
-    assert weights[7] == weights[6], "between the two margins it stays (hysteresis)"
-    back = weaned([*caught_up[:2], *[(0.5, 1.0)] * 4], iterations=200)
-    assert back[2:] == pytest.approx([4.0, 5.0, 5.0, 5.0]), "not beyond the start"
+    left = factors(weights, 200)
+    assert left[7] == pytest.approx(left[6]), "between the two margins it stays (hysteresis)"
+    back = factors(weaned([*caught_up[:2], *[(0.5, 1.0)] * 4], iterations=200), 200)
+    assert back[2:] == pytest.approx([0.8, 1.0, 1.0, 1.0]), "not beyond linear"
 
 
 # --- a student that learns nothing more ---
@@ -120,8 +146,9 @@ def test_the_weight_rises_again_where_the_student_falls_behind() -> None:
 def test_a_student_that_gets_no_better_loses_its_teacher_early(teacher: float | None) -> None:
     """Of a weak teacher, and one that nothing is known of: after some rollouts of patience."""
     weights = weaned([(0.32, teacher)] * 60, iterations=10_000)
-    assert weights[:8] == [weights[0]] * 8
-    assert weights[8:12] == pytest.approx(weights[0] * 0.8 ** np.arange(1, 5))
+    left = factors(weights, 10_000, teacher)
+    assert left[:8] == [1.0] * 8
+    assert left[8:12] == pytest.approx(0.8 ** np.arange(1, 5))
     assert weights.index(0.0) < 30
 
 
@@ -129,7 +156,7 @@ def test_a_student_that_gets_no_better_loses_its_teacher_early(teacher: float | 
 def test_a_student_that_has_not_begun_is_not_stuck(student: float, teacher: float) -> None:
     """While its teacher is known to succeed more often than it hardly ever does."""
     weights = weaned([(student, teacher)] * 100, iterations=1000)
-    assert set(weights) == {weights[0]}
+    assert factors(weights, 1000, teacher) == [1.0] * 100
     began = weaned([(0.15, teacher), *[(student, teacher)] * 100], iterations=1000)
     assert began[1] >= began[-1] or teacher > student
 
@@ -164,10 +191,10 @@ def test_closer_to_a_teacher_that_often_fails_is_not_better(
 def test_a_student_that_comes_ever_closer_keeps_its_teacher_of_unknown_success() -> None:
     agreements = [0.1 + 0.03 * i for i in range(28)]
     weights = weaned([(0.0, None)] * 28, agreements, iterations=10_000)
-    assert weights == [5.0] * 28
-    stuck = weaned([(0.0, None)] * 28, [0.5] * 28, iterations=10_000)
-    assert stuck[:8] == [5.0] * 8
-    assert stuck[8:11] == pytest.approx(5.0 * 0.8 ** np.arange(1, 4))
+    assert factors(weights, 10_000) == [1.0] * 28
+    stuck = factors(weaned([(0.0, None)] * 28, [0.5] * 28, iterations=10_000), 10_000)
+    assert stuck[:8] == [1.0] * 8
+    assert stuck[8:11] == pytest.approx(0.8 ** np.arange(1, 4))
 
 
 def test_patience_is_in_rollouts() -> None:
@@ -191,11 +218,11 @@ def test_a_teacher_that_fails_more_often_is_weighed_less(
 ) -> None:
     schedule = WeightSchedule(factor=factor)
     low, high = sorted((one, other))
-    full = schedule.weight(ADAPTIVE, 0.1)
-    weighed = [schedule.weight(ADAPTIVE, 0.1, t) for t in (low, high)]
-    assert 0.04 * full <= weighed[0] <= weighed[1] <= full
-    assert schedule.weight(ADAPTIVE, 0.1, 0.9) == schedule.weight(ADAPTIVE, 0.1, 1.0) == full
-    assert schedule.weight(ADAPTIVE, 0.1, 0.45) == pytest.approx(full / 4)
+    full = schedule.weight(ADAPTIVE, 0.0)
+    weighed = [schedule.weight(ADAPTIVE, 0.0, t) for t in (low, high)]
+    assert 0.2 * factor <= weighed[0] <= weighed[1] <= full
+    assert schedule.weight(ADAPTIVE, 0.0, 0.9) == schedule.weight(ADAPTIVE, 0.0, 1.0) == full
+    assert schedule.weight(ADAPTIVE, 0.0, 0.45) == pytest.approx(full / 4)
     assert full == 5.0 * factor
 
 
@@ -221,7 +248,8 @@ def test_a_weight_below_the_floor_is_none() -> None:
     weights = np.array(weaned([(1.0, 1.0)] * 200))
     removed = int(np.argmax(weights == 0.0))
     assert (weights[:removed] >= 0.1).all()
-    assert 5.0 * 0.8 ** (removed + 1) < 0.1 <= 5.0 * 0.8**removed
+    left = [most(n / 200) * 0.8**n for n in (removed, removed + 1)]
+    assert left[1] < 0.1 <= left[0]
     assert not weights[removed:].any()
 
 
@@ -318,10 +346,10 @@ def weights_of(
 @pytest.mark.parametrize("success", [1.0, 0.0])
 def test_a_student_that_scores_badly_is_not_let_go_early(success: float) -> None:
     """Success is easy, or never comes. The score comes with time, from -90 to 8."""
-    slowly = np.interp(np.arange(200), [0, 80, 199], [-90, 8, 8]).tolist()
-    weights = weights_of(slowly, success, success, 8.0)
+    slowly = np.interp(np.arange(400), [0, 80, 399], [-90, 8, 8]).tolist()
+    left = factors(weights_of(slowly, success, success, 8.0)[:200], 400)
     # The lowest return is the first, at which student and teacher cannot be told apart yet.
-    assert weights[1:70] == [5.0] * 69, "none of it is taken back before"
-    assert weights[100] < 0.1 * 5.0
-    unscored = weaned([(1.0, 1.0)] * 200)
+    assert left[1:70] == [1.0] * 69, "none of it is taken back before"
+    assert left[100] < 0.1
+    unscored = weaned([(1.0, 1.0)] * 400)
     assert unscored.index(0.0) < 60, "by its success it would have been"
