@@ -25,7 +25,7 @@ def teacher_check(state: TeachState, runtime: Runtime[RunContext]) -> Update:
         context.task,
         context.student,
         context.config.seed,
-        context.config.weaning.first_check(context.steps),
+        context.config.weaning.first_check(context.steps, context.task.max_episode_steps),
         context.leave_if_late,
     )
     teacher = teacher_of(context)

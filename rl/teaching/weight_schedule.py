@@ -109,9 +109,12 @@ class WeaningSettings(BaseModel):
         """Whether a run ends without its teacher."""
         return self.schedule in ("adaptive", "linear")
 
-    def first_check(self, steps: int) -> int:
-        """Steps that the teacher check may take before the first update of a run of so many."""
-        return min(int(self.check_share * steps), self.check_steps)
+    def first_check(self, steps: int, longest: int) -> int:
+        """Steps that the teacher check may take before the first update of a run of so many.
+
+        longest: steps of the longest episode; there is room for eight of them in any case.
+        """
+        return max(min(int(self.check_share * steps), self.check_steps), 8 * longest)
 
 
 _BETTER = 0.02

@@ -59,6 +59,12 @@ SUMMARY: dict[str, Any] = {
     "teacher_removed_at_step": 60_000,
     "steps_to_95": None,
     "trial_steps": 4096,
+    "advice": {
+        "followed_steps": 40_000,
+        "verdict": "helps",
+        "evidence": "16 of 16 episodes succeeded",
+        "rejected": 0,
+    },
     "time": {f"{name}_s": 1.0 for name in PHASES},
     "llm": {
         "calls": 40,

@@ -126,9 +126,10 @@ def test_the_order_of_situations_means_nothing(advice: dict[int, Advice]) -> Non
 # --- what is found of teachers ---
 
 
-@pytest.mark.parametrize("episodes", [4, 16])
-def test_a_good_teacher_is_known_by_its_teams_first_episodes(episodes: int) -> None:
-    check = checked(GOOD, rounds=1, first_steps=episodes * EPISODE)
+@pytest.mark.parametrize(("room", "episodes"), [(4, 4), (7, 4), (20, 10), (40, 16)])
+def test_a_good_teacher_is_known_by_its_teams_first_episodes(room: int, episodes: int) -> None:
+    """Half of the room is left for what the team comes to."""
+    check = checked(GOOD, rounds=1, first_steps=room * EPISODE)
     assert (check.enabled, check.decided, check.is_rejected) == (True, True, False)
     assert check.team == check.together == count(episodes, episodes)
     assert (check.batches, check.alone.episodes, check.mixed) == (1, 0, {})

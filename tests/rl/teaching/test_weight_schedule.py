@@ -238,10 +238,15 @@ def test_linear_and_constant_trust_everybody() -> None:
         assert weights == [weights[0]] * 3
 
 
-@given(st.integers(1, 10**9))
-def test_the_first_check_has_a_share_of_the_run_and_some_seconds_at_most(steps: int) -> None:
-    assert ADAPTIVE.first_check(steps) == min(steps // 10, 50_000)
-    assert WeaningSettings(check_share=1.0, check_steps=7).first_check(steps) == min(steps, 7)
+@given(st.integers(1, 10**9), st.integers(1, 3000))
+def test_the_first_check_has_a_share_of_the_run_and_some_seconds_at_most(
+    steps: int, longest: int
+) -> None:
+    """But room for eight episodes, without which nothing could be found out."""
+    least = 8 * longest
+    assert ADAPTIVE.first_check(steps, longest) == max(min(steps // 10, 50_000), least)
+    few = WeaningSettings(check_share=1.0, check_steps=7)
+    assert few.first_check(steps, longest) == max(min(steps, 7), least)
 
 
 def test_a_weight_below_the_floor_is_none() -> None:
