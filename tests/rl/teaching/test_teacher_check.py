@@ -745,6 +745,7 @@ def test_what_is_still_to_be_answered_is_no_place_without_an_answer(
     checker.return_value.after.side_effect = lambda check, *_: check
     monkeypatch.setattr(node, "TeacherChecker", checker)
     context = MagicMock(steps=30_000, config=RunConfig(seed=7))
+    context.task.max_episode_steps = 100
     context.teacher.pending, context.teacher.pending_fallbacks = (2,), (3,)
     state = {"situations": [1, 2, 3, 4], "env_steps": 128, "teacher_check": TeacherCheck()}
     state |= {"advice": {}, "stand_ins": {}, "iteration": 1}
