@@ -174,7 +174,8 @@ def _with_interval(values: Sequence[float]) -> str:
 
 def wrong(asked: argparse.Namespace) -> None:
     """The table of wrong teachers: areas up to where the mean without one first reaches 0.9."""
-    providers = asked.names or list(WRONG)
+    # The others are measured beside it: without it there is no step to measure up to.
+    providers = list(dict.fromkeys(["none", *(asked.names or WRONG)]))
     runs = {}
     for seed in asked.seeds:
         for provider in providers:

@@ -17,8 +17,8 @@ the training:
 
 A team may visit situations that the teacher has not been asked about. It is asked about those first
 (`TeacherCheck.ahead`). Where there are always more of them, the team's failures say nothing of the
-advice, and it is followed until something does. Where the episodes count, and do not tell yet, it
-is followed as soon as they lean towards it.
+advice, and it is followed until something does. Where the episodes count, it is followed while
+mixed play is within its bound only if it clearly helps, and then as soon as they lean towards it.
 """
 
 from __future__ import annotations
