@@ -16,7 +16,8 @@ from typing_extensions import TypedDict  # Pydantic reads this one before Python
 
 from tutelage.rl.advice.advice import Advice
 from tutelage.rl.tasks.base import Task, encode_plans
-from tutelage.rl.teaching.teacher_check import Count, TeacherCheck
+from tutelage.rl.teaching.success_counts import Count
+from tutelage.rl.teaching.teacher_check import TeacherCheck
 from tutelage.rl.teaching.weight_schedule import WeightSchedule
 
 Phase = Literal["teaching", "alone", "finished"]

@@ -9,7 +9,8 @@ from tutelage.graphs.nodes.advise import teacher_of
 from tutelage.graphs.records.trace.records import ADVICE_REJECTED, TEACHER_REJECTED, EventRecord
 from tutelage.graphs.runtime.context import RunContext
 from tutelage.graphs.state import TeachState, Update, advice_in_force
-from tutelage.rl.teaching.teacher_check import TeacherCheck, TeacherChecker
+from tutelage.rl.teaching.teacher_check import TeacherCheck
+from tutelage.rl.teaching.teacher_checker import TeacherChecker
 
 
 def teacher_check(state: TeachState, runtime: Runtime[RunContext]) -> Update:

@@ -38,7 +38,9 @@ from tutelage.rl.tasks.action_targets import action_targets
 from tutelage.rl.tasks.arrays import IntArray
 from tutelage.rl.tasks.base import Episode, States
 from tutelage.rl.tasks.options import Option
-from tutelage.rl.teaching.teacher_check import SuccessCount, TeacherCheck, TeacherChecker
+from tutelage.rl.teaching.success_counts import SuccessCount
+from tutelage.rl.teaching.teacher_check import TeacherCheck
+from tutelage.rl.teaching.teacher_checker import TeacherChecker
 
 EVERYWHERE = range(4)
 PLENTY = 100_000
