@@ -203,9 +203,9 @@ SHIPPED: Final = (
             ("LavaGapS5", 100_000, _LAVA_STRIP),
             ("LavaGapS6", 100_000, _LAVA_STRIP),
             ("LavaGapS7", 150_000, _LAVA_STRIP),
-            ("LavaCrossingS9N1", 200_000, _LAVA_RIVERS),
-            ("LavaCrossingS9N2", 200_000, _LAVA_RIVERS),
-            ("LavaCrossingS9N3", 300_000, _LAVA_RIVERS),
+            ("LavaCrossingS9N1", 400_000, _LAVA_RIVERS),
+            ("LavaCrossingS9N2", 400_000, _LAVA_RIVERS),
+            ("LavaCrossingS9N3", 400_000, _LAVA_RIVERS),
             ("LavaCrossingS11N5", 500_000, _LAVA_RIVERS),
         )
     ),
@@ -214,9 +214,9 @@ SHIPPED: Final = (
             f"MiniGrid-SimpleCrossing{size}-v0", f"{_GOAL}, through the walls", steps, _WALLS_ACROSS
         )
         for size, steps in (
-            ("S9N1", 100_000),
-            ("S9N2", 150_000),
-            ("S9N3", 200_000),
+            ("S9N1", 200_000),
+            ("S9N2", 300_000),
+            ("S9N3", 300_000),
             ("S11N5", 300_000),
         )
     ),

@@ -34,6 +34,8 @@ from tutelage.rl.teaching.weight_schedule import GOOD
 
 BATCH: Final = 16
 """Episodes of the team, or of the student, at once."""
+FEWEST: Final = 4
+"""Fewer episodes at once are not worth the trouble."""
 MIXED_BATCH: Final = 32
 """Episodes of mixed play at once."""
 PAIRED_BATCH: Final = 32
@@ -52,6 +54,8 @@ _FIRST_MIXED, _MIXED_EACH = 128, 16
 _PAIRS: Final = 448
 """Episodes of team and student each, at most, to tell apart two that nearly always fail: 5 % and
 1.5 % are then 3 standard errors apart. Besides, `_MIXED_EACH` for each situation with advice."""
+_POOR: Final = 0.5
+"""The success rate below which a team's episodes mostly fail."""
 _OFTEN: Final = 0.5
 """The share of a team's episodes that visited situations without an answer, from which on the
 team's failures say too little."""
@@ -113,8 +117,13 @@ class TeacherCheck(BaseModel):
 
     @property
     def success(self) -> float | None:
-        """The team's success rate; None while too few episodes were played."""
-        return self.team.rate if self.team.episodes >= BATCH else None
+        """The team's success rate; None while too few episodes were played.
+
+        A few that mostly fail are enough: a teacher that is unknown weighs as much as a good one.
+        """
+        rate = self.team.rate
+        poor = rate is not None and rate < _POOR and not self.says_little
+        return rate if self.team.episodes >= (FEWEST if poor else BATCH) else None
 
     @property
     def falls_short(self) -> bool:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Final
 
 from tutelage.rl.advice.advice import Advice
 from tutelage.rl.policy.policy import Policy
@@ -21,6 +20,7 @@ from tutelage.rl.teaching.success_counts import MixedPlayOutcome
 from tutelage.rl.teaching.teacher_check import (
     BATCH,
     CLEARLY,
+    FEWEST,
     MIXED_BATCH,
     PAIRED_BATCH,
     WORSE,
@@ -30,8 +30,6 @@ from tutelage.rl.teaching.teacher_check import (
 FOLLOWED, MIXED, ALONE = 1.0, 0.5, 0.0
 """The probability with which the teacher acts in a situation."""
 
-_FEWEST: Final = 4
-"""Fewer episodes at once are not worth the trouble."""
 _WITHHELD, _DOUBTED, _TRUSTED = 8.0, 1.0, 0.25
 """Steps that the check may take for each one of the run: while advice is not followed until more is
 known, as learning waits for that; while it is, but often fails; and else."""
@@ -75,9 +73,9 @@ class TeacherChecker:
             return check
         if check.is_rejected:
             return self._tried_again(check, advice)
-        if not check.fresh or check.decided or check.says_little:
+        if check.success is None or not check.fresh or check.decided or check.says_little:
             # What the team comes to is asked about first: half of the room is left for then.
-            most = BATCH if was_asked else max(self._fitting(check, 2 * BATCH) // 2, _FEWEST)
+            most = BATCH if was_asked else max(self._fitting(check, 2 * BATCH) // 2, FEWEST)
             if episodes := self._fitting(check, most):
                 check = self._play_team(check, advice, episodes)
         if check.ahead and not was_asked:
@@ -128,7 +126,7 @@ class TeacherChecker:
     def _fitting(self, check: TeacherCheck, episodes: int) -> int:
         """How many of so many episodes surely fit into what is left; 0 where too few do."""
         fitting = min(episodes, check.room // self._task.max_episode_steps)
-        return fitting if fitting >= _FEWEST else 0
+        return fitting if fitting >= FEWEST else 0
 
     def _text(self, situation: int) -> str:
         """A situation's text, which orders situations where nothing else does: ids mean nothing."""

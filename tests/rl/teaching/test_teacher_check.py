@@ -799,3 +799,23 @@ def test_a_weak_teacher_is_followed_where_it_is_right(tmp_path: Any) -> None:
         (rejected,) = [e.situation_id for e in trace.events() if e.kind == ADVICE_REJECTED]
         assert rejected is not None
         assert "red door (locked)" in trace.situation_of(rejected).text
+
+
+@pytest.mark.parametrize(
+    ("succeeded", "played", "known"),
+    [(1, 3, None), (1, 4, 0.25), (7, 15, 7 / 15), (8, 15, None), (15, 16, 15 / 16)],
+)
+def test_a_few_episodes_tell_that_a_team_is_poor(
+    succeeded: int, played: int, known: float | None
+) -> None:
+    """Where new advice has halved the counts, it is not unknown: the unknown weigh in full."""
+    check = TeacherCheck(team=SuccessCount(successes=succeeded, episodes=played))
+    assert check.success == known
+
+
+def test_a_few_failures_among_places_without_answers_tell_nothing() -> None:
+    check = TeacherCheck(
+        team=SuccessCount(successes=0, episodes=6),
+        team_unmet=SuccessCount(successes=10, episodes=16),
+    )
+    assert check.success is None
