@@ -16,6 +16,7 @@ import pytest
 from opentelemetry.semconv._incubating.attributes import gen_ai_attributes
 from typer.testing import CliRunner
 
+from helpers import commands
 from helpers.openai_server import OpenAIServer, hang_up, teach
 from helpers.tiny_runs import TinyRun, make_run
 from helpers.trace_rows import ADVICE, CALL, visit
@@ -44,14 +45,12 @@ def my_prompts(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def say(*arguments: str | Path, code: int = 0) -> str:
     """What a `trace` command prints."""
-    done = CliRunner().invoke(app, ["trace", *map(str, arguments)])
-    assert done.exit_code == code, (done.output, done.exception)
-    return done.stdout
+    return commands.say("trace", *arguments, code=code)
 
 
 def tell(*arguments: str | Path, code: int = 0) -> Any:
     """What it prints as JSON."""
-    return json.loads(say(*arguments, "--json", code=code))
+    return commands.tell("trace", *arguments, code=code)
 
 
 def digest(folder: Path) -> dict[str, str]:
@@ -67,9 +66,9 @@ def test_a_call_is_shown_down_to_its_history(run: TinyRun) -> None:
     details = tell("show", run.path, "c1")
     (call,) = details["calls_made"]
     assert call["id"] == 1
-    for part in ("prompt", "tools on offer", "answer 1", "plan: ", "advice", "history"):
+    for part in ("prompt", "tools on offer", "answers 1 to ", "plan: ", "advice", "history"):
         assert part in shown
-    assert shown.index("prompt") < shown.index("answer 1") < shown.index("history")
+    assert shown.index("prompt") < shown.index("answers 1 to ") < shown.index("history")
     assert "prompt" not in say("show", run.path, "c1", "--brief")
     assert re.search("agreement [▁▂▃▄▅▆▇█·]+", shown)
 
@@ -151,7 +150,29 @@ def test_what_failed_and_what_was_replayed_is_counted(tmp_path: Path) -> None:
     assert (figures["cache_hits"], figures["fallbacks"]) == (1, 1)
     assert (figures["cost_usd"], figures["unpriced_calls"]) == (0.5, 1)
     assert figures["latency_s"] == {"p50": 3.0, "p90": 5.0, "p95": 5.0, "p99": 5.0, "max": 5.0}
-    assert "1 calls without a known price" in say("stats", path)
+    assert "at least 0.5000 USD; 1 call without a known price" in say("stats", path)
+
+
+def test_costs_that_nobody_knows_are_no_number(tmp_path: Path) -> None:
+    path = made_run(tmp_path / "run")
+    with TraceWriter(path / "trace.sqlite") as writer:
+        writer.situations({1: "a room"})
+        writer.calls([replace(CALL, situation_id=1)] * 2)
+        writer.calls([replace(CALL, situation_id=1, status="timed_out", error="late", answers=[])])
+        writer.commit()
+    figures = tell("stats", path)
+    assert (figures["cost_usd"], figures["unpriced_calls"]) == (None, 2)
+    assert "not known: 2 calls without a known price" in say("stats", path)
+    assert "0.0000" not in say("stats", path)
+    assert "cost not known" in say("show", path, "c1")
+    assert "cost" not in say("show", path, "c3"), "nothing came that could cost anything"
+    assert tell("list", path, "calls")[0]["cost_usd"] is None
+
+
+def test_a_run_without_a_call_cost_nothing(tmp_path: Path) -> None:
+    path = made_run(tmp_path / "run")
+    TraceWriter(path / "trace.sqlite").close()
+    assert (tell("stats", path)["cost_usd"], tell("stats", path)["unpriced_calls"]) == (0, 0)
 
 
 def test_percentiles_are_values_that_so_many_do_not_exceed() -> None:
