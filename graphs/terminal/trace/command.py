@@ -203,7 +203,8 @@ def trace_replay(
 ) -> None:
     """Ask about a situation again, of another teacher or with other prompts, and show what differs.
 
-    The run folder stays as it is, and no cache is used. It says what the answer has cost.
+    The run folder stays as it is, and no cache is used. It says what the answer has cost. It asks
+    with the prompts that `run` would use now, and says where they differ from the recorded ones.
 
     Examples:
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from rich.console import Console
 from rich.rule import Rule
 from rich.text import Text
 
+from tutelage.agents.common.invocation import hint
 from tutelage.graphs.analysis.trace_comparison import (
     PARTS,
     compare_runs,
@@ -30,6 +31,9 @@ from tutelage.graphs.terminal.trace.situation_lines import (
     cut_short,
     room_beside,
 )
+
+if TYPE_CHECKING:
+    from tutelage.graphs.analysis.trace_replay import ReplayedAnswer
 
 _WITH_ID: Final = re.compile(r"(.+):(c?\d{1,19})")
 _SPARED: Final = frozenset({"visits a, b", "success a, b"})
@@ -85,6 +89,8 @@ def show_replay(
         return 0 if done.replayed.advice else 1
     out = console()
     out.print(safe(f"situation {done.situation}: {one_line(done.text)}", "bold"), soft_wrap=True)
+    for line in _about_prompts(done, run, id):
+        out.print(safe(line, "yellow"), soft_wrap=True)
     if done.replayed.advice:
         print_difference(out, found)
     if done.failure is not None:
@@ -101,6 +107,19 @@ def show_replay(
         soft_wrap=True,
     )
     return 0 if done.replayed.advice else 1
+
+
+def _about_prompts(done: ReplayedAnswer, run: Path, id: str) -> Iterator[str]:
+    """With which prompts it was asked, where they are not those that the run asked with."""
+    if done.note is not None:
+        yield done.note
+    if done.changed_prompts:
+        files = ", ".join(f"{name} ({path})" for name, path in done.changed_prompts.items())
+        yield f"the prompts differ from those that the run recorded: {files}"
+        again = hint("trace", "replay", run, id, "--prompts", done.recorded_prompts or "")
+        yield f"asked with these, as `run` would ask now; with the recorded ones: {again}"
+    if done.changed_prompts and not done.reads_prompts:
+        yield f"{done.provider} reads no prompts, only the situation: they change nothing for it"
 
 
 def print_difference(out: Console, parts: Mapping[str, Sequence[str]]) -> None:

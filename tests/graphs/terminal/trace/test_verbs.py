@@ -260,6 +260,59 @@ def test_an_edited_prompt_is_asked_with_and_shown(run: TinyRun, my_prompts: Path
     assert digest(run.path) == before
 
 
+def test_prompts_that_were_edited_since_are_asked_with_and_told_of(
+    run: TinyRun, my_prompts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`prompts edit` writes into people's own folder, which `run` takes its prompts from."""
+    own = tmp_path / "tutelage" / "prompts"
+    shutil.copytree(my_prompts, own)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    shown = say("replay", run.path, "1")
+    assert "+Be brave." in shown
+    assert "prompt: the same" not in shown
+    assert f"differ from those that the run recorded: planner_system ({own}" in shown
+    assert "offline reads no prompts" in shown
+    recorded = run.path / "prompts"
+    assert f"--prompts {recorded}" in shown
+    told = tell("replay", run.path, "1")
+    assert told["changed_prompts"] == {"planner_system": str(own / "planner_system.md")}
+    assert told["reads_prompts"] is False
+    again = say("replay", run.path, "1", "--prompts", recorded)
+    assert "prompt: the same" in again
+    assert "differ from" not in again
+
+
+def test_a_model_gets_the_edited_prompt(
+    run: TinyRun, my_prompts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(my_prompts, tmp_path / "tutelage" / "prompts")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    with OpenAIServer(teach()) as server:
+        arguments = ("replay", run.path, "1", "--provider", "openai:m")
+        shown = say(*arguments, "--base-url", server.base_url)
+        assert all("Be brave." in str(request.body["messages"]) for request in server.requests)
+    assert "asked with these" in shown
+    assert "reads no prompts" not in shown
+
+
+def test_the_recorded_prompts_stand_in_for_a_folder_that_is_gone(
+    my_prompts: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "my_prompts"
+    shutil.copytree(my_prompts, folder)
+    made = make_run(tmp_path, env="helpers.toy_task:Corridor", prompts=folder)
+    (folder / "planner_system.md").write_text(
+        (SHIPPED / "planner_system.md").read_text("utf-8"), "utf-8"
+    )
+    assert "-Be brave." in say("replay", made.path, "1"), "the run's own folder, as it is now"
+    shutil.rmtree(folder)
+    shown = say("replay", made.path, "1")
+    assert f"the prompts of {folder} are not there: asked with those that the run recorded" in shown
+    assert "prompt: the same" in shown
+    done = CliRunner().invoke(app, ["trace", "replay", str(made.path), "1", "--prompts", "gone"])
+    assert "gone: not a readable folder" in str(done.exception), "what is asked for must be there"
+
+
 def test_another_model_is_asked_and_its_cost_told(run: TinyRun) -> None:
     before = digest(run.path)
     with OpenAIServer(teach()) as server:
