@@ -110,7 +110,7 @@ def _difference_line(difference: Difference) -> Text:
     """Which of two did better in the same situations, as far as these can tell."""
     low, high = difference.sensible_ci95
     what = "no clear difference" if low <= 0 <= high else "better" if low > 0 else "worse"
-    shade = {"better": "green", "worse": "red"}.get(what, "yellow")
+    shade = {"better": "green", "worse": "red"}.get(what, "bold")
     figures = f"{100 * difference.sensible:+.1f} points sensible (95 % {100 * low:+.1f} to "
     head = f"{difference.contender} against {difference.against}, the same "
     head += f"{difference.situations:,} situations: "
@@ -123,7 +123,7 @@ def _no_readers_line(names: Sequence[str], folders: int) -> Text:
         f"{', '.join(names)} {read} no prompts, only the situation: nothing here is about prompts"
     )
     once = f"; asked once for all {folders} sets of them" if folders > 1 else ""
-    return safe(f"{line}{once}", "yellow")
+    return safe(f"{line}{once}", "magenta")
 
 
 def _table(marked: Sequence[tuple[Contender, list[Marked]]], wide: bool) -> Table:

@@ -90,7 +90,7 @@ def show_replay(
     out = console()
     out.print(safe(f"situation {done.situation}: {one_line(done.text)}", "bold"), soft_wrap=True)
     for line in _about_prompts(done, run, id):
-        out.print(safe(line, "yellow"), soft_wrap=True)
+        out.print(safe(line, "magenta"), soft_wrap=True)
     if done.replayed.advice:
         print_difference(out, found)
     if done.failure is not None:
