@@ -16,6 +16,7 @@ from tutelage.agents.common.settings import OFFLINE
 from tutelage.agents.providers.keys import load_keys
 
 HUMAN: Final = "human"
+REPLAY: Final = "replay"
 
 RATED: Final = ("faulty", "forgetful")
 """Embedded teachers whose fault befalls a share of situations: NAME:RATE."""
@@ -68,7 +69,7 @@ def list_providers() -> list[ProviderInfo]:
     Raises KeyFileError.
     """
     load_keys()
-    own = [_plain(name, "tutelage") for name in (*EMBEDDED, HUMAN, "replay:FILE")]
+    own = [_plain(name, "tutelage") for name in (*EMBEDDED, HUMAN, f"{REPLAY}:FILE")]
     known = [_known(name) for name in KNOWN]
     added = sorted(entry_points(group=ENTRY_POINTS), key=lambda point: point.name)
     return own + known + [_plain(point.name, point.value) for point in added]
@@ -77,6 +78,14 @@ def list_providers() -> list[ProviderInfo]:
 def is_embedded(provider: str) -> bool:
     """Whether a provider, as `--provider` takes it, is a script of this program."""
     return provider.partition(":")[0] in {name.partition(":")[0] for name in EMBEDDED}
+
+
+def reads_prompts(provider: str) -> bool:
+    """Whether a provider's answers depend on the words of the prompts.
+
+    A script reads the situation alone, a person is shown it, and a recording is looked up by it.
+    """
+    return not is_embedded(provider) and provider.partition(":")[0] not in (HUMAN, REPLAY)
 
 
 def is_installed(name: str) -> bool:

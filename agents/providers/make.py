@@ -208,7 +208,12 @@ def _langchain(
         base_url = named or os.environ.get("OPENAI_BASE_URL")
     arguments = _arguments(name, base_url, settings)
     try:
-        model = init_chat_model(model_name, model_provider=name, **arguments)
+        if name == "openai":
+            from tutelage.agents.providers.reasoning import ReasoningChatOpenAI
+
+            model: BaseChatModel = ReasoningChatOpenAI(model=model_name, **arguments)
+        else:
+            model = init_chat_model(model_name, model_provider=name, **arguments)
     except ImportError as error:
         raise ProviderError(not_installed(name)) from error
     except Exception as error:  # whatever a provider's package raises about its settings

@@ -6,23 +6,35 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby, zip_longest
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, Literal
 
 from tutelage.agents.client.call_record import OK
 from tutelage.agents.client.chat_model import ChatProvider
 from tutelage.agents.client.errors import PROVIDER_FAULTS
 from tutelage.agents.exam.exam import Examinable, Item, Marked, ask, items, mean
 from tutelage.agents.planner.planner import Planner
-from tutelage.agents.providers.catalogue import is_embedded
+from tutelage.agents.providers.catalogue import is_embedded, reads_prompts
 from tutelage.agents.providers.make import ProviderError, make_chat_model
 from tutelage.graphs.config.config import ConfigError, RunConfig
 from tutelage.graphs.runtime.run_spec import checked_library
 from tutelage.prompts.library import PromptLibrary
+from tutelage.rl.rollouts.statistics import (
+    Interval,
+    mean_share_interval,
+    paired_interval,
+    t_interval,
+)
 from tutelage.rl.tasks.base import Task
 from tutelage.rl.tasks.registry import make_task
 
 ALL = "all"
 """In the place of a task's name: the whole exam."""
+
+METHODS: Final = {
+    "interval": "95 %, over the situations: Student's t, for shares never narrower than Wilson's "
+    "(1927)",
+    "difference": "95 %, paired by situation: Agresti and Min (2005)",
+}
 
 
 @dataclass(frozen=True)
@@ -43,26 +55,53 @@ class Contender:
         """The same teacher, whatever the task."""
         return next(iter(self.providers.values()))
 
+    @property
+    def reads_prompts(self) -> bool:
+        """Whether the prompts have any effect on what it answers."""
+        return reads_prompts(self.provider.name)
+
 
 @dataclass(frozen=True)
 class Score:
     """How a contender did in one task's situations, or in all.
 
-    sensible, unusable: shares of all samples, the mean over the situations. failed: situations
-    without any plan. Tokens and cost of all requests, failed ones too; None where not known.
-    latency_s: the mean of the requests that were answered; None where none was.
+    sensible, unusable: shares of all samples, the mean over the situations, with its interval.
+    failed: situations without any plan. Tokens and cost of all requests, failed ones too; None
+    where not known. latency_s: the mean of the requests that were answered, None where none was;
+    its interval is None for fewer than two.
     """
 
     task: str
     situations: int
     sensible: float
+    sensible_ci95: Interval
     unusable: float
+    unusable_ci95: Interval
     failed: int
     requests: int
     prompt_tokens: int | None
     completion_tokens: int | None
     cost_usd: float | None
     latency_s: float | None
+    latency_s_ci95: Interval | None
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How a contender did beside another in the same situations.
+
+    differs_in: what the two differ in, their prompts alone or their providers. sensible, unusable:
+    the mean differences of the shares, the contender's minus the other's, paired by situation.
+    """
+
+    contender: str
+    against: str
+    differs_in: Literal["prompts", "provider"]
+    situations: int
+    sensible: float
+    sensible_ci95: Interval
+    unusable: float
+    unusable_ci95: Interval
 
 
 def contenders(
@@ -70,7 +109,8 @@ def contenders(
 ) -> list[Contender]:
     """Every provider with every folder of templates, all checked; the config's where none is given.
 
-    asked: what they will be asked, at least one situation. Raises ConfigError, PromptError or
+    A provider that reads no prompts takes part once, with the first folder. asked: what they will
+    be asked, at least one situation. Raises ConfigError, PromptError or
     ProviderError.
     """
     if config.teacher.lookups:
@@ -84,6 +124,9 @@ def contenders(
     models = {name: _models(name, config, tasks) for name in chosen}
     found = []
     for name, by_task in models.items():
+        if not reads_prompts(name):
+            found.append(Contender(name, by_task, libraries[places[0]], places[0]))
+            continue
         for place, library in libraries.items():
             parts = [name] if len(chosen) > 1 or len(places) == 1 else []
             parts += [str(place)] if len(places) > 1 else []
@@ -146,6 +189,37 @@ def scores(marked: Sequence[Marked]) -> list[Score]:
     return [_score(task, group) for task, group in [*groups, (ALL, marked)]]
 
 
+def differences(examined: Sequence[tuple[Contender, Sequence[Marked]]]) -> list[Difference]:
+    """Each contender beside the first of the same provider, else beside the first of all.
+
+    examined: contenders with their answers to the same situations, in the same order.
+    """
+    found = []
+    for place, (contender, marked) in enumerate(examined[1:], start=1):
+        earlier = [each for each in examined[:place] if _same_provider(each[0], contender)]
+        base, base_marked = (earlier or examined)[0]
+        pairs = list(zip(marked, base_marked, strict=True))
+        sensible = [mark.sensible - other.sensible for mark, other in pairs]
+        unusable = [mark.unusable - other.unusable for mark, other in pairs]
+        found.append(
+            Difference(
+                contender=contender.name,
+                against=base.name,
+                differs_in="prompts" if earlier else "provider",
+                situations=len(pairs),
+                sensible=mean(sensible),
+                sensible_ci95=paired_interval(sensible),
+                unusable=mean(unusable),
+                unusable_ci95=paired_interval(unusable),
+            )
+        )
+    return found
+
+
+def _same_provider(one: Contender, other: Contender) -> bool:
+    return one.providers is other.providers
+
+
 def mistakes(marked: Sequence[Marked]) -> list[dict[str, Any]]:
     """The situations that were not answered sensibly throughout, as plain values."""
     return [
@@ -185,10 +259,10 @@ def _task(name: str, config: RunConfig) -> Task:
 
 def _models(name: str, config: RunConfig, tasks: Mapping[str, Task]) -> dict[str, ChatProvider]:
     """A provider's models by task; the base URL is for OpenAI-compatible servers alone."""
+    if is_embedded(name):
+        return {own: make_chat_model(name, None, config.teacher, t) for own, t in tasks.items()}
     url = config.base_url if name.startswith("openai:") or name == config.provider else None
-    if not is_embedded(name):
-        return dict.fromkeys(tasks, make_chat_model(name, url, config.teacher))
-    return {own: make_chat_model(name, url, config.teacher, task) for own, task in tasks.items()}
+    return dict.fromkeys(tasks, make_chat_model(name, url, config.teacher))
 
 
 def _check_provider(contender: Contender, first: Marked) -> None:
@@ -209,13 +283,16 @@ def _score(task: str, marked: Sequence[Marked]) -> Score:
         task=task,
         situations=len(marked),
         sensible=mean(mark.sensible for mark in marked),
+        sensible_ci95=mean_share_interval([mark.sensible for mark in marked]),
         unusable=mean(mark.unusable for mark in marked),
+        unusable_ci95=mean_share_interval([mark.unusable for mark in marked]),
         failed=sum(mark.answer.advice is None for mark in marked),
         requests=len(calls),
         prompt_tokens=_total([call.prompt_tokens for call in counted]),
         completion_tokens=_total([call.completion_tokens for call in counted]),
         cost_usd=_total([call.cost_usd for call in counted]),
         latency_s=mean(answered) if answered else None,
+        latency_s_ci95=t_interval(answered),
     )
 
 

@@ -8,7 +8,12 @@ from difflib import unified_diff
 from typing import Any, Final
 
 from tutelage.agents.client.call_record import CACHED, OK, CallRecord
-from tutelage.graphs.analysis.trace_details import content_of, mappings, tool_calls_of
+from tutelage.graphs.analysis.trace_details import (
+    content_of,
+    mappings,
+    situation_row,
+    tool_calls_of,
+)
 from tutelage.graphs.records.trace.names import plan_line
 from tutelage.graphs.records.trace.reader import TraceReader
 from tutelage.graphs.records.trace.records import PlanRows, SituationSummary
@@ -84,6 +89,12 @@ def compare_runs(a: TraceReader, b: TraceReader, names: tuple[str, str]) -> list
     return rows
 
 
+def rejection_of(situation: SituationSummary) -> dict[str, Any] | None:
+    """What is said of rejected advice, as plain values; None where it was not rejected."""
+    found: dict[str, Any] | None = situation_row(situation)["rejection"]
+    return found
+
+
 def _figures(situation: SituationSummary | None) -> dict[str, Any] | None:
     if situation is None:
         return None
@@ -93,6 +104,7 @@ def _figures(situation: SituationSummary | None) -> dict[str, Any] | None:
         "visits": situation.visits,
         "agreement": situation.agreement,
         "success": situation.successes / episodes if episodes else None,
+        "rejection": rejection_of(situation),
     }
 
 

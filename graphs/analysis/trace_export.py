@@ -15,8 +15,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from tutelage.agents.client.call_record import CACHED, OK, CallRecord
-from tutelage.graphs.analysis.trace_details import content_of, mappings
+from tutelage.graphs.analysis.trace_details import (
+    content_of,
+    finish_reason_of,
+    mappings,
+    reasoning_of,
+)
 from tutelage.graphs.records.trace.reader import TraceReader
+from tutelage.graphs.records.trace.records import SituationSummary
 
 SCHEMA_URL: Final = "https://opentelemetry.io/schemas/1.41.0"
 
@@ -28,11 +34,28 @@ _FINISH: Final = {"tool_calls": "tool_call", "function_call": "tool_call"}
 
 def spans(reader: TraceReader, run: Path) -> Iterator[str]:
     """A line for each request of a trace, in order; those that the cache replayed too."""
-    names = reader.names()
+    situations = {situation.situation_id: situation for situation in reader.situations()}
     for call in reader.each_call():
-        number, text = names.get(call.situation_id, (None, None))
-        own = {"tutelage.situation.id": number, "tutelage.situation.text": text}
+        own = _about(situations.get(call.situation_id))
         yield json.dumps(_traces_data(call, run, own))
+
+
+def _about(situation: SituationSummary | None) -> dict[str, Any]:
+    """What the run knows of a situation; where its advice was rejected, why."""
+    if situation is None:
+        return {}
+    told = {"tutelage.situation.id": situation.number, "tutelage.situation.text": situation.text}
+    rejection = situation.rejection
+    told["tutelage.advice.rejected"] = rejection is not None
+    if rejection is not None:
+        told["tutelage.advice.rejected.iteration"] = rejection.iteration
+        told["tutelage.advice.rejected.message"] = rejection.message
+    for name in ("with_advice", "without_advice"):
+        outcomes = getattr(rejection, name, None)
+        if outcomes is not None:
+            told[f"tutelage.advice.rejected.{name}.successes"] = outcomes.successes
+            told[f"tutelage.advice.rejected.{name}.episodes"] = outcomes.episodes
+    return told
 
 
 def _traces_data(call: CallRecord, run: Path, own: Mapping[str, Any]) -> dict[str, Any]:
@@ -113,18 +136,18 @@ def _output(answer: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _finish(answer: Mapping[str, Any]) -> str:
-    given = _mapping(answer.get("response_metadata")).get("finish_reason")
-    if given is None:
-        given = "tool_calls" if answer.get("tool_calls") else "stop"
-    return _FINISH.get(str(given), str(given))
+    given = finish_reason_of(answer) or ("tool_calls" if answer.get("tool_calls") else "stop")
+    return _FINISH.get(given, given)
 
 
 def _parts(message: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """What a message holds: text, tool calls, or what a tool gave back."""
+    """What a message holds: reasoning, text, tool calls, or what a tool gave back."""
     if message.get("role") == "tool":
         id = str(message.get("tool_call_id", ""))
         return [{"type": "tool_call_response", "id": id, "response": message.get("content")}]
     parts: list[dict[str, Any]] = []
+    if thoughts := reasoning_of(message):
+        parts.append({"type": "reasoning", "content": thoughts})
     if text := content_of(message):
         parts.append({"type": "text", "content": text})
     for call in mappings(message.get("tool_calls")):

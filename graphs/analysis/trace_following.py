@@ -86,7 +86,7 @@ class _Follower:
                     yield _call_item(call, names)
             for event in reader.news(EventRecord, self._event, _MOST):
                 self._event = event.id or 0
-                yield {"type": "event", **asdict(event)}
+                yield _event_item(event, names)
             for iteration in reader.iterations(self._iteration):
                 self._iteration = iteration.iteration
                 yield {"type": "iteration", **asdict(iteration)}
@@ -127,6 +127,12 @@ def _is_there(reader: TraceReader, id: int, started_at: float) -> bool:
 def _call_item(call: CallRecord, names: dict[int, tuple[int, str]]) -> Item:
     number, text = names.get(call.situation_id, (None, None))
     return {"type": "call", "situation": number, "text": text, **asdict(call)}
+
+
+def _event_item(event: EventRecord, names: dict[int, tuple[int, str]]) -> Item:
+    """situation, text: None for what is not about one situation."""
+    number, text = names.get(-1 if event.situation_id is None else event.situation_id, (None, None))
+    return {"type": "event", "situation": number, "text": text, **asdict(event)}
 
 
 def _notice(message: str) -> Item:

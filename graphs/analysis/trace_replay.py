@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tutelage.agents.planner.planner import Planner
+from tutelage.agents.providers.catalogue import reads_prompts
 from tutelage.agents.providers.make import make_chat_model
 from tutelage.graphs.analysis.trace_comparison import Conversation, conversation, conversation_of
 from tutelage.graphs.config.config import RunConfig
@@ -21,6 +22,8 @@ from tutelage.graphs.runtime.run import stored_config
 from tutelage.graphs.runtime.run_spec import checked_library
 from tutelage.graphs.runtime.tasks import task_of
 from tutelage.graphs.runtime.trust import check_address
+from tutelage.prompts.library import SHIPPED_ALONE, PromptLibrary
+from tutelage.prompts.template import PromptError
 from tutelage.rl.tasks.base import Task
 from tutelage.rl.tasks.lookups import full_text
 
@@ -29,12 +32,19 @@ from tutelage.rl.tasks.lookups import full_text
 class ReplayedAnswer:
     """An answer that was asked for again, beside the recorded one.
 
-    failure: why no whole answer came; None where one did. cost_usd: None where it is not known.
+    changed_prompts: the templates that are not those of the recorded answer, each with the file
+    that it is in now. reads_prompts: whether the provider's answers depend on them. note: what else
+    people must know of the templates. failure: why no whole answer came; None where one did.
+    cost_usd: None where it is not known.
     """
 
     situation: int
     text: str
     provider: str
+    changed_prompts: dict[str, str]
+    recorded_prompts: str | None
+    reads_prompts: bool
+    note: str | None
     recorded: Conversation
     replayed: Conversation
     failure: str | None
@@ -51,7 +61,9 @@ def replay(
 ) -> ReplayedAnswer:
     """Ask again about the situation that an id names; what is None is as the run had it.
 
-    Raises RunFolderError, ConfigError, TraceError, ProviderError, PromptError or UnknownTaskError.
+    But for the prompts, which are those that `run` would use now: where they were edited, people
+    want to see what that changes. Raises RunFolderError, ConfigError, TraceError, ProviderError,
+    PromptError or UnknownTaskError.
     """
     folder = RunFolder.open(run)
     config = _config(folder, id, provider, base_url, prompts)
@@ -65,7 +77,7 @@ def replay(
             " than the run did, so it cannot be asked again; use the version that made the run"
         )
     model = make_chat_model(config.provider, config.base_url, config.teacher, task)
-    library = checked_library(prompts or folder.recorded_prompts or config.prompts)
+    library, note = _library(folder, config, prompts)
     planner = Planner(task, library, model, config.teacher)
     answer = planner.ask(situation_id)
     planner.close()
@@ -76,6 +88,10 @@ def replay(
         situation=situation.number,
         text=situation.text,
         provider=model.name,
+        changed_prompts=_changed(library, folder.recorded_prompts),
+        recorded_prompts=None if folder.recorded_prompts is None else str(folder.recorded_prompts),
+        reads_prompts=reads_prompts(model.name),
+        note=note,
         recorded=recorded,
         replayed=conversation(brought, plans),
         failure=answer.failure,
@@ -89,6 +105,41 @@ def replay(
         if any(call.is_unpriced for call in calls)
         else sum(call.cost_usd or 0.0 for call in calls),
     )
+
+
+def _library(
+    folder: RunFolder, config: RunConfig, asked_for: Path | None
+) -> tuple[PromptLibrary, str | None]:
+    """The prompts that `run` would use with this configuration, with what is to be said of them.
+
+    asked_for: the folder that was named. Where none was and the run's own is gone, the prompts that
+    the run recorded. Raises PromptError.
+    """
+    chosen, recorded = config.prompts, folder.recorded_prompts
+    gone = chosen is not None and chosen != SHIPPED_ALONE and not chosen.is_dir()
+    if asked_for is None and gone and recorded is not None:
+        note = f"the prompts of {chosen} are not there: asked with those that the run recorded"
+        return checked_library(recorded), note
+    return checked_library(chosen), None
+
+
+def _changed(library: PromptLibrary, recorded: Path | None) -> dict[str, str]:
+    """The templates whose words are others than the recorded ones, with their files."""
+    if recorded is None:
+        return {}
+    before = PromptLibrary(recorded)
+    return {
+        name: str(path)
+        for name, path in library.sources().items()
+        if _differ(library, before, name)
+    }
+
+
+def _differ(library: PromptLibrary, before: PromptLibrary, name: str) -> bool:
+    try:
+        return library.get(name).body != before.get(name).body
+    except PromptError:  # of an older program, which knew other variables
+        return True
 
 
 def _id_now(task: Task, text: str) -> int | None:

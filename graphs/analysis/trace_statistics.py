@@ -8,11 +8,19 @@ from collections.abc import Sequence
 from typing import Any, Final, TypeVar
 
 from tutelage.agents.client.call_record import CACHED, NOBODY, OK, STOOD_IN
-from tutelage.graphs.analysis.trace_details import mean_over_visits
+from tutelage.graphs.analysis.trace_details import mean_over_visits, situation_row
 from tutelage.graphs.records.trace.reader import TraceReader
-from tutelage.graphs.records.trace.records import IterationTotals, VisitRecord
+from tutelage.graphs.records.trace.records import (
+    ADVICE_REJECTED,
+    TEACHER_REJECTED,
+    IterationTotals,
+    SituationSummary,
+    VisitRecord,
+    teacher_verdict,
+)
 
-SETTLED: Final = (STOOD_IN, NOBODY)
+_NOT_IN_VAIN: Final = (STOOD_IN, NOBODY, ADVICE_REJECTED)
+"""Kinds of events about a situation that do not tell of a question which nobody answered."""
 
 STRETCHES: Final = 12
 """Into how many parts of equal length a run is divided."""
@@ -24,7 +32,13 @@ Totals = TypeVar("Totals", VisitRecord, IterationTotals)
 
 
 def statistics(reader: TraceReader) -> dict[str, Any]:
-    """All figures as plain values. Cost: of the calls whose price is known, the others counted."""
+    """All figures as plain values.
+
+    cost_usd: of the calls whose cost is known, None where none is; unpriced_calls: how many others
+    were answered, which it leaves out. given_up: situations that were left without an answer;
+    rejected: those whose advice is not followed any more; teacher_rejected: why none is, None
+    where the teacher was not rejected.
+    """
     counts = reader.call_counts()
     made = [each for each in counts if each.status != CACHED]
     by_status: Counter[str] = Counter()
@@ -35,8 +49,13 @@ def statistics(reader: TraceReader) -> dict[str, Any]:
         by_node[each.node] += each.calls
         by_teacher[each.provider] += each.calls
     sources = reader.sources()
-    in_vain = (e for e in reader.events() if e.situation_id is not None and e.kind not in SETTLED)
-    given_up = Counter(event.kind for event in in_vain)
+    events = reader.events()
+    about = (event for event in events if event.situation_id is not None)
+    given_up = Counter(event.kind for event in about if event.kind not in _NOT_IN_VAIN)
+    verdict = teacher_verdict(events)
+    situations = reader.situations()
+    costs = [each.cost_usd for each in made if each.cost_usd is not None]
+    unpriced = sum(each.unpriced for each in made)
     failures = {name: n for name, n in by_status.items() if name not in (OK, CACHED)}
     return {
         "calls": sum(each.calls for each in made),
@@ -46,17 +65,27 @@ def statistics(reader: TraceReader) -> dict[str, Any]:
         "teachers": dict(by_teacher),
         "failures": failures,
         "given_up": dict(given_up),
+        "advised": sum(situation.plans is not None for situation in situations),
+        "rejected": [_rejected(s) for s in situations if s.rejection is not None],
+        "teacher_rejected": verdict.message
+        if verdict is not None and verdict.kind == TEACHER_REJECTED
+        else None,
         "prompt_tokens": sum(each.prompt_tokens for each in made),
         "completion_tokens": sum(each.completion_tokens for each in made),
-        "cost_usd": sum(each.cost_usd for each in made),
-        "unpriced_calls": sum(each.unpriced for each in made),
+        "cost_usd": sum(costs) if costs or not unpriced else None,
+        "unpriced_calls": unpriced,
         "sources": sources,
         "cache_hits": sources.get("cache", 0),
         "fallbacks": sum(n for name, n in sources.items() if name.startswith("fallback")),
         "latency_s": percentiles(reader.latencies()),
         "over_time": _over_time(reader.iterations()),
-        "situations": _situations(reader),
+        "situations": _situations(reader, situations[:SITUATIONS]),
     }
+
+
+def _rejected(situation: SituationSummary) -> dict[str, Any]:
+    row = situation_row(situation)
+    return {name: row[name] for name in ("id", "text", "plans", "visits", "rejection")}
 
 
 def percentiles(values: Sequence[float]) -> dict[str, float] | None:
@@ -84,12 +113,14 @@ def _over_time(totals: Sequence[IterationTotals]) -> list[dict[str, Any]]:
     ]
 
 
-def _situations(reader: TraceReader) -> list[dict[str, Any]]:
-    """The most visited situations, with their agreement in each stretch of the run."""
+def _situations(
+    reader: TraceReader, most_visited: Sequence[SituationSummary]
+) -> list[dict[str, Any]]:
+    """Situations with their agreement in each stretch of the run."""
     totals = reader.iterations()
     bounds = _bounds(totals[0].iteration, totals[-1].iteration) if totals else []
     rows = []
-    for situation in reader.situations()[:SITUATIONS]:
+    for situation in most_visited:
         visits = reader.visits(situation.situation_id)
         parts = [_within(visits, *bound) for bound in bounds]
         agreement = [mean_over_visits(map(vars, part), "agreement") for part in parts]
@@ -103,6 +134,7 @@ def _situations(reader: TraceReader) -> list[dict[str, Any]]:
                 "first_agreement": known[0] if known else None,
                 "last_agreement": known[-1] if known else None,
                 "success": situation.successes / situation.episodes if situation.episodes else None,
+                "rejected": situation.rejection is not None,
             }
         )
     return rows

@@ -49,6 +49,34 @@ def newcombe_interval(
     )
 
 
+def mean_share_interval(shares: Sequence[float], confidence: float = 0.95) -> Interval:
+    """The interval of a mean of independent shares, each in 0..1; there must be some.
+
+    Student's, never narrower than Wilson's of as many successes in as many trials: shares that
+    happen to agree are no proof.
+    """
+    low, high = wilson_interval(round(math.fsum(shares)), len(shares), confidence)
+    student = t_interval(shares, confidence) or (low, high)
+    return max(min(low, student[0]), 0.0), min(max(high, student[1]), 1.0)
+
+
+def paired_interval(differences: Sequence[float], confidence: float = 0.95) -> Interval:
+    """The interval of a mean difference of two shares that were measured in pairs.
+
+    differences: of the pairs, each in -1..1. One pair each way with half its weight, and one
+    without a difference, are added before Student's interval is taken (Agresti and Min 2005,
+    "Simple improved confidence intervals for comparing matched proportions"): pairs that happen to
+    agree are no proof. No pairs say nothing: (-1.0, 1.0).
+    """
+    if not differences:
+        return -1.0, 1.0
+    count = len(differences) + 2
+    mean = math.fsum(differences) / count
+    variance = (math.fsum(d * d for d in differences) + 1.0) / count - mean**2
+    half = _t_quantile(count - 1, confidence) * math.sqrt(variance / count)
+    return max(mean - half, -1.0), min(mean + half, 1.0)
+
+
 def t_interval(values: Sequence[float], confidence: float = 0.95) -> Interval | None:
     """Student's interval of the mean of independent values; None for fewer than two."""
     if len(values) < 2:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from tutelage.graphs.records.trace.schema import TraceError
@@ -35,6 +36,37 @@ def read_id(text: str) -> tuple[int | None, int | None]:
 def one_line(text: str | None) -> str:
     """A situation's text in one line."""
     return "; ".join((text or DASH).splitlines())
+
+
+@dataclass(frozen=True)
+class ToldApart:
+    """Situations' texts without what they have in common.
+
+    common: the lines that all have, said once. labels: of the values in `parts`, where all texts
+    have such values. parts: for each text what tells it from the others, in order.
+    """
+
+    common: list[str]
+    labels: list[str]
+    parts: list[list[str]]
+
+
+def told_apart(texts: Sequence[str]) -> ToldApart:
+    """What tells situations from each other: their texts' lines, but those that all have.
+
+    A text of `label: value` lines keeps the values alone where the labels are those of all others.
+    """
+    lines = [text.splitlines() for text in texts]
+    several = len(set(texts)) > 1
+    shared = set.intersection(*map(set, lines)) if several else set()
+    common = [line for line in (lines[0] if lines else []) if line in shared]
+    parts = [[line for line in each if line not in shared] for each in lines]
+    labels = {tuple(line.partition(": ")[0] for line in each if ": " in line) for each in parts}
+    alike = all(": " in line for each in parts for line in each) and len(labels) == 1
+    if not (several and alike):
+        return ToldApart(common, [], parts)
+    values = [[line.partition(": ")[2] for line in each] for each in parts]
+    return ToldApart(common, list(labels.pop()), values)
 
 
 def plan_line(steps: Iterable[Sequence[Any]]) -> str:

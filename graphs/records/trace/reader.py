@@ -17,6 +17,7 @@ from tutelage.graphs.records.trace.records import (
     ExampleRecord,
     IterationTotals,
     Record,
+    Rejection,
     SituationSummary,
     VisitRecord,
     from_row,
@@ -45,7 +46,7 @@ class TraceReader:
         """The situations with all that was done about them, the most visited first.
 
         wanted: those about which such calls were made, with the figures of these alone.
-        sort: visits, id, calls, failed, m, agree or success. Raises TraceError for another.
+        sort: one of `SITUATION_ORDERS`. Raises TraceError for another.
         """
         return self._summaries(*search_situations(wanted or Wanted(), sort, reverse))
 
@@ -143,7 +144,7 @@ class TraceReader:
         """How many calls there are of each node, provider, model and status."""
         rows = self._query(
             "SELECT node, provider, model, status, COUNT(*), IFNULL(SUM(prompt_tokens), 0),"
-            " IFNULL(SUM(completion_tokens), 0), TOTAL(cost_usd),"
+            " IFNULL(SUM(completion_tokens), 0), SUM(cost_usd),"
             f" SUM(cost_usd IS NULL AND status IN ('{OK}', 'unusable_answer'))"
             " FROM calls INDEXED BY calls_listed"
             " GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4"
@@ -203,7 +204,10 @@ class TraceReader:
         rows = self._query(query, values)
         with explained(self.path):
             return [
-                SituationSummary(*row[:5], *map(json.loads, row[5:7]), *row[7:]) for row in rows
+                SituationSummary(
+                    *(*row[:5], *map(json.loads, row[5:7]), *row[7:-1], _rejection(row[-1]))
+                )
+                for row in rows
             ]
 
     def _numbers(self, what: str) -> str:
@@ -215,3 +219,8 @@ class TraceReader:
     def _query(self, sql: str, values: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
         with explained(self.path):
             return self._connection.execute(sql, values or {}).fetchall()
+
+
+def _rejection(event: str | None) -> Rejection | None:
+    """event: its iteration and its message as a JSON list."""
+    return None if event is None else Rejection.read(*json.loads(event))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import operator
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Final, TypeVar
@@ -19,6 +20,13 @@ ADVICE_REJECTED: Final = "advice_doubted"
 (`rl.teaching.teacher_check`)."""
 TEACHER_REJECTED: Final = "teacher_rejected"
 """The kind of the event that none of a teacher's advice is followed any more."""
+TEACHER_VERDICTS: Final = ("teacher_enabled", "teacher_withheld", TEACHER_REJECTED)
+"""The kinds of the events that tell what the check finds of the teacher as a whole."""
+
+_FIGURES: Final = re.compile(
+    r"(\d+) of (\d+) episodes succeeded with it, (\d+) of (\d+) episodes succeeded without"
+)
+"""In an `ADVICE_REJECTED` event's message, of `MixedPlayOutcome.summary`."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +99,38 @@ class EventRecord:
 
 
 @dataclass(frozen=True)
+class Outcomes:
+    """How many of so many episodes succeeded."""
+
+    successes: int
+    episodes: int
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """Advice that is not followed: episodes with it went worse than those without.
+
+    iteration: when the teacher check found that. message: the finding in words. with_advice,
+    without_advice: of the episodes in which the teacher, or the student, acted in that situation;
+    None where the message does not hold them.
+    """
+
+    iteration: int
+    message: str
+    with_advice: Outcomes | None = None
+    without_advice: Outcomes | None = None
+
+    @classmethod
+    def read(cls, iteration: int, message: str) -> Rejection:
+        """What an `ADVICE_REJECTED` event of that iteration tells."""
+        found = _FIGURES.search(message)
+        if found is None:
+            return cls(iteration, message)
+        taught, of_taught, own, of_own = map(int, found.groups())
+        return cls(iteration, message, Outcomes(taught, of_taught), Outcomes(own, of_own))
+
+
+@dataclass(frozen=True)
 class SituationSummary:
     """A situation with everything the run did about it.
 
@@ -98,6 +138,9 @@ class SituationSummary:
     requests that the run made, those in the plan cache not among them. failures: the calls that
     were not answered. sources: how often advice came from where. plans: the latest advice.
     coverage, agreement: means over all visits (over all advised visits); None where there are none.
+    disagreements: in how many of its visits the student is expected to do otherwise than the
+    teacher, the sum of coverage x (1 - agreement); None where none was advised. rejection: of the
+    latest advice, None where that was not rejected.
     """
 
     number: int
@@ -112,13 +155,16 @@ class SituationSummary:
     agreement: float | None
     episodes: int
     successes: int
+    disagreements: float | None = None
+    rejection: Rejection | None = None
 
 
 @dataclass(frozen=True)
 class CallCount:
     """How many calls are of one kind, and what they took together.
 
-    cost_usd: in US dollars, of those whose cost is known. unpriced: how many others were answered.
+    cost_usd: in US dollars, of those whose cost is known; None where none is. unpriced: how many
+    were answered whose cost is not known.
     """
 
     node: str
@@ -128,7 +174,7 @@ class CallCount:
     calls: int
     prompt_tokens: int
     completion_tokens: int
-    cost_usd: float
+    cost_usd: float | None
     unpriced: int
 
 
@@ -140,6 +186,12 @@ class IterationTotals:
     visits: int
     coverage: float
     agreement: float | None
+
+
+def teacher_verdict(events: Iterable[EventRecord]) -> EventRecord | None:
+    """The last of `TEACHER_VERDICTS`; None where the teacher was not checked."""
+    found = [event for event in events if event.kind in TEACHER_VERDICTS]
+    return found[-1] if found else None
 
 
 Record = TypeVar("Record", CallRecord, AdviceRecord, VisitRecord, ExampleRecord, EventRecord)

@@ -83,10 +83,10 @@ class Wanted:
 class CallRow(NamedTuple):
     """A call, or the failure of all that was tried, without its conversation.
 
-    kind: `call`, or `given up` where a situation was left without an answer, or without the advice
-    that was given, which error says then, or where the whole teacher was; id counts each of the two
-    by itself. number, text: of the situation, None where it is the teacher. Others as in
-    `CallRecord`; what a given-up situation does not have is None.
+    kind: `call`; `given up` where a situation was left without an answer; or `rejected` where the
+    advice on it is not followed, or none of the teacher's, for the reason that error gives. id
+    counts calls by themselves. number, text: of the situation, None where it is the teacher. Others
+    as in `CallRecord`; what only a call has is None.
     """
 
     kind: str
@@ -114,10 +114,11 @@ _CALLS: Final = """
         attempt, prompt_tokens, completion_tokens, started_at, latency_s, cost_usd, error
     FROM calls INDEXED BY calls_listed
 """
+_REJECTED: Final = f"kind IN ('{ADVICE_REJECTED}', '{TEACHER_REJECTED}')"
 _GIVEN_UP: Final = f"""
-    SELECT 'given up', id, iteration, env_steps, node, kind, situation_id, NULL, NULL,
-        NULL, NULL, NULL, NULL, NULL, NULL,
-        IIF(kind IN ('{ADVICE_REJECTED}', '{TEACHER_REJECTED}'), message, NULL)
+    SELECT IIF({_REJECTED}, 'rejected', 'given up'), id, iteration, env_steps, node, kind,
+        situation_id, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+        IIF({_REJECTED}, message, NULL)
     FROM events WHERE situation_id IS NOT NULL OR kind = '{TEACHER_REJECTED}'
 """
 _CALL_ORDERS: Final[Mapping[str, tuple[str, bool]]] = {
@@ -131,15 +132,34 @@ _CALL_ORDERS: Final[Mapping[str, tuple[str, bool]]] = {
     "cost": ("cost_usd", True),
     "started": ("started_at", False),
 }
-_SITUATION_ORDERS: Final[Mapping[str, tuple[str, bool]]] = {
+SITUATION_ORDERS: Final[Mapping[str, tuple[str, bool]]] = {
     "visits": ("visits", True),
     "id": ("number", False),
     "calls": ("calls", True),
     "failed": ("failures", True),
     "coverage": ("coverage", True),
     "agree": ("agreement", True),
-    "success": ("1.0 * successes / NULLIF(episodes, 0)", True),
+    "disagree": ("disagreements", True),
+    "rejected": ("rejection IS NOT NULL", True),
+    "success": ("success", True),
 }
+"""By what situations can be sorted: the column, and whether the largest comes first. `disagree` is
+where student and teacher disagree the most: in how many visits, and not in which share of them.
+"""
+
+_REJECTION: Final = f"""
+    SELECT json_array(e.iteration, e.message) FROM events e
+    WHERE e.situation_id = s.situation_id AND e.kind = '{ADVICE_REJECTED}' AND NOT EXISTS (
+        SELECT 1 FROM advice a
+        WHERE a.situation_id = e.situation_id AND a.iteration > e.iteration AND a.plans IS NOT (
+            SELECT plans FROM advice b
+            WHERE b.situation_id = e.situation_id AND b.iteration <= e.iteration
+            ORDER BY b.id DESC LIMIT 1
+        )
+    )
+    ORDER BY e.id DESC LIMIT 1
+"""
+"""The last rejection of a situation's advice, unless other advice came after it."""
 
 
 def search_calls(
@@ -202,12 +222,13 @@ def search_situations(
                 SELECT plans FROM advice WHERE advice.situation_id = found.situation_id
                 ORDER BY id DESC LIMIT 1
             ), 'null'),
-            visits, coverage, agreement, episodes, successes
+            visits, coverage, agreement, episodes, successes, disagreements, rejection
         FROM (
             SELECT s.number, s.situation_id, s.text, IFNULL(c.calls, 0) AS calls,
                 IFNULL(c.failures, 0) AS failures, IFNULL(v.visits, 0) AS visits, v.coverage,
                 v.agreement, IFNULL(v.episodes, 0) AS episodes,
-                IFNULL(v.successes, 0) AS successes
+                IFNULL(v.successes, 0) AS successes, v.disagreements, ({_REJECTION}) AS rejection,
+                1.0 * v.successes / NULLIF(v.episodes, 0) AS success
             FROM situations s
             LEFT JOIN (
                 SELECT situation_id, COUNT(*) AS calls, SUM(status != '{OK}') AS failures
@@ -217,12 +238,13 @@ def search_situations(
                 SELECT situation_id, SUM(visits) AS visits, SUM(episodes) AS episodes,
                     SUM(successes) AS successes, SUM(visits * coverage) / SUM(visits) AS coverage,
                     SUM(visits * agreement)
-                        / SUM(CASE WHEN agreement IS NOT NULL THEN visits END) AS agreement
+                        / SUM(CASE WHEN agreement IS NOT NULL THEN visits END) AS agreement,
+                    SUM(visits * coverage * (1 - agreement)) AS disagreements
                 FROM visits WHERE {_all(visits)} GROUP BY situation_id
             ) v USING (situation_id)
         ) found
         WHERE {_all(terms)}
-        ORDER BY {_order(sort, _SITUATION_ORDERS, reverse)}, number
+        ORDER BY {_order(sort, SITUATION_ORDERS, reverse)}, number
     """
     return query, values
 

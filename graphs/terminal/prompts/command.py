@@ -144,13 +144,14 @@ def prompts_try(
 ) -> None:
     """Ask teachers about situations whose sensible plans are known; compare models and wordings.
 
-    Nothing comes from the plan cache, so a hosted model is paid for every situation.
+    Nothing comes from the plan cache, so a hosted model is paid for every situation. Several sets
+    of prompts are compared situation by situation. A script such as `offline` reads no prompts.
 
     Examples:
 
     python cli.py prompts try --provider offline --limit 10
 
-    python cli.py prompts try --prompts shipped --prompts my_prompts --wrong
+    python cli.py prompts try --provider openai:MODEL --prompts my_prompts
     """
     from tutelage.graphs.config.config import make_config
     from tutelage.graphs.terminal.prompts import exam

@@ -15,9 +15,12 @@ from rich.text import Text
 from tutelage.agents.exam.exam import Item, Marked
 from tutelage.graphs.analysis.exams import (
     ALL,
+    METHODS,
     Contender,
+    Difference,
     Score,
     contenders,
+    differences,
     examine,
     mistakes,
     scores,
@@ -31,7 +34,7 @@ from tutelage.graphs.terminal.common.text import console, percent, print_json, s
 _GOOD, _POOR = 0.95, 0.75
 """Shares of sensible plans from which a score is shown in green, and below which in red."""
 
-_SPARED: Final = frozenset({"requests", "out"})
+_SPARED: Final = frozenset({"requests", "tokens in", "out", "time"})
 """Columns of the table that a narrow terminal goes without."""
 
 
@@ -55,6 +58,11 @@ def show(
         return
     out = console()
     out.print(_table(marked, out.width >= WIDE))
+    out.print(safe("in brackets: the 95 % interval over the situations", "dim"), soft_wrap=True)
+    for difference in differences(marked):
+        out.print(_difference_line(difference), soft_wrap=True)
+    if others := [contender.name for contender, _ in marked if not contender.reads_prompts]:
+        out.print(_no_readers_line(others, len(folders)), soft_wrap=True)
     if wrong:
         for contender, marks in marked:
             _print_mistakes(out, contender, mistakes(marks), alone=len(marked) == 1)
@@ -81,11 +89,14 @@ def _examined(
 def _as_json(marked: Sequence[tuple[Contender, list[Marked]]], situations: int) -> dict[str, Any]:
     return {
         "situations": situations,
+        "methods": METHODS,
+        "differences": [asdict(each) for each in differences(marked)],
         "contenders": [
             {
                 "name": contender.name,
                 "provider": contender.provider.name,
                 "model": contender.provider.model_name,
+                "reads_prompts": contender.reads_prompts,
                 "prompts": {n: str(p) for n, p in contender.library.sources().items()},
                 "scores": [asdict(score) for score in scores(marks)],
                 "mistakes": mistakes(marks),
@@ -93,6 +104,26 @@ def _as_json(marked: Sequence[tuple[Contender, list[Marked]]], situations: int) 
             for contender, marks in marked
         ],
     }
+
+
+def _difference_line(difference: Difference) -> Text:
+    """Which of two did better in the same situations, as far as these can tell."""
+    low, high = difference.sensible_ci95
+    what = "no clear difference" if low <= 0 <= high else "better" if low > 0 else "worse"
+    shade = {"better": "green", "worse": "red"}.get(what, "bold")
+    figures = f"{100 * difference.sensible:+.1f} points sensible (95 % {100 * low:+.1f} to "
+    head = f"{difference.contender} against {difference.against}, the same "
+    head += f"{difference.situations:,} situations: "
+    return Text.assemble(safe(head), safe(f"{figures}{100 * high:+.1f}): "), (what, shade))
+
+
+def _no_readers_line(names: Sequence[str], folders: int) -> Text:
+    read = "reads" if len(names) == 1 else "read"
+    line = (
+        f"{', '.join(names)} {read} no prompts, only the situation: nothing here is about prompts"
+    )
+    once = f"; asked once for all {folders} sets of them" if folders > 1 else ""
+    return safe(f"{line}{once}", "magenta")
 
 
 def _table(marked: Sequence[tuple[Contender, list[Marked]]], wide: bool) -> Table:
@@ -120,14 +151,21 @@ def _cells(score: Score) -> dict[str, Text]:
     shade = "green" if score.sensible >= _GOOD else "red" if score.sensible < _POOR else "yellow"
     return {
         "n": safe(str(score.situations)),
-        "sensible": safe(percent(score.sensible), shade),
-        "no plan": safe(percent(score.unusable), "red" if score.unusable > 0 else ""),
+        "sensible": safe(_with_interval(score.sensible, score.sensible_ci95), shade),
+        "no plan": safe(
+            _with_interval(score.unusable, score.unusable_ci95), "red" if score.unusable > 0 else ""
+        ),
         "requests": safe(f"{score.requests:,}"),
         "tokens in": safe(_count(score.prompt_tokens)),
         "out": safe(_count(score.completion_tokens)),
-        "cost": safe(DASH if score.cost_usd is None else f"${score.cost_usd:.4f}"),
+        "cost": safe("not known" if score.cost_usd is None else f"${score.cost_usd:.4f}"),
         "time": safe(DASH if score.latency_s is None else f"{score.latency_s:.2f} s"),
     }
+
+
+def _with_interval(share: float, interval: tuple[float, float]) -> str:
+    low, high = interval
+    return f"{percent(share)} ({100 * low:.0f} to {100 * high:.0f})"
 
 
 def _count(number: int | None) -> str:

@@ -52,8 +52,9 @@ def trace_list(
     sort: Annotated[
         str | None,
         typer.Option(
-            help="Situations: visits, id, calls, failed, m (coverage: the share of the advice that "
-            "could be carried out), agree, success. "
+            help="Situations: visits, id, calls, failed, coverage (the share of the advice that "
+            "could be carried out), agree, disagree (visits in which the student would do "
+            "otherwise than its teacher), rejected, success. "
             "Calls: id, iteration, situation, node, status, tokens, latency, cost, started."
         ),
     ] = None,
@@ -98,19 +99,24 @@ def trace_show(
     run: Run,
     id: TraceId,
     brief: Annotated[bool, typer.Option("--brief", help="Leave the prompts out.")] = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="The whole system prompt and the model's reasoning.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Show a situation or a call: prompt, messages, plans, advice, and the student there.
+
+    A long system prompt is folded, and so is a model's reasoning.
 
     Examples:
 
     python cli.py trace show runs/my-run 1
 
-    python cli.py trace show runs/my-run c1 --brief
+    python cli.py trace show runs/my-run c1 --full
     """
     from tutelage.graphs.terminal.trace import show as view
 
-    view.show(run, id, brief, as_json)
+    view.show(run, id, brief, full, as_json)
 
 
 @app.command("open")
@@ -197,7 +203,8 @@ def trace_replay(
 ) -> None:
     """Ask about a situation again, of another teacher or with other prompts, and show what differs.
 
-    The run folder stays as it is, and no cache is used. It says what the answer has cost.
+    The run folder stays as it is, and no cache is used. It says what the answer has cost. It asks
+    with the prompts that `run` would use now, and says where they differ from the recorded ones.
 
     Examples:
 

@@ -3,27 +3,37 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from rich.console import Console
 from rich.rule import Rule
 from rich.text import Text
 
+from tutelage.agents.common.invocation import hint
 from tutelage.graphs.analysis.trace_comparison import (
     PARTS,
     compare_runs,
     conversation_of,
     difference,
+    rejection_of,
 )
 from tutelage.graphs.records.trace.names import DASH, one_line
 from tutelage.graphs.records.trace.schema import TraceError
 from tutelage.graphs.terminal.common.tables import table_of
 from tutelage.graphs.terminal.common.text import console, percent, print_json, safe
-from tutelage.graphs.terminal.trace.lines import open_trace
+from tutelage.graphs.terminal.trace.lines import open_trace, rejection_line
+from tutelage.graphs.terminal.trace.situation_lines import (
+    SituationCells,
+    cut_short,
+    room_beside,
+)
+
+if TYPE_CHECKING:
+    from tutelage.graphs.analysis.trace_replay import ReplayedAnswer
 
 _WITH_ID: Final = re.compile(r"(.+):(c?\d{1,19})")
 _SPARED: Final = frozenset({"visits a, b", "success a, b"})
@@ -43,13 +53,20 @@ def show(a: str, b: str, as_json: bool) -> None:
         if ids:
             (ours, left), (theirs, right) = map(conversation_of, readers, ids)
             found = difference(left, right, (a, b))
-            values: Any = {"a": ours.text, "b": theirs.text, "difference": found}
+            rejections = {"a": rejection_of(ours), "b": rejection_of(theirs)}
+            values: Any = {
+                "a": ours.text,
+                "b": theirs.text,
+                "difference": found,
+                "rejections": rejections,
+            }
         else:
             values = compare_runs(readers[0], readers[1], (a, b))
     if as_json:
         print_json(values)
     elif ids:
         print_difference(console(), found)
+        _print_rejections(console(), rejections)
     else:
         _print_runs(console(), values)
 
@@ -71,13 +88,15 @@ def show_replay(
         print_json({**asdict(done), "difference": found})
         return 0 if done.replayed.advice else 1
     out = console()
-    out.print(safe(f"situation {done.situation}: {one_line(done.text)}", "bold"))
+    out.print(safe(f"situation {done.situation}: {one_line(done.text)}", "bold"), soft_wrap=True)
+    for line in _about_prompts(done, run, id):
+        out.print(safe(line, "magenta"), soft_wrap=True)
     if done.replayed.advice:
         print_difference(out, found)
     if done.failure is not None:
         kept = "some answers are missing" if done.replayed.advice else "no plan came back"
         out.print(safe(f"{kept}: {done.failure}, {done.error or 'no reason was given'}", "red"))
-    cost = "price not known" if done.cost_usd is None else f"{done.cost_usd:.4f} USD"
+    cost = "cost not known" if done.cost_usd is None else f"{done.cost_usd:.4f} USD"
     out.print(
         safe(
             f"asked {done.provider}: {done.calls} calls, {done.prompt_tokens:,} tokens in, "
@@ -88,6 +107,19 @@ def show_replay(
         soft_wrap=True,
     )
     return 0 if done.replayed.advice else 1
+
+
+def _about_prompts(done: ReplayedAnswer, run: Path, id: str) -> Iterator[str]:
+    """With which prompts it was asked, where they are not those that the run asked with."""
+    if done.note is not None:
+        yield done.note
+    if done.changed_prompts:
+        files = ", ".join(f"{name} ({path})" for name, path in done.changed_prompts.items())
+        yield f"the prompts differ from those that the run recorded: {files}"
+        again = hint("trace", "replay", run, id, "--prompts", done.recorded_prompts or "")
+        yield f"asked with these, as `run` would ask now; with the recorded ones: {again}"
+    if done.changed_prompts and not done.reads_prompts:
+        yield f"{done.provider} reads no prompts, only the situation: they change nothing for it"
 
 
 def print_difference(out: Console, parts: Mapping[str, Sequence[str]]) -> None:
@@ -118,14 +150,24 @@ def _print_runs(out: Console, rows: Sequence[Mapping[str, Any]]) -> None:
     if not rows:
         out.print(Text("neither run has met a situation", "dim"))
         return
+    told = SituationCells(list(dict.fromkeys(row["text"] for row in rows)))
+    if told.common:
+        out.print(safe(f"in every situation: {told.common}", "dim"), soft_wrap=True)
     cells = [_cells(row) for row in rows]
-    out.print(table_of(cells, ("differs in", "situation"), out.width, _SPARED))
+    room = room_beside(cells, out.width, _SPARED)
+    for row, each in zip(rows, cells, strict=True):
+        each[told.heading] = told.cell(row["text"], room)
+    out.print(
+        cut_short(table_of(cells, {"differs in", told.heading}, out.width, _SPARED)),
+    )
     printed: set[tuple[str, ...]] = set()
     for row in rows:
         parts = row["difference"] or {}
-        if not any(parts.values()):
+        rejections = {side: (row[side] or {}).get("rejection") for side in ("a", "b")}
+        if not any(parts.values()) and not any(rejections.values()):
             continue
         out.print(Rule(safe(one_line(row["text"])), align="left"))
+        _print_rejections(out, rejections)
         for part, lines in parts.items():
             key = (part, *lines)
             if lines and key in printed:
@@ -144,12 +186,21 @@ def _cells(row: Mapping[str, Any]) -> dict[str, Text]:
         "visits a, b": Text(", ".join(f"{s['visits']:,}" if s else DASH for s in sides)),
         "agree a, b": Text(", ".join(percent(s.get("agreement")) for s in sides)),
         "success a, b": Text(", ".join(percent(s.get("success")) for s in sides)),
-        "differs in": Text(_differs(row["difference"])),
-        "situation": safe(one_line(row["text"])),
+        "differs in": _differs(row["difference"], [side.get("rejection") for side in sides]),
     }
 
 
-def _differs(parts: Mapping[str, Sequence[str]] | None) -> str:
-    if parts is None:
-        return "met by one"
-    return ", ".join(part for part, lines in parts.items() if lines) or "nothing"
+def _differs(parts: Mapping[str, Sequence[str]] | None, rejections: Sequence[Any]) -> Text:
+    """In what two runs differ, and whose advice was rejected."""
+    met = "met by one"
+    if parts is not None:
+        met = ", ".join(part for part, lines in parts.items() if lines) or "nothing"
+    rejected = ", ".join(side for side, found in zip("ab", rejections, strict=True) if found)
+    return Text.assemble(met, (f"  ✗ {rejected}" if rejected else "", "red"))
+
+
+def _print_rejections(out: Console, rejections: Mapping[str, Any]) -> None:
+    """The advice that was rejected, on either side, with its figures."""
+    for side, rejection in rejections.items():
+        if rejection is not None:
+            out.print(safe(f"{side}: ✗ {rejection_line(rejection)}", "red"), soft_wrap=True)

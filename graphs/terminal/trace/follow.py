@@ -11,6 +11,7 @@ from rich.text import Text
 
 from tutelage.graphs.analysis.trace_following import Item, follow
 from tutelage.graphs.records.trace.names import call_id, one_line, plan_line
+from tutelage.graphs.records.trace.records import ADVICE_REJECTED, TEACHER_REJECTED
 from tutelage.graphs.terminal.common.text import console, percent, safe
 from tutelage.graphs.terminal.trace.lines import tokens_line
 from tutelage.graphs.terminal.trace.listing import status_text
@@ -40,10 +41,12 @@ def lines_of(item: Item) -> Iterator[Text]:
     if item["type"] == "call":
         yield from _call_lines(item)
     elif item["type"] == "event":
-        yield safe(
-            f"iteration {item['iteration']} · {item['node']}: {item['kind']}, {item['message']}",
-            "magenta",
-        )
+        rejected = item["kind"] in (ADVICE_REJECTED, TEACHER_REJECTED)
+        head = f"iteration {item['iteration']} · {item['node']}: "
+        kind = status_text(item["kind"]).plain if rejected else item["kind"]
+        yield safe(f"{head}{kind}, {item['message']}", "red" if rejected else "magenta")
+        if item["situation"] is not None:
+            yield safe(f"    {item['situation']}: {one_line(item['text'])}", "dim")
     elif item["type"] == "iteration":
         yield safe(
             f"iteration {item['iteration']} · {item['visits']:,} visits · "

@@ -4,30 +4,47 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from tutelage.agents.common.invocation import hint
 from tutelage.graphs.analysis.trace_details import situation_row
-from tutelage.graphs.records.trace.names import DASH, call_id, one_line, plan_lines
+from tutelage.graphs.records.trace.names import DASH, call_id
 from tutelage.graphs.records.trace.reader import TraceReader
+from tutelage.graphs.records.trace.records import (
+    ADVICE_REJECTED,
+    TEACHER_REJECTED,
+    EventRecord,
+    teacher_verdict,
+)
 from tutelage.graphs.records.trace.schema import TraceError
 from tutelage.graphs.records.trace.search import CallRow, Span, Wanted
-from tutelage.graphs.terminal.common.tables import table_of
+from tutelage.graphs.terminal.common.tables import WIDE, table_of
 from tutelage.graphs.terminal.common.text import console, percent, print_json_rows, safe
-from tutelage.graphs.terminal.trace.lines import open_trace, tokens_line
+from tutelage.graphs.terminal.trace.lines import advice_line, open_trace, tokens_line
+from tutelage.graphs.terminal.trace.situation_lines import (
+    SituationCells,
+    cut_short,
+    ended,
+    room_beside,
+)
 
 KINDS: Final = ("situations", "calls", "failures")
 SHOWN: Final = 50
 """Rows that people get unless they ask for more; machines get all of them."""
 
-_WORDS: Final = frozenset({"situation", "advice", "from", "node", "status", "teacher", "error"})
-_SPARED: Final = frozenset({"from", "calls", "coverage"})
-"""Columns of situations that a narrow terminal goes without."""
+_WORDS: Final = frozenset({"advice", "from", "node", "status", "teacher", "situation", "error"})
+_SPARED: Final = frozenset({"from", "calls", "coverage", "success"})
+_SPARED_OF_CALLS: Final = frozenset({"node", "try"})
+_SPARED_OF_FAILURES: Final = frozenset({"node", "try", "tokens", "seconds", "teacher"})
+"""Columns that a narrow terminal goes without."""
+_LEAST_ADVICE: Final = 20
+"""Columns of advice where there is little room: enough for the figures of what was rejected."""
 
 _CALL_FIELDS: Final = tuple("situation" if name == "number" else name for name in CallRow._fields)
 _NUMBER: Final = r"\d{1,15}(?:\.\d{1,9})?"
@@ -72,18 +89,24 @@ def show(
             )
             rows = [_call_row(call) for call in calls]
         there = _what_is_there(reader) if not rows and not as_json else ""
+        verdict = teacher_verdict(reader.events())
+        told = SituationCells([text for _, text in reader.names().values()])
     if as_json:
         print_json_rows(rows)
-    elif not rows:
-        console().print(safe(f"no such {kind}; {there}"), soft_wrap=True)
-    else:
-        out = console()
-        table = situations_table(rows, out.width) if kind == "situations" else _calls(rows, kind)
-        out.print(table)
-        if len(rows) < total:
-            out.print(Text(f"{len(rows):,} of {total:,} {kind}; more with --limit", style="dim"))
-        line = hint("trace", "show", run, str(rows[0]["id"] or "ID"))
-        out.print(safe(f"one of them in full: {line}", "dim"), soft_wrap=True)
+        return
+    out = console()
+    if not rows:
+        out.print(safe(f"no such {kind}; {there}"), soft_wrap=True)
+        return
+    _print_table(out, rows, told, kind)
+    if len(rows) < total:
+        out.print(Text(f"{len(rows):,} of {total:,} {kind}; more with --limit", style="dim"))
+    if kind == "situations":
+        _print_rejected(out, rows, verdict)
+    named = next((str(row["id"] or row["situation"] or "") for row in rows), "") or "ID"
+    out.print(
+        safe(f"one of them in full: {hint('trace', 'show', run, named)}", "dim"), soft_wrap=True
+    )
 
 
 def _call_row(call: CallRow) -> dict[str, Any]:
@@ -92,37 +115,93 @@ def _call_row(call: CallRow) -> dict[str, Any]:
     return values
 
 
-def situations_table(rows: Sequence[dict[str, Any]], width: int) -> Table:
-    """The table of situations, the most telling columns alone on a narrow terminal.
+def _print_table(
+    out: Console, rows: Sequence[dict[str, Any]], told: SituationCells, kind: str
+) -> None:
+    if told.common:
+        out.print(safe(f"in every situation: {told.common}", "dim"), soft_wrap=True)
+    make = _situations if kind == "situations" else _failures if kind == "failures" else _calls
+    out.print(make(rows, told, out.width))
 
-    rows: as `situation_row` gives them; width: the terminal's.
-    """
-    table = table_of([_situation_cells(row) for row in rows], _WORDS, width, _SPARED)
-    table.show_lines = True
-    return table
+
+def _print_rejected(
+    out: Console, rows: Sequence[Mapping[str, Any]], verdict: EventRecord | None
+) -> None:
+    """What the teacher check rejected, in words."""
+    if any(row["rejection"] is not None for row in rows):
+        line = "✗ rejected, not followed: episodes that succeeded with the advice vs without"
+        out.print(safe(line, "red"), soft_wrap=True)
+    if verdict is not None and verdict.kind == TEACHER_REJECTED:
+        line = f"the teacher was rejected, none of it is followed: {verdict.message}"
+        out.print(safe(line, "red"), soft_wrap=True)
+
+
+def _situations(rows: Sequence[dict[str, Any]], told: SituationCells, width: int) -> Table:
+    """The table of situations, a line each; the most telling columns alone where it is narrow."""
+    cells = [_situation_cells(row) for row in rows]
+    if not any(row["failures"] for row in rows):
+        cells = [{k: v for k, v in each.items() if k != "failed"} for each in cells]
+    advice = [advice_line(row) for row in rows]
+    room = room_beside(cells, width, _SPARED) - 2  # the gap between the two
+    least = min(max(map(len, advice)), _LEAST_ADVICE)
+    wanted = max(told.columns(row["text"] for row in rows), len(told.heading))
+    columns = min(wanted, room - least)
+    for row, each, line in zip(rows, cells, advice, strict=True):
+        each[told.heading] = told.cell(row["text"], columns)
+        each["advice"] = safe(ended(line, room - columns), "red" if row["rejection"] else "")
+    return cut_short(table_of(cells, {*_WORDS, told.heading}, width, _SPARED))
 
 
 def _situation_cells(row: dict[str, Any]) -> dict[str, Text]:
     return {
         "id": Text(str(row["id"])),
-        "situation": safe(row["text"]),
-        "advice": safe(plan_lines(row["plans"])),
-        "from": safe(", ".join(row["sources"]) or DASH),
+        "visits": Text(f"{row['visits']:,}"),
+        "agree": Text(percent(row["agreement"])),
+        "coverage": Text(percent(row["coverage"])),
+        "success": Text(percent(row["successes"] / row["episodes"] if row["episodes"] else None)),
         "calls": Text(f"{row['calls']:,}"),
         "failed": Text(f"{row['failures']:,}", style="red" if row["failures"] else ""),
-        "visits": Text(f"{row['visits']:,}"),
-        "coverage": Text(percent(row["coverage"])),
-        "agree": Text(percent(row["agreement"])),
-        "success": Text(percent(row["successes"] / row["episodes"] if row["episodes"] else None)),
+        "from": safe(", ".join(row["sources"]) or DASH),
     }
 
 
-def _calls(rows: Sequence[dict[str, Any]], kind: str) -> Table:
-    """The table of calls. It shows teachers where there are several, errors for failures."""
+def _calls(rows: Sequence[dict[str, Any]], told: SituationCells, width: int) -> Table:
+    """The table of calls, a line each. It shows teachers where there are several."""
+    cells = _calls_cells(rows)
+    room = room_beside(cells, width, _SPARED_OF_CALLS)
+    for row, each in zip(rows, cells, strict=True):
+        each[told.heading] = _named(row, told, room)
+    return cut_short(table_of(cells, {*_WORDS, told.heading}, width, _SPARED_OF_CALLS))
+
+
+def _failures(rows: Sequence[dict[str, Any]], told: SituationCells, width: int) -> Table:
+    """The table of failures: what is wrong is told in full, and wrapped where it must be."""
+    cells = _calls_cells(rows)
+    room = room_beside(cells, width, _SPARED_OF_FAILURES)
+    for row, each in zip(rows, cells, strict=True):
+        # Narrow, the number alone: the error takes the room.
+        wide = width >= WIDE
+        heading = told.heading if wide else "situation"
+        each[heading] = _named(row, told, room // 2 if wide else 0)
+        each["error"] = safe(_error(row))
+    table = cut_short(table_of(cells, {*_WORDS, told.heading}, width, _SPARED_OF_FAILURES))
+    table.columns[-1].no_wrap, table.columns[-1].overflow = False, "fold"
+    return table
+
+
+def _named(row: Mapping[str, Any], told: SituationCells, room: int) -> Text:
+    """A call's situation by its number, and in as many words as there is room for."""
+    number = str(row["situation"] or DASH)
+    rest = room - len(number) - 2
+    if row["text"] is None or rest <= 0:
+        return safe(number)
+    return Text(f"{number}: ").append_text(told.cell(row["text"], rest))
+
+
+def _calls_cells(rows: Sequence[dict[str, Any]]) -> list[dict[str, Text]]:
     several = len({row["provider"] for row in rows} - {None}) > 1
-    hidden = {*(() if several else ("teacher",)), *(() if kind == "failures" else ("error",))}
     cells = [_call_cells(row) for row in rows]
-    return table_of([{k: v for k, v in row.items() if k not in hidden} for row in cells], _WORDS)
+    return [{k: v for k, v in each.items() if several or k != "teacher"} for each in cells]
 
 
 def _call_cells(row: dict[str, Any]) -> dict[str, Text]:
@@ -135,13 +214,14 @@ def _call_cells(row: dict[str, Any]) -> dict[str, Text]:
         "tokens": Text(tokens_line(row["prompt_tokens"], row["completion_tokens"])),
         "seconds": Text(DASH if row["latency_s"] is None else f"{row['latency_s']:.2f}"),
         "teacher": safe(row["provider"] or DASH),
-        "situation": safe(f"{row['situation'] or DASH}: {one_line(row['text'])}"),
-        "error": safe(_error(row)),
     }
 
 
 def status_text(status: str) -> Text:
-    """A call's status in its colour."""
+    """A call's status in its colour; that of a rejection in plain words."""
+    status = {ADVICE_REJECTED: "advice rejected", TEACHER_REJECTED: "teacher rejected"}.get(
+        status, status
+    )
     return safe(status, {"ok": "green", "cached": "cyan"}.get(status, "red"))
 
 

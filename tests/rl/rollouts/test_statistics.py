@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from tutelage.rl.rollouts.statistics import (
+    mean_share_interval,
     newcombe_interval,
+    paired_interval,
     t_interval,
     welch_interval,
     wilson_interval,
@@ -70,6 +72,44 @@ def test_a_single_seed_says_nothing_of_others() -> None:
     assert t_interval([0.5]) is None
     assert t_interval([]) is None
     assert welch_interval([0.5], [0.1, 0.2]) is None
+
+
+def test_shares_that_agree_are_no_proof() -> None:
+    assert mean_share_interval([1.0] * 12) == pytest.approx(wilson_interval(12, 12))
+    assert mean_share_interval([0.4]) == pytest.approx(wilson_interval(0, 1))
+    low, high = paired_interval([0.0] * 10)
+    assert low == pytest.approx(-high)
+    assert high == pytest.approx(stats.t.ppf(0.975, 11) / 12)
+    assert paired_interval([]) == (-1.0, 1.0)
+    assert paired_interval([1.0] * 10)[0] > 0.5
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=40))
+def test_shares_have_an_interval_around_their_mean(shares: list[float]) -> None:
+    low, high = mean_share_interval(shares)
+    mean = sum(shares) / len(shares)
+    assert 0.0 <= low <= mean + 1e-9
+    assert mean - 1e-9 <= high <= 1.0
+    student = t_interval(shares) or (mean, mean)
+    assert low <= max(student[0], 0.0) + 1e-12
+    assert high >= min(student[1], 1.0) - 1e-12
+
+
+@given(st.lists(st.floats(-1, 1), min_size=1, max_size=40))
+def test_pairs_the_other_way_round_are_mirrored(differences: list[float]) -> None:
+    low, high = paired_interval(differences)
+    assert -1.0 <= low <= high <= 1.0
+    assert paired_interval([-d for d in differences]) == pytest.approx((-high, -low))
+
+
+@pytest.mark.parametrize(("helps", "harms"), [(0.05, 0.05), (0.3, 0.1), (0.02, 0.0)])
+def test_the_paired_interval_holds_what_it_promises(helps: float, harms: float) -> None:
+    """Pairs of which few differ, as answers to two wordings of a prompt do."""
+    rng = np.random.default_rng(0)
+    drawn = rng.choice([1.0, -1.0, 0.0], (2000, 40), p=[helps, harms, 1 - helps - harms])
+    found = [paired_interval(row.tolist()) for row in drawn]
+    covered = np.mean([low <= helps - harms <= high for low, high in found])
+    assert covered >= 0.945
 
 
 def test_no_episodes_say_nothing() -> None:

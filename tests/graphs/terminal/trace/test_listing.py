@@ -16,13 +16,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from helpers.commands import say, tell
 from helpers.long_trace import ROWS, SITUATIONS, STATUSES, make_long_run
 from helpers.tiny_runs import CLI, TinyRun, environment, make_run
-from helpers.trace_rows import CALL, visit
+from helpers.trace_rows import ADVICE, CALL, visit
 from tutelage.agents.client.call_record import CallRecord
 from tutelage.graphs.records.run_folder import RunFolder
 from tutelage.graphs.records.trace.reader import TraceReader
-from tutelage.graphs.records.trace.records import EventRecord
+from tutelage.graphs.records.trace.records import AdviceRecord, EventRecord
 from tutelage.graphs.records.trace.schema import TraceError, TraceNotBegunError
 from tutelage.graphs.records.trace.search import CallRow, Wanted
 from tutelage.graphs.records.trace.writer import TraceWriter
@@ -43,9 +44,7 @@ def long(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
 
 def listed(*arguments: str | Path) -> Any:
     """What `trace list ... --json` prints."""
-    done = CliRunner().invoke(app, ["trace", "list", *map(str, arguments), "--json"])
-    assert done.exit_code == 0, done.output
-    return json.loads(done.stdout)
+    return tell("trace", "list", *arguments)
 
 
 # --------------------------------------------------------------------------------- searching
@@ -370,3 +369,95 @@ def test_mistakes_say_what_is_allowed(real: TinyRun, arguments: list[str], says:
     done = CliRunner().invoke(app, ["trace", "list", str(real.path), *arguments])
     assert isinstance(done.exception, TraceError)
     assert says in str(done.exception)
+
+
+# ------------------------------------------------------------------------- a line for each row
+
+
+@pytest.fixture
+def similar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A run whose situations differ only at the ends of long texts."""
+    monkeypatch.setenv("COLUMNS", "80")
+    folder = RunFolder.create(tmp_path / "run")
+    folder.write_config({})
+    things = "red key; yellow key; purple key; blue door (locked); green door (open)"
+    with TraceWriter(folder.trace) as writer:
+        texts = [
+            f"mission: go through the green door\ncarrying: {carried}\nseen: {things}{last}\n"
+            f"unexplored: {left}"
+            for carried in ("nothing", "grey ball")
+            for last in ("", "; grey box")
+            for left in ("yes", "no")
+        ]
+        writer.situations(dict(enumerate(texts)))
+        writer.calls([replace(CALL, situation_id=s) for s in range(len(texts))])
+        late = replace(CALL, situation_id=1, status="timed_out", answers=[], plans=[])
+        writer.calls([replace(late, error="no answer within 30 s, tried three times " * 2)])
+        writer.advice([AdviceRecord(1, 1, s, "model", ADVICE.to_json()) for s in range(len(texts))])
+        writer.visits([visit(1, s, 12_345) for s in range(len(texts))])
+        writer.commit()
+    return folder.path
+
+
+def rows_of(shown: str) -> list[str]:
+    """The lines of a table below its head."""
+    lines = shown.splitlines()
+    (rule,) = [i for i, line in enumerate(lines) if set(line.strip()) == {"─"}]
+    rows = lines[rule + 1 :]
+    return rows[: next(i for i, line in enumerate(rows) if not line.strip())]
+
+
+@pytest.mark.parametrize("what", ["situations", "calls"])
+@pytest.mark.parametrize("columns", ["80", "120", "200"])
+def test_each_takes_a_line_and_none_looks_like_another(
+    similar: Path, what: str, columns: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    shown = say("trace", "list", similar, what)
+    rows = rows_of(shown)
+    assert len(rows) == len(listed(similar, what))
+    assert all(len(row) <= int(columns) for row in rows)
+    if what == "situations":
+        told = {row.split(maxsplit=3)[3] for row in rows}
+        assert len(told) == len(rows), "what differs stays in sight"
+    assert shown.count("go through the green door") == 1, "what all have is said once"
+    assert "carrying · seen · unexplored" in shown
+
+
+def test_the_figures_of_a_narrow_list_are_whole(similar: Path) -> None:
+    for row in rows_of(say("trace", "list", similar)):
+        assert "12,345" in row
+        assert "0.75 pick_up" in row
+
+
+def test_failures_are_told_in_whole_words_at_80_columns(similar: Path) -> None:
+    shown = say("trace", "list", similar, "failures")
+    assert "timed_out" in shown
+    words = " ".join(" ".join(line.split()[0:]) for line in rows_of(shown))
+    for word in ["no", "answer", "within", "30", "s,", "tried", "three", "times"]:
+        assert word in words.split()
+    assert len(rows_of(shown)) <= 4
+    assert "trace show" in shown
+    assert shown.rstrip().endswith(" c9")
+
+
+def test_texts_that_are_no_fields_are_told_in_a_line_too(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path / "run")
+    folder.write_config({})
+    with TraceWriter(folder.trace) as writer:
+        writer.situations({1: "you stand\nleft of it", 2: "you stand\nat: the goal", 3: ""})
+        writer.visits([visit(1, s) for s in (1, 2, 3)])
+        writer.commit()
+    rows = rows_of(say("trace", "list", folder.path))
+    assert [row.split()[0] for row in rows] == ["1", "2", "3"]
+    assert "you stand · left of it" in rows[0]
+    assert "you stand · at: the goal" in rows[1]
+
+
+@pytest.mark.parametrize("columns", ["20", "40"])
+def test_no_terminal_is_too_narrow(
+    similar: Path, columns: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    for what in ("situations", "calls", "failures"):
+        assert rows_of(say("trace", "list", similar, what))

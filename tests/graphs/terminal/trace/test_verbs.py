@@ -16,6 +16,7 @@ import pytest
 from opentelemetry.semconv._incubating.attributes import gen_ai_attributes
 from typer.testing import CliRunner
 
+from helpers import commands
 from helpers.openai_server import OpenAIServer, hang_up, teach
 from helpers.tiny_runs import TinyRun, make_run
 from helpers.trace_rows import ADVICE, CALL, visit
@@ -44,14 +45,12 @@ def my_prompts(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def say(*arguments: str | Path, code: int = 0) -> str:
     """What a `trace` command prints."""
-    done = CliRunner().invoke(app, ["trace", *map(str, arguments)])
-    assert done.exit_code == code, (done.output, done.exception)
-    return done.stdout
+    return commands.say("trace", *arguments, code=code)
 
 
 def tell(*arguments: str | Path, code: int = 0) -> Any:
     """What it prints as JSON."""
-    return json.loads(say(*arguments, "--json", code=code))
+    return commands.tell("trace", *arguments, code=code)
 
 
 def digest(folder: Path) -> dict[str, str]:
@@ -67,9 +66,9 @@ def test_a_call_is_shown_down_to_its_history(run: TinyRun) -> None:
     details = tell("show", run.path, "c1")
     (call,) = details["calls_made"]
     assert call["id"] == 1
-    for part in ("prompt", "tools on offer", "answer 1", "plan: ", "advice", "history"):
+    for part in ("prompt", "tools on offer", "answers 1 to ", "plan: ", "advice", "history"):
         assert part in shown
-    assert shown.index("prompt") < shown.index("answer 1") < shown.index("history")
+    assert shown.index("prompt") < shown.index("answers 1 to ") < shown.index("history")
     assert "prompt" not in say("show", run.path, "c1", "--brief")
     assert re.search("agreement [▁▂▃▄▅▆▇█·]+", shown)
 
@@ -151,7 +150,29 @@ def test_what_failed_and_what_was_replayed_is_counted(tmp_path: Path) -> None:
     assert (figures["cache_hits"], figures["fallbacks"]) == (1, 1)
     assert (figures["cost_usd"], figures["unpriced_calls"]) == (0.5, 1)
     assert figures["latency_s"] == {"p50": 3.0, "p90": 5.0, "p95": 5.0, "p99": 5.0, "max": 5.0}
-    assert "1 calls without a known price" in say("stats", path)
+    assert "at least 0.5000 USD; 1 call without a known price" in say("stats", path)
+
+
+def test_costs_that_nobody_knows_are_no_number(tmp_path: Path) -> None:
+    path = made_run(tmp_path / "run")
+    with TraceWriter(path / "trace.sqlite") as writer:
+        writer.situations({1: "a room"})
+        writer.calls([replace(CALL, situation_id=1)] * 2)
+        writer.calls([replace(CALL, situation_id=1, status="timed_out", error="late", answers=[])])
+        writer.commit()
+    figures = tell("stats", path)
+    assert (figures["cost_usd"], figures["unpriced_calls"]) == (None, 2)
+    assert "not known: 2 calls without a known price" in say("stats", path)
+    assert "0.0000" not in say("stats", path)
+    assert "cost not known" in say("show", path, "c1")
+    assert "cost" not in say("show", path, "c3"), "nothing came that could cost anything"
+    assert tell("list", path, "calls")[0]["cost_usd"] is None
+
+
+def test_a_run_without_a_call_cost_nothing(tmp_path: Path) -> None:
+    path = made_run(tmp_path / "run")
+    TraceWriter(path / "trace.sqlite").close()
+    assert (tell("stats", path)["cost_usd"], tell("stats", path)["unpriced_calls"]) == (0, 0)
 
 
 def test_percentiles_are_values_that_so_many_do_not_exceed() -> None:
@@ -237,6 +258,59 @@ def test_an_edited_prompt_is_asked_with_and_shown(run: TinyRun, my_prompts: Path
     assert "asked offline: " in shown
     assert "0.0000 USD; nothing was written into the run folder" in "".join(shown.splitlines())
     assert digest(run.path) == before
+
+
+def test_prompts_that_were_edited_since_are_asked_with_and_told_of(
+    run: TinyRun, my_prompts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`prompts edit` writes into people's own folder, which `run` takes its prompts from."""
+    own = tmp_path / "tutelage" / "prompts"
+    shutil.copytree(my_prompts, own)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    shown = say("replay", run.path, "1")
+    assert "+Be brave." in shown
+    assert "prompt: the same" not in shown
+    assert f"differ from those that the run recorded: planner_system ({own}" in shown
+    assert "offline reads no prompts" in shown
+    recorded = run.path / "prompts"
+    assert f"--prompts {recorded}" in shown
+    told = tell("replay", run.path, "1")
+    assert told["changed_prompts"] == {"planner_system": str(own / "planner_system.md")}
+    assert told["reads_prompts"] is False
+    again = say("replay", run.path, "1", "--prompts", recorded)
+    assert "prompt: the same" in again
+    assert "differ from" not in again
+
+
+def test_a_model_gets_the_edited_prompt(
+    run: TinyRun, my_prompts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(my_prompts, tmp_path / "tutelage" / "prompts")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    with OpenAIServer(teach()) as server:
+        arguments = ("replay", run.path, "1", "--provider", "openai:m")
+        shown = say(*arguments, "--base-url", server.base_url)
+        assert all("Be brave." in str(request.body["messages"]) for request in server.requests)
+    assert "asked with these" in shown
+    assert "reads no prompts" not in shown
+
+
+def test_the_recorded_prompts_stand_in_for_a_folder_that_is_gone(
+    my_prompts: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "my_prompts"
+    shutil.copytree(my_prompts, folder)
+    made = make_run(tmp_path, env="helpers.toy_task:Corridor", prompts=folder)
+    (folder / "planner_system.md").write_text(
+        (SHIPPED / "planner_system.md").read_text("utf-8"), "utf-8"
+    )
+    assert "-Be brave." in say("replay", made.path, "1"), "the run's own folder, as it is now"
+    shutil.rmtree(folder)
+    shown = say("replay", made.path, "1")
+    assert f"the prompts of {folder} are not there: asked with those that the run recorded" in shown
+    assert "prompt: the same" in shown
+    done = CliRunner().invoke(app, ["trace", "replay", str(made.path), "1", "--prompts", "gone"])
+    assert "gone: not a readable folder" in str(done.exception), "what is asked for must be there"
 
 
 def test_another_model_is_asked_and_its_cost_told(run: TinyRun) -> None:
