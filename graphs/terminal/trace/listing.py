@@ -6,22 +6,26 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from rich.table import Table
 from rich.text import Text
 
+from tutelage.agents.client.call_record import CACHED, OK
 from tutelage.agents.common.invocation import hint
 from tutelage.graphs.analysis.trace_details import situation_row
 from tutelage.graphs.records.trace.names import DASH, call_id, one_line, plan_lines
 from tutelage.graphs.records.trace.reader import TraceReader
 from tutelage.graphs.records.trace.schema import TraceError
-from tutelage.graphs.records.trace.search import CallRow, Span, Wanted
+from tutelage.graphs.records.trace.search import FAILED, CallRow, Span, Wanted
 from tutelage.graphs.terminal.common.tables import table_of
 from tutelage.graphs.terminal.common.text import console, percent, print_json_rows, safe
 from tutelage.graphs.terminal.trace.lines import open_trace, tokens_line
+from tutelage.rl.errors import one_of
 
 KINDS: Final = ("situations", "calls", "failures")
+NODES: Final = ("planner", "cache", "fallback")
+"""Which nodes make calls."""
 SHOWN: Final = 50
 """Rows that people get unless they ask for more; machines get all of them."""
 
@@ -59,7 +63,7 @@ def show(
     Raises RunFolderError or TraceError.
     """
     if kind not in KINDS:
-        raise TraceError(f"cannot list {kind!r}; allowed: {', '.join(KINDS)}")
+        raise TraceError(f"cannot list {kind!r}{one_of(kind, KINDS)}")
     most = limit if as_json else limit or SHOWN
     with open_trace(run) as reader:
         if kind == "situations":
@@ -71,6 +75,8 @@ def show(
                 wanted, kind == "failures", sort or "id", reverse, most
             )
             rows = [_call_row(call) for call in calls]
+        if not rows:
+            _check_names(wanted)
         there = _what_is_there(reader) if not rows and not as_json else ""
     if as_json:
         print_json_rows(rows)
@@ -147,6 +153,20 @@ def status_text(status: str) -> Text:
 
 def _error(row: dict[str, Any]) -> str:
     return row["error"] or ("given up for a while" if row["kind"] == "given up" else DASH)
+
+
+def _check_names(wanted: Wanted) -> None:
+    """See that a call can have the status and the node that are wanted. Raises TraceError."""
+    # Here and not above: it imports LangChain, and most filters find something.
+    from tutelage.agents.client.errors import FailureName
+
+    statuses = (OK, CACHED, FAILED, *get_args(FailureName))
+    for option, given, known in (
+        ("--status", wanted.status, statuses),
+        ("--node", wanted.node, NODES),
+    ):
+        if given is not None and given not in known:
+            raise TraceError(f"{option} {given!r} is none{one_of(given, known)}")
 
 
 def _what_is_there(reader: TraceReader) -> str:
