@@ -11,8 +11,7 @@ import typer
 from rich.text import Text
 
 from tutelage.agents.common.invocation import hint
-from tutelage.graphs.terminal.common import completion
-from tutelage.graphs.terminal.common.options import Json
+from tutelage.graphs.terminal.common.options import Json, of_run
 from tutelage.graphs.terminal.common.tables import print_rows
 from tutelage.graphs.terminal.common.text import console, print_json, safe
 
@@ -55,12 +54,7 @@ def cache_show(
 @app.command("export")
 def cache_export(
     target: Annotated[Path, typer.Argument(help="The JSON lines to write.", metavar="FILE")],
-    run: Annotated[
-        Path | None,
-        typer.Option(
-            help="A run folder: only the answers behind that run.", autocompletion=completion.runs
-        ),
-    ] = None,
+    run: Annotated[Path | None, of_run("Only the answers behind this run.")] = None,
     file: CacheFile = None,
 ) -> None:
     """Write recorded answers, to be replayed, shared or imported: no key, no secret.

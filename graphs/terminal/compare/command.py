@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from tutelage.graphs.terminal.common import completion
 from tutelage.graphs.terminal.common.options import (
     Assignments,
     BaseUrl,
@@ -17,6 +16,7 @@ from tutelage.graphs.terminal.common.options import (
     Json,
     Prompts,
     Provider,
+    RunsOrNone,
 )
 
 app = typer.Typer()
@@ -24,14 +24,7 @@ app = typer.Typer()
 
 @app.command()
 def compare(
-    runs: Annotated[
-        list[Path] | None,
-        typer.Argument(
-            metavar="[RUN]...",
-            help="Finished runs, or folders of them.",
-            autocompletion=completion.runs,
-        ),
-    ] = None,
+    runs: RunsOrNone = None,
     vary: Annotated[
         list[str] | None,
         typer.Option(metavar="KEY=A,B", help="A config field and its values; may be repeated."),

@@ -8,7 +8,15 @@ from typing import Annotated
 import typer
 
 from tutelage.graphs.terminal.common import completion
-from tutelage.graphs.terminal.common.options import Assignments, BaseUrl, Env, Json, Prompts, Seed
+from tutelage.graphs.terminal.common.options import (
+    Assignments,
+    BaseUrl,
+    Env,
+    Json,
+    Prompts,
+    Seed,
+    of_run,
+)
 
 app = typer.Typer(
     help="See, edit, compare and try the prompt templates.\n\nYour own versions lie in a folder of "
@@ -19,12 +27,7 @@ app = typer.Typer(
 Name = Annotated[
     str, typer.Argument(help="A name from `prompts list`.", autocompletion=completion.prompts)
 ]
-OfRun = Annotated[
-    Path | None,
-    typer.Option(
-        "--run", metavar="RUN", help="As this run has used them.", autocompletion=completion.runs
-    ),
-]
+OfRun = Annotated[Path | None, of_run("As this run has used them.")]
 
 
 @app.command("list")

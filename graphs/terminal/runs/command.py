@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from tutelage.agents.common.invocation import hint
-from tutelage.graphs.terminal.common import completion
-from tutelage.graphs.terminal.common.options import Json, Runs
+from tutelage.graphs.terminal.common.options import Json, Runs, RunsAlone
 from tutelage.graphs.terminal.common.tables import new_table, print_rows
 from tutelage.graphs.terminal.common.text import console, print_json, safe
 
@@ -124,10 +123,7 @@ def runs_compare(runs: Runs, as_json: Json = False) -> None:
 
 @app.command("delete")
 def runs_delete(
-    runs: Annotated[
-        list[Path],
-        typer.Argument(metavar="RUN...", help="Run folders.", autocompletion=completion.runs),
-    ],
+    runs: RunsAlone,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
     """Delete run folders with all that is in them.

@@ -14,6 +14,7 @@ from tutelage.graphs.terminal.common.options import (
     Prompts,
     Provider,
     Run,
+    RunToCome,
     refuse_no_run,
 )
 
@@ -128,7 +129,7 @@ def trace_open(run: Run) -> None:
 
 @app.command("follow")
 def trace_follow(
-    run: Run,
+    run: RunToCome,
     last: Annotated[
         int, typer.Option(min=0, help="How much of what is there already comes first.")
     ] = 10,
@@ -161,14 +162,17 @@ def trace_diff(
     a: Annotated[
         str,
         typer.Argument(
-            help="A run folder, or RUN:ID for a situation or a call.",
+            metavar="RUN[:ID]",
+            help="A run, as elsewhere; or a situation or a call of it.",
             autocompletion=completion.runs,
         ),
     ],
     b: Annotated[
         str,
         typer.Argument(
-            help="What it is compared with, of the same kind.", autocompletion=completion.runs
+            metavar="RUN[:ID]",
+            help="What it is compared with, of the same kind.",
+            autocompletion=completion.runs,
         ),
     ],
     as_json: Json = False,
