@@ -57,7 +57,9 @@ def cache_export(
     run: Annotated[Path | None, of_run("Only the answers behind this run.")] = None,
     file: CacheFile = None,
 ) -> None:
-    """Write recorded answers, to be replayed, shared or imported: no key, no secret.
+    """Write recorded answers, to be replayed, shared or imported.
+
+    No key and no secret is in them.
 
     Example: python cli.py cache export answers.jsonl --run runs/my-run
     """
@@ -86,7 +88,9 @@ def cache_import(
     source: Annotated[Path, typer.Argument(help="Recorded answers, JSON lines.", metavar="FILE")],
     file: CacheFile = None,
 ) -> None:
-    """Take recorded answers into the cache: all lines, or none where one is bad.
+    """Take recorded answers into the cache.
+
+    All lines are taken, or none where one is bad.
 
     Example: python cli.py cache import answers.jsonl
     """
@@ -129,7 +133,9 @@ def cache_clear(
     file: CacheFile = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
-    """Forget every stored answer; the teacher is then asked, and paid, again.
+    """Forget every stored answer.
+
+    The teacher is then asked, and paid, again.
 
     Example: python cli.py cache clear --yes
     """

@@ -46,7 +46,7 @@ app = typer.Typer(
 
 @app.command("list")
 def envs_list(as_json: Json = False) -> None:
-    """List the tasks that come with Tutelage, and those that installed packages offer.
+    """List the shipped tasks, and those of installed packages.
 
     Example: python cli.py envs list
     """
@@ -132,7 +132,9 @@ def envs_check(
     as_json: Json = False,
     seed: Seed = None,
 ) -> None:
-    """Try every promise of a task: seeds, spaces, situations, options, labels, replay.
+    """Try every promise of a task.
+
+    Seeds, spaces, situations, options, labels and replay are tried.
 
     Exit code 1 where a promise is broken.
 

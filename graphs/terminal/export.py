@@ -26,7 +26,9 @@ def export(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite files of its names.")] = False,
 ) -> None:
-    """Write a run's student for other programs: from an observation to an action, and a model card.
+    """Write a run's student for other programs, with a model card.
+
+    What is written takes an observation and gives an action.
 
     ONNX needs an extra: pip install "tutelage[export]". How fast each file acts is measured.
 

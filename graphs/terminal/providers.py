@@ -33,7 +33,9 @@ app = typer.Typer(help="See and try the teachers that can be asked.", no_args_is
 
 @app.command("list")
 def providers_list(as_json: Json = False) -> None:
-    """List well-known teachers: installed or not, key present or not, what to install.
+    """List well-known teachers, and what each of them still needs.
+
+    It says whether package and key are there, and what to install.
 
     Example: python cli.py providers list
     """
@@ -119,7 +121,9 @@ def providers_check(
     assignments: Assignments = None,
     as_json: Json = False,
 ) -> None:
-    """Ask a teacher about one real situation: how it answers, how fast, at what cost.
+    """Ask a teacher about one real situation.
+
+    It shows how the teacher answers, how fast, and at what cost.
 
     Exit code 0 where advice came out, 1 where none did, 2 for a mistake to be mended first.
 

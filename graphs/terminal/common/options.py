@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from tutelage.graphs.terminal.common import completion
+from tutelage.graphs.terminal.common.help import FIELDS, OUTPUT, TASK, TEACHER
 
 _A_RUN: Final = "A run: its folder, a unique piece of its name, or @last."
 
@@ -40,7 +41,9 @@ def _named_or_to_come(run: Path) -> Path:
     return find_run_to_come(str(run))
 
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+Json = Annotated[
+    bool, typer.Option("--json", help="Print JSON for machines.", rich_help_panel=OUTPUT)
+]
 Run = Annotated[
     Path,
     typer.Argument(metavar="RUN", help=_A_RUN, callback=_named, autocompletion=completion.runs),
@@ -81,7 +84,10 @@ RunsOrNone = Annotated[
         autocompletion=completion.runs,
     ),
 ]
-ConfigFile = Annotated[Path | None, typer.Option("--config", help="TOML or JSON file of fields.")]
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option("--config", help="TOML or JSON file of fields.", rich_help_panel=FIELDS),
+]
 Assignments = Annotated[
     list[str] | None,
     typer.Option(
@@ -89,36 +95,59 @@ Assignments = Annotated[
         metavar="KEY=VALUE",
         help="Any config field; see `config show`. env.NAME: an argument of your task.",
         autocompletion=completion.assignments,
+        rich_help_panel=FIELDS,
     ),
 ]
 Prompts = Annotated[
     Path | None,
-    typer.Option(metavar="DIR", help="Your prompt templates' folder; `shipped`: none of yours."),
+    typer.Option(
+        metavar="DIR",
+        help="Your prompt templates' folder; `shipped`: none of yours.",
+        rich_help_panel=TEACHER,
+    ),
 ]
 Provider = Annotated[
     str | None,
-    typer.Option(help="The teacher: offline, openai:MODEL, …", autocompletion=completion.providers),
+    typer.Option(
+        help="The teacher: offline, openai:MODEL, …",
+        autocompletion=completion.providers,
+        rich_help_panel=TEACHER,
+    ),
 ]
-BaseUrl = Annotated[str | None, typer.Option(help="Address of an OpenAI-compatible server.")]
+BaseUrl = Annotated[
+    str | None,
+    typer.Option(help="Address of an OpenAI-compatible server.", rich_help_panel=TEACHER),
+]
 OwnBaseUrls = Annotated[
     list[str] | None,
     typer.Option(
         "--base-url",
         help="The run's own address, said again: your key may be sent there. Once for each.",
+        rich_help_panel=TEACHER,
     ),
 ]
 Graph = Annotated[
     str | None,
-    typer.Option(help="The graph; see `graphs list`.", autocompletion=completion.graphs),
+    typer.Option(
+        help="The graph; see `graphs list`.",
+        autocompletion=completion.graphs,
+        rich_help_panel=TASK,
+    ),
 ]
 Env = Annotated[
     str | None,
-    typer.Option(help="The task; see `envs list`.", autocompletion=completion.envs),
+    typer.Option(
+        help="The task; see `envs list`.", autocompletion=completion.envs, rich_help_panel=TASK
+    ),
 ]
 Engine = Annotated[
-    str | None, typer.Option(help="What plays MiniGrid's levels: batched or gymnasium.")
+    str | None,
+    typer.Option(
+        help="What plays MiniGrid's levels: batched or gymnasium; none takes what there is.",
+        rich_help_panel=TASK,
+    ),
 ]
-Seed = Annotated[int | None, typer.Option(help="Seed of everything random.")]
+Seed = Annotated[int | None, typer.Option(help="Seed of everything random.", rich_help_panel=TASK)]
 
 
 def refuse_no_run(run: Path) -> None:

@@ -45,7 +45,7 @@ def prompts_list(prompts: Prompts = None, as_json: Json = False) -> None:
 def prompts_show(
     name: Name, prompts: Prompts = None, run: OfRun = None, as_json: Json = False
 ) -> None:
-    """Show one prompt template as it is written, or as a run has used it.
+    """Show a prompt template as written, or as a run has used it.
 
     Examples:
 
@@ -80,7 +80,7 @@ def prompts_diff(
     run: OfRun = None,
     as_json: Json = False,
 ) -> None:
-    """Show what your own versions, or those of a run, change in the shipped prompt templates.
+    """Show what your versions, or a run's, change in the shipped ones.
 
     Example: python cli.py prompts diff --prompts my_prompts
     """
@@ -91,7 +91,9 @@ def prompts_diff(
 
 @app.command("check")
 def prompts_check(prompts: Prompts = None) -> None:
-    """Check all prompt templates; every problem is named with file and line.
+    """Check all prompt templates.
+
+    Every problem is named with file and line.
 
     Example: python cli.py prompts check --prompts my_prompts
     """
@@ -108,7 +110,7 @@ def prompts_render(
     assignments: Assignments = None,
     as_json: Json = False,
 ) -> None:
-    """Render the messages that a teacher would get in a first situation of a task.
+    """Render the messages about a first situation of a task.
 
     Example: python cli.py prompts render --env ColoredDoorKey
     """
@@ -145,7 +147,9 @@ def prompts_try(
     assignments: Assignments = None,
     as_json: Json = False,
 ) -> None:
-    """Ask teachers about situations whose sensible plans are known; compare models and wordings.
+    """Ask about situations whose sensible plans are known.
+
+    So models and wordings are compared.
 
     Nothing comes from the plan cache, so a hosted model is paid for every situation.
 

@@ -43,6 +43,10 @@ def runs_list(
 ) -> None:
     """List runs, the newest first.
 
+    Wherever a run is named, @last stands for the first of this list: the one in runs/ that was
+    started last, be it running, stopped, failed or finished, alone or one of a comparison. A run
+    that is resumed keeps its place.
+
     Example: python cli.py runs list
     """
     from tutelage.graphs.records.run_folder import list_runs
@@ -97,7 +101,9 @@ def runs_plot(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Draw learning curves; runs that differ only in their seed are one curve with its interval.
+    """Draw learning curves in the terminal or in a file.
+
+    Runs that differ only in their seed are one curve with its interval.
 
     Examples:
 
@@ -112,7 +118,7 @@ def runs_plot(
 
 @app.command("compare")
 def runs_compare(runs: Runs, as_json: Json = False) -> None:
-    """Compare runs; those that differ only in their seed are one condition.
+    """Compare runs; those that differ in their seed alone are one.
 
     Example: python cli.py runs compare runs/my-run
     """

@@ -19,7 +19,7 @@ from tutelage.graphs.terminal.common.options import (
 )
 
 app = typer.Typer(
-    help="Look into the requests to the teacher, its answers, and how the student fared.",
+    help="Look into what the teacher was asked and what came of it.",
     no_args_is_help=True,
 )
 
@@ -64,7 +64,9 @@ def trace_list(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """List the situations of a run, its calls, or what failed; also while it goes on.
+    """List the situations of a run, its calls, or what failed.
+
+    This works while the run goes on, too.
 
     With filters for calls, situations are those about which such calls were made. Figures are
     sorted from the largest on, all else from the least.
@@ -101,7 +103,9 @@ def trace_show(
     brief: Annotated[bool, typer.Option("--brief", help="Leave the prompts out.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Show a situation or a call: prompt, messages, plans, advice, and the student there.
+    """Show a situation or a call with all that belongs to it.
+
+    It shows prompt, messages, plans, advice, and the student there.
 
     Examples:
 
@@ -116,7 +120,9 @@ def trace_show(
 
 @app.command("open")
 def trace_open(run: Run) -> None:
-    """Browse a run's trace full-screen: search, maps, plans, and the student beside its teacher.
+    """Browse a run's trace full-screen.
+
+    It has a search, maps, plans, and the student beside its teacher.
 
     Also while the run goes on. The keys are those of `less` and `vim`; `?` lists them.
 
@@ -135,7 +141,9 @@ def trace_follow(
     ] = 10,
     as_json: Json = False,
 ) -> None:
-    """Show what happens in a run as it happens, until it ends; Ctrl-C leaves it alone.
+    """Show what happens in a run as it happens, until it ends.
+
+    Ctrl-C leaves the run alone.
 
     Waits for a run that has not begun yet. With --json, a JSON object a line.
 
@@ -148,7 +156,9 @@ def trace_follow(
 
 @app.command("stats")
 def trace_stats(run: Run, as_json: Json = False) -> None:
-    """Show cost, cache hits, failures, latency, and agreement over time and by situation.
+    """Show cost, cache hits, failures, latency, and agreement.
+
+    Agreement is shown over time and by situation.
 
     Example: python cli.py trace stats runs/my-run
     """
@@ -177,7 +187,9 @@ def trace_diff(
     ],
     as_json: Json = False,
 ) -> None:
-    """Show where prompt, answer and advice differ: of two calls, or of two runs by situation.
+    """Show where two calls or two runs differ.
+
+    Prompt, answer and advice are compared, those of two runs by situation.
 
     Examples:
 
@@ -199,7 +211,9 @@ def trace_replay(
     prompts: Prompts = None,
     as_json: Json = False,
 ) -> None:
-    """Ask about a situation again, of another teacher or with other prompts, and show what differs.
+    """Ask about a situation again, and show what differs.
+
+    It may be asked of another teacher, or with other prompts.
 
     The run folder stays as it is, and no cache is used. It says what the answer has cost.
 
@@ -222,7 +236,9 @@ def trace_export(
         Path | None, typer.Argument(help="Where to; standard output without it.")
     ] = None,
 ) -> None:
-    """Write each request as an OpenTelemetry span with gen_ai.* attributes, a JSON line each.
+    """Write each request as an OpenTelemetry span, a JSON line each.
+
+    It has gen_ai.* attributes.
 
     A collector's otlpjsonfile receiver reads the file.
 

@@ -40,7 +40,9 @@ def watch(
     mp4: Annotated[Path | None, typer.Option(help="Write the episode as an MP4.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Watch a run's student play: its map beside the true grid, its teacher beside it.
+    """Watch a run's student play, its teacher beside it.
+
+    Its map is beside the true grid.
 
     Keys: space next, b back, p play, + and - speed, q quit. Films need:
     pip install "tutelage[video]"
