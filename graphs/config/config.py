@@ -39,6 +39,9 @@ _ARGUMENT: Final = "env."
 ENV_ARGUMENT: Final = f"{_ARGUMENT}NAME"
 """How people type an argument of a task; the field is `env_args`."""
 
+SETTLED: Final = ("steps", "task.engine")
+"""Fields that a run writes down as its task has settled them, where they are none."""
+
 
 class ConfigError(UserError):
     """A configuration that cannot be used; the message is one line."""

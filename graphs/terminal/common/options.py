@@ -157,8 +157,8 @@ def refuse_no_run(run: Path) -> None:
     RunFolder.open(run)
 
 
-def of_run(help: str) -> Any:
-    """An option `--run` that names a run. help: what it is for."""
+def of_run(help: str, name: str = "--run") -> Any:
+    """An option that names a run. help: what it is for."""
     return typer.Option(
-        "--run", metavar="RUN", help=help, callback=_named, autocompletion=completion.runs
+        name, metavar="RUN", help=help, callback=_named, autocompletion=completion.runs
     )

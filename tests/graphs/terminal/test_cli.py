@@ -158,7 +158,7 @@ class TestListings:
         assert (row["run"], row["status"]) == (str(base.path), "finished")
         fields = json.loads(type_in("config", "show", "--set", "ppo.gamma=0.9", "--json").stdout)
         assert {f["field"]: f["value"] for f in fields}["ppo.gamma"] == 0.9
-        assert all(field["what it does"] for field in fields)
+        assert all(field["description"] for field in fields)
 
     def test_a_signature_names_a_situation_as_its_id_does(
         self, base: Base, type_in: TypeIn
