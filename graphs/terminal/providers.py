@@ -83,8 +83,8 @@ def providers_prices(as_json: Json = False) -> None:
         {
             "provider": row.provider,
             "model": row.model,
-            "usd_per_million_in": row.price.input_usd,
-            "usd_per_million_out": row.price.output_usd,
+            "usd_per_million_prompt_tokens": row.price.input_usd,
+            "usd_per_million_completion_tokens": row.price.output_usd,
             "checked": None if row.checked is None else str(row.checked),
             "file": str(row.file),
         }
@@ -96,8 +96,8 @@ def providers_prices(as_json: Json = False) -> None:
     columns = {
         "provider": "provider",
         "model": "model",
-        "USD per million in": "usd_per_million_in",
-        "out": "usd_per_million_out",
+        "USD per million in": "usd_per_million_prompt_tokens",
+        "out": "usd_per_million_completion_tokens",
         "checked": "checked",
     }
     print_rows(rows, as_json=False, columns=columns)

@@ -90,7 +90,7 @@ def prompts_diff(
 
 
 @app.command("check")
-def prompts_check(prompts: Prompts = None) -> None:
+def prompts_check(prompts: Prompts = None, as_json: Json = False) -> None:
     """Check all prompt templates.
 
     Every problem is named with file and line.
@@ -99,7 +99,7 @@ def prompts_check(prompts: Prompts = None) -> None:
     """
     from tutelage.graphs.terminal.prompts import view
 
-    raise typer.Exit(0 if view.check(prompts) else 2)
+    raise typer.Exit(0 if view.check(prompts, as_json) else 2)
 
 
 @app.command("render")

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from tutelage.graphs.terminal.common import completion
 from tutelage.graphs.terminal.common.options import Json, OwnBaseUrls, Run, refuse_no_run
-from tutelage.graphs.terminal.common.text import console, safe
+from tutelage.graphs.terminal.common.text import console, print_json, safe
 
 app = typer.Typer()
 
@@ -77,6 +77,8 @@ def watch(
             viewer = viewer_of(images=True)
             for line in write_films(films, viewer.frames(episode), fps or 4.0):
                 console(stderr=as_json).print(safe(line), soft_wrap=True)
+            if as_json:
+                print_json({"files": [str(film) for film in films]})
             return
         viewer = viewer_of()
         frames = viewer.frames(episode)

@@ -155,7 +155,7 @@ class TestListings:
 
     def test_the_rows_are_those_of_the_run(self, base: Base, type_in: TypeIn) -> None:
         row = json.loads(type_in("runs", "list", base.folder, "--json").stdout)[0]
-        assert (row["run"], row["status"]) == (str(base.path), "finished")
+        assert (row["run_dir"], row["status"]) == (str(base.path), "finished")
         fields = json.loads(type_in("config", "show", "--set", "ppo.gamma=0.9", "--json").stdout)
         assert {f["field"]: f["value"] for f in fields}["ppo.gamma"] == 0.9
         assert all(field["description"] for field in fields)
