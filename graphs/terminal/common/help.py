@@ -44,7 +44,8 @@ class GroupedCommand(TyperCommand):
                 continue
             name = parameter.name or ""
             default = fields.get(_FIELDS.get(name, name))
-            if default is not None and parameter.default is None and parameter.show_default:
+            shown = parameter.default is None and getattr(parameter, "show_default", True)
+            if shown and default is not None:
                 help = f"{help}  [default: {default}]"
             groups[getattr(parameter, "rich_help_panel", None) or _REST].append((words, help))
         for name, records in groups.items():
