@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from tutelage.rl.errors import UserError
+from tutelage.rl.errors import UserError, one_of
 
 if TYPE_CHECKING:
     from langgraph.graph.state import CompiledStateGraph
@@ -97,8 +97,8 @@ def find_graph(name: str) -> GraphInfo:
     for info in _GRAPHS:
         if info.name == name:
             return info
-    allowed = ", ".join(info.name for info in _GRAPHS)
-    raise UnknownGraphError(f"unknown graph {name!r}; allowed: {allowed}")
+    names = [info.name for info in _GRAPHS]
+    raise UnknownGraphError(f"unknown graph {name!r}{one_of(name, names)}")
 
 
 def build_graph(name: str) -> CompiledStateGraph[Any, Any, Any, Any]:

@@ -13,6 +13,7 @@ from platformdirs import user_config_path
 
 from tutelage.prompts.slots import SLOTS, Slot
 from tutelage.prompts.template import PromptError, PromptTemplate, listed, read_template
+from tutelage.rl.errors import did_you_mean
 
 SHIPPED = Path(__file__).parent
 """The folder of the shipped templates."""
@@ -63,9 +64,10 @@ class PromptLibrary:
                 self.get(name)
             except PromptError as error:
                 problems += error.problems
-        allowed = listed(f"{name}.md" for name in SLOTS)
+        names = [f"{name}.md" for name in SLOTS]
         return problems + [
-            f"{path}: file name {name!r} is no template; allowed: {allowed}"
+            f"{path}: file name {name!r} is no template{did_you_mean(name, names)}; allowed: "
+            f"{listed(names)}"
             for name, path in self._strays.items()
         ]
 
@@ -73,7 +75,8 @@ class PromptLibrary:
 def find_slot(name: str) -> Slot:
     """The slot of a name. Raises PromptError for an unknown one."""
     if name not in SLOTS:
-        raise PromptError(f"prompt {name!r} is not known; allowed: {listed(SLOTS)}")
+        hint = did_you_mean(name, SLOTS)
+        raise PromptError(f"prompt {name!r} is not known{hint}; allowed: {listed(SLOTS)}")
     return SLOTS[name]
 
 

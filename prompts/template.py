@@ -10,12 +10,11 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
 
 from tutelage.prompts.slots import Slot
-from tutelage.rl.errors import UserError
+from tutelage.rl.errors import UserError, did_you_mean
 
 _FENCE: Final = "```"
 """Closes a fenced block; followed by the name of its variable, it opens the block."""
@@ -129,9 +128,7 @@ def _located(path: Path, line: int, message: str) -> str:
 
 def _unknown(name: str, slot: Slot) -> str:
     """The message for a variable that a slot does not have."""
-    nearest = get_close_matches(name, slot.variables, n=1)
-    hint = f" (did you mean {nearest[0]!r}?)" if nearest else ""
-    allowed = listed(slot.variables)
+    hint, allowed = did_you_mean(name, slot.variables), listed(slot.variables)
     return f"variable {name!r} is not known to {slot.name}{hint}; allowed: {allowed}"
 
 

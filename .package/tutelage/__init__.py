@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from tutelage.rl.tasks.options import Option
     from tutelage.rl.tasks.registry import make_task
 
+__version__ = "0.1.0"
+
 __all__ = ["GymTask", "Option", "OptionStep", "load_student", "make_config", "make_task", "run"]
 
 _HOMES: Final = {

@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from tutelage.rl.errors import did_you_mean
+
 OFFLINE: Final = "offline"
 """The provider that is a script."""
 
@@ -155,8 +157,9 @@ class TeacherSettings(BaseModel):
         for step in steps:
             name, url = provider_and_address(step)
             if name not in (OFFLINE, CACHED_ADVICE) and ":" not in name:
+                hint = did_you_mean(step, (OFFLINE, CACHED_ADVICE))
                 raise ValueError(
-                    f"{step!r} cannot stand in; allowed: {OFFLINE}, {CACHED_ADVICE}, "
+                    f"{step!r} cannot stand in{hint}; allowed: {OFFLINE}, {CACHED_ADVICE}, "
                     "PROVIDER:MODEL, PROVIDER:MODEL@BASE_URL, or none at the end"
                 )
             parts = urlsplit(url or "")

@@ -17,8 +17,10 @@ import hashlib
 import json
 import math
 import os
+import re
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, Final
@@ -43,12 +45,25 @@ from tutelage.agents.providers.keys import load_keys
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 from tutelage.agents.client.chat_model import ChatProvider
-from tutelage.rl.errors import UserError
-from tutelage.rl.tasks.dotted_path import load, working_directory_on_path
+from tutelage.rl.errors import UserError, meant, nearest
+from tutelage.rl.tasks.base import UnknownTaskError
+from tutelage.rl.tasks.dotted_path import working_directory_on_path
+from tutelage.rl.tasks.own_code import explained, load_attribute
 from tutelage.rl.tasks.scripts import script_of
 
 _PLACEHOLDER_KEY: Final = "not-needed"
 """The key for a local server, where the client library insists on one."""
+
+_OF_MODELS: Final = {
+    "claude": "anthropic",
+    "command": "cohere",
+    "deepseek": "deepseek",
+    "gemini": "google_genai",
+    "grok": "xai",
+    "llama": "ollama",
+    "mistral": "mistralai",
+}
+"""Who has the models whose names begin so, where somebody has typed a model's name alone."""
 
 _ADDRESSES: Final = ("openai_api_base", "anthropic_api_url", "base_url", "endpoint")
 """Where chat models keep the address they speak to."""
@@ -94,14 +109,14 @@ def _made(
     points = entry_points(group=ENTRY_POINTS, name=provider)
     if points:
         point = next(iter(points))
-        return _own(provider, _loaded(provider, point.load), base_url, settings)
+        return _own(provider, _plug_in(provider, point.value, here=False), base_url, settings)
     prefix, colon, rest = provider.partition(":")
     if not (prefix and colon and rest):
         raise ProviderError(_unknown(provider))
     known = None if "." in prefix else _langchain(prefix, rest, base_url, settings)
     if known is not None:
         return known
-    return _own(provider, _attribute(provider), base_url, settings)
+    return _own(provider, _plug_in(provider, provider, here=True), base_url, settings)
 
 
 def keep_tracing_private() -> None:
@@ -299,23 +314,25 @@ def _own(
     return ChatProvider(model, provider, model_name, identity, wait_always=False, price=price)
 
 
-def _attribute(provider: str) -> object:
-    """The object that a provider's path, `module:attribute`, names."""
-    module_name, _, attribute = provider.partition(":")
+def _plug_in(provider: str, path: str, here: bool) -> object:
+    """The object that a path, `module:attribute`, names. here: or in the working directory.
+
+    Raises ProviderError that says what is missing: the module, something that it needs, or the
+    attribute; and where the first of them was looked for.
+    """
+    module = path.partition(":")[0]
+    places: AbstractContextManager[None] = working_directory_on_path() if here else nullcontext()
     try:
-        return load(provider)
-    except ModuleNotFoundError as error:
-        if error.name is not None and not module_name.startswith(error.name):
-            raise ProviderError(
-                f"provider {provider!r}: module {module_name!r} needs {error.name!r}"
-            ) from error
-        raise ProviderError(_unknown(provider)) from error
-    except Exception as error:  # whatever the user's module does on import
-        if isinstance(error, AttributeError) and error.name == attribute:
-            line = f"{module_name} has no attribute {attribute!r}"
-        else:
-            line = _first_line(error)
-        raise ProviderError(f"provider {provider!r}: {line}") from error
+        with places:
+            return load_attribute(f"provider {provider!r}", path, here)
+    except UnknownTaskError as error:
+        line, cause = str(error), error.__cause__
+        # Of a name without a dot nobody knows whether a provider or a module was meant.
+        if here and isinstance(cause, ModuleNotFoundError) and cause.name == module:
+            if _near(provider):
+                raise ProviderError(_unknown(provider)) from error
+            line = f"{line}; it is no provider either, allowed: {_allowed()}"
+        raise ProviderError(line) from error
 
 
 def _loaded(provider: str, make: Callable[[], Any]) -> Any:
@@ -323,7 +340,7 @@ def _loaded(provider: str, make: Callable[[], Any]) -> Any:
     try:
         return make()
     except Exception as error:  # whatever it is, it is reported in one line
-        raise ProviderError(f"provider {provider!r}: {_first_line(error)}") from error
+        raise ProviderError(f"provider {provider!r}: {explained(error)}") from error
 
 
 def _check_url(base_url: str | None) -> None:
@@ -354,9 +371,28 @@ def _first_line(error: Exception) -> str:
 
 
 def _unknown(provider: str) -> str:
-    hint = "" if ":" in provider else f" (did you mean openai:{provider}?)"
+    family = _OF_MODELS.get(re.split("[^a-z]", provider)[0])
+    near = [f"{family}:{provider}"] if family else _near(provider)
+    if not near and ":" not in provider:
+        near = [f"openai:{provider}"]
+    return f"unknown provider {provider!r}{meant(near)}; allowed: {_allowed()}"
+
+
+def _allowed() -> str:
     return (
-        f"unknown provider {provider!r}{hint}; allowed: {', '.join(EMBEDDED)}, "
-        f"PROVIDER:MODEL with one of {', '.join(KNOWN)} or another that LangChain knows, "
-        f"MODULE:FUNCTION of your own, human, or replay:FILE"
+        f"{', '.join(EMBEDDED)}, PROVIDER:MODEL with one of {', '.join(KNOWN)} or another that "
+        "LangChain knows, MODULE:FUNCTION of your own, human, or replay:FILE"
     )
+
+
+def _near(provider: str) -> list[str]:
+    """The providers whose names are near the one that was typed, with what it has after a colon."""
+    typed, _, rest = provider.partition(":")
+    whole = (OFFLINE, *UNRATED, HUMAN, *entry_points(group=ENTRY_POINTS).names)
+    kinds = dict.fromkeys(KNOWN, "MODEL") | dict.fromkeys(RATED, "RATE") | {"replay": "FILE"}
+    if typed in kinds:
+        return [f"{typed}:{kinds[typed]}"]
+    return [
+        name if name in whole else f"{name}:{rest or kinds[name]}"
+        for name in nearest(typed, [*whole, *kinds], cutoff=0.7)
+    ]

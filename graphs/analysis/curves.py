@@ -19,6 +19,7 @@ from tutelage.graphs.analysis.comparison import Condition, RunRecord, conditions
 from tutelage.graphs.config.config import ConfigError
 from tutelage.graphs.records.run_folder import RunFolder
 from tutelage.graphs.records.shapes import MetricsRow
+from tutelage.rl.errors import one_of
 from tutelage.rl.rollouts.statistics import t_interval
 
 Axis = Literal["env_steps", "wall_s"]
@@ -79,7 +80,7 @@ def panels_of(
     ConfigError for other names and where there is nothing to draw, RunFolderError.
     """
     if x not in AXES:
-        raise ConfigError(f"--x {x!r}: allowed: {', '.join(AXES)}")
+        raise ConfigError(f"--x {x!r} is no axis{one_of(x, AXES)}")
     chosen = [_metric(name) for name in metrics or METRICS]
     folders = [RunFolder.open(path) for path in paths]
     conditions, _ = conditions_of([RunRecord(f.path, stored_fields(f)) for f in folders])
@@ -109,8 +110,8 @@ def _metric(name: str) -> tuple[str, str]:
         return METRICS[name]
     if name in MetricsRow.model_fields and name != "iteration":
         return name, name.replace("_", " ")
-    allowed = ", ".join([*METRICS, *MetricsRow.model_fields])
-    raise ConfigError(f"--metric {name!r}: allowed: {allowed}")
+    names = [*METRICS, *(field for field in MetricsRow.model_fields if field != "iteration")]
+    raise ConfigError(f"--metric {name!r} is none{one_of(name, names)}")
 
 
 def _curve(

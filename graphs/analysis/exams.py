@@ -18,6 +18,7 @@ from tutelage.agents.providers.make import ProviderError, make_chat_model
 from tutelage.graphs.config.config import ConfigError, RunConfig
 from tutelage.graphs.runtime.run_spec import checked_library
 from tutelage.prompts.library import PromptLibrary
+from tutelage.rl.errors import one_of
 from tutelage.rl.rollouts.statistics import (
     Interval,
     mean_share_interval,
@@ -142,8 +143,7 @@ def selected(tasks: Sequence[str], limit: int | None) -> list[Item]:
     known = list(dict.fromkeys(item.task for item in items()))
     for task in tasks:
         if task not in known:
-            allowed = ", ".join(known)
-            raise ConfigError(f"no situations of task {task!r} are known; allowed: {allowed}")
+            raise ConfigError(f"no situations of task {task!r} are known{one_of(task, known)}")
     wanted = [item for item in items() if not tasks or item.task in tasks]
     if limit is None or limit >= len(wanted):
         return wanted

@@ -26,7 +26,14 @@ from typing import IO, Any, Final, Literal
 import tutelage
 from tutelage.agents.common.invocation import command, hint
 from tutelage.graphs.analysis.comparison import stored_fields
-from tutelage.graphs.config.config import ConfigError, RunConfig, flat, parsed, with_fields
+from tutelage.graphs.config.config import (
+    SETTLED,
+    ConfigError,
+    RunConfig,
+    flat,
+    parsed,
+    with_fields,
+)
 from tutelage.graphs.records.run_folder import RunFolder
 
 CLI: Final = (
@@ -39,8 +46,6 @@ _POLL_S: Final = 0.2
 _INTERRUPTED: Final = (128 + signal.SIGINT, 128 + signal.SIGTERM)
 _PLACES: Final = ("run_dir", "cache", "loggers")
 """Fields for where a run is stored and logged. They do not change what it computes."""
-_SETTLED: Final = ("steps", "task.engine")
-"""Fields that a run writes down as its task has settled them, where they are none."""
 
 Status = Literal["waiting", "running", "finished", "stopped", "failed"]
 
@@ -169,7 +174,7 @@ def status_of(path: Path, config: RunConfig) -> Status:
     there, wanted = stored_fields(folder), flat(config.model_dump(mode="json"))
     for key in {**there, **wanted}:  # an argument of the task may be in one of them alone
         value = wanted.get(key)
-        given = key not in _SETTLED or value is not None
+        given = key not in SETTLED or value is not None
         if key not in _PLACES and given and there.get(key) != value:
             raise ConfigError(
                 f"{path} holds another run ({key} = {there.get(key)!r}, wanted: {value!r}); "

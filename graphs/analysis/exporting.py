@@ -23,6 +23,7 @@ from tutelage.graphs.records.run_folder import RunFolder
 from tutelage.graphs.records.shapes import NO_TEACHER, Summary
 from tutelage.graphs.registry import find_graph
 from tutelage.graphs.runtime.run import stored_config
+from tutelage.rl.errors import one_of
 from tutelage.rl.policy.policy import Policy
 from tutelage.rl.policy.portable import example_inputs, input_names, to_onnx, to_pt2
 from tutelage.rl.rollouts.results import StudentResult
@@ -65,7 +66,7 @@ def export_run(
     """
     unknown = [name for name in formats if name not in FORMATS]
     if unknown:
-        raise ConfigError(f"--format {unknown[0]}: allowed are {', '.join(FORMATS)}")
+        raise ConfigError(f"--format {unknown[0]!r} is none{one_of(unknown[0], FORMATS)}")
     missing = [name for name in _ONNX_PACKAGES if find_spec(name) is None]
     if "onnx" in formats and missing:
         raise ConfigError(

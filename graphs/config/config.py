@@ -27,7 +27,7 @@ from tutelage.agents.common.settings import SECRET, TeacherSettings
 from tutelage.graphs.config.compatibility import unused_settings
 from tutelage.graphs.records import versions
 from tutelage.graphs.registry import find_graph
-from tutelage.rl.errors import UserError
+from tutelage.rl.errors import UserError, did_you_mean, meant, nearest
 from tutelage.rl.policy.settings import StudentSettings
 from tutelage.rl.ppo.settings import PPOSettings
 from tutelage.rl.rollouts.settings import EvaluationSettings
@@ -38,6 +38,9 @@ from tutelage.rl.teaching.weight_schedule import WeaningSettings
 _ARGUMENT: Final = "env."
 ENV_ARGUMENT: Final = f"{_ARGUMENT}NAME"
 """How people type an argument of a task; the field is `env_args`."""
+
+SETTLED: Final = ("steps", "task.engine")
+"""Fields that a run writes down as its task has settled them, where they are none."""
 
 
 class ConfigError(UserError):
@@ -336,17 +339,49 @@ def parsed(text: str) -> Any:
 
 def _problem(problem: Any) -> str:
     """One of Pydantic's problems as a clause: field, value, what is allowed."""
-    place = ".".join(str(part) for part in problem["loc"])
+    # An element of a list is named by its list: the value says which one.
+    place = ".".join(part for part in problem["loc"] if isinstance(part, str))
     if place.startswith("env_args."):  # Pydantic names the kinds of value that it has tried, too
         return f"{_ARGUMENT}{problem['loc'][1]}: allowed is a JSON value, not nested too deeply"
     if problem["type"] == "extra_forbidden":
-        return f"unknown field {place}; allowed: {', '.join(_siblings(problem['loc']))}"
+        place = next(iter(flat({place: problem["input"]})), place)  # a section's name may be wrong
+        near, siblings = _near(place), ", ".join(_siblings(problem["loc"]))
+        return f"unknown field {place}{near or f'; allowed: {siblings}'}"
+    if problem["type"] == "model_type":
+        return f"{place} is a section of fields; see those of its fields in `config show`"
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == SECRET:
         return f"{place}: {message}" if place else message
     if problem["type"] == "value_error" and isinstance(problem["input"], Mapping):
         return f"{place}: {message}" if place else message
-    return f"{place} = {problem['input']!r}: {message[0].lower()}{message[1:]}"
+    if isinstance(problem["input"], Mapping) and problem["input"]:
+        unknown = f"{place}.{next(iter(problem['input']))}"
+        return f"unknown field {unknown}: {place} has no fields of its own"
+    names = _choices(problem)
+    hint = did_you_mean(str(problem["input"]), names)
+    return f"{place} = {problem['input']!r}: {message[0].lower()}{message[1:]}{hint}"
+
+
+def _choices(problem: Any) -> list[str]:
+    """The texts that a field allows where it allows only some, as Pydantic lists them."""
+    if problem["type"] == "literal_error":
+        return re.findall(r"'([^']*)'", problem["ctx"]["expected"])
+    return ["true", "false"] if problem["type"] == "bool_parsing" else []
+
+
+def _near(place: str) -> str:
+    """What to say of the fields that are near an unknown one, in its section or in another."""
+    section, _, last = place.rpartition(".")
+    parts = {key: key.rpartition(".") for key, *_ in describe_fields()}
+    beside = {own: key for key, (other, _, own) in parts.items() if other == section}
+    near = (
+        [key for key, (_, _, own) in parts.items() if own == last]
+        or [beside[own] for own in nearest(last, beside, cutoff=0.7)]
+        or [key for key, (_, _, own) in parts.items() if len(last) > 2 and own.startswith(last)]
+        or nearest(place, parts)
+        or [key for key, (_, _, own) in parts.items() if own in nearest(last, [own])]
+    )
+    return meant(near[:3])
 
 
 def _siblings(place: Sequence[Any]) -> list[str]:

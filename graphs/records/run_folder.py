@@ -39,6 +39,9 @@ from tutelage.agents.common.invocation import hint
 from tutelage.graphs.records import versions
 from tutelage.graphs.records.shapes import MetricsRow, Summary
 
+RUNS: Final = Path("runs")
+"""Where runs are made, and looked for by name: a folder of the working directory."""
+
 _LINE_LIMIT: Final = 1 << 16
 """Bytes of the longest row of metrics.jsonl that is read."""
 
@@ -278,19 +281,25 @@ class RunEntry:
 
 def list_runs(root: Path) -> list[RunEntry]:
     """The runs in a folder and all below it, the newest first; none where there is no folder."""
+    return [_entry(RunFolder(path)) for path in run_paths(root)]
+
+
+def run_paths(root: Path) -> list[Path]:
+    """The folders of these runs. Newest first: by when their config.json was written, which is done
+    once, when a run starts."""
     found = []
     for place, folders, files in os.walk(root):
         if "config.json" in files:
             found.append(RunFolder(Path(place)))
             folders.clear()
     found.sort(key=lambda folder: (folder.config.lstat().st_mtime_ns, folder.path), reverse=True)
-    return [_entry(folder) for folder in found]
+    return [folder.path for folder in found]
 
 
 def default_run_dir(graph: str, env: str, seed: int, now: datetime) -> Path:
     """`runs/<time>-<graph>-<env>-<seed>`, and `-2`, `-3`, ... after it where that is taken."""
     name = f"{now:%Y%m%d-%H%M%S}-{graph}-{env}-{seed}"
-    path = plain = Path("runs") / re.sub(r"[^A-Za-z0-9._-]+", "-", name)
+    path = plain = RUNS / re.sub(r"[^A-Za-z0-9._-]+", "-", name)
     copies = 1
     while path.exists():
         copies += 1

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
-from typing import Final
+from typing import Annotated, Final
 
 import typer
 
+from tutelage import __version__
 from tutelage.graphs.terminal import bench, cache, config, envs, evaluate, export, graphs, providers
 from tutelage.graphs.terminal.compare import command as compare
 from tutelage.graphs.terminal.prompts import command as prompts
@@ -22,6 +23,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 _NOUNS: Final = {
     "runs": runs,
@@ -37,6 +39,24 @@ for _verb in (run, evaluate, watch, export, bench, compare):
     app.add_typer(_verb.app)
 for _noun, _commands in _NOUNS.items():
     app.add_typer(_commands.app, name=_noun)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"tutelage {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _of_all(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version.", callback=_print_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    """What may be typed before any command."""
 
 
 def main() -> None:

@@ -28,7 +28,9 @@ def bench(
     assignments: Assignments = None,
     as_json: Json = False,
 ) -> None:
-    """Measure engine, map, labels, student, PPO and whole runs, one after the other.
+    """Measure how fast each part and a whole run are on this machine.
+
+    Engine, map, labels, student, PPO and whole runs are measured one after the other.
 
     Gymnasium's SyncVectorEnv is measured beside them, and Stable-Baselines3's PPO where it is
     installed. Compiling comes on top of the time given.

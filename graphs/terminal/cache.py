@@ -11,8 +11,7 @@ import typer
 from rich.text import Text
 
 from tutelage.agents.common.invocation import hint
-from tutelage.graphs.terminal.common import completion
-from tutelage.graphs.terminal.common.options import Json
+from tutelage.graphs.terminal.common.options import Json, of_run
 from tutelage.graphs.terminal.common.tables import print_rows
 from tutelage.graphs.terminal.common.text import console, print_json, safe
 
@@ -55,15 +54,13 @@ def cache_show(
 @app.command("export")
 def cache_export(
     target: Annotated[Path, typer.Argument(help="The JSON lines to write.", metavar="FILE")],
-    run: Annotated[
-        Path | None,
-        typer.Option(
-            help="A run folder: only the answers behind that run.", autocompletion=completion.runs
-        ),
-    ] = None,
+    run: Annotated[Path | None, of_run("Only the answers behind this run.")] = None,
     file: CacheFile = None,
+    as_json: Json = False,
 ) -> None:
-    """Write recorded answers, to be replayed, shared or imported: no key, no secret.
+    """Write recorded answers, to be replayed, shared or imported.
+
+    No key and no secret is in them.
 
     Example: python cli.py cache export answers.jsonl --run runs/my-run
     """
@@ -79,6 +76,9 @@ def cache_export(
         answers = [answer for answer in found if answer is not None]
         left_out = len(found) - len(answers)
     write_recording(target, answers)
+    if as_json:
+        print_json({"file": str(target), "answers": len(answers), "left_out": left_out})
+        return
     console().print(safe(f"{len(answers)} answers written to {target}"), soft_wrap=True)
     if left_out:
         console().print(safe(f"{left_out} left out: their messages name no situation", "yellow"))
@@ -91,8 +91,11 @@ def cache_export(
 def cache_import(
     source: Annotated[Path, typer.Argument(help="Recorded answers, JSON lines.", metavar="FILE")],
     file: CacheFile = None,
+    as_json: Json = False,
 ) -> None:
-    """Take recorded answers into the cache: all lines, or none where one is bad.
+    """Take recorded answers into the cache.
+
+    All lines are taken, or none where one is bad.
 
     Example: python cli.py cache import answers.jsonl
     """
@@ -125,6 +128,9 @@ def cache_import(
         there = cache.get_many(entries)
         cache.put_many({key: entry for key, entry in entries.items() if key not in there})
     new = len(entries) - len(there)
+    if as_json:
+        print_json({"file": str(path), "answers": new, "known": len(there)})
+        return
     console().print(
         safe(f"{new} answers taken into {path}, {len(there)} were there already"), soft_wrap=True
     )
@@ -134,16 +140,22 @@ def cache_import(
 def cache_clear(
     file: CacheFile = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: Json = False,
 ) -> None:
-    """Forget every stored answer; the teacher is then asked, and paid, again.
+    """Forget every stored answer.
+
+    The teacher is then asked, and paid, again.
 
     Example: python cli.py cache clear --yes
     """
     from tutelage.agents.store.plan_cache import PlanCache, default_cache_path
 
     if not yes:
-        typer.confirm("Forget every stored answer?", abort=True)
+        typer.confirm("Forget every stored answer?", abort=True, err=as_json)
     path = file or default_cache_path()
     with closing(PlanCache(path)) as cache:
         forgotten = cache.clear()
+    if as_json:
+        print_json({"file": str(path), "answers": forgotten})
+        return
     console().print(safe(f"{forgotten} answers forgotten in {path}"), soft_wrap=True)

@@ -46,7 +46,7 @@ app = typer.Typer(
 
 @app.command("list")
 def envs_list(as_json: Json = False) -> None:
-    """List the tasks that come with Tutelage, and those that installed packages offer.
+    """List the shipped tasks, and those of installed packages.
 
     Example: python cli.py envs list
     """
@@ -132,7 +132,9 @@ def envs_check(
     as_json: Json = False,
     seed: Seed = None,
 ) -> None:
-    """Try every promise of a task: seeds, spaces, situations, options, labels, replay.
+    """Try every promise of a task.
+
+    Seeds, spaces, situations, options, labels and replay are tried.
 
     Exit code 1 where a promise is broken.
 
@@ -166,6 +168,7 @@ def envs_new(
     env_id: Annotated[
         str, typer.Option("--from", metavar="ID", help="The Gymnasium environment, as `Taxi-v4`.")
     ],
+    as_json: Json = False,
 ) -> None:
     """Write a task for a Gymnasium environment, to be filled in. It runs as it stands.
 
@@ -183,6 +186,9 @@ def envs_new(
         raise UserError(f"{file} is there already; name another file") from None
     except OSError as error:
         raise UserError(f"{file} cannot be written: {error.strerror}") from error
+    if as_json:
+        print_json({"file": str(file), "env": f"{file.stem}:{name}"})
+        return
     out = console()
     out.print(safe(f"{file} has the class {name}; fill in what its TODO lines ask for"))
     line = hint("envs", "check", f"{file.stem}:{name}")

@@ -10,7 +10,9 @@ import typer
 from rich.progress import Progress
 from rich.table import Table
 
-from tutelage.graphs.terminal.common.options import Env, Json, OwnBaseUrls, Run, refuse_no_run
+from tutelage.graphs.terminal.common import completion
+from tutelage.graphs.terminal.common.help import TASK, TEACHER, GroupedCommand
+from tutelage.graphs.terminal.common.options import Json, OwnBaseUrls, Run, refuse_no_run
 from tutelage.graphs.terminal.common.text import console, print_json, safe
 
 if TYPE_CHECKING:
@@ -19,19 +21,39 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 
-@app.command("eval")
+@app.command("eval", cls=GroupedCommand)
 def evaluate(
     run: Run,
-    episodes: Annotated[int, typer.Option(min=1, help="Episodes, each way.")] = 1000,
-    env: Env = None,
-    seed: Annotated[int | None, typer.Option(help="None takes the run's own.")] = None,
+    episodes: Annotated[
+        int, typer.Option(min=1, help="Episodes, each way.", rich_help_panel=TASK)
+    ] = 1000,
+    env: Annotated[
+        str | None,
+        typer.Option(
+            help="The task; none takes the run's own.",
+            show_default=False,
+            autocompletion=completion.envs,
+            rich_help_panel=TASK,
+        ),
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            help="The seed; none takes the run's own.", show_default=False, rich_help_panel=TASK
+        ),
+    ] = None,
     teacher: Annotated[
-        bool, typer.Option("--teacher", help="Test the teacher too, acting through its options.")
+        bool,
+        typer.Option(
+            "--teacher",
+            help="Test the teacher too, acting through its options.",
+            rich_help_panel=TEACHER,
+        ),
     ] = False,
     base_url: OwnBaseUrls = None,
     as_json: Json = False,
 ) -> None:
-    """Test a run's student alone, on episodes that its training never saw.
+    """Test a run's student alone, on episodes never seen in training.
 
     Examples:
 

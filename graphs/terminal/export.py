@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from tutelage.graphs.terminal.common.options import Run, refuse_no_run
+from tutelage.graphs.terminal.common.options import Json, Run, refuse_no_run
 from tutelage.graphs.terminal.common.tables import new_table
-from tutelage.graphs.terminal.common.text import console, safe
+from tutelage.graphs.terminal.common.text import console, print_json, safe
 
 app = typer.Typer()
 
@@ -25,8 +25,11 @@ def export(
         Path | None, typer.Option(metavar="DIR", help="None takes `export` in the run folder.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite files of its names.")] = False,
+    as_json: Json = False,
 ) -> None:
-    """Write a run's student for other programs: from an observation to an action, and a model card.
+    """Write a run's student for other programs, with a model card.
+
+    What is written takes an observation and gives an action.
 
     ONNX needs an extra: pip install "tutelage[export]". How fast each file acts is measured.
 
@@ -43,6 +46,18 @@ def export(
         written = export_run(
             run, formats or ["onnx"], output, force, lambda work: status.update(safe(work))
         )
+    if as_json:
+        print_json(
+            {
+                "folder": str(written.folder),
+                "files": [{"file": name, "bytes": size} for name, size in written.sizes.items()],
+                "latencies": [
+                    {"name": name.replace("`", ""), "us_per_step": value}
+                    for name, value in written.latencies.items()
+                ],
+            }
+        )
+        return
     table = new_table(("file", "bytes"), words=("file",))
     for name, size in written.sizes.items():
         table.add_row(safe(name), f"{size:,}")

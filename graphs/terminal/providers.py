@@ -33,7 +33,9 @@ app = typer.Typer(help="See and try the teachers that can be asked.", no_args_is
 
 @app.command("list")
 def providers_list(as_json: Json = False) -> None:
-    """List well-known teachers: installed or not, key present or not, what to install.
+    """List well-known teachers, and what each of them still needs.
+
+    It says whether package and key are there, and what to install.
 
     Example: python cli.py providers list
     """
@@ -81,8 +83,8 @@ def providers_prices(as_json: Json = False) -> None:
         {
             "provider": row.provider,
             "model": row.model,
-            "usd_per_million_in": row.price.input_usd,
-            "usd_per_million_out": row.price.output_usd,
+            "usd_per_million_prompt_tokens": row.price.input_usd,
+            "usd_per_million_completion_tokens": row.price.output_usd,
             "checked": None if row.checked is None else str(row.checked),
             "file": str(row.file),
         }
@@ -94,8 +96,8 @@ def providers_prices(as_json: Json = False) -> None:
     columns = {
         "provider": "provider",
         "model": "model",
-        "USD per million in": "usd_per_million_in",
-        "out": "usd_per_million_out",
+        "USD per million in": "usd_per_million_prompt_tokens",
+        "out": "usd_per_million_completion_tokens",
         "checked": "checked",
     }
     print_rows(rows, as_json=False, columns=columns)
@@ -119,7 +121,9 @@ def providers_check(
     assignments: Assignments = None,
     as_json: Json = False,
 ) -> None:
-    """Ask a teacher about one real situation: how it answers, how fast, at what cost.
+    """Ask a teacher about one real situation.
+
+    It shows how the teacher answers, how fast, and at what cost.
 
     Exit code 0 where advice came out, 1 where none did, 2 for a mistake to be mended first.
 

@@ -1,4 +1,4 @@
-"""Code of one's own by a dotted path: `module:attribute`, also from the working directory."""
+"""Where code of one's own is imported from: Python's path, and the working directory last."""
 
 from __future__ import annotations
 
@@ -7,19 +7,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
-
-
-def load(path: str) -> Any:
-    """What a path `module:attribute` names; the module may lie in the working directory.
-
-    Raises ImportError or AttributeError where there is no such thing, ValueError for an empty or
-    relative module name, and whatever importing the module raises.
-    """
-    module_name, _, attribute = path.partition(":")
-    with working_directory_on_path():
-        module = importlib.import_module(module_name)
-    return getattr(module, attribute)
 
 
 @contextmanager
@@ -51,6 +38,20 @@ def modules_here() -> list[str]:
     except FileNotFoundError:  # it was deleted
         return []
     return [] if _is_in_run_folder(here) else sorted(file.stem for file in here.glob("*.py"))
+
+
+def searched(here: bool) -> str:
+    """Where a module was looked for, in words. here: whether in the working directory too."""
+    path = "on Python's path"
+    if not here:
+        return path
+    try:
+        folder = Path.cwd()
+    except FileNotFoundError:
+        return f"{path}; the working directory was deleted"
+    if _is_in_run_folder(folder):
+        return f"{path} and not in {folder}, for files in a run folder may be anybody's"
+    return f"in {folder} and {path}"
 
 
 def _is_in_run_folder(place: Path) -> bool:

@@ -17,7 +17,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from tutelage.rl.errors import TaskCodeError, UserError, is_writable, one_line
+from tutelage.rl.errors import TaskCodeError, UserError, is_writable, one_line, one_of
 from tutelage.rl.tasks.arrays import IntArray
 from tutelage.rl.tasks.base import LookupTask, Task
 from tutelage.rl.tasks.plan_outcomes import RECORD, PlanOutcomeTask
@@ -46,8 +46,8 @@ def with_lookups(task: Task, names: Sequence[str]) -> Task:
     unknown = [name for name in names if name not in offered and name != RECORD]
     if unknown:
         raise UnknownLookupError(
-            f"task {task.name} offers no look-up {unknown[0]!r}; allowed: "
-            f"{', '.join([*offered, RECORD])}"
+            f"task {task.name} offers no look-up {unknown[0]!r}"
+            f"{one_of(unknown[0], [*offered, RECORD])}"
         )
     own = [name for name in names if name != RECORD]
     if own and offering is not None:

@@ -9,16 +9,16 @@ import sys
 import sysconfig
 import textwrap
 import traceback
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
-from tutelage.rl.errors import UserError
+from tutelage.rl.errors import UserError, did_you_mean
 from tutelage.rl.tasks.base import MakesTask, Task, UnknownTaskError
+from tutelage.rl.tasks.dotted_path import modules_here, searched
 from tutelage.rl.tasks.wrappers import members_of, missing_from
 
 _LONGEST: Final = 400
@@ -30,22 +30,26 @@ _INSTALLED: Final = tuple(
 )
 
 
-def load_attribute(label: str, module_name: str, attribute: str, near: Collection[str]) -> Any:
-    """An attribute of a module, dotted for one within a class.
+def load_attribute(label: str, path: str, here: bool) -> Any:
+    """What a path `module:attribute` names, the attribute dotted for one within a class.
 
-    label: how a message begins. near: names of the modules in the working directory, where one of
-    them may be meant. Raises UnknownTaskError where there is no such module or attribute, or where
-    importing it fails.
+    label: how a message begins. here: whether the module may lie in the working directory, which
+    must be on Python's path then. Raises UnknownTaskError where there is no such module or
+    attribute, or where importing it fails.
     """
+    module_name, _, attribute = path.partition(":")
     if not attribute or not all(module_name.split(".")):
         raise UnknownTaskError(f"{label} is not of the form module:attribute")
+    near = modules_here() if here else []
     try:
         found: Any = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
             raise UnknownTaskError(f"{label}: {explained(error)}") from error
         hint = did_you_mean(module_name, near, cutoff=0.5)
-        raise UnknownTaskError(f"{label}: there is no module {error.name!r}{hint}") from error
+        raise UnknownTaskError(
+            f"{label}: there is no module {error.name!r}{hint}; looked for {searched(here)}"
+        ) from error
     except (Exception, SystemExit) as error:  # whatever the module does
         raise UnknownTaskError(f"{label}: importing it fails: {explained(error)}") from error
     place = f"module {module_name!r}{_instead(found, near)}"
@@ -138,16 +142,6 @@ def foreign(label: str) -> str:
         f"{label} a Gymnasium environment, which has no situations and options to teach with; "
         "write a GymTask around it: `envs new --help`"
     )
-
-
-def did_you_mean(name: str, names: Iterable[str], cutoff: float = 0.6) -> str:
-    """`; did you mean A or B?` with the nearest of the names, nothing where none is near.
-
-    cutoff: how near, as `difflib` has it: 0 takes any, 1 the name itself.
-    """
-    whole = {each.lower(): each for each in names}
-    near = [whole[each] for each in get_close_matches(name.lower(), whole, n=3, cutoff=cutoff)]
-    return f"; did you mean {' or '.join(near)}?" if near else ""
 
 
 @contextmanager

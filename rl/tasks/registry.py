@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
+from tutelage.rl.errors import did_you_mean
 from tutelage.rl.tasks.base import Task, UnknownTaskError
 from tutelage.rl.tasks.dotted_path import modules_here, working_directory_on_path
 from tutelage.rl.tasks.entry_points import find_installed, installed_tasks, package_of
@@ -14,7 +15,6 @@ from tutelage.rl.tasks.own_code import (
     call,
     check_arguments,
     check_task,
-    did_you_mean,
     foreign,
     in_one_line,
     is_environment,
@@ -89,11 +89,9 @@ def _own(
 
     label: how a message begins. here: whether the module may lie in the working directory.
     """
-    module_name, _, attribute = path.partition(":")
-    searched: AbstractContextManager[None] = working_directory_on_path() if here else nullcontext()
-    with searched:
-        near = modules_here() if here else ()
-        maker = load_attribute(label, module_name, attribute, near)
+    places: AbstractContextManager[None] = working_directory_on_path() if here else nullcontext()
+    with places:
+        maker = load_attribute(label, path, here)
         if isinstance(maker, type) and lacks_methods(maker):
             check_arguments(label, maker, arguments)
             with in_one_line(label):

@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 from tutelage.agents.client.call_record import CACHED, OK
 from tutelage.graphs.records.trace.records import ADVICE_REJECTED, TEACHER_REJECTED
 from tutelage.graphs.records.trace.schema import TraceError
+from tutelage.rl.errors import one_of
 
 FAILED: Final = "failed"
 """As a wanted status: any that is a failure."""
@@ -265,7 +266,7 @@ def _all(terms: list[str]) -> str:
 def _order(sort: str, orders: Mapping[str, tuple[str, bool]], reverse: bool) -> str:
     """Figures from the largest on, all else from the least; what has none always comes last."""
     if sort not in orders:
-        raise TraceError(f"cannot sort by {sort!r}; allowed: {', '.join(orders)}")
+        raise TraceError(f"cannot sort by {sort!r}{one_of(sort, orders)}")
     columns, largest_first = orders[sort]
     direction = "DESC" if largest_first != reverse else "ASC"
     return ", ".join(f"{column} IS NULL, {column} {direction}" for column in columns.split(", "))

@@ -50,7 +50,12 @@ def assignments(incomplete: str) -> list[str]:
 
 
 def runs(incomplete: str) -> list[str]:
-    """Run folders in `runs/`, and in any folder whose name is typed, with the folders there."""
+    """Run folders in `runs/`, and in any folder whose name is typed, with the folders there.
+
+    And `@last`, once its first letter is typed.
+    """
+    if incomplete.startswith("@"):
+        return _beginning(incomplete, ["@last"])
     typed = Path(incomplete)
     place = typed if incomplete.endswith("/") else typed.parent
     try:

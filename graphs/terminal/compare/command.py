@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tutelage.graphs.terminal.common import completion
+from tutelage.graphs.terminal.common.help import EXPERIMENT, OUTPUT, TASK, GroupedCommand
 from tutelage.graphs.terminal.common.options import (
     Assignments,
     BaseUrl,
@@ -17,50 +17,70 @@ from tutelage.graphs.terminal.common.options import (
     Json,
     Prompts,
     Provider,
+    RunsOrNone,
 )
 
 app = typer.Typer()
 
 
-@app.command()
+@app.command(cls=GroupedCommand)
 def compare(
-    runs: Annotated[
-        list[Path] | None,
-        typer.Argument(
-            metavar="[RUN]...",
-            help="Finished runs, or folders of them.",
-            autocompletion=completion.runs,
-        ),
-    ] = None,
+    runs: RunsOrNone = None,
     vary: Annotated[
         list[str] | None,
-        typer.Option(metavar="KEY=A,B", help="A config field and its values; may be repeated."),
+        typer.Option(
+            metavar="KEY=A,B",
+            help="A config field and its values; may be repeated.",
+            rich_help_panel=EXPERIMENT,
+        ),
     ] = None,
-    seeds: Annotated[str, typer.Option(help="Each combination is run with each of them.")] = (
-        "0,1,2"
-    ),
+    seeds: Annotated[
+        str,
+        typer.Option(help="Each combination is run with each of them.", rich_help_panel=EXPERIMENT),
+    ] = "0,1,2",
     graph: Graph = None,
     env: Env = None,
     provider: Provider = None,
     base_url: BaseUrl = None,
     prompts: Prompts = None,
-    steps: Annotated[int | None, typer.Option(help="Environment steps of each run.")] = None,
+    steps: Annotated[
+        int | None,
+        typer.Option(
+            help="Environment steps of each run; none takes the task's own.", rich_help_panel=TASK
+        ),
+    ] = None,
     config: ConfigFile = None,
     assignments: Assignments = None,
     episodes: Annotated[
-        int, typer.Option(min=1, help="Held-out episodes for each student, at the least.")
+        int,
+        typer.Option(
+            min=1,
+            help="Held-out episodes for each student, at the least.",
+            rich_help_panel=EXPERIMENT,
+        ),
     ] = 1000,
     folder: Annotated[
         Path | None,
-        typer.Option("--dir", help="Folder of the runs; none takes runs/compare-<digest>."),
+        typer.Option(
+            "--dir",
+            help="Folder of the runs; none takes runs/compare-<digest>.",
+            rich_help_panel=OUTPUT,
+        ),
     ] = None,
-    jobs: Annotated[int, typer.Option(min=1, help="Runs side by side.")] = 1,
+    jobs: Annotated[
+        int, typer.Option(min=1, help="Runs side by side.", rich_help_panel=EXPERIMENT)
+    ] = 1,
     plot: Annotated[
-        Path | None, typer.Option(help="Draw the learning curves too: a .png or .svg file.")
+        Path | None,
+        typer.Option(
+            help="Draw the learning curves too: a .png or .svg file.", rich_help_panel=OUTPUT
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Train every combination of values over several seeds, and compare the students.
+    """Compare values of fields over several seeds, or finished runs.
+
+    Every combination of values is trained with each seed, then the students are compared.
 
     Finished runs are kept: the same command, typed again, goes on where it stopped. Given RUNs
     and no --vary, nothing is trained.

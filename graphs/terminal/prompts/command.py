@@ -8,7 +8,15 @@ from typing import Annotated
 import typer
 
 from tutelage.graphs.terminal.common import completion
-from tutelage.graphs.terminal.common.options import Assignments, BaseUrl, Env, Json, Prompts, Seed
+from tutelage.graphs.terminal.common.options import (
+    Assignments,
+    BaseUrl,
+    Env,
+    Json,
+    Prompts,
+    Seed,
+    of_run,
+)
 
 app = typer.Typer(
     help="See, edit, compare and try the prompt templates.\n\nYour own versions lie in a folder of "
@@ -19,12 +27,7 @@ app = typer.Typer(
 Name = Annotated[
     str, typer.Argument(help="A name from `prompts list`.", autocompletion=completion.prompts)
 ]
-OfRun = Annotated[
-    Path | None,
-    typer.Option(
-        "--run", metavar="RUN", help="As this run has used them.", autocompletion=completion.runs
-    ),
-]
+OfRun = Annotated[Path | None, of_run("As this run has used them.")]
 
 
 @app.command("list")
@@ -42,7 +45,7 @@ def prompts_list(prompts: Prompts = None, as_json: Json = False) -> None:
 def prompts_show(
     name: Name, prompts: Prompts = None, run: OfRun = None, as_json: Json = False
 ) -> None:
-    """Show one prompt template as it is written, or as a run has used it.
+    """Show a prompt template as written, or as a run has used it.
 
     Examples:
 
@@ -77,7 +80,7 @@ def prompts_diff(
     run: OfRun = None,
     as_json: Json = False,
 ) -> None:
-    """Show what your own versions, or those of a run, change in the shipped prompt templates.
+    """Show what your versions, or a run's, change in the shipped ones.
 
     Example: python cli.py prompts diff --prompts my_prompts
     """
@@ -87,14 +90,16 @@ def prompts_diff(
 
 
 @app.command("check")
-def prompts_check(prompts: Prompts = None) -> None:
-    """Check all prompt templates; every problem is named with file and line.
+def prompts_check(prompts: Prompts = None, as_json: Json = False) -> None:
+    """Check all prompt templates.
+
+    Every problem is named with file and line.
 
     Example: python cli.py prompts check --prompts my_prompts
     """
     from tutelage.graphs.terminal.prompts import view
 
-    raise typer.Exit(0 if view.check(prompts) else 2)
+    raise typer.Exit(0 if view.check(prompts, as_json) else 2)
 
 
 @app.command("render")
@@ -105,7 +110,7 @@ def prompts_render(
     assignments: Assignments = None,
     as_json: Json = False,
 ) -> None:
-    """Render the messages that a teacher would get in a first situation of a task.
+    """Render the messages about a first situation of a task.
 
     Example: python cli.py prompts render --env ColoredDoorKey
     """
@@ -142,7 +147,9 @@ def prompts_try(
     assignments: Assignments = None,
     as_json: Json = False,
 ) -> None:
-    """Ask teachers about situations whose sensible plans are known; compare models and wordings.
+    """Ask about situations whose sensible plans are known.
+
+    So models and wordings are compared.
 
     Nothing comes from the plan cache, so a hosted model is paid for every situation. Several sets
     of prompts are compared situation by situation. A script such as `offline` reads no prompts.

@@ -89,9 +89,12 @@ def show_diff(name: str | None, folder: Path | None, as_json: bool) -> None:
         out.print(safe(f"{what} from what is shipped ({_place(folder)})"), soft_wrap=True)
 
 
-def check(folder: Path | None) -> bool:
+def check(folder: Path | None, as_json: bool) -> bool:
     """Print what is wrong with the templates; returns whether all is well."""
     problems = find_library(folder).check()
+    if as_json:
+        print_json({"templates": len(SLOTS), "problems": problems})
+        return not problems
     print_problems(problems)
     if not problems:
         console().print(safe(f"{len(SLOTS)} templates, no problem"))

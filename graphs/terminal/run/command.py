@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from tutelage.graphs.terminal.common.help import OUTPUT, TASK, TEACHER, GroupedCommand
 from tutelage.graphs.terminal.common.options import (
     Assignments,
     BaseUrl,
@@ -31,7 +32,7 @@ _STARTED = monotonic()
 app = typer.Typer()
 
 
-@app.command()
+@app.command(cls=GroupedCommand)
 def run(
     graph: Graph = None,
     env: Env = None,
@@ -39,30 +40,59 @@ def run(
     base_url: BaseUrl = None,
     prompts: Prompts = None,
     seed: Seed = None,
-    steps: Annotated[int | None, typer.Option(help="Environment steps of the run.")] = None,
-    num_envs: Annotated[int | None, typer.Option(help="Environments stepped together.")] = None,
+    steps: Annotated[
+        int | None,
+        typer.Option(
+            help="Environment steps of the run; none takes the task's own.", rich_help_panel=TASK
+        ),
+    ] = None,
+    num_envs: Annotated[
+        int | None, typer.Option(help="Environments stepped together.", rich_help_panel=TASK)
+    ] = None,
     engine: Engine = None,
-    device: Annotated[str | None, typer.Option(help="cpu or cuda.")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu or cuda.", rich_help_panel=TASK)] = None,
     wait: Annotated[
-        bool | None, typer.Option("--wait/--no-wait", help="Wait for every answer.")
+        bool | None,
+        typer.Option("--wait/--no-wait", help="Wait for every answer.", rich_help_panel=TEACHER),
     ] = None,
-    budget_calls: Annotated[int | None, typer.Option(help="The most LLM requests.")] = None,
-    budget_tokens: Annotated[int | None, typer.Option(help="The most tokens.")] = None,
+    budget_calls: Annotated[
+        int | None,
+        typer.Option(help="The most LLM requests; none for no limit.", rich_help_panel=TEACHER),
+    ] = None,
+    budget_tokens: Annotated[
+        int | None,
+        typer.Option(help="The most tokens; none for no limit.", rich_help_panel=TEACHER),
+    ] = None,
     budget_usd: Annotated[
-        float | None, typer.Option(help="The most US dollars; needs the prices.")
+        float | None,
+        typer.Option(help="The most US dollars; needs the prices.", rich_help_panel=TEACHER),
     ] = None,
-    run_dir: Annotated[Path | None, typer.Option(help="The run's own folder.")] = None,
+    run_dir: Annotated[
+        Path | None,
+        typer.Option(
+            help="The run's own folder; none makes runs/<time>-<graph>-<env>-<seed>.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
     tensorboard: Annotated[
-        bool, typer.Option("--tensorboard", help="Write TensorBoard files into the run folder.")
+        bool,
+        typer.Option(
+            "--tensorboard",
+            help="Write TensorBoard files into the run folder.",
+            rich_help_panel=OUTPUT,
+        ),
     ] = False,
     loggers: Annotated[
-        str | None, typer.Option(help="Who else is told: tensorboard, wandb, mlflow.")
+        str | None,
+        typer.Option(help="Who else is told: tensorboard, wandb, mlflow.", rich_help_panel=OUTPUT),
     ] = None,
     config: ConfigFile = None,
     assignments: Assignments = None,
     as_json: Json = False,
 ) -> None:
-    """Train a student with a teacher, withdraw the teacher, evaluate the student alone.
+    """Train a student with a teacher, which is then withdrawn.
+
+    The student is evaluated alone at the end.
 
     Examples:
 
@@ -107,7 +137,9 @@ def resume(
     base_url: OwnBaseUrls = None,
     as_json: Json = False,
 ) -> None:
-    """Go on with a run that stopped, to the numbers that it would have had.
+    """Go on with a run that stopped.
+
+    It comes to the numbers that it would have had.
 
     Example: python cli.py resume runs/my-run
     """

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from tutelage.agents.common.invocation import hint
-from tutelage.graphs.terminal.common import completion
-from tutelage.graphs.terminal.common.options import Json, Runs
+from tutelage.graphs.terminal.common.options import Json, Runs, RunsAlone
 from tutelage.graphs.terminal.common.tables import new_table, print_rows
 from tutelage.graphs.terminal.common.text import console, print_json, safe
 
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from tutelage.graphs.records.shapes import Summary
 
 _COLUMNS: Final = {
-    "run": "run",
+    "run": "run_dir",
     "env": "env",
     "teacher": "provider",
     "seed": "seed",
@@ -33,6 +32,8 @@ _COLUMNS: Final = {
 
 
 _SPARED: Final = frozenset({"95 % at", "calls"})
+_NOT_FINISHED: Final = "not finished"
+"""The status of a run that has no summary."""
 
 app = typer.Typer(help="See, draw, compare and delete runs.")
 
@@ -43,6 +44,10 @@ def runs_list(
     as_json: Json = False,
 ) -> None:
     """List runs, the newest first.
+
+    Wherever a run is named, @last stands for the first of this list: the one in runs/ that was
+    started last, be it running, stopped, failed or finished, alone or one of a comparison. A run
+    that is resumed keeps its place.
 
     Example: python cli.py runs list
     """
@@ -68,7 +73,7 @@ def runs_show(runs: Runs, as_json: Json = False) -> None:
 
     summaries = {run: RunFolder.open(run).read_summary() for run in find_runs(runs)}
     if as_json:
-        rows = [None if s is None else s.model_dump(mode="json") for s in summaries.values()]
+        rows = [{"run_dir": str(run), **_plain(summary)} for run, summary in summaries.items()]
         print_json(rows[0] if len(rows) == 1 else rows)
         return
     out = console()
@@ -98,7 +103,9 @@ def runs_plot(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Draw learning curves; runs that differ only in their seed are one curve with its interval.
+    """Draw learning curves in the terminal or in a file.
+
+    Runs that differ only in their seed are one curve with its interval.
 
     Examples:
 
@@ -113,7 +120,7 @@ def runs_plot(
 
 @app.command("compare")
 def runs_compare(runs: Runs, as_json: Json = False) -> None:
-    """Compare runs; those that differ only in their seed are one condition.
+    """Compare runs; those that differ in their seed alone are one.
 
     Example: python cli.py runs compare runs/my-run
     """
@@ -124,11 +131,9 @@ def runs_compare(runs: Runs, as_json: Json = False) -> None:
 
 @app.command("delete")
 def runs_delete(
-    runs: Annotated[
-        list[Path],
-        typer.Argument(metavar="RUN...", help="Run folders.", autocompletion=completion.runs),
-    ],
+    runs: RunsAlone,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Delete run folders with all that is in them.
 
@@ -139,14 +144,16 @@ def runs_delete(
     # Before anything is deleted: one that is no run, is a link, or is in use is refused.
     for run in runs:
         check_deletable(run)
-    out = console()
+    out = console(stderr=as_json)
     for run in runs:
         out.print(safe(f"{run}: {_size(run)}"), soft_wrap=True)
     if not yes:
-        typer.confirm(f"Delete {len(runs)} run(s) for good?", abort=True)
+        typer.confirm(f"Delete {len(runs)} run(s) for good?", abort=True, err=as_json)
     for run in runs:
         delete_run(run)
         out.print(safe(f"deleted {run}"), soft_wrap=True)
+    if as_json:
+        print_json({"deleted": [str(run) for run in runs]})
 
 
 def run_row(entry: RunEntry) -> dict[str, Any]:
@@ -155,17 +162,21 @@ def run_row(entry: RunEntry) -> dict[str, Any]:
     # A run without a student has the success of the teacher that acted in its place.
     tested = (summary.student or summary.teacher) if summary else None
     return {
-        "run": str(entry.path),
+        "run_dir": str(entry.path),
         "graph": config.get("graph"),
         "env": config.get("env"),
         "provider": summary.provider if summary else config.get("provider"),
         "seed": config.get("seed"),
-        "status": summary.status if summary else entry.problem or "not finished",
+        "status": summary.status if summary else entry.problem or _NOT_FINISHED,
         "env_steps": summary.env_steps if summary else None,
         "success_rate": tested.success_rate if tested else None,
         "steps_to_95": summary.steps_to_95 if summary else None,
         "llm_calls": summary.llm.calls if summary else None,
     }
+
+
+def _plain(summary: Summary | None) -> dict[str, Any]:
+    return {"status": _NOT_FINISHED} if summary is None else summary.model_dump(mode="json")
 
 
 def _size(run: Path) -> str:

@@ -14,11 +14,12 @@ from tutelage.graphs.terminal.common.options import (
     Prompts,
     Provider,
     Run,
+    RunToCome,
     refuse_no_run,
 )
 
 app = typer.Typer(
-    help="Look into the requests to the teacher, its answers, and how the student fared.",
+    help="Look into what the teacher was asked and what came of it.",
     no_args_is_help=True,
 )
 
@@ -64,7 +65,9 @@ def trace_list(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """List the situations of a run, its calls, or what failed; also while it goes on.
+    """List the situations of a run, its calls, or what failed.
+
+    This works while the run goes on, too.
 
     With filters for calls, situations are those about which such calls were made. Figures are
     sorted from the largest on, all else from the least.
@@ -104,7 +107,9 @@ def trace_show(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Show a situation or a call: prompt, messages, plans, advice, and the student there.
+    """Show a situation or a call with all that belongs to it.
+
+    It shows prompt, messages, plans, advice, and the student there.
 
     A long system prompt is folded, and so is a model's reasoning.
 
@@ -121,7 +126,9 @@ def trace_show(
 
 @app.command("open")
 def trace_open(run: Run) -> None:
-    """Browse a run's trace full-screen: search, maps, plans, and the student beside its teacher.
+    """Browse a run's trace full-screen.
+
+    It has a search, maps, plans, and the student beside its teacher.
 
     Also while the run goes on. The keys are those of `less` and `vim`; `?` lists them.
 
@@ -134,13 +141,15 @@ def trace_open(run: Run) -> None:
 
 @app.command("follow")
 def trace_follow(
-    run: Run,
+    run: RunToCome,
     last: Annotated[
         int, typer.Option(min=0, help="How much of what is there already comes first.")
     ] = 10,
     as_json: Json = False,
 ) -> None:
-    """Show what happens in a run as it happens, until it ends; Ctrl-C leaves it alone.
+    """Show what happens in a run as it happens, until it ends.
+
+    Ctrl-C leaves the run alone.
 
     Waits for a run that has not begun yet. With --json, a JSON object a line.
 
@@ -153,7 +162,9 @@ def trace_follow(
 
 @app.command("stats")
 def trace_stats(run: Run, as_json: Json = False) -> None:
-    """Show cost, cache hits, failures, latency, and agreement over time and by situation.
+    """Show cost, cache hits, failures, latency, and agreement.
+
+    Agreement is shown over time and by situation.
 
     Example: python cli.py trace stats runs/my-run
     """
@@ -167,19 +178,24 @@ def trace_diff(
     a: Annotated[
         str,
         typer.Argument(
-            help="A run folder, or RUN:ID for a situation or a call.",
+            metavar="RUN[:ID]",
+            help="A run, as elsewhere; or a situation or a call of it.",
             autocompletion=completion.runs,
         ),
     ],
     b: Annotated[
         str,
         typer.Argument(
-            help="What it is compared with, of the same kind.", autocompletion=completion.runs
+            metavar="RUN[:ID]",
+            help="What it is compared with, of the same kind.",
+            autocompletion=completion.runs,
         ),
     ],
     as_json: Json = False,
 ) -> None:
-    """Show where prompt, answer and advice differ: of two calls, or of two runs by situation.
+    """Show where two calls or two runs differ.
+
+    Prompt, answer and advice are compared, those of two runs by situation.
 
     Examples:
 
@@ -201,7 +217,9 @@ def trace_replay(
     prompts: Prompts = None,
     as_json: Json = False,
 ) -> None:
-    """Ask about a situation again, of another teacher or with other prompts, and show what differs.
+    """Ask about a situation again, and show what differs.
+
+    It may be asked of another teacher, or with other prompts.
 
     The run folder stays as it is, and no cache is used. It says what the answer has cost. It asks
     with the prompts that `run` would use now, and says where they differ from the recorded ones.
@@ -225,7 +243,9 @@ def trace_export(
         Path | None, typer.Argument(help="Where to; standard output without it.")
     ] = None,
 ) -> None:
-    """Write each request as an OpenTelemetry span with gen_ai.* attributes, a JSON line each.
+    """Write each request as an OpenTelemetry span, a JSON line each.
+
+    It has gen_ai.* attributes.
 
     A collector's otlpjsonfile receiver reads the file.
 

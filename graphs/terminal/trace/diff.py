@@ -21,6 +21,7 @@ from tutelage.graphs.analysis.trace_comparison import (
     difference,
     rejection_of,
 )
+from tutelage.graphs.records.run_names import find_run
 from tutelage.graphs.records.trace.names import DASH, one_line
 from tutelage.graphs.records.trace.schema import TraceError
 from tutelage.graphs.terminal.common.tables import table_of
@@ -138,11 +139,14 @@ def _print_part(out: Console, part: str, lines: Sequence[str]) -> None:
 
 
 def _side(text: str) -> tuple[Path, str | None]:
-    """A run folder, and an id where one is named. A folder may have a colon in its name."""
+    """A run, and an id where one is named. A folder may have a colon in its name.
+
+    Raises RunFolderError.
+    """
     found = _WITH_ID.fullmatch(text)
     if found is None or Path(text).is_dir():
-        return Path(text), None
-    return Path(found[1]), found[2]
+        return find_run(text), None
+    return find_run(found[1]), found[2]
 
 
 def _print_runs(out: Console, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -6,12 +6,13 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from tutelage.agents.client.call_record import CACHED, OK
 from tutelage.agents.common.invocation import hint
 from tutelage.graphs.analysis.trace_details import situation_row
 from tutelage.graphs.records.trace.names import DASH, call_id
@@ -23,7 +24,7 @@ from tutelage.graphs.records.trace.records import (
     teacher_verdict,
 )
 from tutelage.graphs.records.trace.schema import TraceError
-from tutelage.graphs.records.trace.search import CallRow, Span, Wanted
+from tutelage.graphs.records.trace.search import FAILED, CallRow, Span, Wanted
 from tutelage.graphs.terminal.common.tables import WIDE, table_of
 from tutelage.graphs.terminal.common.text import console, percent, print_json_rows, safe
 from tutelage.graphs.terminal.trace.lines import advice_line, open_trace, tokens_line
@@ -33,8 +34,11 @@ from tutelage.graphs.terminal.trace.situation_lines import (
     ended,
     room_beside,
 )
+from tutelage.rl.errors import one_of
 
 KINDS: Final = ("situations", "calls", "failures")
+NODES: Final = ("planner", "cache", "fallback")
+"""Which nodes make calls."""
 SHOWN: Final = 50
 """Rows that people get unless they ask for more; machines get all of them."""
 
@@ -76,7 +80,7 @@ def show(
     Raises RunFolderError or TraceError.
     """
     if kind not in KINDS:
-        raise TraceError(f"cannot list {kind!r}; allowed: {', '.join(KINDS)}")
+        raise TraceError(f"cannot list {kind!r}{one_of(kind, KINDS)}")
     most = limit if as_json else limit or SHOWN
     with open_trace(run) as reader:
         if kind == "situations":
@@ -88,6 +92,8 @@ def show(
                 wanted, kind == "failures", sort or "id", reverse, most
             )
             rows = [_call_row(call) for call in calls]
+        if not rows:
+            _check_names(wanted)
         there = _what_is_there(reader) if not rows and not as_json else ""
         verdict = teacher_verdict(reader.events())
         told = SituationCells([text for _, text in reader.names().values()])
@@ -227,6 +233,20 @@ def status_text(status: str) -> Text:
 
 def _error(row: dict[str, Any]) -> str:
     return row["error"] or ("given up for a while" if row["kind"] == "given up" else DASH)
+
+
+def _check_names(wanted: Wanted) -> None:
+    """See that a call can have the status and the node that are wanted. Raises TraceError."""
+    # Here and not above: it imports LangChain, and most filters find something.
+    from tutelage.agents.client.errors import FailureName
+
+    statuses = (OK, CACHED, FAILED, *get_args(FailureName))
+    for option, given, known in (
+        ("--status", wanted.status, statuses),
+        ("--node", wanted.node, NODES),
+    ):
+        if given is not None and given not in known:
+            raise TraceError(f"{option} {given!r} is none{one_of(given, known)}")
 
 
 def _what_is_there(reader: TraceReader) -> str:

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from tutelage.graphs.terminal.common import completion
 from tutelage.graphs.terminal.common.options import Json, OwnBaseUrls, Run, refuse_no_run
-from tutelage.graphs.terminal.common.text import console, safe
+from tutelage.graphs.terminal.common.text import console, print_json, safe
 
 app = typer.Typer()
 
@@ -40,7 +40,9 @@ def watch(
     mp4: Annotated[Path | None, typer.Option(help="Write the episode as an MP4.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Watch a run's student play: its map beside the true grid, its teacher beside it.
+    """Watch a run's student play, its teacher beside it.
+
+    Its map is beside the true grid.
 
     Keys: space next, b back, p play, + and - speed, q quit. Films need:
     pip install "tutelage[video]"
@@ -75,6 +77,8 @@ def watch(
             viewer = viewer_of(images=True)
             for line in write_films(films, viewer.frames(episode), fps or 4.0):
                 console(stderr=as_json).print(safe(line), soft_wrap=True)
+            if as_json:
+                print_json({"files": [str(film) for film in films]})
             return
         viewer = viewer_of()
         frames = viewer.frames(episode)

@@ -551,11 +551,19 @@ def test_no_fallback_means_no_advice_and_pending_ones_are_not_settled() -> None:
 @pytest.mark.parametrize(
     ("name", "url", "line"),
     [
-        ("gpt-4o", None, r"did you mean openai:gpt-4o\?.*allowed: offline"),
+        ("gpt-4o", None, r"did you mean 'openai:gpt-4o'\?.*allowed: offline"),
         ("openai:gpt-4o", None, "OPENAI_API_KEY"),
         ("mistralai:m", None, "langchain-mistralai: pip install langchain-mistralai"),
-        ("nonsense:model", None, "unknown provider 'nonsense:model'"),
-        ("no.such.module:make", None, "unknown provider 'no.such.module:make'"),
+        (
+            "nonsense:model",
+            None,
+            "there is no module 'nonsense'; looked for .*offline",
+        ),
+        (
+            "no.such.module:make",
+            None,
+            "make': there is no module 'no'; looked for in /",
+        ),
         ("tutelage.agents.common.settings:nothing", None, "no attribute 'nothing'"),
         ("tutelage.agents.common.settings:__doc__", None, "is no function"),
         (

@@ -157,7 +157,8 @@ class TestDrawn:
             assert file.read_text("utf-8").count("<path") > 10
 
     def test_other_files_are_refused_before_anything_is_read(self, tmp_path: Path) -> None:
-        done = self.invoke(tmp_path / "nowhere", "--out", "curves.pdf")
+        (tmp_path / "config.json").write_text("damaged")
+        done = self.invoke(tmp_path, "--out", "curves.pdf")
         assert isinstance(done.exception, ConfigError)
         assert ".png or .svg" in str(done.exception)
 

@@ -154,7 +154,7 @@ class TestRuns:
         ("words", "says"),
         [
             (["--env", ENV], "missing a required argument: 'size'; it takes size, map_name"),
-            (["--env", ENV, "--set", "env.sise=5"], "'sise'; did you mean size?"),
+            (["--env", ENV, "--set", "env.sise=5"], "'sise' (did you mean 'size'?)"),
             (["--set", "env.size=5"], "SimpleDoorKey, a shipped task, takes no arguments"),
             (["--env", "Taxi-v4"], "envs new taxi.py --from Taxi-v4"),
         ],

@@ -155,10 +155,10 @@ class TestListings:
 
     def test_the_rows_are_those_of_the_run(self, base: Base, type_in: TypeIn) -> None:
         row = json.loads(type_in("runs", "list", base.folder, "--json").stdout)[0]
-        assert (row["run"], row["status"]) == (str(base.path), "finished")
+        assert (row["run_dir"], row["status"]) == (str(base.path), "finished")
         fields = json.loads(type_in("config", "show", "--set", "ppo.gamma=0.9", "--json").stdout)
         assert {f["field"]: f["value"] for f in fields}["ppo.gamma"] == 0.9
-        assert all(field["what it does"] for field in fields)
+        assert all(field["description"] for field in fields)
 
     def test_a_signature_names_a_situation_as_its_id_does(
         self, base: Base, type_in: TypeIn
@@ -251,7 +251,7 @@ class Refusal:
 RUN = "run --run-dir HOME/new"
 REFUSALS = {
     "graph": Refusal(f"{RUN} --graph nope", "'nope'.*teacher_student"),
-    "env": Refusal(f"{RUN} --env SimpleDorKey", "'SimpleDorKey'.*mean SimpleDoorKey"),
+    "env": Refusal(f"{RUN} --env SimpleDorKey", "'SimpleDorKey'.*mean 'SimpleDoorKey'"),
     "env-no-module": Refusal(f"{RUN} --env nope:make", "'nope:make'"),
     "env-empty-module": Refusal(f"{RUN} --env :make", "':make'"),
     "env-no-attribute": Refusal(f"{RUN} --env math:make", "'math:make'"),
@@ -260,7 +260,7 @@ REFUSALS = {
     "provider-model": Refusal(f"{RUN} --provider nope:model", "'nope:model'.*offline"),
     "key": Refusal(f"{RUN} --provider openai:test-model", "OPENAI_API_KEY"),
     "base-url": Refusal(f"{RUN} --provider openai:m --base-url localhost", "'localhost'.*http://"),
-    "field": Refusal(f"{RUN} --set ppo.gama=0.9", r"ppo\.gama.*gamma"),
+    "field": Refusal(f"{RUN} --set ppo.gama=0.9", r"ppo\.gama \(did you mean 'ppo\.gamma'\?\)$"),
     "field-inside": Refusal(f"{RUN} --set seed.x=1", r"seed"),
     "assignment": Refusal(f"{RUN} --set ppo.gamma", "'ppo.gamma'.*key=value"),
     "range": Refusal(f"{RUN} --set ppo.gamma=1.5", r"ppo\.gamma.*1\.5.*1"),

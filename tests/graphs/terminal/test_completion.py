@@ -29,6 +29,7 @@ OFFERED = {
     "prompts show planner_ex": ["planner_examples"],
     "prompts diff planner_th": ["planner_thinking"],
     "resume ": ["runs/", "runs/first", "runs/second"],
+    "resume @": ["@last"],
     "trace show ru": ["runs/", "runs/first", "runs/second"],
     "runs compare runs/first runs/s": ["runs/second"],
     "watch nowhere/": [],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import shutil
@@ -32,6 +33,11 @@ SHORTER: Final = {
 FULL_SCREEN: Final = {"trace open"}
 """Without a terminal it says so, and what there is without one."""
 
+SNAKE_CASE: Final = re.compile(r"[a-z][a-z0-9_]*")
+
+OTHERWISE: Final = {"path", "run_folder", "cost", "latency", "environment", "tokens_in"}
+"""Names that nothing has: it is called run_dir, cost_usd, latency_s, env and prompt_tokens."""
+
 WIDE: Final = {"COLUMNS": "300"}
 """A terminal that breaks no line of help."""
 
@@ -40,11 +46,21 @@ NOT_HERE: Final = {
 }
 """Examples that are run elsewhere, and where."""
 
-ACTS: Final = {
-    *("runs delete", "trace open", "trace export", "prompts edit", "prompts check"),
-    *("cache export", "cache import", "cache clear", "export", "envs new"),
+WITHOUT_JSON: Final = {"trace open", "trace export", "prompts edit"}
+"""A full screen, a form of its own, and an editor."""
+
+STREAMS: Final = {"watch", "trace follow"}
+"""What they show has no end that is known: with --json each line is a document."""
+
+NOT_OURS: Final = {
+    *("observation", "nodes", "teachers", "failures", "given_up", "sources", "prompts"),
+    *("differs", "student", "teacher", "tools", "messages", "answers"),
 }
-"""Commands that list and show nothing, or in a form of their own."""
+"""Fields whose own keys are names of things, such as of actions, or OpenAI's."""
+
+SLOW: Final = {"bench", "compare", "envs check", "export"}
+QUICK: Final = {"export": "--format safetensors"}
+"""What takes long with its JSON as well, and what is added so that it does not."""
 
 
 def commands(group: Any = None, words: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
@@ -120,13 +136,52 @@ def test_the_examples_of_a_command_run(name: str, folder: Path, model: OpenAISer
         assert done.output.strip() or name == "trace export", line
 
 
+def field_names(value: Any) -> Iterator[str]:
+    """Every name of a field in a JSON document, but for those in `NOT_OURS`."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield name
+            if name not in NOT_OURS:
+                yield from field_names(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from field_names(inner)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else [])
+        for name in COMMANDS
+        if name not in WITHOUT_JSON
+    ],
+)
+def test_json_is_one_document_with_the_names_of_a_program(
+    name: str, folder: Path, model: OpenAIServer
+) -> None:
+    line = examples(CliRunner().invoke(app, [*name.split(), "--help"], env=WIDE).stdout)[0]
+    _, _, *arguments = shlex.split(re.sub(r"http://localhost:\d+/v1", model.base_url, line))
+    if name == "resume":
+        (folder / "runs" / "my-run" / "summary.json").unlink()
+    shorter = f"{SHORTER.get(name, '')} {QUICK.get(name, '')}"
+    typed = [*arguments, *shlex.split(shorter), "--json"]
+    done = CliRunner().invoke(app, typed)
+    assert done.exit_code == 0, (line, done.output[-2000:], done.exception)
+    texts = done.stdout.splitlines() if name in STREAMS else [done.stdout]
+    assert texts
+    for text in texts:
+        odd = [each for each in field_names(json.loads(text)) if not SNAKE_CASE.fullmatch(each)]
+        assert odd == []
+        assert not OTHERWISE & set(field_names(json.loads(text)))
+
+
 def test_json_wherever_something_is_listed_or_shown() -> None:
     without = {
         name
         for name, command in COMMANDS.items()
         if not any("--json" in option.opts for option in command.params)
     }
-    assert without == ACTS
+    assert without == WITHOUT_JSON
 
 
 def test_what_is_run_elsewhere_is_still_an_example() -> None:

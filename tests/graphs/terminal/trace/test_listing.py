@@ -349,11 +349,12 @@ def test_people_get_so_many_rows_and_are_told_of_the_rest(long: RunFolder) -> No
 
 
 def test_a_filter_that_finds_nothing_says_what_there_is(real: TinyRun) -> None:
-    done = CliRunner().invoke(app, ["trace", "list", str(real.path), "calls", "--node", "nope"])
+    filtered = ["calls", "--status", "timed_out"]
+    done = CliRunner().invoke(app, ["trace", "list", str(real.path), *filtered])
     assert done.exit_code == 0
     assert "no such calls; statuses of its calls: ok (" in done.stdout
     assert "planner (" in done.stdout
-    assert listed(real.path, "calls", "--node", "nope") == []
+    assert listed(real.path, *filtered) == []
 
 
 @pytest.mark.parametrize(
@@ -363,6 +364,11 @@ def test_a_filter_that_finds_nothing_says_what_there_is(real: TinyRun) -> None:
         (["calls", "--sort", "size"], "cannot sort by 'size'; allowed: id, iteration"),
         (["--sort", "latency"], "cannot sort by 'latency'; allowed: visits"),
         (["--latency", "fast"], "--latency 'fast' is no range"),
+        (["cals"], "(did you mean 'calls'?)"),
+        (["--sort", "visit"], "(did you mean 'visits'?)"),
+        (["--status", "timedout"], "--status 'timedout' is none (did you mean 'timed_out'?); "),
+        (["calls", "--node", "plannr"], "--node 'plannr' is none (did you mean 'planner'?); "),
+        (["calls", "--node", "nope", "--json"], "--node 'nope' is none; allowed: planner, cache"),
     ],
 )
 def test_mistakes_say_what_is_allowed(real: TinyRun, arguments: list[str], says: str) -> None:
