@@ -15,6 +15,7 @@ from tutelage.graphs.terminal.common import completion
 from tutelage.graphs.terminal.common.options import Json
 from tutelage.graphs.terminal.common.tables import print_rows
 from tutelage.graphs.terminal.common.text import console, print_json, safe
+from tutelage.graphs.terminal.common.written import tell_written
 
 CacheFile = Annotated[Path | None, typer.Option(help="The cache; none for your own.")]
 
@@ -79,7 +80,7 @@ def cache_export(
         answers = [answer for answer in found if answer is not None]
         left_out = len(found) - len(answers)
     write_recording(target, answers)
-    console().print(safe(f"{len(answers)} answers written to {target}"), soft_wrap=True)
+    tell_written(target, f"{len(answers)} answers")
     if left_out:
         console().print(safe(f"{left_out} left out: their messages name no situation", "yellow"))
     if answers:
