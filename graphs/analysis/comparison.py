@@ -16,13 +16,7 @@ from pathlib import Path
 from statistics import fmean, median
 from typing import Any, Final, Generic, TypeVar
 
-from tutelage.graphs.config.config import (
-    ENV_ARGUMENT,
-    ConfigError,
-    describe_fields,
-    flat,
-    without_own_fields,
-)
+from tutelage.graphs.config.config import ConfigError, RunConfig, flat, without_own_fields
 from tutelage.graphs.records.run_folder import RunFolder, list_runs
 from tutelage.graphs.records.shapes import Summary
 from tutelage.rl.rollouts.results import StudentResult
@@ -41,7 +35,7 @@ METHODS: Final = {
     "Newcombe's (1998, method 10) over all episodes",
 }
 
-_NOT_COMPARED: Final = frozenset(
+NOT_COMPARED: Final = frozenset(
     {"seed", "run_dir", "cache", "checkpoint_every", "loggers", "evaluation.final_episodes"}
 )
 """Fields that make no other condition of a run: what is random, where it lies, how often it is
@@ -58,7 +52,7 @@ class RunRecord:
     @property
     def compared(self) -> dict[str, Any]:
         """The configuration without what two seeds of it may differ in."""
-        return {key: value for key, value in self.config.items() if key not in _NOT_COMPARED}
+        return {key: value for key, value in self.config.items() if key not in NOT_COMPARED}
 
 
 @dataclass(frozen=True)
@@ -106,7 +100,7 @@ def stored_fields(folder: RunFolder) -> dict[str, Any]:
 
     Raises RunFolderError.
     """
-    defaults = {key: default for key, _, default, _ in describe_fields() if key != ENV_ARGUMENT}
+    defaults = flat(RunConfig().model_dump(mode="json"))
     return {**defaults, **flat(without_own_fields(folder.read_config()))}
 
 

@@ -39,6 +39,9 @@ _ARGUMENT: Final = "env."
 ENV_ARGUMENT: Final = f"{_ARGUMENT}NAME"
 """How people type an argument of a task; the field is `env_args`."""
 
+SETTLED: Final = "settled"
+"""What config.json calls the list of its fields that were left open and settled by the run."""
+
 
 class ConfigError(UserError):
     """A configuration that cannot be used; the message is one line."""
@@ -235,7 +238,7 @@ def with_fields(config: RunConfig, fields: Mapping[str, Any]) -> RunConfig:
 
 def without_own_fields(stored: Mapping[str, Any]) -> dict[str, Any]:
     """A run folder's config.json without what only says how it was written."""
-    return {k: v for k, v in stored.items() if k not in ("schema_version", "versions")}
+    return {k: v for k, v in stored.items() if k not in ("schema_version", "versions", SETTLED)}
 
 
 def describe_fields() -> Iterator[tuple[str, str, Any, str]]:

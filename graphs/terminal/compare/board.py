@@ -108,6 +108,8 @@ def _standing(job: Job) -> tuple[str, ...]:
 
 def _line(job: Job, figures: Sequence[str]) -> str:
     said = f"{job.name}: {job.status}"
+    if job.status == "in use":
+        return f"{said}: another process is at work there, and is waited for"
     if job.problem is not None:
         return f"{said}: {job.problem}"
     return f"{said}, {figures[0]} steps, held out {figures[2]}" if figures else said
