@@ -5,6 +5,14 @@ never narrower than Wilson's over all their episodes: seeds that happen to agree
 difference of two conditions is treated alike, by Welch's interval over the seeds and Newcombe's
 over the episodes. Every other figure has Student's or Welch's alone, which a single seed cannot
 give.
+
+Wilson's and Newcombe's stay within what a rate and a difference of two can be. Of Student's and
+Welch's the part beyond that is left out: no true value lies there, so they lose none of their
+confidence. Episodes pooled would be too sure, for those of one student tell of that student alone;
+so would a bootstrap over so few seeds. What is made of two bounded intervals of Student's (Zou and
+Donner 2008) would be half as wide again at three seeds, whose spread it does not pool.
+
+Steps are counted twice: those of the student, and in total, with those of the teacher check.
 """
 
 from __future__ import annotations
@@ -30,9 +38,9 @@ from tutelage.rl.rollouts.statistics import (
 
 METHODS: Final = {
     "interval": "95 %: Student's t over the seeds; for success never narrower than Wilson's "
-    "(1927) over all episodes",
+    "(1927) over all episodes, and within 0 and 100 %",
     "difference": "95 %: Welch's (1947) over the seeds; for success never narrower than "
-    "Newcombe's (1998, method 10) over all episodes",
+    "Newcombe's (1998, method 10) over all episodes, and within -100 and 100 %",
 }
 
 NOT_COMPARED: Final = frozenset(
@@ -252,9 +260,10 @@ def _difference(condition: Condition[Result], base: Condition[Result]) -> dict[s
     rates = [[s.success_rate for s in group] for group in students]
     (successes1, episodes1), (successes2, episodes2) = map(_pooled, pair)
     newcombe = newcombe_interval((successes1, successes2), (episodes1, episodes2))
+    low, high = _wider(welch_interval(rates[0], rates[1]), newcombe)
     success = {
         "difference": fmean(rates[0]) - fmean(rates[1]),
-        "ci95": _wider(welch_interval(rates[0], rates[1]), newcombe),
+        "ci95": (max(low, -1.0), min(high, 1.0)),
     }
     return {
         "setting": condition.name,

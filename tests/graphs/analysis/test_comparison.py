@@ -89,6 +89,27 @@ def test_each_is_measured_against_the_first(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("rates", "others"),
+    [((0.0, 0.3), (1.0, 0.6)), ((1.0, 0.9, 0.4), (0.0, 0.0, 0.5)), ((0.1,), (1.0,)), ((0,), (1,))],
+)
+def test_no_interval_of_success_tells_of_what_cannot_be(
+    tmp_path: Path, rates: tuple[float, ...], others: tuple[float, ...]
+) -> None:
+    other = {"ppo": {"gamma": 0.9}}
+    runs = [finished_run(tmp_path / f"a{i}", i, rate) for i, rate in enumerate(rates)]
+    runs += [finished_run(tmp_path / f"b{i}", i, rate, other) for i, rate in enumerate(others)]
+    found = compare(runs)
+    for setting in found["settings"]:
+        low, high = setting["success"]["ci95"]
+        assert 0.0 <= low < high <= 1.0
+        assert low <= setting["success"]["mean"] <= high
+    (row,) = found["differences"]
+    low, high = row["success"]["ci95"]
+    assert -1.0 <= low < high <= 1.0
+    assert low <= row["success"]["difference"] <= high
+
+
 def test_seeds_that_never_got_there_are_the_slowest(tmp_path: Path) -> None:
     def reached(*steps: int | None) -> dict[str, Any]:
         name = "-".join(map(str, steps))
