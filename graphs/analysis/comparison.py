@@ -206,7 +206,6 @@ def _differing(configs: Sequence[Mapping[str, Any]]) -> list[str]:
 def _figures(condition: Condition[Result]) -> dict[str, Any]:
     runs = condition.runs
     summaries, students = [r.summary for r in runs], [r.student for r in runs]
-    reached = [s.steps_to_95 for s in summaries]
     costs = [s.llm.cost_usd for s in summaries]
     argmax = [s.argmax_success_rate for s in students if s.argmax_success_rate is not None]
     return {
@@ -222,13 +221,11 @@ def _figures(condition: Condition[Result]) -> dict[str, Any]:
         "argmax_success": _mean(argmax) if argmax else None,
         "return": _mean([s.mean_return for s in students]),
         "length": _mean([s.mean_length for s in students]),
-        "steps_to_95": {
-            # Middle of the sorted seeds, those that never got there counted as the slowest.
-            "median": _median_reached(reached),
-            "reached": sum(steps is not None for steps in reached),
-            "by_seed": reached,
-        },
+        "steps_to_95": _reached([s.steps_to_95 for s in summaries]),
+        "total_steps_to_95": _reached([s.total_steps_to_95 for s in summaries]),
+        "evaluations": [s.evaluations for s in summaries],
         "env_steps": _mean([s.env_steps for s in summaries]),
+        "total_steps": _mean([s.total_steps for s in summaries]),
         "teacher_removed_at_step": [s.teacher_removed_at_step for s in summaries],
         "wall_s": _mean([s.wall_s for s in summaries]),
         "llm_calls": _mean([s.llm.calls for s in summaries]),
@@ -248,9 +245,14 @@ def _mean(values: Sequence[float]) -> dict[str, Any]:
     return {"mean": fmean(values), "ci95": t_interval(values), "by_seed": list(values)}
 
 
-def _median_reached(steps: Sequence[int | None]) -> int | None:
+def _reached(steps: Sequence[int | None]) -> dict[str, Any]:
+    """Steps to 95 %. The median counts seeds that never got there as the slowest."""
     middle = median(float("inf") if s is None else s for s in steps)
-    return int(middle) if middle < float("inf") else None
+    return {
+        "median": int(middle) if middle < float("inf") else None,
+        "reached": sum(s is not None for s in steps),
+        "by_seed": list(steps),
+    }
 
 
 def _difference(condition: Condition[Result], base: Condition[Result]) -> dict[str, Any]:

@@ -29,6 +29,13 @@ Assignments = Annotated[
         autocompletion=completion.assignments,
     ),
 ]
+Axis = Annotated[
+    str,
+    typer.Option(
+        "--x",
+        help="Along the curves' axis: env_steps, total (with the teacher check's) or wall_s.",
+    ),
+]
 Prompts = Annotated[
     Path | None,
     typer.Option(metavar="DIR", help="Your prompt templates' folder; `shipped`: none of yours."),

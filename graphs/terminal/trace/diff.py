@@ -26,7 +26,7 @@ from tutelage.graphs.terminal.common.text import console, percent, print_json, s
 from tutelage.graphs.terminal.trace.lines import open_trace
 
 _WITH_ID: Final = re.compile(r"(.+):(c?\d{1,19})")
-_SPARED: Final = frozenset({"visits a, b", "success a, b"})
+_SPARED: Final = ("visits a, b", "success a, b")
 """Columns that a narrow terminal goes without."""
 
 _COLOURS: Final = {"+": "green", "-": "red", "@": "cyan"}

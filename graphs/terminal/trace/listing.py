@@ -26,7 +26,7 @@ SHOWN: Final = 50
 """Rows that people get unless they ask for more; machines get all of them."""
 
 _WORDS: Final = frozenset({"situation", "advice", "from", "node", "status", "teacher", "error"})
-_SPARED: Final = frozenset({"from", "calls", "coverage"})
+_SPARED: Final = ("from", "calls", "coverage")
 """Columns of situations that a narrow terminal goes without."""
 
 _CALL_FIELDS: Final = tuple("situation" if name == "number" else name for name in CallRow._fields)
