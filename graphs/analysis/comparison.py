@@ -5,6 +5,14 @@ never narrower than Wilson's over all their episodes: seeds that happen to agree
 difference of two conditions is treated alike, by Welch's interval over the seeds and Newcombe's
 over the episodes. Every other figure has Student's or Welch's alone, which a single seed cannot
 give.
+
+Wilson's and Newcombe's stay within what a rate and a difference of two can be. Of Student's and
+Welch's the part beyond that is left out: no true value lies there, so they lose none of their
+confidence. Episodes pooled would be too sure, for those of one student tell of that student alone;
+so would a bootstrap over so few seeds. What is made of two bounded intervals of Student's (Zou and
+Donner 2008) would be half as wide again at three seeds, whose spread it does not pool.
+
+Steps are counted twice: those of the student, and in total, with those of the teacher check.
 """
 
 from __future__ import annotations
@@ -16,13 +24,7 @@ from pathlib import Path
 from statistics import fmean, median
 from typing import Any, Final, Generic, TypeVar
 
-from tutelage.graphs.config.config import (
-    ENV_ARGUMENT,
-    ConfigError,
-    describe_fields,
-    flat,
-    without_own_fields,
-)
+from tutelage.graphs.config.config import ConfigError, RunConfig, flat, without_own_fields
 from tutelage.graphs.records.run_folder import RunFolder, list_runs
 from tutelage.graphs.records.shapes import Summary
 from tutelage.rl.rollouts.results import StudentResult
@@ -36,12 +38,12 @@ from tutelage.rl.rollouts.statistics import (
 
 METHODS: Final = {
     "interval": "95 %: Student's t over the seeds; for success never narrower than Wilson's "
-    "(1927) over all episodes",
+    "(1927) over all episodes, and within 0 and 100 %",
     "difference": "95 %: Welch's (1947) over the seeds; for success never narrower than "
-    "Newcombe's (1998, method 10) over all episodes",
+    "Newcombe's (1998, method 10) over all episodes, and within -100 and 100 %",
 }
 
-_NOT_COMPARED: Final = frozenset(
+NOT_COMPARED: Final = frozenset(
     {"seed", "run_dir", "cache", "checkpoint_every", "loggers", "evaluation.final_episodes"}
 )
 """Fields that make no other condition of a run: what is random, where it lies, how often it is
@@ -58,7 +60,7 @@ class RunRecord:
     @property
     def compared(self) -> dict[str, Any]:
         """The configuration without what two seeds of it may differ in."""
-        return {key: value for key, value in self.config.items() if key not in _NOT_COMPARED}
+        return {key: value for key, value in self.config.items() if key not in NOT_COMPARED}
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,7 @@ def stored_fields(folder: RunFolder) -> dict[str, Any]:
 
     Raises RunFolderError.
     """
-    defaults = {key: default for key, _, default, _ in describe_fields() if key != ENV_ARGUMENT}
+    defaults = flat(RunConfig().model_dump(mode="json"))
     return {**defaults, **flat(without_own_fields(folder.read_config()))}
 
 
@@ -204,7 +206,6 @@ def _differing(configs: Sequence[Mapping[str, Any]]) -> list[str]:
 def _figures(condition: Condition[Result]) -> dict[str, Any]:
     runs = condition.runs
     summaries, students = [r.summary for r in runs], [r.student for r in runs]
-    reached = [s.steps_to_95 for s in summaries]
     costs = [s.llm.cost_usd for s in summaries]
     argmax = [s.argmax_success_rate for s in students if s.argmax_success_rate is not None]
     return {
@@ -220,13 +221,11 @@ def _figures(condition: Condition[Result]) -> dict[str, Any]:
         "argmax_success": _mean(argmax) if argmax else None,
         "return": _mean([s.mean_return for s in students]),
         "length": _mean([s.mean_length for s in students]),
-        "steps_to_95": {
-            # Middle of the sorted seeds, those that never got there counted as the slowest.
-            "median": _median_reached(reached),
-            "reached": sum(steps is not None for steps in reached),
-            "by_seed": reached,
-        },
+        "steps_to_95": _reached([s.steps_to_95 for s in summaries]),
+        "total_steps_to_95": _reached([s.total_steps_to_95 for s in summaries]),
+        "evaluations": [s.evaluations for s in summaries],
         "env_steps": _mean([s.env_steps for s in summaries]),
+        "total_steps": _mean([s.total_steps for s in summaries]),
         "teacher_removed_at_step": [s.teacher_removed_at_step for s in summaries],
         "wall_s": _mean([s.wall_s for s in summaries]),
         "llm_calls": _mean([s.llm.calls for s in summaries]),
@@ -246,9 +245,14 @@ def _mean(values: Sequence[float]) -> dict[str, Any]:
     return {"mean": fmean(values), "ci95": t_interval(values), "by_seed": list(values)}
 
 
-def _median_reached(steps: Sequence[int | None]) -> int | None:
+def _reached(steps: Sequence[int | None]) -> dict[str, Any]:
+    """Steps to 95 %. The median counts seeds that never got there as the slowest."""
     middle = median(float("inf") if s is None else s for s in steps)
-    return int(middle) if middle < float("inf") else None
+    return {
+        "median": int(middle) if middle < float("inf") else None,
+        "reached": sum(s is not None for s in steps),
+        "by_seed": list(steps),
+    }
 
 
 def _difference(condition: Condition[Result], base: Condition[Result]) -> dict[str, Any]:
@@ -258,9 +262,10 @@ def _difference(condition: Condition[Result], base: Condition[Result]) -> dict[s
     rates = [[s.success_rate for s in group] for group in students]
     (successes1, episodes1), (successes2, episodes2) = map(_pooled, pair)
     newcombe = newcombe_interval((successes1, successes2), (episodes1, episodes2))
+    low, high = _wider(welch_interval(rates[0], rates[1]), newcombe)
     success = {
         "difference": fmean(rates[0]) - fmean(rates[1]),
-        "ci95": _wider(welch_interval(rates[0], rates[1]), newcombe),
+        "ci95": (max(low, -1.0), min(high, 1.0)),
     }
     return {
         "setting": condition.name,

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,10 +22,15 @@ from tutelage.graphs.records.shapes import MetricsRow
 from tutelage.rl.errors import one_of
 from tutelage.rl.rollouts.statistics import t_interval
 
-Axis = Literal["env_steps", "wall_s"]
 Array = NDArray[np.float64]
 
-AXES: Final = {"env_steps": "environment steps", "wall_s": "seconds"}
+AXES: Final = {
+    "env_steps": ("env_steps", "environment steps"),
+    "total": ("total_steps", "total steps, with the teacher check"),
+    "wall_s": ("wall_s", "seconds"),
+}
+"""What may be along the axis: a field of a row of metrics and its title."""
+
 METRICS: Final = {
     "success": ("eval_success", "held-out success"),
     "return": ("train_return", "training return"),
@@ -71,6 +76,12 @@ class Panel:
         return any(np.isfinite(curve.low).any() for curve in self.curves)
 
 
+def check_axis(x: str) -> None:
+    """Raises ConfigError for what cannot be along the axis."""
+    if x not in AXES:
+        raise ConfigError(f"--x {x!r} is no axis{one_of(x, AXES)}")
+
+
 def panels_of(
     paths: Sequence[Path], metrics: Sequence[str] = (), x: str = "env_steps"
 ) -> list[Panel]:
@@ -79,8 +90,7 @@ def panels_of(
     metrics: names of `METRICS` or fields of metrics.jsonl; none for all of `METRICS`. Raises
     ConfigError for other names and where there is nothing to draw, RunFolderError.
     """
-    if x not in AXES:
-        raise ConfigError(f"--x {x!r} is no axis{one_of(x, AXES)}")
+    check_axis(x)
     chosen = [_metric(name) for name in metrics or METRICS]
     folders = [RunFolder.open(path) for path in paths]
     conditions, _ = conditions_of([RunRecord(f.path, stored_fields(f)) for f in folders])
@@ -89,7 +99,7 @@ def panels_of(
     for field, title in chosen:
         share = any(word in field for word in _SHARES)
         curves = [_curve(n, c, rows, field, x, share) for n, c in enumerate(conditions)]
-        panels.append(Panel(title, AXES[x], share, tuple(c for c in curves if len(c.x))))
+        panels.append(Panel(title, AXES[x][1], share, tuple(c for c in curves if len(c.x))))
     if not any(panel.curves for panel in panels):
         raise ConfigError("nothing to draw yet: the runs have no such figures so far")
     return [panel for panel in panels if panel.curves]
@@ -140,7 +150,8 @@ def _curve(
 
 def _points(rows: Sequence[MetricsRow], field: str, x: str) -> tuple[Array, Array]:
     """Where and what a run's curve is, without the rows that do not have it."""
-    found: list[tuple[Any, Any]] = [(getattr(row, x), getattr(row, field)) for row in rows]
+    axis, _ = AXES[x]
+    found: list[tuple[Any, Any]] = [(getattr(row, axis), getattr(row, field)) for row in rows]
     there = np.array([pair for pair in found if pair[1] is not None], dtype=np.float64)
     return there.reshape(-1, 2)[:, 0], there.reshape(-1, 2)[:, 1]
 

@@ -2,7 +2,8 @@
 
 Each run is a process of its own (`tutelage run` or `resume`), so that one that fails takes no other
 with it, and has its own folder below the experiment's. Called again, an experiment goes on where it
-stopped.
+stopped, however that was: what is asked for is compared with what was asked for then, and a run at
+which another process is still at work is waited for.
 """
 
 from __future__ import annotations
@@ -10,13 +11,16 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,17 +28,20 @@ from threading import Event as StopSignal
 from typing import IO, Any, Final, Literal
 
 import tutelage
-from tutelage.agents.common.invocation import command, hint
-from tutelage.graphs.analysis.comparison import stored_fields
+from tutelage.agents.common.invocation import command
+from tutelage.agents.common.settings import provider_and_address
+from tutelage.graphs.analysis.comparison import NOT_COMPARED, stored_fields
 from tutelage.graphs.config.config import (
-    SETTLED,
     ConfigError,
     RunConfig,
     flat,
     parsed,
+    settled_fields,
     with_fields,
 )
+from tutelage.graphs.records.lock import in_use
 from tutelage.graphs.records.run_folder import RunFolder
+from tutelage.graphs.runtime.signals import PARENT
 
 CLI: Final = (
     Path(sys.argv[0]).resolve()
@@ -45,14 +52,17 @@ CLI: Final = (
 _POLL_S: Final = 0.2
 _INTERRUPTED: Final = (128 + signal.SIGINT, 128 + signal.SIGTERM)
 _PLACES: Final = ("run_dir", "cache", "loggers")
-"""Fields for where a run is stored and logged. They do not change what it computes."""
+"""Fields for where a run is stored and logged, which cannot be varied."""
 
-Status = Literal["waiting", "running", "finished", "stopped", "failed"]
+Status = Literal["waiting", "running", "in use", "finished", "stopped", "failed"]
 
 
 @dataclass
 class Job:
-    """One run of an experiment. problem: the line with which its process failed."""
+    """One run of an experiment. problem: the line with which its process failed.
+
+    status: `in use` while a process that is not this experiment's is at work in its folder.
+    """
 
     name: str
     config: RunConfig
@@ -86,23 +96,33 @@ class Experiment:
         stop: interrupts those that run and begins no other. tell: called when a job's status has
         changed, and every so often for those that run.
         """
-        queue = iter([job for job in self.jobs if job.status != "finished"])
+        queue = deque(job for job in self.jobs if job.status != "finished")
         running: list[_Running] = []
+        elsewhere: list[Job] = []
         with ExitStack() as resources:
             places = Path(resources.enter_context(tempfile.TemporaryDirectory()))
             while True:
-                while len(running) < side_by_side and not stop.is_set():
-                    job = next(queue, None)
-                    if job is None:
-                        break
-                    running.append(_started(job, places, resources))
-                if not running:
+                while queue and len(running) + len(elsewhere) < side_by_side and not stop.is_set():
+                    job = queue.popleft()
+                    if in_use(job.path):
+                        job.status = "in use"
+                        elsewhere.append(job)
+                    else:
+                        running.append(_started(job, places, resources))
+                if not running and (not elsewhere or stop.is_set()):
                     return
                 _wait(running, stop)
                 for each in running:
                     _look_after(each)
                     tell(each.job)
+                elsewhere += [each.job for each in running if each.job.status == "in use"]
                 running = [each for each in running if each.job.status == "running"]
+                for job in elsewhere:
+                    if not in_use(job.path):
+                        job.status = status_of(job.path, job.config)
+                    tell(job)
+                queue.extendleft(j for j in elsewhere if j.status not in ("in use", "finished"))
+                elsewhere = [job for job in elsewhere if job.status == "in use"]
 
 
 def seeds_of(text: str) -> list[int]:
@@ -155,8 +175,9 @@ def _varied(vary: Sequence[str]) -> dict[str, list[Any]]:
 
 def _digest(base: RunConfig, keys: Sequence[str]) -> str:
     """A name for an experiment: the same whenever the same is asked for."""
-    fields = flat(base.model_dump(mode="json"))
-    same = {k: v for k, v in fields.items() if k not in ("seed", *_PLACES, *keys)}
+    # Without defaults: a new version's new fields make no other experiment.
+    fields = flat(base.model_dump(mode="json", exclude_defaults=True))
+    same = {k: v for k, v in fields.items() if k not in NOT_COMPARED and k not in keys}
     text = json.dumps([same, sorted(keys)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
@@ -167,37 +188,69 @@ def _slug(key: str, value: Any) -> str:
 
 
 def status_of(path: Path, config: RunConfig) -> Status:
-    """The status of a run's folder. Raises ConfigError where another run is in it."""
+    """The status of a run's folder. Raises ConfigError where another run is in it.
+
+    Another run is one that was asked for with other fields, apart from those by which runs of one
+    condition may differ (`NOT_COMPARED`): a field that was left open, and that its run has settled,
+    is as good as the same field left open again, or as the value that it was settled to.
+    """
     if not (path / "config.json").is_file():
         return "waiting"
     folder = RunFolder.open(path)
-    there, wanted = stored_fields(folder), flat(config.model_dump(mode="json"))
-    for key in {**there, **wanted}:  # an argument of the task may be in one of them alone
-        value = wanted.get(key)
-        given = key not in SETTLED or value is not None
-        if key not in _PLACES and given and there.get(key) != value:
-            raise ConfigError(
-                f"{path} holds another run ({key} = {there.get(key)!r}, wanted: {value!r}); "
-                f"choose another --dir, or delete it: {hint('runs', 'delete', path)}"
-            )
+    differing = list(_differing(folder, config))
+    if differing:
+        others = path.parent if path.parent.name else path.parent.resolve()
+        raise ConfigError(
+            f"{path} holds another run: {'; '.join(differing)}; the runs there stay as they are, "
+            f"give these a folder of their own: --dir {shlex.quote(f'{others}-2')}"
+        )
     summary = folder.read_summary()
     return "finished" if summary is not None and summary.status == "finished" else "stopped"
 
 
+def _differing(folder: RunFolder, config: RunConfig) -> Iterator[str]:
+    """A clause for each field in which a folder's run is not the one that is wanted."""
+    there, wanted = stored_fields(folder), flat(config.model_dump(mode="json"))
+    settled = settled_fields(folder.read_config())
+    for key in {**there, **wanted}:  # an argument of the task may be in one of them alone
+        value, held = wanted.get(key), there.get(key)
+        if held == value or (key in NOT_COMPARED and key != "seed"):
+            continue
+        if key in settled:
+            if value is None:
+                continue
+            yield f"{key} was left open there and became {held!r}, wanted: {value!r}"
+        else:
+            held, value = ("none" if each is None else repr(each) for each in (held, value))
+            yield f"{key} = {held}, wanted: {value}"
+
+
+def process_arguments(job: Job, file: Path) -> list[str]:
+    """What the job's process is told: to make its run, or to go on with it.
+
+    file: where the run's configuration goes for a new one. A run that is gone on with asks its
+    teachers at the addresses that the experiment names, which is the user's word for them.
+    """
+    if job.status == "waiting":
+        file.write_text(job.config.model_dump_json(), encoding="utf-8")
+        return ["run", "--config", str(file), "--json"]
+    second = [provider_and_address(step)[1] for step in job.config.teacher.fallback]
+    addresses = dict.fromkeys(url for url in (job.config.base_url, *second) if url)
+    named = [word for url in addresses for word in ("--base-url", url)]
+    return ["resume", str(job.path), *named, "--json"]
+
+
 def _started(job: Job, places: Path, resources: ExitStack) -> _Running:
     """Start the job's process. It has its own session, so that no Ctrl-C reaches it directly."""
-    arguments = ["resume", str(job.path)]
-    if job.status == "waiting":
-        file = places / f"{job.name}.json"
-        file.write_text(job.config.model_dump_json(), encoding="utf-8")
-        arguments = ["run", "--config", str(file)]
+    arguments = process_arguments(job, places / f"{job.name}.json")
     errors = resources.enter_context((places / f"{job.name}.errors").open("w+b"))
     process = subprocess.Popen(
-        [sys.executable, str(CLI), *arguments, "--json"],
+        [sys.executable, str(CLI), *arguments],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=errors,
         start_new_session=True,
+        env={**os.environ, PARENT: str(os.getpid())},
     )
     resources.callback(_end, process)
     job.status = "running"
@@ -225,6 +278,8 @@ def _look_after(running: _Running) -> None:
         job.status = "finished"
     elif running.asked or code in _INTERRUPTED:
         job.status = "stopped"
+    elif in_use(job.path):  # one that was left behind has come first
+        job.status = "in use"
     else:
         job.status = "failed"
         running.errors.seek(0)

@@ -323,6 +323,8 @@ def _training(run: RunFolder, config: RunConfig, summary: Summary | None) -> lis
     ]
     if summary is not None:
         rows.append(("environment steps", f"{summary.env_steps:,}"))
+        if summary.trial_steps:
+            rows.append(("with those of the teacher check", f"{summary.total_steps:,}"))
         rows.append(("teacher", _code(_without_places(summary.provider))))
         if _taught(summary):
             left = summary.teacher_removed_at_step

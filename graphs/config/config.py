@@ -39,8 +39,8 @@ _ARGUMENT: Final = "env."
 ENV_ARGUMENT: Final = f"{_ARGUMENT}NAME"
 """How people type an argument of a task; the field is `env_args`."""
 
-SETTLED: Final = ("steps", "task.engine")
-"""Fields that a run writes down as its task has settled them, where they are none."""
+SETTLED: Final = "settled"
+"""What config.json calls the list of its fields that were left open and settled by the run."""
 
 
 class ConfigError(UserError):
@@ -236,9 +236,18 @@ def with_fields(config: RunConfig, fields: Mapping[str, Any]) -> RunConfig:
     return validated(values)
 
 
+def settled_fields(stored: Mapping[str, Any]) -> list[str]:
+    """The fields of a config.json that were left open and settled by its run.
+
+    Older runs do not say; they settled what could be left open then.
+    """
+    said = stored.get(SETTLED)
+    return [str(key) for key in said] if isinstance(said, list) else ["steps", "task.engine"]
+
+
 def without_own_fields(stored: Mapping[str, Any]) -> dict[str, Any]:
     """A run folder's config.json without what only says how it was written."""
-    return {k: v for k, v in stored.items() if k not in ("schema_version", "versions")}
+    return {k: v for k, v in stored.items() if k not in ("schema_version", "versions", SETTLED)}
 
 
 def describe_fields() -> Iterator[tuple[str, str, Any, str]]:

@@ -201,10 +201,24 @@ class RunFolder:
             return None
         summary = self.read_json(self.summary.name)
         _check_version(self.summary, summary, versions.SUMMARY)
+        if summary.get("evaluations") is None:  # of before it was written down
+            summary |= self.of_evaluations(summary.get("steps_to_95"))
         try:
             return Summary.model_validate(summary)
         except ValidationError as error:
             raise RunFolderError(f"{self.summary} is damaged: {_first_problem(error)}") from error
+
+    def of_evaluations(self, steps_to_95: int | None) -> dict[str, int | None]:
+        """The fields of the summary that metrics.jsonl tells, by name; None where it does not."""
+        try:
+            rows = self.read_metrics()
+        except RunFolderError:  # a run's figures are told whatever has become of its rows
+            rows = []
+        reached = [row.total_steps for row in rows if row.env_steps == steps_to_95]
+        return {
+            "evaluations": sum(row.eval_success is not None for row in rows) if rows else None,
+            "total_steps_to_95": reached[0] if reached else None,
+        }
 
     def append_metrics(self, *rows: MetricsRow | Mapping[str, Any]) -> None:
         """Add iterations' rows. Raises pydantic.ValidationError for what is not their shape."""

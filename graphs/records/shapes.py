@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import (
+    AfterValidator,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from tutelage.graphs.records import versions
 from tutelage.rl.rollouts.results import Count, Shape, StudentResult, TeacherResult
@@ -53,6 +60,11 @@ class MetricsRow(Shape):
     eval_success: _Measured = None
     eval_return: _Measured = None
     eval_length: _Measured = None
+
+    @property
+    def total_steps(self) -> int:
+        """Environment steps up to here, those of the teacher check included."""
+        return self.env_steps + self.trial_steps
 
     @model_serializer(mode="wrap")
     def _leave_out_what_was_not_evaluated(
@@ -106,8 +118,12 @@ class AdviceUse(Shape):
 class Summary(Shape):
     """How a run ended: summary.json.
 
-    trial_steps: environment steps of the teacher check, which are not among env_steps. advice: None
-    where nobody taught, or where the teacher acted itself.
+    trial_steps: environment steps of the teacher check, which are not among env_steps; total_steps:
+    both together, which is what the run took of its environment. evaluations: how often the student
+    was tested during training, None where that is not known. steps_to_95: environment steps at the
+    first of two evaluations in a row at or above 0.95; total_steps_to_95: with those that the
+    teacher check had taken by then. advice: None where nobody taught, or where the teacher acted
+    itself.
     """
 
     schema_version: Literal[1] = versions.SUMMARY
@@ -124,6 +140,19 @@ class Summary(Shape):
     teacher_removed_at_step: Count | None
     steps_to_95: Count | None
     trial_steps: Count = 0
+    total_steps: Count = 0
+    total_steps_to_95: Count | None = None
+    evaluations: Count | None = None
     advice: AdviceUse | None = None
     time: TimeShares
     llm: LlmUse
+
+    @model_validator(mode="before")
+    @classmethod
+    def _add_up(cls, values: Any) -> Any:
+        """The total follows from its parts; files of before it was written have none."""
+        if not isinstance(values, Mapping):
+            return values
+        parts = (values.get("env_steps"), values.get("trial_steps", 0))
+        counted = all(isinstance(steps, int | float) for steps in parts)
+        return {**values, "total_steps": sum(parts)} if counted else values

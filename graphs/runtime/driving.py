@@ -194,6 +194,7 @@ def _summary(
         teacher_removed_at_step=state["teacher_removed_at_step"],
         steps_to_95=state["steps_to_95"],
         trial_steps=state["teacher_check"].env_steps,
+        **context.folder.of_evaluations(state["steps_to_95"]),
         advice=_advice_use(context, state),
         time=TimeShares.model_validate(seconds),
         llm=_llm_use(context),

@@ -19,7 +19,7 @@ from tutelage.agents.store.plan_cache import PlanCache, default_cache_path
 from tutelage.agents.store.plan_file import CacheFullError
 from tutelage.agents.teacher.fallback import make_models
 from tutelage.agents.teacher.teacher import Teacher
-from tutelage.graphs.config.config import ConfigError, RunConfig
+from tutelage.graphs.config.config import SETTLED, ConfigError, RunConfig, flat
 from tutelage.graphs.config.events import Notice, Tell
 from tutelage.graphs.loggers.base import check_loggers
 from tutelage.graphs.registry import find_graph
@@ -75,12 +75,19 @@ class RunSpec:
         return self.config.steps or self.task.default_steps
 
     def resolved(self) -> dict[str, Any]:
-        """The configuration as JSON has it, what it leaves to the task settled."""
+        """The configuration as JSON has it, what it leaves to the task settled.
+
+        Which fields these are stands in it too: the same wish finds the run again.
+        """
         settled: dict[str, Any] = {"steps": self.steps} if self.graph.learns else {}
         if not is_own_code(self.config.env):  # a task of one's own has its settings in its own code
             settings = settings_of(self.task, self.config.task)
             settled["task"] = settings.model_dump(mode="json")
-        return {**self.config.model_dump(mode="json"), **settled}
+        wished = self.config.model_dump(mode="json")
+        resolved = {**wished, **settled}
+        left_open = flat(wished)
+        fields = [key for key, value in flat(resolved).items() if left_open[key] != value]
+        return {**resolved, SETTLED: fields}
 
 
 def checked_library(folder: Path | None) -> PromptLibrary:

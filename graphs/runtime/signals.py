@@ -1,8 +1,12 @@
-"""Ctrl-C and SIGTERM: the first asks a run to end at the next checkpoint, a second quits at
-once."""
+"""Ctrl-C and SIGTERM: the first asks a run to end at the next checkpoint, a second quits at once.
+
+A run that an experiment has made takes the experiment's end for a SIGTERM: SIGKILL, or a terminal
+that is closed, leaves nobody to send one.
+"""
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,6 +16,9 @@ from typing import Final
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 _POLL_S: Final = 0.05
+
+PARENT: Final = "TUTELAGE_PARENT"
+"""The environment variable with the process that a run is not to outlive."""
 
 
 class StopRequest:
@@ -42,9 +49,14 @@ def stop_on_signals(on_first: Callable[[str], None]) -> Iterator[StopRequest]:
     block is at. It should leave the terminal as it was: a second signal ends the process.
     """
     request, over = StopRequest(), Event()
+    parent = os.environ.pop(PARENT, None)  # what this process starts is its own
 
     def watch() -> None:
+        nonlocal parent
         while not over.is_set():
+            if parent not in (None, str(os.getppid())):
+                parent = None
+                os.kill(os.getpid(), signal.SIGTERM)
             if request.event.wait(_POLL_S) and request.signal is not None:
                 on_first(signal.Signals(request.signal).name)
                 return

@@ -14,6 +14,7 @@ from tutelage.agents.common.invocation import hint
 from tutelage.graphs.terminal.common.options import Json, of_run
 from tutelage.graphs.terminal.common.tables import print_rows
 from tutelage.graphs.terminal.common.text import console, print_json, safe
+from tutelage.graphs.terminal.common.written import tell_written
 
 CacheFile = Annotated[Path | None, typer.Option(help="The cache; none for your own.")]
 
@@ -79,7 +80,7 @@ def cache_export(
     if as_json:
         print_json({"file": str(target), "answers": len(answers), "left_out": left_out})
         return
-    console().print(safe(f"{len(answers)} answers written to {target}"), soft_wrap=True)
+    tell_written(target, f"{len(answers)} answers")
     if left_out:
         console().print(safe(f"{left_out} left out: their messages name no situation", "yellow"))
     if answers:

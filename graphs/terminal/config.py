@@ -70,18 +70,25 @@ def _show_difference(run: Path, chosen: RunConfig, given: bool, as_json: bool) -
 
     What the run's task has settled is no difference to what was left to it. Raises RunFolderError.
     """
-    from tutelage.graphs.config.config import SETTLED, RunConfig, flat, without_own_fields
+    from tutelage.graphs.config.config import (
+        RunConfig,
+        flat,
+        settled_fields,
+        without_own_fields,
+    )
     from tutelage.graphs.records.run_folder import RunFolder
 
     wanted = flat(chosen.model_dump(mode="json"))
     stored = flat(RunConfig().model_dump(mode="json"))
-    stored |= flat(without_own_fields(RunFolder.open(run).read_config()))
+    config = RunFolder.open(run).read_config()
+    stored |= flat(without_own_fields(config))
+    settled = settled_fields(config)
     against = "options" if given else "defaults"
     rows = [
         {"field": key, "run": stored.get(key), "other": wanted.get(key)}
         for key in dict.fromkeys([*wanted, *stored])
         if stored.get(key) != wanted.get(key)
-        and not (key in SETTLED and wanted.get(key) is None)
+        and not (key in settled and wanted.get(key) is None)
         and key != "run_dir"
     ]
     if as_json:

@@ -17,6 +17,7 @@ from tutelage.graphs.terminal.common import completion
 from tutelage.graphs.terminal.common.options import Assignments, Json, Seed
 from tutelage.graphs.terminal.common.tables import print_rows
 from tutelage.graphs.terminal.common.text import console, print_json, safe
+from tutelage.graphs.terminal.common.written import tell_written
 from tutelage.rl.errors import UserError
 
 _ENGINES: Final[dict[str, str]] = {
@@ -190,7 +191,7 @@ def envs_new(
         print_json({"file": str(file), "env": f"{file.stem}:{name}"})
         return
     out = console()
-    out.print(safe(f"{file} has the class {name}; fill in what its TODO lines ask for"))
+    tell_written(file, f"the class {name}; fill in what its TODO lines ask for")
     line = hint("envs", "check", f"{file.stem}:{name}")
     out.print(Text("next: "), safe(line, "bold"), soft_wrap=True)
 

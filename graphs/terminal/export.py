@@ -10,6 +10,7 @@ import typer
 from tutelage.graphs.terminal.common.options import Json, Run, refuse_no_run
 from tutelage.graphs.terminal.common.tables import new_table
 from tutelage.graphs.terminal.common.text import console, print_json, safe
+from tutelage.graphs.terminal.common.written import tell_written
 
 app = typer.Typer()
 
@@ -65,4 +66,4 @@ def export(
     out.print(table)
     for name, latency in written.latencies.items():
         out.print(safe(f"{name.replace('`', '')}: {latency:,.1f} µs a step, on one core"))
-    out.print(safe(f"the model card and all of these are in {written.folder}"), soft_wrap=True)
+    tell_written(written.folder, "the model card and all of these")

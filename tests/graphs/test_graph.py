@@ -59,7 +59,7 @@ SUMMARY = {
     *("schema_version", "graph", "env", "provider", "seed", "env_steps", "wall_s", "steps_per_s"),
     *("status", "student", "teacher", "teacher_removed_at_step", "steps_to_95", "time", "llm"),
     "advice",
-    "trial_steps",
+    *("trial_steps", "total_steps", "total_steps_to_95", "evaluations"),
 }
 STUDENT = {
     *("success_rate", "ci95", "episodes", "mean_return", "mean_length", "argmax_success_rate"),

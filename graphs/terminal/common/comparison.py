@@ -14,9 +14,8 @@ from tutelage.graphs.records.trace.names import DASH
 from tutelage.graphs.terminal.common.tables import table_of
 from tutelage.graphs.terminal.common.text import console, percent, print_json, safe
 
-_WIDE: Final = 110
-_SPARED: Final = frozenset({"seeds", "argmax", "return", "cost"})
-"""Columns that a terminal of fewer than `_WIDE` columns goes without."""
+_SPARED: Final = ("cost", "argmax", "calls", "return", "seeds", "wall", "length")
+"""Columns that a narrow terminal goes without, the first one first."""
 
 _LEFT_OUT: Final = {
     "unfinished": "not finished",
@@ -37,9 +36,11 @@ def show(paths: Sequence[Path], episodes: int | None, as_json: bool) -> None:
         return
     out = console()
     cells = [_cells(condition) for condition in comparison["settings"]]
-    out.print(table_of(cells, ("condition",), out.width, _SPARED, _WIDE))
+    out.print(table_of(cells, ("condition",), out.width, _SPARED))
+    if any(_is_apart(condition) for condition in comparison["settings"]):
+        out.print(safe("total: with the steps of the teacher check", "dim"))
     if comparison["differences"]:
-        out.print(_differences_table(comparison["differences"]))
+        out.print(_differences_table(comparison["differences"], out.width))
     for kind, why in _LEFT_OUT.items():
         for path in comparison[kind]:
             out.print(safe(f"{path}: {why}", "yellow"), soft_wrap=True)
@@ -48,11 +49,10 @@ def show(paths: Sequence[Path], episodes: int | None, as_json: bool) -> None:
 
 
 def _cells(condition: Mapping[str, Any]) -> dict[str, Text]:
-    reached, seeds = condition["steps_to_95"], len(condition["seeds"])
     argmax, cost = condition["argmax_success"], condition["cost_usd"]
-    steps = DASH if reached["median"] is None else f"{reached['median']:,}"
-    every = "" if reached["reached"] == seeds else f"\n{reached['reached']} of {seeds}"
-    success = condition["success"]
+    success, steps = condition["success"], f"{condition['env_steps']['mean']:,.0f}"
+    if _is_apart(condition):
+        steps += f"\n{condition['total_steps']['mean']:,.0f} total"
     cells = {
         "condition": condition["name"],
         "seeds": ", ".join(map(str, condition["seeds"])),
@@ -60,7 +60,8 @@ def _cells(condition: Mapping[str, Any]) -> dict[str, Text]:
         "argmax": percent(argmax["mean"] if argmax else None),
         "return": _with_range(condition["return"], "{:.3f}"),
         "length": _with_range(condition["length"], "{:.1f}"),
-        "95 % at": steps + every,
+        "steps": steps,
+        "95 % at": _reached(condition),
         "wall": f"{condition['wall_s']['mean']:,.0f} s",
         "calls": f"{condition['llm_calls']['mean']:,.0f}",
         "cost": DASH if cost is None else f"${cost['mean']:.4f}",
@@ -68,7 +69,28 @@ def _cells(condition: Mapping[str, Any]) -> dict[str, Text]:
     return {heading: safe(cell) for heading, cell in cells.items()}
 
 
-def _differences_table(differences: Sequence[Mapping[str, Any]]) -> Table:
+def _is_apart(condition: Mapping[str, Any]) -> bool:
+    """Whether the teacher check has taken steps of its own."""
+    return bool(condition["total_steps"]["mean"] > condition["env_steps"]["mean"])
+
+
+def _reached(condition: Mapping[str, Any]) -> str:
+    """The median of the steps to 95 %, in total too, and how many seeds got there."""
+    reached, total = condition["steps_to_95"], condition["total_steps_to_95"]
+    seeds = len(condition["seeds"])
+    # Two evaluations in a row are needed; where it is not known how many there were, they count.
+    tested = sum(count is None or count > 1 for count in condition["evaluations"])
+    if not tested:
+        return "not tested"
+    lines = [DASH if reached["median"] is None else f"{reached['median']:,}"]
+    if total["median"] not in (None, reached["median"]) and total["reached"] == reached["reached"]:
+        lines.append(f"{total['median']:,} total")
+    if reached["reached"] < seeds:
+        lines.append(f"{reached['reached']} of {tested}")
+    return "\n".join(lines)
+
+
+def _differences_table(differences: Sequence[Mapping[str, Any]], width: int) -> Table:
     rows = []
     for row in differences:
         success = row["success"]
@@ -83,7 +105,8 @@ def _differences_table(differences: Sequence[Mapping[str, Any]]) -> Table:
                 "length": safe(_with_range(row["length"], "{:+.1f}", "difference")),
             }
         )
-    return table_of(rows, ("condition",), title=safe(f"more than {differences[0]['against']}"))
+    title = safe(f"more than {differences[0]['against']}")
+    return table_of(rows, ("condition",), width, ("return", "length"), title)
 
 
 def _share(value: float) -> str:

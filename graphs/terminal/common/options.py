@@ -98,6 +98,13 @@ Assignments = Annotated[
         rich_help_panel=FIELDS,
     ),
 ]
+Axis = Annotated[
+    str,
+    typer.Option(
+        "--x",
+        help="Along the curves' axis: env_steps, total (with the teacher check's) or wall_s.",
+    ),
+]
 Prompts = Annotated[
     Path | None,
     typer.Option(

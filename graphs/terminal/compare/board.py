@@ -14,10 +14,12 @@ from rich.text import Text
 from tutelage.graphs.analysis.experiments import Experiment, Job
 from tutelage.graphs.records.run_folder import RunFolder
 from tutelage.graphs.runtime.signals import stop_on_signals
-from tutelage.graphs.terminal.common.tables import new_table
+from tutelage.graphs.terminal.common.tables import table_of
 from tutelage.graphs.terminal.common.text import console, percent, safe
 
 _LOOK_EVERY_S: Final = 1.0
+_FIGURES: Final = ("steps", "training", "held out", "teacher")
+_SPARED: Final = ("teacher", "training")
 _STYLES: Final = {"finished": "green", "failed": "red", "running": "cyan", "stopped": "yellow"}
 
 
@@ -81,13 +83,13 @@ class _Board:
             live.stop()
 
     def _table(self) -> Table:
-        headings = ("run", "status", "steps", "training", "held out", "teacher")
-        table = new_table(headings, words=("run", "status"))
+        rows = []
         for job in self._experiment.jobs:
             status = Text(job.status, style=_STYLES.get(job.status, "dim"))
-            figures = self._figures.get(job.name, ())
-            table.add_row(safe(job.name), status, *(safe(figure) for figure in figures))
-        return table
+            figures = self._figures.get(job.name) or ("",) * len(_FIGURES)
+            cells = {name: safe(figure) for name, figure in zip(_FIGURES, figures, strict=True)}
+            rows.append({"run": safe(job.name), "status": status, **cells})
+        return table_of(rows, ("run", "status"), self._out.width, _SPARED)
 
 
 def _standing(job: Job) -> tuple[str, ...]:
@@ -108,6 +110,8 @@ def _standing(job: Job) -> tuple[str, ...]:
 
 def _line(job: Job, figures: Sequence[str]) -> str:
     said = f"{job.name}: {job.status}"
+    if job.status == "in use":
+        return f"{said}: another process is at work there, and is waited for"
     if job.problem is not None:
         return f"{said}: {job.problem}"
     return f"{said}, {figures[0]} steps, held out {figures[2]}" if figures else said

@@ -10,6 +10,7 @@ import typer
 from tutelage.graphs.terminal.common.help import EXPERIMENT, OUTPUT, TASK, GroupedCommand
 from tutelage.graphs.terminal.common.options import (
     Assignments,
+    Axis,
     BaseUrl,
     ConfigFile,
     Env,
@@ -76,6 +77,7 @@ def compare(
             help="Draw the learning curves too: a .png or .svg file.", rich_help_panel=OUTPUT
         ),
     ] = None,
+    x: Axis = "env_steps",
     as_json: Json = False,
 ) -> None:
     """Compare values of fields over several seeds, or finished runs.
@@ -102,15 +104,17 @@ def compare(
         "steps": steps,
     }
     from tutelage.graphs.analysis.comparison import find_runs
-    from tutelage.graphs.analysis.curves import panels_of
+    from tutelage.graphs.analysis.curves import check_axis, panels_of
     from tutelage.graphs.analysis.experiments import plan_experiment, seeds_of
     from tutelage.graphs.config.config import make_config, with_fields
     from tutelage.graphs.terminal.common import comparison
     from tutelage.graphs.terminal.common.figures import check_format, write_figure
+    from tutelage.graphs.terminal.common.written import tell_written
     from tutelage.graphs.terminal.compare import board
 
     if plot is not None:
         check_format(plot)
+        check_axis(x)
     given = runs or []
     if vary or not given:
         base = make_config(config, assignments or [], options)
@@ -122,4 +126,5 @@ def compare(
         given = [*given, *(job.path for job in experiment.jobs)]
     comparison.show(given, episodes, as_json)
     if plot is not None:
-        write_figure(panels_of(find_runs(given)), plot)
+        write_figure(panels_of(find_runs(given), x=x), plot)
+        tell_written(plot, stderr=as_json)

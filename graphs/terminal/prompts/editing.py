@@ -16,6 +16,7 @@ from typing import Final
 import typer
 
 from tutelage.graphs.terminal.common.text import console, safe
+from tutelage.graphs.terminal.common.written import tell_written
 from tutelage.graphs.terminal.prompts.view import print_problems
 from tutelage.prompts.library import SHIPPED, SHIPPED_ALONE, find_slot, own_folder
 from tutelage.prompts.slots import Slot
@@ -81,7 +82,7 @@ def _put_in_force(draft: Path, own: Path) -> None:
         _say(f"{own.stem} is as shipped again")
         return
     draft.replace(own)
-    _say(f"saved as {own}; `prompts diff {own.stem}` shows what it changes")
+    tell_written(own, f"`prompts diff {own.stem}` shows what it changes")
 
 
 def _say(line: str) -> None:

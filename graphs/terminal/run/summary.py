@@ -39,7 +39,7 @@ def summary_rows(summary: Summary) -> list[tuple[str, str]]:
     }
     return [
         *_outcome(summary),
-        ("environment steps", f"{summary.env_steps:,}"),
+        ("environment steps", _steps(summary)),
         ("teacher", summary.provider),
         *([] if summary.provider == NO_TEACHER else _use_of_teacher(summary)),
         ("wall time", f"{summary.wall_s:.1f} s, {summary.steps_per_s:,.0f} steps/s"),
@@ -52,7 +52,7 @@ def summary_rows(summary: Summary) -> list[tuple[str, str]]:
 
 def _outcome(summary: Summary) -> list[tuple[str, str]]:
     """How the student ended, or the teacher that acted in its place."""
-    reached, removed = summary.steps_to_95, summary.teacher_removed_at_step
+    removed = summary.teacher_removed_at_step
     if summary.teacher is not None and summary.student is None:
         return [
             ("teacher alone, held out", solved(summary.teacher)),
@@ -60,7 +60,7 @@ def _outcome(summary: Summary) -> list[tuple[str, str]]:
         ]
     rows = [
         *student_rows(summary.student),
-        ("95 % first reached at", "not reached" if reached is None else f"step {reached:,}"),
+        ("95 % first reached at", reached_95(summary)),
     ]
     if summary.provider != NO_TEACHER:
         rows.append(
@@ -72,10 +72,9 @@ def _outcome(summary: Summary) -> list[tuple[str, str]]:
 
 def _use_of_advice(summary: Summary) -> list[tuple[str, str]]:
     """What became of the advice, and why."""
-    rows = [("teacher check", f"{summary.trial_steps:,} environment steps apart")]
     use = summary.advice
     if use is None:
-        return rows
+        return []
     followed = f"followed in {use.followed_steps:,} of {summary.env_steps:,} environment steps"
     if not use.followed_steps:
         followed = "none of it was followed"
@@ -84,7 +83,31 @@ def _use_of_advice(summary: Summary) -> list[tuple[str, str]]:
         said.append(f"{use.verdict}: {use.evidence}")
     if use.rejected:
         said.append(f"rejected in {use.rejected:,} situations")
-    return [*rows, ("advice", "; ".join(said))]
+    return [("advice", "; ".join(said))]
+
+
+def _steps(summary: Summary) -> str:
+    """What the run took of its environment, the teacher check included."""
+    if not summary.trial_steps:
+        return f"{summary.env_steps:,}"
+    return (
+        f"{summary.total_steps:,} in total: {summary.env_steps:,} of the student, "
+        f"{summary.trial_steps:,} of the teacher check"
+    )
+
+
+def reached_95(summary: Summary) -> str:
+    """When the student first succeeded in 95 % of held-out episodes, as far as that was tested."""
+    reached, total = summary.steps_to_95, summary.total_steps_to_95
+    if reached is not None:
+        apart = "" if total is None or total == reached else f", {total:,} in total"
+        return f"step {reached:,}{apart}"
+    untold = {
+        None: "not known",
+        0: "not known: no evaluation during training",
+        1: "not known: one evaluation during training, and it takes two in a row",
+    }
+    return untold.get(summary.evaluations, "not reached")
 
 
 def _use_of_teacher(summary: Summary) -> list[tuple[str, str]]:

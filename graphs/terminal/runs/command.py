@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from tutelage.agents.common.invocation import hint
-from tutelage.graphs.terminal.common.options import Json, Runs, RunsAlone
+from tutelage.graphs.terminal.common.options import Axis, Json, Runs, RunsAlone
 from tutelage.graphs.terminal.common.tables import new_table, print_rows
 from tutelage.graphs.terminal.common.text import console, print_json, safe
 
@@ -24,16 +24,23 @@ _COLUMNS: Final = {
     "seed": "seed",
     "status": "status",
     "steps": "env_steps",
+    "total\nsteps": "total_steps",
     "success": "success_rate",
     "95 % at": "steps_to_95",
+    "total at\n95 %": "total_steps_to_95",
     "calls": "llm_calls",
 }
 """What `runs list` shows to people, of the fields of `run_row`."""
 
+_SPARED: Final = (
+    *("calls", "total at\n95 %", "95 % at", "steps", "teacher", "seed", "env", "total\nsteps"),
+)
+"""What a narrow terminal goes without, the first one first; the run's name often says the rest."""
 
-_SPARED: Final = frozenset({"95 % at", "calls"})
 _NOT_FINISHED: Final = "not finished"
 """The status of a run that has no summary."""
+_NARROWEST: Final = 30
+"""Columns of a run beside others."""
 
 app = typer.Typer(help="See, draw, compare and delete runs.")
 
@@ -55,7 +62,7 @@ def runs_list(
 
     rows = [run_row(entry) for entry in list_runs(folder)]
     if rows or as_json:
-        print_rows(rows, as_json, _COLUMNS, _SPARED)
+        print_rows(rows, as_json, _COLUMNS, _SPARED, whole=("run",))
     else:
         line = f"no runs in {folder}; make one: {hint('run')}"
         console().print(safe(line), soft_wrap=True)
@@ -93,7 +100,7 @@ def runs_plot(
     out: Annotated[
         Path | None, typer.Option(help="A .png or .svg file; none draws in the terminal.")
     ] = None,
-    x: Annotated[str, typer.Option(help="Along the axis: env_steps or wall_s.")] = "env_steps",
+    x: Axis = "env_steps",
     metric: Annotated[
         list[str] | None,
         typer.Option(
@@ -169,8 +176,10 @@ def run_row(entry: RunEntry) -> dict[str, Any]:
         "seed": config.get("seed"),
         "status": summary.status if summary else entry.problem or _NOT_FINISHED,
         "env_steps": summary.env_steps if summary else None,
+        "total_steps": summary.total_steps if summary else None,
         "success_rate": tested.success_rate if tested else None,
         "steps_to_95": summary.steps_to_95 if summary else None,
+        "total_steps_to_95": summary.total_steps_to_95 if summary else None,
         "llm_calls": summary.llm.calls if summary else None,
     }
 
@@ -185,7 +194,7 @@ def _size(run: Path) -> str:
 
 
 def _print_beside(summaries: Mapping[Path, Summary]) -> None:
-    """A column for each run."""
+    """A column for each run; below each other as many of them as can be read."""
     from tutelage.graphs.analysis.comparison import task_arguments
     from tutelage.graphs.terminal.run.summary import summary_rows
 
@@ -193,8 +202,16 @@ def _print_beside(summaries: Mapping[Path, Summary]) -> None:
         {"task": s.env, "status": s.status, **task_arguments(run), **dict(summary_rows(s))}
         for run, s in summaries.items()
     ]
-    headings = ["", *map(str, summaries)]
-    table = new_table(headings, words=headings)
-    for name in dict.fromkeys(name for column in columns for name in column):
-        table.add_row(safe(name, "dim"), *(safe(column.get(name, "")) for column in columns))
-    console().print(table)
+    names = dict.fromkeys(name for column in columns for name in column)
+    out = console()
+    room = out.width - max(map(len, names))
+    beside = max(room // _NARROWEST, 1)
+    for first in range(0, len(columns), beside):
+        shown = slice(first, first + beside)
+        headings = ["", *map(str, [*summaries][shown])]
+        table = new_table(headings, words=headings)
+        for name in names:
+            cells = [column.get(name, "") for column in columns[shown]]
+            if any(cells):
+                table.add_row(safe(name, "dim"), *map(safe, cells))
+        out.print(table)

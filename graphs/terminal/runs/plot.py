@@ -16,6 +16,7 @@ from tutelage.graphs.analysis.comparison import find_runs
 from tutelage.graphs.analysis.curves import INTERVAL, Curve, Panel, legend_of, panels_of
 from tutelage.graphs.terminal.common.figures import check_format, write_figure
 from tutelage.graphs.terminal.common.text import console, print_json, safe
+from tutelage.graphs.terminal.common.written import tell_written
 
 _COLOURS: Final = ("cyan", "yellow", "magenta", "green", "red", "blue", "white")
 """Names that plotext and Rich share; the terminal's theme says how they look."""
@@ -36,11 +37,10 @@ def show(
     panels = panels_of(find_runs(paths), metrics, x)
     if out is not None:
         write_figure(panels, out)
+        tell_written(out, stderr=as_json)
     if as_json:
         print_json({"interval": INTERVAL, "panels": [_as_json(panel) for panel in panels]})
-    elif out is not None:
-        console().print(safe(f"wrote {out}"), soft_wrap=True)
-    else:
+    elif out is None:
         _print_panels(console(), panels)
 
 

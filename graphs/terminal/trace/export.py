@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tutelage.agents.common.files import explained, replace_file
 from tutelage.graphs.analysis.trace_export import spans
-from tutelage.graphs.terminal.common.text import console, safe
+from tutelage.graphs.terminal.common.written import tell_written
 from tutelage.graphs.terminal.trace.lines import open_trace
 
 
@@ -28,4 +28,4 @@ def export(run: Path, file: Path | None) -> None:
 
         with explained("write", file):
             replace_file(file, write)
-    console().print(safe(f"{count:,} spans in {file}"), soft_wrap=True)
+    tell_written(file, f"{count:,} spans")

@@ -43,10 +43,10 @@ SHOWN: Final = 50
 """Rows that people get unless they ask for more; machines get all of them."""
 
 _WORDS: Final = frozenset({"advice", "from", "node", "status", "teacher", "situation", "error"})
-_SPARED: Final = frozenset({"from", "calls", "coverage", "success"})
-_SPARED_OF_CALLS: Final = frozenset({"node", "try"})
-_SPARED_OF_FAILURES: Final = frozenset({"node", "try", "tokens", "seconds", "teacher"})
-"""Columns that a narrow terminal goes without."""
+_SPARED: Final = ("from", "calls", "coverage", "success")
+_SPARED_OF_CALLS: Final = ("node", "try")
+_SPARED_OF_FAILURES: Final = ("node", "try", "tokens", "seconds", "teacher")
+"""Columns that a narrow terminal goes without, the first one first."""
 _LEAST_ADVICE: Final = 20
 """Columns of advice where there is little room: enough for the figures of what was rejected."""
 

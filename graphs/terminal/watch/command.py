@@ -14,7 +14,8 @@ from rich.text import Text
 
 from tutelage.graphs.terminal.common import completion
 from tutelage.graphs.terminal.common.options import Json, OwnBaseUrls, Run, refuse_no_run
-from tutelage.graphs.terminal.common.text import console, print_json, safe
+from tutelage.graphs.terminal.common.text import console, print_json
+from tutelage.graphs.terminal.common.written import tell_written
 
 app = typer.Typer()
 
@@ -75,8 +76,8 @@ def watch(
 
             check_films(films)
             viewer = viewer_of(images=True)
-            for line in write_films(films, viewer.frames(episode), fps or 4.0):
-                console(stderr=as_json).print(safe(line), soft_wrap=True)
+            for film, what in write_films(films, viewer.frames(episode), fps or 4.0):
+                tell_written(film, what, stderr=as_json)
             if as_json:
                 print_json({"files": [str(film) for film in films]})
             return

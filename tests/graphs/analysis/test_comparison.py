@@ -89,6 +89,37 @@ def test_each_is_measured_against_the_first(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("rates", "others"),
+    [((0.0, 0.3), (1.0, 0.6)), ((1.0, 0.9, 0.4), (0.0, 0.0, 0.5)), ((0.1,), (1.0,)), ((0,), (1,))],
+)
+def test_no_interval_of_success_tells_of_what_cannot_be(
+    tmp_path: Path, rates: tuple[float, ...], others: tuple[float, ...]
+) -> None:
+    other = {"ppo": {"gamma": 0.9}}
+    runs = [finished_run(tmp_path / f"a{i}", i, rate) for i, rate in enumerate(rates)]
+    runs += [finished_run(tmp_path / f"b{i}", i, rate, other) for i, rate in enumerate(others)]
+    found = compare(runs)
+    for setting in found["settings"]:
+        low, high = setting["success"]["ci95"]
+        assert 0.0 <= low < high <= 1.0
+        assert low <= setting["success"]["mean"] <= high
+    (row,) = found["differences"]
+    low, high = row["success"]["ci95"]
+    assert -1.0 <= low < high <= 1.0
+    assert low <= row["success"]["difference"] <= high
+
+
+def test_the_steps_of_the_teacher_check_count(tmp_path: Path) -> None:
+    checked = {"steps_to_95": 400, "trial_steps": 1000, "total_steps_to_95": 900}
+    runs = [finished_run(tmp_path / f"{seed}", seed, evaluations=3, **checked) for seed in (0, 1)]
+    (setting,) = compare(runs)["settings"]
+    assert setting["env_steps"]["mean"] == 600
+    assert setting["total_steps"]["by_seed"] == [1600, 1600]
+    assert setting["steps_to_95"]["median"] == 400
+    assert setting["total_steps_to_95"] == {"median": 900, "reached": 2, "by_seed": [900, 900]}
+
+
 def test_seeds_that_never_got_there_are_the_slowest(tmp_path: Path) -> None:
     def reached(*steps: int | None) -> dict[str, Any]:
         name = "-".join(map(str, steps))
@@ -147,6 +178,37 @@ class TestAtTheTerminal:
         shown = self.invoke("runs", "compare", tmp_path).output
         for expected in ("gamma=0.97", "gamma=0.9", "95.0 %", "+40.0 %", "Wilson", "Newcombe"):
             assert expected in shown
+
+    def test_what_cannot_be_known_is_not_denied(self, tmp_path: Path) -> None:
+        """95 % takes two evaluations; where there were none, nobody failed to reach it."""
+        for seed, (evaluations, steps) in enumerate([(0, None), (1, None)]):
+            fields = {"evaluations": evaluations, "steps_to_95": steps}
+            finished_run(tmp_path / str(seed), seed, **fields)
+        shown = self.invoke("runs", "compare", tmp_path).output
+        assert "not tested" in shown
+        finished_run(tmp_path / "2", 2, evaluations=4, steps_to_95=None)
+        assert "0 of 1" in self.invoke("runs", "compare", tmp_path).output
+
+    def test_steps_are_shown_in_total_where_a_check_took_some(self, tmp_path: Path) -> None:
+        run = finished_run(tmp_path / "plain", 0, total_steps_to_95=400)
+        assert "total" not in self.invoke("runs", "compare", run).output
+        fields = {"trial_steps": 156_153, "evaluations": 3, "total_steps_to_95": 9_400}
+        finished_run(tmp_path / "checked", 0, **fields)
+        shown = self.invoke("runs", "compare", tmp_path / "checked", columns=80).output
+        for expected in ("156,753 total", "9,400 total", "with the steps of the teacher check"):
+            assert expected in shown
+
+    def test_what_was_drawn_is_told(self, tmp_path: Path) -> None:
+        two_settings(tmp_path)
+        file = tmp_path / "curves.svg"
+        done = self.invoke("compare", tmp_path, "--plot", file, "--x", "total", "--episodes", 9)
+        assert f"wrote {file}" in done.stdout.replace("\n", "")
+        assert "total steps" in file.read_text("utf-8")
+        piped = self.invoke("compare", tmp_path, "--plot", file, "--episodes", 9, "--json")
+        assert piped.stderr == f"wrote {file}\n"
+        assert json.loads(piped.stdout)
+        wrong = self.invoke("compare", tmp_path, "--plot", file, "--x", "steps")
+        assert isinstance(wrong.exception, ConfigError)
 
     @pytest.mark.parametrize("columns", [60, 80, 110, 200])
     def test_no_line_is_wider_than_the_terminal(self, tmp_path: Path, columns: int) -> None:

@@ -81,12 +81,22 @@ def test_seconds_may_be_along_the_axis(tmp_path: Path) -> None:
     assert panel.curves[0].x.tolist() == [2.0 * (i + 1) for i in range(ITERATIONS)]
 
 
+def test_the_steps_of_the_teacher_check_may_be_along_the_axis(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path / "run")
+    folder.write_config({"graph": "teacher_student", "env": "SimpleDoorKey", "seed": 1})
+    for iteration in (1, 2):
+        folder.append_metrics({**row_of(iteration, 1), "trial_steps": 1000 * iteration})
+    panel = panel_of([folder.path], "train_success", "total")
+    assert panel.x_title == "total steps, with the teacher check"
+    assert panel.curves[0].x.tolist() == [1000 + STEPS, 2000 + 2 * STEPS]
+
+
 @pytest.mark.parametrize(
     ("metrics", "x", "says"),
     [
         (["nope"], "env_steps", "'nope'.*success.*explained_variance"),
         (["iteration"], "env_steps", "'iteration'"),
-        ([], "steps", "'steps'.*env_steps, wall_s"),
+        ([], "steps", "'steps'.*env_steps, total, wall_s"),
         (["entropy"], "env_steps", "nothing to draw"),
     ],
 )
@@ -169,6 +179,11 @@ class TestDrawn:
         done = self.invoke(*seeds(tmp_path, 1), "--out", tmp_path / "a.png")
         assert 'pip install "tutelage[plots]"' in str(done.exception)
         assert self.invoke(tmp_path).exit_code == 0
+
+    def test_json_has_the_points_beside_a_file(self, tmp_path: Path) -> None:
+        done = self.invoke(*seeds(tmp_path, 1), "--json", "--out", tmp_path / "a.svg")
+        assert json.loads(done.stdout)["panels"]
+        assert done.stderr == f"wrote {tmp_path / 'a.svg'}\n"
 
     def test_json_has_the_points(self, tmp_path: Path) -> None:
         shown = json.loads(self.invoke(*seeds(tmp_path, 1), "--json").stdout)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from threading import Event as StopSignal
 
@@ -13,8 +14,18 @@ from helpers import finished_runs
 from helpers.finished_runs import finished_run
 from helpers.tiny_runs import strict_json
 from tutelage.graphs.analysis import experiments
-from tutelage.graphs.analysis.experiments import Experiment, Job, plan_experiment, seeds_of
+from tutelage.graphs.analysis.experiments import (
+    Experiment,
+    Job,
+    plan_experiment,
+    process_arguments,
+    seeds_of,
+)
 from tutelage.graphs.config.config import ConfigError, make_config
+from tutelage.graphs.records.lock import locked
+from tutelage.graphs.records.run_folder import RunFolder
+from tutelage.graphs.runtime.run import new_folder
+from tutelage.graphs.runtime.run_spec import RunSpec
 
 
 @pytest.fixture(autouse=True)
@@ -108,8 +119,42 @@ def test_a_run_is_found_again_whatever_its_task_has_settled() -> None:
     whole = make_config(None, [], {"steps": 150_000, "task.engine": "batched"})
     finished_run(Path("all/seed0"), 0, settings=whole.model_dump(mode="json"))
     assert statuses(planned()) == {"seed0": "finished"}
-    with pytest.raises(ConfigError, match=r"task.engine = 'batched', wanted: 'gymnasium'"):
+    assert statuses(planned(steps="150000")) == {"seed0": "finished"}
+    with pytest.raises(ConfigError, match=r"task.engine .* 'batched', wanted: 'gymnasium'"):
         planned(**{"task.engine": "gymnasium"})
+
+
+@pytest.mark.parametrize("options", [{}, {"task.engine": "gymnasium", "steps": "777"}])
+def test_what_a_run_has_written_down_itself_is_the_same_wish_again(options: dict[str, str]) -> None:
+    """Whether fields were left open or given; a run that says so is held to what it was asked."""
+    job = planned(**options).jobs[0]
+    new_folder(RunSpec(job.config))
+    assert statuses(planned(**options)) == {"seed0": "stopped"}
+    with pytest.raises(ConfigError, match=r"steps .*wanted: .*; the runs there .*--dir all-2"):
+        planned(steps="999")
+
+
+def test_steps_that_were_given_are_not_those_of_the_task() -> None:
+    new_folder(RunSpec(planned(steps="4096").jobs[0].config))
+    with pytest.raises(ConfigError, match=r"steps = 4096, wanted: none"):
+        planned()
+
+
+def test_every_field_that_a_run_settles_is_found_again_without_a_list_of_them() -> None:
+    """Runs of before the list: what is known to be settled is all that a run settles."""
+    stored = RunSpec(planned().jobs[0].config).resolved()
+    settled = stored.pop("settled")
+    assert set(settled) == {"steps", "task.engine"}
+    finished_run(Path("all/seed0"), 0, settings=stored)
+    assert statuses(planned()) == {"seed0": "finished"}
+
+
+def test_how_long_students_are_tested_and_saved_makes_no_other_run() -> None:
+    """Those that were tested on fewer episodes are tested anew, which `compare` does."""
+    finished_run(Path("all/seed0"), 0, settings={"evaluation": {"final_episodes": 20}})
+    fields = {"evaluation.final_episodes": "1000", "checkpoint_every": "7"}
+    assert statuses(planned(**fields)) == {"seed0": "finished"}
+    assert planned(folder=None, **fields).folder == planned(folder=None).folder
 
 
 def test_arguments_of_the_task_can_be_varied() -> None:
@@ -123,14 +168,80 @@ def test_arguments_of_the_task_can_be_varied() -> None:
 def test_a_run_with_another_argument_is_another_run() -> None:
     whole = make_config(None, [], {"env.size": 5})
     finished_run(Path("all/seed0"), 0, settings=whole.model_dump(mode="json"))
-    with pytest.raises(ConfigError, match=r"env.size = 5, wanted: None"):
+    with pytest.raises(ConfigError, match=r"env.size = 5, wanted: none"):
         planned()
 
 
 def test_another_run_in_its_place_is_refused() -> None:
-    finished_run(Path("all/seed0"), 0, settings={"ppo": {"gamma": 0.5}})
-    with pytest.raises(ConfigError, match=r"all/seed0 holds another run \(ppo.gamma = 0.5.*--dir"):
+    other = {"ppo": {"gamma": 0.5}, "student": {"hidden": 32}}
+    finished_run(Path("all/seed0"), 0, settings=other)
+    says = (
+        r"all/seed0 holds another run: student\.hidden = 32, wanted: 128; "
+        r"ppo\.gamma = 0\.5, wanted: 0\.97; .*--dir all-2$"
+    )
+    with pytest.raises(ConfigError, match=says) as refused:
         planned()
+    assert "delete" not in str(refused.value)
+
+
+def test_the_folder_one_is_in_has_a_name_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    finished_run(Path("all/seed0"), 0, settings={"ppo": {"gamma": 0.5}})
+    monkeypatch.chdir("all")
+    with pytest.raises(ConfigError, match=r"--dir /.*/all-2$"):
+        planned(folder=".")
+
+
+def test_a_run_at_which_another_process_is_at_work_is_waited_for() -> None:
+    """As one that was left behind: then it is gone on with, or is finished already."""
+    finished_run(Path("all/seed0"), 0, None)
+    told: list[str] = []
+    with ExitStack() as holding:
+        holding.enter_context(locked(RunFolder(Path("all/seed0"))))
+
+        def note(job: Job) -> None:
+            told.append(job.status)
+            if job.status == "in use" and len(told) == 3:
+                holding.close()
+
+        plan = planned()
+        plan.run(1, StopSignal(), note)
+    assert told[:3] == ["in use"] * 3
+    assert told[3:5] == ["stopped", "running"]
+    assert statuses(plan) == {"seed0": "finished"}
+
+
+def test_a_process_that_came_second_has_not_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that was left behind may take the folder between the look at it and the start."""
+    answers = iter([False, True])
+    monkeypatch.setattr(experiments, "in_use", lambda _: next(answers, False))
+    told: list[str] = []
+    plan = planned(env="Broken")
+    plan.run(1, StopSignal(), lambda job: told.append(job.status))
+    assert list(dict.fromkeys(told)) == ["running", "in use", "waiting", "failed"]
+
+
+def test_a_stop_does_not_wait_for_another_process() -> None:
+    finished_run(Path("all/seed0"), 0, None)
+    stop, plan = StopSignal(), planned()
+    with locked(RunFolder(Path("all/seed0"))):
+        plan.run(1, stop, lambda _: stop.set())
+    assert statuses(plan) == {"seed0": "in use"}
+
+
+def test_a_run_that_is_gone_on_with_is_told_the_addresses_again(tmp_path: Path) -> None:
+    """Else `resume` would send no key there: the command that names them is the user's word."""
+    second = "openai:other@https://second.example/v1"
+    options = {
+        "provider": "openai:some",
+        "base_url": "https://first.example/v1",
+        "teacher.fallback": f"{second},offline",
+    }
+    job = planned(**options).jobs[0]
+    assert process_arguments(job, tmp_path / "c.json")[0] == "run"
+    job.status = "stopped"
+    first, other = "https://first.example/v1", "https://second.example/v1"
+    named = ["--base-url", first, "--base-url", other]
+    assert process_arguments(job, tmp_path / "c.json") == ["resume", "all/seed0", *named, "--json"]
 
 
 @pytest.mark.parametrize(

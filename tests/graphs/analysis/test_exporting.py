@@ -180,6 +180,7 @@ class TestFiles:
             f"(95 % interval {low:.1f} to {high:.1f})",
             f"| mean return | {result['mean_return']:.3f} |",
             f"| environment steps | {summary['env_steps']:,} |",
+            f"| with those of the teacher check | {summary['total_steps']:,} |",
             f"| teacher left | at step {summary['teacher_removed_at_step']:,} |",
             "| teacher | `offline` |",
             "| graph | `teacher_student` |",

@@ -59,6 +59,9 @@ SUMMARY: dict[str, Any] = {
     "teacher_removed_at_step": 60_000,
     "steps_to_95": None,
     "trial_steps": 4096,
+    "total_steps": 104_096,
+    "total_steps_to_95": None,
+    "evaluations": 10,
     "advice": {
         "followed_steps": 40_000,
         "verdict": "helps",
@@ -313,6 +316,30 @@ def test_summary_round_trip_has_exactly_the_documented_keys(run: RunFolder) -> N
     summary = run.read_summary()
     assert summary is not None
     assert summary.student is None
+
+
+def test_an_older_summary_is_completed_by_the_rows_of_its_run(run: RunFolder) -> None:
+    """The total follows from its parts; what evaluations told is in metrics.jsonl."""
+    new = ("total_steps", "total_steps_to_95", "evaluations")
+    old = {name: value for name, value in SUMMARY.items() if name not in new}
+    run.write_json("summary.json", {**old, "steps_to_95": 128})
+    for number in (1, 2, 3):
+        run.append_metrics(row(number, trial_steps=500 * number, eval_success=0.96))
+    summary = run.read_summary()
+    assert summary is not None
+    assert (summary.total_steps, summary.evaluations) == (104_096, 3)
+    assert (summary.steps_to_95, summary.total_steps_to_95) == (128, 1128)
+
+
+@pytest.mark.parametrize("rows_there", [b"", b"{no row}\n"])
+def test_a_summary_is_read_whatever_has_become_of_the_rows(
+    run: RunFolder, rows_there: bytes
+) -> None:
+    run.metrics.write_bytes(rows_there)
+    run.write_json("summary.json", {**SUMMARY, "evaluations": None, "steps_to_95": 128})
+    summary = run.read_summary()
+    assert summary is not None
+    assert (summary.evaluations, summary.total_steps_to_95) == (None, None)
 
 
 @pytest.mark.parametrize(

@@ -8,16 +8,18 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
-from helpers.finished_runs import finished_run
+from helpers.finished_runs import finished_run, summary_of
 from helpers.tiny_runs import IMPORTABLE
 from tutelage.agents.common.files import RunFolderError
 from tutelage.graphs.records.lock import check_deletable, delete_run, locked
 from tutelage.graphs.records.run_folder import RunFolder
 from tutelage.graphs.terminal.app import app
+from tutelage.graphs.terminal.run.summary import summary_rows
 
 
 def test_a_run_goes_with_all_that_is_in_it(tmp_path: Path) -> None:
@@ -107,6 +109,69 @@ def test_several_are_shown_side_by_side(tmp_path: Path) -> None:
     assert "70.0 %" in line
     rows = json.loads(runner.invoke(app, ["runs", "show", str(tmp_path), "--json"]).stdout)
     assert [row["student"]["success_rate"] for row in rows] == [0.9, 0.7]
+
+
+@pytest.mark.parametrize(("columns", "blocks"), [(80, 4), (120, 2), (200, 1)])
+def test_runs_that_have_no_room_beside_each_other_stand_below(
+    tmp_path: Path, columns: int, blocks: int
+) -> None:
+    for seed in range(4):
+        finished_run(tmp_path / f"run-{seed}", seed, 0.9)
+    runner = CliRunner(env={"COLUMNS": str(columns)})
+    shown = runner.invoke(app, ["runs", "show", str(tmp_path)]).output
+    assert max(map(len, shown.splitlines())) <= columns
+    assert len([line for line in shown.splitlines() if line.startswith(" task ")]) == blocks
+
+
+STARTED = "20251128-235959-teacher_student-SimpleDoorKey-"
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120, 200])
+def test_a_list_keeps_what_tells_runs_apart(
+    tmp_path: Path, columns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their names, whole if that is to be had, and how they ended; the rest as there is room."""
+    monkeypatch.chdir(tmp_path)
+    for seed in range(2):
+        finished_run(Path("runs") / f"{STARTED}{seed}", seed, 0.876, trial_steps=156_153)
+    runner = CliRunner(env={"COLUMNS": str(columns)})
+    shown = runner.invoke(app, ["runs", "list"]).output
+    lines = shown.splitlines()
+    assert max(map(len, lines)) <= columns
+    assert "0.876" in shown
+    assert (f" runs/{STARTED}1 " in shown) == (columns >= 80)
+    assert "156,753" in shown or columns == 80, "the whole name comes first"
+    assert ("calls" in shown) == (columns >= 200)
+    rows = json.loads(runner.invoke(app, ["runs", "list", "--json"]).stdout)
+    assert [row["total_steps"] for row in rows] == [156_753, 156_753]
+    assert [row["total_steps_to_95"] for row in rows] == [400, 400]
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"steps_to_95": 400, "total_steps_to_95": 900}, "step 400, 900 in total"),
+        ({"steps_to_95": 400, "total_steps_to_95": 400}, "step 400"),
+        ({"steps_to_95": None, "evaluations": 0}, "no evaluation"),
+        ({"steps_to_95": None, "evaluations": 1}, "two in a row"),
+        ({"steps_to_95": None, "evaluations": 2}, "not reached"),
+    ],
+)
+def test_what_was_not_tested_was_not_missed(fields: dict[str, Any], says: str) -> None:
+    config = {"graph": "teacher_student", "env": "SimpleDoorKey", "seed": 0}
+    rows = dict(summary_rows(summary_of(config, 0.9, **fields)))
+    said = rows["95 % first reached at"]
+    assert said.endswith(says) or (says in said and "not reached" not in said)
+
+
+def test_the_steps_of_the_teacher_check_are_in_the_headline() -> None:
+    config = {"graph": "teacher_student", "env": "SimpleDoorKey", "seed": 0}
+    plain = dict(summary_rows(summary_of(config, 0.9)))
+    assert plain["environment steps"] == "600"
+    checked = dict(summary_rows(summary_of(config, 0.9, trial_steps=156_153)))
+    assert checked["environment steps"] == (
+        "156,753 in total: 600 of the student, 156,153 of the teacher check"
+    )
 
 
 @pytest.mark.parametrize(

@@ -360,7 +360,8 @@ def test_spans_have_the_conventions_names(run: TinyRun, tmp_path: Path) -> None:
     file = tmp_path / "spans.jsonl"
     said = say("export", run.path, file)
     lines = file.read_text("utf-8").splitlines()
-    assert said.startswith(f"{len(lines):,} spans in ")
+    assert said.startswith("wrote ")
+    assert said.endswith(f": {len(lines):,} spans\n")
     assert say("export", run.path).splitlines() == lines
     known = {value for name, value in vars(gen_ai_attributes).items() if name.startswith("GEN_AI_")}
     with run.trace() as reader:

@@ -14,7 +14,7 @@ from typing import Any
 import imageio_ffmpeg
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 from rich.console import Console
 from typer.testing import CliRunner
 
@@ -23,6 +23,7 @@ from helpers.tiny_runs import TinyRun, make_run
 from tutelage.graphs.analysis.watching import EpisodeViewer, Frame
 from tutelage.graphs.runtime.errors import one_line
 from tutelage.graphs.terminal.app import app as command_line
+from tutelage.graphs.terminal.watch.films import draw_frames
 from tutelage.graphs.terminal.watch.frames import frame_view
 from tutelage.graphs.terminal.watch.screen import WatchScreen
 from tutelage.rl.tasks.watching import Drawing
@@ -232,6 +233,46 @@ class TestFilms:
         count, seconds = imageio_ffmpeg.count_frames_and_secs(str(mp4))
         assert count == expected + 15
         assert seconds == pytest.approx(count / 10, rel=0.1)
+
+    def test_no_text_is_cut(self, own: TinyRun, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Whatever its length: what is drawn is all that was said, and within the page."""
+        frame = frames(own)[0]
+        names = tuple(f"{name} {'by and by ' * 12}".strip() for name in frame.actions.names)
+        frame = replace(frame, actions=replace(frame.actions, names=names))
+        long = replace(
+            frame,
+            situation="\n".join([f"line {i}: {'much is known here ' * 5}" for i in range(9)]),
+            picture=f"{'wide ' * 90}\n" * 30 + "x" * 1500,
+            plans=[{"plan": [["go_to", f"the {i}th key of the north"] for i in range(20)], "p": 1}],
+            said=None,
+        )
+        drawn: list[tuple[tuple[int, int, int, int], str]] = []
+        write = ImageDraw.ImageDraw.text
+
+        def text(draw: Any, place: Any, line: str, color: Any, font: Any) -> None:
+            drawn.append((draw.textbbox(place, line, font), line))
+            write(draw, place, line, color, font)
+
+        monkeypatch.setattr(ImageDraw.ImageDraw, "text", text)
+        first, second = draw_frames([frame, long])
+        assert first.size == second.size
+        assert all(side % 2 == 0 for side in first.size), "as films need it"
+        for left, top, right, bottom in (box for box, _ in drawn):
+            assert 0 <= left <= right <= first.width - 10
+            assert 0 <= top <= bottom <= first.height
+        boxes = [box for box, _ in drawn[-len(drawn) // 2 :]]
+        said = "".join("".join(line for _, line in drawn).split())
+        steps = "  >  ".join(f"go_to(the {i}th key of the north)" for i in range(20))
+        for whole in (long.situation.replace("\n", ", "), long.picture, steps, *names):
+            assert "".join(whole.split()) in said
+        assert len(boxes) == len(set(boxes)), "no line stands on another"
+
+    def test_the_film_is_told_of(self, own: TinyRun, tmp_path: Path) -> None:
+        gif = tmp_path / "a.gif"
+        assert type_in(own.path, "--gif", gif).stdout == f"wrote {gif}: {len(frames(own))} frames\n"
+        piped = type_in(own.path, "--gif", gif, "--json")
+        assert piped.stderr.startswith(f"wrote {gif}")
+        assert piped.stdout == ""
 
     def test_a_task_without_pixels_is_filmed_in_letters(self, own: TinyRun, tmp_path: Path) -> None:
         assert type_in(own.path, "--gif", tmp_path / "a.gif").exit_code == 0
