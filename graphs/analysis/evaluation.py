@@ -13,6 +13,7 @@ import torch
 
 from tutelage.agents.planner.answer import PlannerAnswer
 from tutelage.agents.providers.make import keep_tracing_private
+from tutelage.agents.teacher.faults import ProviderRefusedError
 from tutelage.agents.teacher.teacher import Teacher
 from tutelage.graphs.config.config import ConfigError, RunConfig
 from tutelage.graphs.config.events import Tell
@@ -182,7 +183,8 @@ class Adviser:
     """A teacher as the lookup that an acting teacher needs: every answer is waited for.
 
     A situation is asked about once, and its advice is remembered; where the teacher failed and
-    nobody stands in, it stays without advice.
+    nobody stands in, it stays without advice. Raises ProviderRefusedError where there is no use in
+    asking.
     """
 
     def __init__(self, teacher: Teacher) -> None:
@@ -197,6 +199,8 @@ class Adviser:
         # Situations are counted in place of iterations: what has failed is not asked about again.
         self._teacher.submit([s for s in fresh if s not in self._known], len(self._asked))
         self._learn(self._teacher.harvest(wait_for_all=True))
+        if self._teacher.refusal is not None:
+            raise ProviderRefusedError(self._teacher.refusal)
         unsettled = [s for s in fresh if s not in self._known]
         self._learn(self._teacher.settle(unsettled, len(self._asked)))
         while self._teacher.pending_fallbacks:

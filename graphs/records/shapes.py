@@ -103,11 +103,41 @@ class AdviceUse(Shape):
     rejected: Count
 
 
+OutcomeCode = Literal[
+    "taught",
+    "taught_to_the_end",
+    "stand_ins",
+    "rejected",
+    "withheld",
+    "unused",
+    "no_answer",
+    "no_teacher",
+    "teacher_alone",
+    "stopped",
+    "refused",
+    "failed",
+]
+"""taught: the teacher left before the end. taught_to_the_end: it did not. stand_ins: it never
+answered, and the fallback chain taught. rejected: the teacher check found it to be no help.
+withheld: the check did not see its advice help. unused: nothing of it was followed for another
+reason. no_answer: there was no usable answer in all the run. no_teacher: none was to be asked.
+teacher_alone: no student was there. stopped: somebody asked the run to stop. refused: the provider
+refused for good before it had answered. failed: another error that people can mend."""
+
+
+class Outcome(Shape):
+    """What happened in a run, for programs and for people. sentence: one, in plain words."""
+
+    code: OutcomeCode
+    sentence: str
+
+
 class Summary(Shape):
     """How a run ended: summary.json.
 
     trial_steps: environment steps of the teacher check, which are not among env_steps. advice: None
-    where nobody taught, or where the teacher acted itself.
+    where nobody taught, or where the teacher acted itself. outcome: None in a summary of an older
+    program.
     """
 
     schema_version: Literal[1] = versions.SUMMARY
@@ -125,5 +155,6 @@ class Summary(Shape):
     steps_to_95: Count | None
     trial_steps: Count = 0
     advice: AdviceUse | None = None
+    outcome: Outcome | None = None
     time: TimeShares
     llm: LlmUse

@@ -51,6 +51,10 @@ def run(
     budget_usd: Annotated[
         float | None, typer.Option(help="The most US dollars; needs the prices.")
     ] = None,
+    keep_going: Annotated[
+        bool | None,
+        typer.Option("--keep-going", help="Learn without a teacher that refuses at the start."),
+    ] = None,
     run_dir: Annotated[Path | None, typer.Option(help="The run's own folder.")] = None,
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Write TensorBoard files into the run folder.")
@@ -89,6 +93,7 @@ def run(
         "teacher.budget_calls": budget_calls,
         "teacher.budget_tokens": budget_tokens,
         "teacher.budget_usd": budget_usd,
+        "teacher.keep_going": keep_going,
         "run_dir": run_dir,
         "loggers": f"{loggers or ''},tensorboard" if tensorboard else loggers,
     }
