@@ -28,6 +28,7 @@ from tutelage.agents.common.invocation import command, hint
 from tutelage.graphs.analysis.comparison import stored_fields
 from tutelage.graphs.config.config import ConfigError, RunConfig, flat, parsed, with_fields
 from tutelage.graphs.records.run_folder import RunFolder
+from tutelage.graphs.runtime.errors import NO_ANSWER
 
 CLI: Final = (
     Path(sys.argv[0]).resolve()
@@ -47,13 +48,17 @@ Status = Literal["waiting", "running", "finished", "stopped", "failed"]
 
 @dataclass
 class Job:
-    """One run of an experiment. problem: the line with which its process failed."""
+    """One run of an experiment. problem: the line with which its process failed.
+
+    unanswered: whether it has just finished without one usable answer of its teacher.
+    """
 
     name: str
     config: RunConfig
     path: Path
     status: Status = "waiting"
     problem: str | None = None
+    unanswered: bool = False
 
 
 @dataclass
@@ -216,8 +221,9 @@ def _look_after(running: _Running) -> None:
     code, job = running.process.poll(), running.job
     if code is None:
         return
-    if code == 0:
+    if code in (0, NO_ANSWER):
         job.status = "finished"
+        job.unanswered = code == NO_ANSWER
     elif running.asked or code in _INTERRUPTED:
         job.status = "stopped"
     else:

@@ -18,10 +18,11 @@ _WIDE: Final = 110
 _SPARED: Final = frozenset({"seeds", "argmax", "return", "cost"})
 """Columns that a terminal of fewer than `_WIDE` columns goes without."""
 
-_LEFT_OUT: Final = {
+_NOTED: Final = {
     "unfinished": "not finished",
     "without_student": "left out, it trained no student",
     "repeated": "left out, same seed again",
+    "unanswered": "taught by nobody, there was no usable answer in all the run",
 }
 
 
@@ -40,7 +41,7 @@ def show(paths: Sequence[Path], episodes: int | None, as_json: bool) -> None:
     out.print(table_of(cells, ("condition",), out.width, _SPARED, _WIDE))
     if comparison["differences"]:
         out.print(_differences_table(comparison["differences"]))
-    for kind, why in _LEFT_OUT.items():
+    for kind, why in _NOTED.items():
         for path in comparison[kind]:
             out.print(safe(f"{path}: {why}", "yellow"), soft_wrap=True)
     for name, method in comparison["methods"].items():
@@ -54,7 +55,7 @@ def _cells(condition: Mapping[str, Any]) -> dict[str, Text]:
     every = "" if reached["reached"] == seeds else f"\n{reached['reached']} of {seeds}"
     success = condition["success"]
     cells = {
-        "condition": condition["name"],
+        "condition": f"{condition['name']}{_unanswered(condition)}",
         "seeds": ", ".join(map(str, condition["seeds"])),
         "success": f"{_share(success['mean'])}\n{_range(success['ci95'], _share)}",
         "argmax": percent(argmax["mean"] if argmax else None),
@@ -66,6 +67,12 @@ def _cells(condition: Mapping[str, Any]) -> dict[str, Text]:
         "cost": DASH if cost is None else f"${cost['mean']:.4f}",
     }
     return {heading: safe(cell) for heading, cell in cells.items()}
+
+
+def _unanswered(condition: Mapping[str, Any]) -> str:
+    """A mark on a condition with runs that never had an answer."""
+    count = condition["outcomes"].count("no_answer")
+    return f"\n(no answer in {count} of {len(condition['runs'])})" if count else ""
 
 
 def _differences_table(differences: Sequence[Mapping[str, Any]]) -> Table:

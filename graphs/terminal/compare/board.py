@@ -84,7 +84,8 @@ class _Board:
         headings = ("run", "status", "steps", "training", "held out", "teacher")
         table = new_table(headings, words=("run", "status"))
         for job in self._experiment.jobs:
-            status = Text(job.status, style=_STYLES.get(job.status, "dim"))
+            style = "yellow" if job.unanswered else _STYLES.get(job.status, "dim")
+            status = Text(_status(job), style=style)
             figures = self._figures.get(job.name, ())
             table.add_row(safe(job.name), status, *(safe(figure) for figure in figures))
         return table
@@ -106,8 +107,12 @@ def _standing(job: Job) -> tuple[str, ...]:
     )
 
 
+def _status(job: Job) -> str:
+    return f"{job.status}, no answer" if job.unanswered else job.status
+
+
 def _line(job: Job, figures: Sequence[str]) -> str:
-    said = f"{job.name}: {job.status}"
+    said = f"{job.name}: {_status(job)}"
     if job.problem is not None:
         return f"{said}: {job.problem}"
     return f"{said}, {figures[0]} steps, held out {figures[2]}" if figures else said
