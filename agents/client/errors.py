@@ -59,7 +59,7 @@ _NO_CREDIT: Final = re.compile(
 )
 """How OpenAI, Anthropic, DeepSeek, OpenRouter, Groq and others say so, under several statuses. Not
 "exceeded your current quota": Google says that of a minute's quota, too."""
-_BAD_KEY: Final = re.compile(r"api[ _]key(_| is | was )?(not valid|invalid)", re.IGNORECASE)
+_BAD_KEY: Final = re.compile(r"api[ _]key[ _]((is|was) )?(not valid|invalid)", re.IGNORECASE)
 """How Google says it, with 400."""
 _NO_ROUTE: Final = re.compile(r"no endpoints found that", re.IGNORECASE)
 """How OpenRouter says, with 404, that nobody serves that model with these parameters."""

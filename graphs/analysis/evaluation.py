@@ -162,10 +162,21 @@ def teacher_of(
 def _test_teacher(
     teacher: Teacher, task: Task, seed: int, episodes: int, on_progress: Progress | None
 ) -> TeacherTest:
-    """The teacher acts through its options, by cached advice or by asking anew."""
+    """The teacher acts through its options, by cached advice or by asking anew.
+
+    Raises ProviderRefusedError where it refuses to: the result would be nobody's.
+    """
+    adviser = Adviser(teacher)
+
+    def advise(situation_ids: Sequence[int]) -> Mapping[int, Advice]:
+        advice = adviser(situation_ids)
+        if teacher.refusal is not None:
+            raise ProviderRefusedError(teacher.refusal)
+        return advice
+
     # The task inside where the student picks options: the teacher acts through these anyhow.
     played_in = task.task if isinstance(task, OptionTask) else task
-    played, unadvised = evaluate_teacher(played_in, Adviser(teacher), episodes, seed, on_progress)
+    played, unadvised = evaluate_teacher(played_in, advise, episodes, seed, on_progress)
     teacher.close()
     counted = teacher.counters
     return TeacherTest(
@@ -183,8 +194,7 @@ class Adviser:
     """A teacher as the lookup that an acting teacher needs: every answer is waited for.
 
     A situation is asked about once, and its advice is remembered; where the teacher failed and
-    nobody stands in, it stays without advice. Raises ProviderRefusedError where there is no use in
-    asking.
+    nobody stands in, it stays without advice.
     """
 
     def __init__(self, teacher: Teacher) -> None:
@@ -199,8 +209,6 @@ class Adviser:
         # Situations are counted in place of iterations: what has failed is not asked about again.
         self._teacher.submit([s for s in fresh if s not in self._known], len(self._asked))
         self._learn(self._teacher.harvest(wait_for_all=True))
-        if self._teacher.refusal is not None:
-            raise ProviderRefusedError(self._teacher.refusal)
         unsettled = [s for s in fresh if s not in self._known]
         self._learn(self._teacher.settle(unsettled, len(self._asked)))
         while self._teacher.pending_fallbacks:
