@@ -23,30 +23,46 @@ FailureName = Literal[
     "timed_out",
     "rate_limited",
     "refused",
+    "no_credit",
+    "not_found",
     "bad_request",
     "unusable_answer",
     "budget_spent",
     "not_recorded",
 ]
 """provider_down: no connection, or a server error (5xx). timed_out: no answer in time.
-rate_limited: too many requests (429). refused: the key or its rights (401, 403). bad_request: the
-server or the client library rejects what is asked (other 4xx). unusable_answer: something came
-back, and it is no plan. budget_spent: the run may make no further request. not_recorded: the file
-that is replayed has no answer."""
+rate_limited: too many requests (429). refused: the key or its rights (401, 403). no_credit: the
+account has nothing left to pay with, or is blocked (402, and what says so). not_found: there is no
+such model, or nothing at that address (404). bad_request: the server or the client library rejects
+what is asked (other 4xx). unusable_answer: something came back, and it is no plan. budget_spent:
+the run may make no further request. not_recorded: the file that is replayed has no answer."""
 
-HOPELESS: Final = frozenset({"refused", "bad_request", "unusable_answer", "budget_spent"})
+REFUSALS: Final = frozenset({"refused", "no_credit", "not_found"})
+"""Nobody but the user can change that: every question would end the same until then."""
+
+HOPELESS: Final = REFUSALS | {"bad_request", "unusable_answer", "budget_spent"}
 """Asking again at once would end the same; an unusable answer has been sent back by then."""
 
 FINAL: Final = frozenset({"budget_spent", "not_recorded"})
 """Asking again at any time would end the same."""
 
-PROVIDER_FAULTS: Final = frozenset(
-    {"provider_down", "timed_out", "rate_limited", "refused", "bad_request"}
-)
+PROVIDER_FAULTS: Final = REFUSALS | {"provider_down", "timed_out", "rate_limited", "bad_request"}
 """Not the situation's fault: other situations would fare the same."""
 
 _REJECTING: Final = frozenset({400, 422, 501})
 _TOOL_TROUBLE: Final = re.compile(r"tool|jinja|response_format", re.IGNORECASE)
+_NO_CREDIT: Final = re.compile(
+    r"insufficient[_ ](quota|balance|credit|funds)|credit balance|out of credits"
+    r"|billing_(not_active|hard_limit_reached)|account_deactivated|account[^.]{0,20} (is|was|has "
+    r"been) (blocked|deactivated|suspended|disabled)",
+    re.IGNORECASE,
+)
+"""How OpenAI, Anthropic, DeepSeek, OpenRouter, Groq and others say so, under several statuses. Not
+"exceeded your current quota": Google says that of a minute's quota, too."""
+_BAD_KEY: Final = re.compile(r"api[ _]key[ _]((is|was) )?(not valid|invalid)", re.IGNORECASE)
+"""How Google says it, with 400."""
+_NO_ROUTE: Final = re.compile(r"no endpoints found that", re.IGNORECASE)
+"""How OpenRouter says, with 404, that nobody serves that model with these parameters."""
 _CONNECTION_KINDS: Final = frozenset({"ConnectError", "TransportError", "OSError"})
 _UNEXPECTED: Final = re.compile(
     r"unexpected keyword argument|is not supported|extra inputs are not permitted", re.IGNORECASE
@@ -72,7 +88,7 @@ def name_failure(error: BaseException) -> FailureName:
     """The name of what an exception from a chat model stands for."""
     status = _status(error)
     if status is not None:
-        return _name_status(status)
+        return _name_status(status, _said(error))
     kinds = [kind.__name__ for cause in _chain(error) for kind in type(cause).__mro__]
     if any("Timeout" in kind for kind in kinds):
         return "timed_out"
@@ -87,11 +103,13 @@ def is_rejection(error: BaseException) -> bool:
     """Whether the request mode may be to blame, so that a simpler one should be tried.
 
     Servers answer 400, 422 or 501 for a parameter they do not know; llama.cpp answers 500 for
-    tools when it was started without `--jinja`.
+    tools when it was started without `--jinja`, and OpenRouter 404.
     """
-    status = _status(error)
-    if status is None:
-        return name_failure(error) == "bad_request"
+    status, name = _status(error), name_failure(error)
+    if status is None or status == 404:
+        return name == "bad_request"
+    if name in REFUSALS:
+        return False
     return status in _REJECTING or (status >= 500 and bool(_TOOL_TROUBLE.search(str(error))))
 
 
@@ -125,14 +143,23 @@ def _seconds(value: object) -> float | None:
     return seconds if math.isfinite(seconds) and seconds > 0 else None
 
 
-def _name_status(status: int) -> FailureName:
-    if status in (401, 403):
+def _name_status(status: int, said: str) -> FailureName:
+    if status == 402 or (status < 500 and _NO_CREDIT.search(said)):
+        return "no_credit"
+    if status in (401, 403) or (status == 400 and _BAD_KEY.search(said)):
         return "refused"
+    if status == 404 and not _NO_ROUTE.search(said):
+        return "not_found"
     if status == 429:
         return "rate_limited"
     if status in (408, 504):
         return "timed_out"
     return "provider_down" if status >= 500 and status != 501 else "bad_request"
+
+
+def _said(error: BaseException) -> str:
+    """All that a server has said of an error. The body has codes that the message leaves out."""
+    return " ".join(f"{cause} {getattr(cause, 'body', '')}" for cause in _chain(error))
 
 
 def _status(error: BaseException) -> int | None:

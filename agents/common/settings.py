@@ -101,6 +101,11 @@ class TeacherSettings(BaseModel):
         "another model or prompt has said of the same situation, offline for the script; none "
         "for nobody.",
     )
+    keep_going: bool = Field(
+        False,
+        description="Learn without a teacher where the provider refuses before it has answered "
+        "anything: a wrong key, no credit, no such model; false ends the run then, to be resumed.",
+    )
     budget_calls: int | None = Field(
         None, ge=0, description="The most requests that a run may make; none for no limit."
     )

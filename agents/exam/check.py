@@ -3,29 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from tutelage.agents.client.call_record import CACHED, Exchange
-from tutelage.agents.client.errors import FailureName
 from tutelage.agents.common.settings import TeacherSettings
 from tutelage.agents.planner.answer import PlannerAnswer
 from tutelage.agents.planner.planner import Planner
 from tutelage.agents.planner.verbaliser import Situations
 from tutelage.agents.providers.replay import Provider, RecordedPlanner, Recording
 from tutelage.prompts.library import PromptLibrary
-
-_NEXT: Final[dict[FailureName, str]] = {
-    "provider_down": "is the server running there, and is the address right (--base-url)?",
-    "timed_out": "a larger --set teacher.timeout_s=… may help, or a smaller model",
-    "rate_limited": "wait, or ask for less at once: --set teacher.concurrency=1",
-    "refused": "the key is wrong or lacks rights: check {keys}",
-    "bad_request": "is the model's name right? The answer above says what it does not take",
-    "unusable_answer": "the model answers and calls nothing on offer: try a larger one, or prompts "
-    "of your own (--prompts); where it is the task's own script, mend that",
-    "budget_spent": "raise the budget",
-    "not_recorded": "record that situation, or add a line for it by hand",
-}
-"""What to do next about each failure."""
 
 
 @dataclass(frozen=True)
@@ -117,8 +103,3 @@ def check(
         cost_usd=sum(call.cost_usd or 0.0 for call in answer.calls) if known else None,
         price_source=provider.price.source if provider.price else None,
     )
-
-
-def what_next(failure: FailureName, keys: tuple[str, ...]) -> str:
-    """Advice on a failure. keys: the variables that hold the provider's key."""
-    return _NEXT[failure].format(keys=" or ".join(keys) or "the server's settings")

@@ -9,31 +9,29 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
-from typing import Any, Final
+from typing import Any
 
 from tutelage.agents.client.budget import Budget
 from tutelage.agents.client.call_record import CACHED, NOBODY, OK, STOOD_IN
 from tutelage.agents.client.chat_model import ChatProvider
-from tutelage.agents.client.errors import PROVIDER_FAULTS
+from tutelage.agents.client.errors import PROVIDER_FAULTS, REFUSALS
 from tutelage.agents.client.request_modes import OutputMode
 from tutelage.agents.common.settings import TeacherSettings
 from tutelage.agents.planner.answer import PlannerAnswer
 from tutelage.agents.planner.messages import messages_for, output_modes_of, schemas_for
 from tutelage.agents.planner.planner import Planner
 from tutelage.agents.planner.verbaliser import Situations, plain
-from tutelage.agents.providers.catalogue import variables_of
 from tutelage.agents.providers.human import human_behind
 from tutelage.agents.providers.replay import Provider, RecordedPlanner, Recording
 from tutelage.agents.store.plan_cache import CacheEntry, PlanCache, cache_key, now
 from tutelage.agents.teacher.counters import COUNTERS, FAULT, NO_MORE, RESTS, Counters, TeacherEvent
 from tutelage.agents.teacher.fallback import PREFIX, SOURCE, FallbackChain, Settled
+from tutelage.agents.teacher.faults import fault_line, refusal_line
 from tutelage.agents.teacher.scheduler import NEVER, Scheduler
 from tutelage.prompts.library import PromptLibrary
 from tutelage.rl.advice.advice import Advice
 
 logger = logging.getLogger(__name__)
-
-_LONGEST_QUOTE: Final = 200
 
 
 class Teacher:
@@ -42,6 +40,12 @@ class Teacher:
     cache: None for none. It holds the full distribution; with `soft` off, advice is hardened here,
     on its way out. on_notice: called with what people should know, in one line; the log, unless
     given. models: those of the fallback chain, see `agents.teacher.fallback.make_models`.
+
+    refusal: why there is no use in going on, and what to do about it, in one line; None where there
+    is. The provider has then refused for good (`agents.client.errors.REFUSALS`) before it answered
+    anything, nobody is named who would stand in, and the settings do not say to keep going. Where
+    the cache has given answers, that holds in the first iteration alone: later, they are something
+    to go on with.
     """
 
     def __init__(
@@ -64,6 +68,9 @@ class Teacher:
         self._events: list[TeacherEvent] = []
         self._reported: set[str] = set()
         self._causes: dict[int, str] = {}
+        self._iteration = 0
+        self.refusal: str | None = None
+        self._refused: list[PlannerAnswer] = []
         self._keys: dict[int, dict[OutputMode, str]] = {}
         planner: Planner | RecordedPlanner
         self._fallbacks = FallbackChain(task, library, settings, models or {}, cache, self._budget)
@@ -211,6 +218,7 @@ class Teacher:
         paid for.
         """
         answers = self._gone_through(self._scheduler.close())
+        self._settle_refusals()
         answers += self._taken(self._fallbacks.close())
         if self._human is not None:
             self._human.close()
@@ -226,6 +234,7 @@ class Teacher:
         self._events.append(TeacherEvent(RESTS, f"{self.provider.name} {change}"))
 
     def _submit(self, situation_ids: Sequence[int], iteration: int) -> int:
+        self._iteration = iteration
         asked = self._scheduler.submit(situation_ids, iteration)
         self.counters.situations = self._scheduler.asked
         return asked
@@ -235,11 +244,31 @@ class Teacher:
         failures = self.counters.failures
         for answer in answers:
             self._count(answer)
+            self.counters.answers += answer.advice is not None
             if answer.failure is not None:
                 failures[answer.failure] = failures.get(answer.failure, 0) + 1
                 self._causes[answer.situation_id] = answer.failure
-                self._report(answer, self.provider.name)
+                if answer.failure in REFUSALS:
+                    self._refused.append(answer)
+                else:
+                    self._report(answer, self.provider.name)
+        if self._goes_on or not self.pending:  # else another question may still be answered
+            self._settle_refusals()
         return [self._hardened(answer) for answer in self._stored(answers)]
+
+    @property
+    def _goes_on(self) -> bool:
+        """Whether a provider that refuses is something to go on with all the same."""
+        has_served = self.counters.answers or (self.counters.cache_hits and self._iteration > 1)
+        return bool(has_served or self._settings.keep_going or self._settings.fallback)
+
+    def _settle_refusals(self) -> None:
+        """Report the provider's refusals, or see in them that there is no use in going on."""
+        if not self._goes_on:
+            self.refusal = self.refusal or refusal_line(self.provider.name, self._refused)
+        refused, self._refused = self._refused, []
+        for answer in refused:
+            self._report(answer, self.provider.name)
 
     def _taken(self, settled: Sequence[Settled]) -> list[PlannerAnswer]:
         """The answers of the fallback chain, counted, with the events that tell its steps."""
@@ -263,19 +292,14 @@ class Teacher:
             line = f"the budget is spent ({limit}); the run goes on without new advice"
         elif answer.failure in PROVIDER_FAULTS:
             kind, subject = FAULT, f"{name}: {answer.failure}"
-            error = next((call.error for call in reversed(answer.calls) if call.error), "")
-            keys = " or ".join(variables_of(name.partition(":")[0]))
-            hint = f"check {keys}; " if answer.failure == "refused" and keys else ""
-            line = (
-                f"{subject}: {error[:_LONGEST_QUOTE]} "
-                f"({hint}the run goes on, and asks again from time to time)"
-            )
+            line = fault_line(name, answer)
         else:
             return
         if subject not in self._reported:
             self._reported.add(subject)
-            self._events.append(TeacherEvent(kind, line))
-            self._on_notice(line)
+            self._events.append(TeacherEvent(kind, self.refusal or line))
+            if self.refusal is None:  # else it is why the run ends, which is told then
+                self._on_notice(line)
 
     def _cached(self, situation_ids: Iterable[int]) -> list[PlannerAnswer]:
         """The answers that the cache holds, in the order of their situations."""

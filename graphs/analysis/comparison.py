@@ -176,6 +176,7 @@ def compare(paths: Sequence[Path], episodes: int | None = None) -> dict[str, Any
         "unfinished": [str(path) for path in unfinished],
         "without_student": [str(path) for path in left_out if path not in unfinished],
         "repeated": [str(path) for path in repeated],
+        "unanswered": [str(r.path) for c in conditions for r in c.runs if _code(r) == "no_answer"],
     }
 
 
@@ -216,6 +217,7 @@ def _figures(condition: Condition[Result]) -> dict[str, Any]:
         "provider": summaries[0].provider,
         "seeds": [s.seed for s in summaries],
         "runs": [str(r.path) for r in runs],
+        "outcomes": [_code(r) for r in runs],
         "episodes": sum(s.episodes for s in students),
         "success": _success(condition),
         "argmax_success": _mean(argmax) if argmax else None,
@@ -232,6 +234,11 @@ def _figures(condition: Condition[Result]) -> dict[str, Any]:
         "llm_situations": _mean([s.llm.situations for s in summaries]),
         "cost_usd": None if None in costs else _mean([c for c in costs if c is not None]),
     }
+
+
+def _code(run: Result) -> str | None:
+    """What happened in a run (`OutcomeCode`); None for one of an older program."""
+    return None if run.summary.outcome is None else run.summary.outcome.code
 
 
 def _success(condition: Condition[Result]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import torch
 
 from tutelage.agents.planner.answer import PlannerAnswer
 from tutelage.agents.providers.make import keep_tracing_private
+from tutelage.agents.teacher.faults import ProviderRefusedError
 from tutelage.agents.teacher.teacher import Teacher
 from tutelage.graphs.config.config import ConfigError, RunConfig
 from tutelage.graphs.config.events import Tell
@@ -161,10 +162,21 @@ def teacher_of(
 def _test_teacher(
     teacher: Teacher, task: Task, seed: int, episodes: int, on_progress: Progress | None
 ) -> TeacherTest:
-    """The teacher acts through its options, by cached advice or by asking anew."""
+    """The teacher acts through its options, by cached advice or by asking anew.
+
+    Raises ProviderRefusedError where it refuses to: the result would be nobody's.
+    """
+    adviser = Adviser(teacher)
+
+    def advise(situation_ids: Sequence[int]) -> Mapping[int, Advice]:
+        advice = adviser(situation_ids)
+        if teacher.refusal is not None:
+            raise ProviderRefusedError(teacher.refusal)
+        return advice
+
     # The task inside where the student picks options: the teacher acts through these anyhow.
     played_in = task.task if isinstance(task, OptionTask) else task
-    played, unadvised = evaluate_teacher(played_in, Adviser(teacher), episodes, seed, on_progress)
+    played, unadvised = evaluate_teacher(played_in, advise, episodes, seed, on_progress)
     teacher.close()
     counted = teacher.counters
     return TeacherTest(

@@ -41,6 +41,7 @@ from tutelage.graphs.config.config import (
 )
 from tutelage.graphs.records.lock import in_use
 from tutelage.graphs.records.run_folder import RunFolder
+from tutelage.graphs.runtime.errors import NO_ANSWER
 from tutelage.graphs.runtime.signals import PARENT
 
 CLI: Final = (
@@ -62,6 +63,7 @@ class Job:
     """One run of an experiment. problem: the line with which its process failed.
 
     status: `in use` while a process that is not this experiment's is at work in its folder.
+    unanswered: whether it has just finished without one usable answer of its teacher.
     """
 
     name: str
@@ -69,6 +71,7 @@ class Job:
     path: Path
     status: Status = "waiting"
     problem: str | None = None
+    unanswered: bool = False
 
 
 @dataclass
@@ -274,8 +277,9 @@ def _look_after(running: _Running) -> None:
     code, job = running.process.poll(), running.job
     if code is None:
         return
-    if code == 0:
+    if code in (0, NO_ANSWER):
         job.status = "finished"
+        job.unanswered = code == NO_ANSWER
     elif running.asked or code in _INTERRUPTED:
         job.status = "stopped"
     elif in_use(job.path):  # one that was left behind has come first

@@ -9,6 +9,7 @@ import numpy as np
 from langgraph.runtime import Runtime
 
 from tutelage.agents.planner.answer import PlannerAnswer
+from tutelage.agents.teacher.faults import ProviderRefusedError
 from tutelage.agents.teacher.teacher import Teacher
 from tutelage.graphs.runtime.context import RunContext
 from tutelage.graphs.runtime.recording import trace_answers
@@ -37,7 +38,8 @@ def planner(state: TeachState, runtime: Runtime[RunContext]) -> Update:
     """Ask the teacher about what is missing, and take the answers that are there.
 
     With `wait`, all of them. Else those that have come so far; only the first rollout is held back
-    for the teacher where nothing at all is known, at most `teacher.patience_s`.
+    for the teacher where nothing at all is known, at most `teacher.patience_s`. Raises
+    ProviderRefusedError where there is no use in going on with this teacher.
     """
     context = runtime.context
     teacher = teacher_of(context)
@@ -53,6 +55,11 @@ def planner(state: TeachState, runtime: Runtime[RunContext]) -> Update:
             context, teacher.harvest, lambda: met.intersection(teacher.pending), at_the_start
         )
     trace_answers(context, state, answers)
+    if teacher.refusal is not None:
+        raise ProviderRefusedError(
+            f"{teacher.refusal}; to learn without it, name who stands in "
+            "(--set teacher.fallback=offline), or nobody (--keep-going)"
+        )
     found, waiting = _advice_in(answers), set(teacher.pending)
     return {
         "advice": state["advice"] | found,

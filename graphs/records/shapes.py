@@ -115,6 +115,35 @@ class AdviceUse(Shape):
     rejected: Count
 
 
+OutcomeCode = Literal[
+    "taught",
+    "taught_to_the_end",
+    "stand_ins",
+    "rejected",
+    "withheld",
+    "unused",
+    "no_answer",
+    "no_teacher",
+    "teacher_alone",
+    "stopped",
+    "refused",
+    "failed",
+]
+"""taught: the teacher left before the end. taught_to_the_end: it did not. stand_ins: it never
+answered, and the fallback chain taught. rejected: the teacher check found it to be no help.
+withheld: the check did not see its advice help. unused: nothing of it was followed for another
+reason. no_answer: there was no usable answer in all the run. no_teacher: none was to be asked.
+teacher_alone: no student was there. stopped: somebody asked the run to stop. refused: the provider
+refused for good before it had answered. failed: another error that people can mend."""
+
+
+class Outcome(Shape):
+    """What happened in a run, for programs and for people. sentence: one, in plain words."""
+
+    code: OutcomeCode
+    sentence: str
+
+
 class Summary(Shape):
     """How a run ended: summary.json.
 
@@ -123,7 +152,7 @@ class Summary(Shape):
     was tested during training, None where that is not known. steps_to_95: environment steps at the
     first of two evaluations in a row at or above 0.95; total_steps_to_95: with those that the
     teacher check had taken by then. advice: None where nobody taught, or where the teacher acted
-    itself.
+    itself. outcome: None in a summary of an older program.
     """
 
     schema_version: Literal[1] = versions.SUMMARY
@@ -144,6 +173,7 @@ class Summary(Shape):
     total_steps_to_95: Count | None = None
     evaluations: Count | None = None
     advice: AdviceUse | None = None
+    outcome: Outcome | None = None
     time: TimeShares
     llm: LlmUse
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from functools import partial
 from threading import Event as StopSignal
 from typing import Any
@@ -19,6 +20,7 @@ from tutelage.graphs.records.run_folder import RunFolder
 from tutelage.graphs.records.shapes import NO_TEACHER, AdviceUse, LlmUse, Summary, TimeShares
 from tutelage.graphs.registry import build_graph, find_graph
 from tutelage.graphs.runtime.context import RunContext, StopAskedError
+from tutelage.graphs.runtime.outcome import Circumstances, outcome_of
 from tutelage.graphs.runtime.recording import trace_answers
 from tutelage.graphs.runtime.run_spec import RunSpec
 from tutelage.graphs.runtime.saving import delete_old_checkpoints, restore_newest
@@ -54,9 +56,9 @@ def drive(
         with suppress(StopAskedError):
             for reached in _drive(context, state):
                 state = reached
-    except UserError:
+    except UserError as error:
         with suppress(UserError, OSError):  # the first error is the one to be told of
-            _conclude(context, state, tell)
+            _conclude(context, state, tell, error)
         raise
     return _conclude(context, state, tell)
 
@@ -136,8 +138,13 @@ def _drive(context: RunContext, state: TeachState) -> Iterator[TeachState]:
             delete_old_checkpoints(context)
 
 
-def _conclude(context: RunContext, state: TeachState, tell: Tell) -> Summary:
-    """The last evaluation, the student's file and the summary, which is written in any case."""
+def _conclude(
+    context: RunContext, state: TeachState, tell: Tell, error: BaseException | None = None
+) -> Summary:
+    """The last evaluation, the student's file and the summary, which is written in any case.
+
+    error: what has ended the run before its time.
+    """
     if context.teacher is not None:
         trace_answers(context, state, context.teacher.close())
     with context.timers.phase("record"):
@@ -152,8 +159,13 @@ def _conclude(context: RunContext, state: TeachState, tell: Tell) -> Summary:
         elif state["phase"] == "finished":
             played = context.teacher_episodes.outcome()
             teacher = played.of_teacher() if played else None
+    except BaseException as raised:
+        error = raised
+        raise
     finally:
-        summary = _summary(context, state, student, teacher)
+        figures = _summary(context, state, student, teacher)
+        outcome = outcome_of(figures, _circumstances(context, state, error))
+        summary = figures.model_copy(update={"outcome": outcome})
         context.folder.write_summary(summary)
     return summary
 
@@ -198,6 +210,31 @@ def _summary(
         advice=_advice_use(context, state),
         time=TimeShares.model_validate(seconds),
         llm=_llm_use(context),
+    )
+
+
+def _circumstances(
+    context: RunContext, state: TeachState, error: BaseException | None
+) -> Circumstances:
+    """What the run's figures do not tell. error: what has ended it before its time."""
+    teacher, advice, stand_ins = context.teacher, state["advice"], state["stand_ins"]
+    told = Circumstances(
+        steps=context.steps,
+        phase=state["phase"],
+        learns=context.learns,
+        scored=context.task.scored,
+        error=error,
+    )
+    if teacher is None:
+        return told
+    return replace(
+        told,
+        answers=len(advice) or teacher.counters.answers,
+        stand_ins=len(stand_ins) or teacher.counters.fallbacks,
+        late=not (advice or stand_ins),
+        failures=teacher.counters.failures,
+        awaited=bool(teacher.pending or teacher.pending_fallbacks),
+        fallback=context.config.teacher.fallback,
     )
 
 

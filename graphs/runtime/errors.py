@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import traceback
+from typing import Final
 
 from tutelage.agents.common.redact import redact
 from tutelage.graphs.runtime.conditions import machine_trouble
 from tutelage.rl.errors import UserError
+
+NO_ANSWER: Final = 3
+"""The exit code of a run that came to its end without one usable answer of its teacher."""
 
 
 def one_line(error: Exception) -> str | None:

@@ -174,7 +174,7 @@ def providers_check(
 
 
 def _print_check(result: Check, provider: str) -> None:
-    from tutelage.agents.exam.check import what_next
+    from tutelage.agents.client.cures import what_next
     from tutelage.agents.providers.catalogue import keys_at_hand, variables_of
 
     out = console()

@@ -133,7 +133,7 @@ TABLE: Final[dict[str, Callable[[], Fault]]] = {
     "slow drip": lambda: Fault(dripping(teach()), ("timed_out",), "timed_out", QUICK),
     "401": lambda: Fault(status(401, f"bad key {KEY}"), ("refused",), "refused"),
     "403": lambda: Fault(status(403, f"Bearer {KEY}"), ("refused",), "refused"),
-    "404": lambda: Fault(status(404, "no such model"), ("bad_request",), "bad_request"),
+    "404": lambda: Fault(status(404, "no such model"), ("not_found",), "not_found"),
     "429": lambda: Fault(status(429), ("rate_limited",), "rate_limited", TWICE),
     "429 and Retry-After": lambda: Fault(
         at_first(2, status(429, retry_after_ms="30", retry_after="1")), ("rate_limited", "ok"), None

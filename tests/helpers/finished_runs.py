@@ -3,8 +3,9 @@
     python finished_runs.py run --config FILE --json      python finished_runs.py resume RUN --json
 
 The script stands for the command where only processes matter. The run's task says what becomes of
-it: `Broken` fails with a line, `Endless` goes on until it is interrupted, the first time at least;
-all others finish. The seed decides how well the student does.
+it: `Broken` fails with a line, `Endless` goes on until it is interrupted, the first time at least,
+`Silent` finishes without an answer of its teacher; all others finish. The seed decides how well the
+student does.
 """
 
 from __future__ import annotations
@@ -22,11 +23,15 @@ if __name__ == "__main__":  # started as a program, in another folder, with noth
 
 from tutelage.graphs.records.run_folder import RunFolder
 from tutelage.graphs.records.shapes import Summary
+from tutelage.graphs.runtime.errors import NO_ANSWER
 from tutelage.rl.rollouts.results import StudentResult
 
 ITERATIONS = 6
 STEPS = 100
 """Of each iteration."""
+
+UNANSWERED = {"code": "no_answer", "sentence": "Taught by nobody: the key was refused."}
+"""The outcome of a run whose teacher never answered."""
 
 
 def summary_of(config: dict[str, Any], success: float | None, **fields: Any) -> Summary:
@@ -121,8 +126,10 @@ def pretend(arguments: Sequence[str]) -> int:
             return _until_interrupted(folder, config)
     time.sleep(0.3)
     folder.append_metrics(row_of(1, config["seed"]))
-    folder.write_summary(summary_of(config, 1.0 - 0.01 * config["seed"]))
-    return 0
+    silent = config["env"] == "Silent"
+    fields = {"outcome": UNANSWERED} if silent else {}
+    folder.write_summary(summary_of(config, 1.0 - 0.01 * config["seed"], **fields))
+    return NO_ANSWER if silent else 0
 
 
 def _until_interrupted(folder: RunFolder, config: dict[str, Any]) -> int:

@@ -97,6 +97,11 @@ def status(code: int, message: str = "no", **headers: str) -> Behaviour:
     return lambda _: Reply(code, error, headers=named)
 
 
+def saying_no(code: int, message: str, kind: str | None = None) -> Behaviour:
+    """An error in OpenAI's form with a code of its own, as in `insufficient_quota`."""
+    return lambda _: Reply(code, {"error": {"message": message, "type": kind, "code": kind}})
+
+
 def rejects(parameter: str, then: Behaviour) -> Behaviour:
     """400 where the request has a parameter, `n=1` apart; otherwise the other behaviour."""
 

@@ -17,10 +17,11 @@ from tutelage.graphs.terminal.common.text import console, percent, print_json, s
 _SPARED: Final = ("cost", "argmax", "calls", "return", "seeds", "wall", "length")
 """Columns that a narrow terminal goes without, the first one first."""
 
-_LEFT_OUT: Final = {
+_NOTED: Final = {
     "unfinished": "not finished",
     "without_student": "left out, it trained no student",
     "repeated": "left out, same seed again",
+    "unanswered": "taught by nobody, there was no usable answer in all the run",
 }
 
 
@@ -41,7 +42,7 @@ def show(paths: Sequence[Path], episodes: int | None, as_json: bool) -> None:
         out.print(safe("total: with the steps of the teacher check", "dim"))
     if comparison["differences"]:
         out.print(_differences_table(comparison["differences"], out.width))
-    for kind, why in _LEFT_OUT.items():
+    for kind, why in _NOTED.items():
         for path in comparison[kind]:
             out.print(safe(f"{path}: {why}", "yellow"), soft_wrap=True)
     for name, method in comparison["methods"].items():
@@ -54,7 +55,7 @@ def _cells(condition: Mapping[str, Any]) -> dict[str, Text]:
     if _is_apart(condition):
         steps += f"\n{condition['total_steps']['mean']:,.0f} total"
     cells = {
-        "condition": condition["name"],
+        "condition": f"{condition['name']}{_unanswered(condition)}",
         "seeds": ", ".join(map(str, condition["seeds"])),
         "success": f"{_share(success['mean'])}\n{_range(success['ci95'], _share)}",
         "argmax": percent(argmax["mean"] if argmax else None),
@@ -67,6 +68,12 @@ def _cells(condition: Mapping[str, Any]) -> dict[str, Text]:
         "cost": DASH if cost is None else f"${cost['mean']:.4f}",
     }
     return {heading: safe(cell) for heading, cell in cells.items()}
+
+
+def _unanswered(condition: Mapping[str, Any]) -> str:
+    """A mark on a condition with runs that never had an answer."""
+    count = condition["outcomes"].count("no_answer")
+    return f"\n(no answer in {count} of {len(condition['runs'])})" if count else ""
 
 
 def _is_apart(condition: Mapping[str, Any]) -> bool:

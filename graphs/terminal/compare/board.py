@@ -85,7 +85,8 @@ class _Board:
     def _table(self) -> Table:
         rows = []
         for job in self._experiment.jobs:
-            status = Text(job.status, style=_STYLES.get(job.status, "dim"))
+            style = "yellow" if job.unanswered else _STYLES.get(job.status, "dim")
+            status = Text(_status(job), style=style)
             figures = self._figures.get(job.name) or ("",) * len(_FIGURES)
             cells = {name: safe(figure) for name, figure in zip(_FIGURES, figures, strict=True)}
             rows.append({"run": safe(job.name), "status": status, **cells})
@@ -108,8 +109,12 @@ def _standing(job: Job) -> tuple[str, ...]:
     )
 
 
+def _status(job: Job) -> str:
+    return f"{job.status}, no answer" if job.unanswered else job.status
+
+
 def _line(job: Job, figures: Sequence[str]) -> str:
-    said = f"{job.name}: {job.status}"
+    said = f"{job.name}: {_status(job)}"
     if job.status == "in use":
         return f"{said}: another process is at work there, and is waited for"
     if job.problem is not None:

@@ -74,6 +74,14 @@ def run(
             rich_help_panel=OUTPUT,
         ),
     ] = None,
+    keep_going: Annotated[
+        bool | None,
+        typer.Option(
+            "--keep-going",
+            help="Learn without a teacher that refuses at the start.",
+            rich_help_panel=TEACHER,
+        ),
+    ] = None,
     tensorboard: Annotated[
         bool,
         typer.Option(
@@ -119,6 +127,7 @@ def run(
         "teacher.budget_calls": budget_calls,
         "teacher.budget_tokens": budget_tokens,
         "teacher.budget_usd": budget_usd,
+        "teacher.keep_going": keep_going,
         "run_dir": run_dir,
         "loggers": f"{loggers or ''},tensorboard" if tensorboard else loggers,
     }

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from tutelage.graphs.config.events import Event, RunEnded
 from tutelage.graphs.records.shapes import Summary
+from tutelage.graphs.runtime.errors import NO_ANSWER
 from tutelage.graphs.runtime.signals import stop_on_signals
 from tutelage.graphs.terminal.common.text import print_json
 from tutelage.graphs.terminal.run.dialogue import TerminalPerson
@@ -17,7 +18,7 @@ from tutelage.graphs.terminal.run.summary import print_summary
 
 
 def watch(make: Callable[..., Summary], process_started: float, as_json: bool) -> int:
-    """Show a run while it goes on; returns the exit code, 0, 130 or 143.
+    """Show a run while it goes on; returns the exit code, 0, 3, 130 or 143.
 
     make: `run` or `resume` of `graphs.runtime.run` with its own arguments bound. process_started:
     `time.monotonic()` at the process's start, to tell imports from the rest. as_json: the summary
@@ -42,4 +43,7 @@ def watch(make: Callable[..., Summary], process_started: float, as_json: bool) -
         print_json({"run_dir": ended[0].run_dir, **summary.model_dump(mode="json")})
     else:
         print_summary(console, ended[0].run_dir, summary)
-    return request.exit_code if summary.status == "interrupted" else 0
+    if summary.status == "interrupted":
+        return request.exit_code
+    unanswered = summary.outcome is not None and summary.outcome.code == "no_answer"
+    return NO_ANSWER if unanswered else 0

@@ -1,4 +1,4 @@
-"""The end of a run at the terminal: a table of its figures, and what to type next."""
+"""The end of a run at the terminal: a table of its figures, what happened, what to type next."""
 
 from __future__ import annotations
 
@@ -6,18 +6,17 @@ from collections.abc import Mapping
 
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
-from tutelage.agents.common.invocation import hint
 from tutelage.graphs.records.shapes import NO_TEACHER, Summary
 from tutelage.graphs.terminal.common.text import percent, safe
+from tutelage.graphs.terminal.run.next_steps import next_steps, print_next
 from tutelage.rl.rollouts.results import StudentResult, TeacherResult
 
 
 def print_summary(
     out: Console, run_dir: str, summary: Summary, arguments: Mapping[str, str] | None = None
 ) -> None:
-    """The summary of a run, and the commands that look further into it.
+    """The summary of a run, what happened in a sentence, and the commands that look further.
 
     arguments: those of its task, by dotted key, where they are to be shown.
     """
@@ -27,9 +26,10 @@ def print_summary(
     for name, value in [*(arguments or {}).items(), *summary_rows(summary)]:
         table.add_row(safe(name), safe(value))
     out.print(table)
-    out.print(Text("next: "), safe(hint("trace", "list", run_dir), "bold"))
-    if summary.status == "interrupted":
-        out.print(Text("      "), safe(hint("resume", run_dir), "bold"))
+    if summary.outcome is not None:
+        # Where nobody reads it on a screen, it is one line, to be searched for.
+        out.print(safe(summary.outcome.sentence, "bold"), soft_wrap=not out.is_terminal)
+    print_next(out, next_steps(run_dir, summary))
 
 
 def summary_rows(summary: Summary) -> list[tuple[str, str]]:

@@ -227,7 +227,8 @@ def test_nonsense_is_an_unusable_answer(content: bytes) -> None:
     [
         (401, "refused", 1),
         (403, "refused", 1),
-        (404, "bad_request", 1),
+        (402, "no_credit", 1),
+        (404, "not_found", 1),
         (408, "timed_out", 3),
         (429, "rate_limited", 3),
         (500, "provider_down", 3),

@@ -76,12 +76,13 @@ class TestCheck:
         [
             (status(401, f"Incorrect API key {KEY}"), "refused", "check OPENAI_API_KEY"),
             (status(429), "rate_limited", "concurrency=1"),
-            (status(404, "no such model"), "bad_request", "model's name right"),
+            (status(404, "no such model"), "not_found", "model's name right"),
+            (status(402, "Insufficient Balance"), "no_credit", "plan and billing"),
             (status(500), "provider_down", "is the server running"),
             (hang(), "timed_out", "teacher.timeout_s"),
             (plans([("fly", {"target": "home"})]), "unusable_answer", "--prompts"),
         ],
-        ids=["refused", "rate", "model", "down", "hangs", "nonsense"],
+        ids=["refused", "rate", "model", "credit", "down", "hangs", "nonsense"],
     )
     def test_what_does_not_work_says_what_to_do(
         self,

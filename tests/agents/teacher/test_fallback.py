@@ -81,7 +81,7 @@ class TestSecondModel:
         assert path(asking) == [
             "openai:first: refused",
             "openai:b: provider_down",
-            "openai:c: bad_request",
+            "openai:c: not_found",
             "cached: nothing stored",
             "offline: answered",
         ]

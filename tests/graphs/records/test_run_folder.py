@@ -68,6 +68,7 @@ SUMMARY: dict[str, Any] = {
         "evidence": "16 of 16 episodes succeeded",
         "rejected": 0,
     },
+    "outcome": {"code": "taught", "sentence": "The student was taught by offline."},
     "time": {f"{name}_s": 1.0 for name in PHASES},
     "llm": {
         "calls": 40,

@@ -39,6 +39,11 @@ def test_a_teacher_that_is_no_help_is_told_of_with_its_figures(tmp_path: Path) -
     (shown,) = [text for name, text in summary_rows(run.summary) if name == "advice"]
     assert shown.startswith("none of it was followed; no help: ")
     assert use.evidence in shown
+    assert run.summary.outcome is not None
+    assert run.summary.outcome.code == "rejected"
+    assert run.summary.outcome.sentence == (
+        f"Taught by nobody: the teacher check found adversarial to be no help: {use.evidence}."
+    )
     with run.trace() as trace:
         (event,) = [e for e in trace.events() if e.kind == TEACHER_REJECTED]
         failures, _ = trace.find_calls(Wanted(), failures_only=True)

@@ -378,8 +378,9 @@ class TestSecrets:
         self, behaviour: Behaviour, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("OPENAI_API_KEY", KEY)
+        options = {**HURRIED, "teacher__keep_going": True}
         with OpenAIServer(behaviour) as server:
-            run = make_run(tmp_path, base_url=server.base_url, wait=True, **HURRIED)
+            run = make_run(tmp_path, base_url=server.base_url, wait=True, **options)
         check_accounts(run)
         sent = {request.headers["authorization"] for request in server.requests}
         assert sent == {f"Bearer {KEY}"}

@@ -101,9 +101,11 @@ def test_the_table(row: str, wait: bool, tmp_path: Path) -> None:
 def test_a_key_that_is_refused_is_told_once_and_not_tried_on_every_situation(
     code: int, wait: bool, tmp_path: Path
 ) -> None:
+    """In a run that keeps going all the same; how others end is in test_refusals.py."""
     told = Told()
+    options = {**QUICK, "teacher__keep_going": True}
     with OpenAIServer(status(code, f"Incorrect API key provided: {KEY}")) as server:
-        run = make_run(tmp_path, told, base_url=server.base_url, wait=wait, **QUICK)
+        run = make_run(tmp_path, told, base_url=server.base_url, wait=wait, **options)
         assert 0 < len(server.requests) <= 4
     (line,) = told.lines
     assert line.startswith(f"{PROVIDER}: refused: ")
