@@ -132,11 +132,14 @@ def _unbroken(lines: RenderableType) -> Table:
 
 
 def _head(frame: Frame) -> Text:
-    head = f"episode {frame.episode} · step {frame.step} · return {frame.return_:.3f}"
-    if frame.success is None:
-        return Text(head, "bold")
-    end = (" · succeeded", "bold #5fd75f") if frame.success else (" · failed", "bold #ff5f5f")
-    return Text.assemble((head, "bold"), end)
+    """Where it is; how it ended stands before what is cut first where there is little room."""
+    ends = {
+        None: ("", ""),
+        True: (" · succeeded", "bold #5fd75f"),
+        False: (" · failed", "bold #ff5f5f"),
+    }
+    place, end = f"episode {frame.episode} · step {frame.step}", ends[frame.success]
+    return Text.assemble((place, "bold"), end, (f" · return {frame.return_:.3f}", "bold"))
 
 
 def _told(frame: Frame) -> Text:
