@@ -87,8 +87,7 @@ def learner_of(update_rule: UpdateRule) -> Node:
 
     def learner(state: TeachState, runtime: Runtime[RunContext]) -> Update:
         context = runtime.context
-        if state["iteration"] == 1:
-            context.tell(Doing("the first update"))
+        context.tell(Doing("learning from the rollout"))
         update, visits = _noted(context, state, update_rule(context, state))
         with context.timers.phase("record"):
             trace_visits(context, state, visits)

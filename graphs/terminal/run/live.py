@@ -33,6 +33,8 @@ _PLAIN_SHARE: Final = 0.1
 """Plain lines come less and less often, so that a run of a day writes no more than a hundred: each
 after this share of the time that has passed, but not sooner than after so many seconds."""
 _REFRESHES_PER_S: Final = 4
+_WORTH_TELLING_S: Final = 1.0
+"""What takes less, once the run is set up, is not told."""
 _SMOOTHING: Final = 0.2
 _WIDEST: Final = 78
 """Columns of the panel: no more than most terminals have, and still have after they are resized."""
@@ -111,6 +113,7 @@ class LiveProgress:
         elif isinstance(event, Evaluating):
             self._episodes = event.done
             self._evaluating = f"evaluating {event.done:,}/{event.episodes:,}"
+            self._doing = None if self._row else self._doing
             if self._is_due():
                 self._console.print(Text(self._evaluating))
         elif isinstance(event, Doing):
@@ -255,8 +258,9 @@ class LiveProgress:
         parts += [Text(), named_figures(self._figures(), 2 if width >= _TWO_COLUMNS else 1)]
         if self._advised is not None:
             parts += [Text(), *self._last_advice(self._advised, width - _FRAME)]
-        if self._doing is not None:
-            parts.append(self._now())
+        # The line is there in any case, or the panel would grow and shrink many times a second.
+        long = self._doing is not None and monotonic() - self._doing[1] >= _WORTH_TELLING_S
+        parts.append(self._now() if long else Text())
         alone = self._row["teacher_weight"] == 0
         doing = "the student is alone" if alone else "teaching"
         return Panel(

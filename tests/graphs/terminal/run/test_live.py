@@ -100,7 +100,10 @@ class TestPanel:
         assert "the first rollout, 3 s" in shown
         shown = panel_of(STARTED, done(1000), Doing("waiting for the LLM"), clock.later(5))
         assert "waiting for the LLM, 5 s" in shown
-        assert "waiting" not in panel_of(STARTED, Doing("waiting for the LLM"), done(1000))
+        assert "waiting" not in panel_of(STARTED, Doing("waiting"), clock.later(5), done(1000))
+        short = panel_of(STARTED, done(1000), Doing("waiting"), clock.later(0.5))
+        assert "waiting" not in short
+        assert len(short.splitlines()) == len(shown.splitlines())
 
     def test_text_of_models_and_tasks_is_data(self) -> None:
         hostile = Advised(HOSTILE, (Option(HOSTILE, HOSTILE),))
