@@ -132,11 +132,14 @@ def _unbroken(lines: RenderableType) -> Table:
 
 
 def _head(frame: Frame) -> Text:
-    """Where it is; how it ended stands before what is cut first where there is little room."""
+    """Where it is; how it ended stands before what is cut first where there is little room.
+
+    In colours that can be read on a dark and on a light ground.
+    """
     ends = {
         None: ("", ""),
-        True: (" · succeeded", "bold #5fd75f"),
-        False: (" · failed", "bold #ff5f5f"),
+        True: (" · succeeded", "bold #1f9d3a"),
+        False: (" · failed", "bold #e0303a"),
     }
     place, end = f"episode {frame.episode} · step {frame.step}", ends[frame.success]
     return Text.assemble((place, "bold"), end, (f" · return {frame.return_:.3f}", "bold"))
