@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -115,7 +115,7 @@ class EpisodeViewer:
             path, config, self._task, provider, resources, make_person, base_urls
         )
 
-    def frames(self, episode: int) -> Iterator[Frame]:
+    def frames(self, episode: int) -> Generator[Frame, None, None]:
         """One episode of the evaluation split, from its first state to its end."""
         envs = self._task.make_envs(1, "evaluation", self._seed)
         world = None

@@ -7,13 +7,36 @@ from dataclasses import dataclass
 from typing import Any
 
 from tutelage.graphs.records.shapes import Summary
+from tutelage.rl.tasks.options import Plan
 
 
 @dataclass(frozen=True)
 class IterationDone:
-    """One iteration is over; row: its row of metrics.jsonl."""
+    """One iteration is over.
+
+    row: its row of metrics.jsonl. cost_usd: of all tokens so far; None where it is not known.
+    """
 
     row: Mapping[str, Any]
+    cost_usd: float | None = 0.0
+
+
+@dataclass(frozen=True)
+class Doing:
+    """Something that may take a while has begun; it lasts until another event says otherwise.
+
+    what: in a few words, such as `loading torch`.
+    """
+
+    what: str
+
+
+@dataclass(frozen=True)
+class Advised:
+    """The teacher has answered. situation: what it was told; plan: its likeliest."""
+
+    situation: str
+    plan: Plan
 
 
 @dataclass(frozen=True)
@@ -64,7 +87,7 @@ class Asking:
     begins: bool
 
 
-Event = IterationDone | Evaluating | Asking | Notice | RunStarted | RunEnded
+Event = IterationDone | Evaluating | Doing | Advised | Asking | Notice | RunStarted | RunEnded
 
 Tell = Callable[[Event], None]
 """Tells whoever watches a run."""

@@ -11,6 +11,7 @@ from langgraph.runtime import Runtime
 from tutelage.agents.planner.answer import PlannerAnswer
 from tutelage.agents.teacher.faults import ProviderRefusedError
 from tutelage.agents.teacher.teacher import Teacher
+from tutelage.graphs.config.events import Doing
 from tutelage.graphs.runtime.context import RunContext
 from tutelage.graphs.runtime.recording import trace_answers
 from tutelage.graphs.state import TeachState, Update
@@ -124,6 +125,8 @@ def _awaited(
     limit = float("inf") if context.wait else patience
     waited = 0.0
     held = context.wait or at_the_start
+    if held and pending():
+        context.tell(Doing("waiting for the teacher's answers"))
     while held and pending() and waited < limit and not context.stop.is_set():
         pause = min(_POLL_S, limit - waited)
         answers += harvest(wait_for_all=True, timeout_s=pause)

@@ -157,7 +157,8 @@ def metrics_row(context: RunContext, state: TeachState, report: Mapping[str, flo
         "cache_hits": counters.cache_hits if counters else 0,
         **report,
     }
-    context.tell(IterationDone(row))
+    cost_usd = context.teacher.cost_usd if context.teacher else 0.0
+    context.tell(IterationDone(row, cost_usd))
     return row
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from langgraph.runtime import Runtime
 
+from tutelage.graphs.config.events import Doing
 from tutelage.graphs.runtime.context import RunContext
 from tutelage.graphs.runtime.recording import trace_texts
 from tutelage.graphs.state import TeachState, Update
@@ -16,6 +17,8 @@ from tutelage.rl.tasks.arrays import IntArray
 def collect(state: TeachState, runtime: Runtime[RunContext]) -> Update:
     """The student acts alone for one rollout; the situations that it met are noted."""
     context = runtime.context
+    if state["iteration"] == 0:
+        context.tell(Doing("the first rollout"))
     with context.timers.phase("collect"):
         rollout = context.collector.collect(_at_each_step(context, state))
         situations = np.unique(rollout.situation_ids).tolist()

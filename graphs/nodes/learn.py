@@ -13,6 +13,7 @@ from typing import Final, Protocol
 import numpy as np
 from langgraph.runtime import Runtime
 
+from tutelage.graphs.config.events import Doing
 from tutelage.graphs.nodes.assess import assessed, ends_call, write_rows
 from tutelage.graphs.nodes.collect import collect
 from tutelage.graphs.nodes.routes import lacks_advice
@@ -86,6 +87,7 @@ def learner_of(update_rule: UpdateRule) -> Node:
 
     def learner(state: TeachState, runtime: Runtime[RunContext]) -> Update:
         context = runtime.context
+        context.tell(Doing("learning from the rollout"))
         update, visits = _noted(context, state, update_rule(context, state))
         with context.timers.phase("record"):
             trace_visits(context, state, visits)

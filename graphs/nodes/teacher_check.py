@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from langgraph.runtime import Runtime
 
-from tutelage.graphs.config.events import Notice
+from tutelage.graphs.config.events import Doing, Notice
 from tutelage.graphs.nodes.advise import teacher_of
 from tutelage.graphs.records.trace.records import ADVICE_REJECTED, TEACHER_REJECTED, EventRecord
 from tutelage.graphs.runtime.context import RunContext
@@ -21,6 +21,7 @@ def teacher_check(state: TeachState, runtime: Runtime[RunContext]) -> Update:
     context = runtime.context
     if context.config.weaning.schedule != "adaptive":
         return {}
+    context.tell(Doing("checking the teacher"))
     before = state["teacher_check"]
     examiner = TeacherChecker(
         context.task,

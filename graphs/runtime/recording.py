@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tutelage.agents.planner.answer import PlannerAnswer
+from tutelage.graphs.config.events import Advised
 from tutelage.graphs.records.trace.records import (
     AdviceRecord,
     EventRecord,
@@ -45,6 +46,7 @@ def trace_answers(context: RunContext, state: TeachState, answers: Sequence[Plan
     if not answers:
         return
     step = (state["iteration"], state["env_steps"])
+    _tell_last(context, answers)
     with context.timers.phase("record"):
         # Some were asked in advance, about situations that no rollout has come to yet.
         trace_texts(context, [answer.situation_id for answer in answers])
@@ -68,6 +70,14 @@ def trace_answers(context: RunContext, state: TeachState, answers: Sequence[Plan
             EventRecord(*step, "fallback", each.kind, each.message, each.situation_id)
             for each in happened
         )
+
+
+def _tell_last(context: RunContext, answers: Sequence[PlannerAnswer]) -> None:
+    """Tell watchers of one answer, the last that brought advice: nobody could read them all."""
+    advised = [(each.situation_id, each.advice) for each in answers if each.advice is not None]
+    if advised:
+        situation_id, advice = advised[-1]
+        context.tell(Advised(context.task.describe(situation_id), advice.hardened().plans[0]))
 
 
 def _whom(answer: PlannerAnswer) -> str:

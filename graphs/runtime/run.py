@@ -16,7 +16,7 @@ from time import monotonic
 from tutelage.agents.common.files import RunFolderError
 from tutelage.agents.providers.make import keep_tracing_private
 from tutelage.graphs.config.config import ConfigError, RunConfig, validated, without_own_fields
-from tutelage.graphs.config.events import Event, RunEnded, Tell
+from tutelage.graphs.config.events import Doing, Event, RunEnded, Tell
 from tutelage.graphs.records.lock import locked
 from tutelage.graphs.records.run_folder import RunFolder, default_run_dir
 from tutelage.graphs.records.shapes import Summary
@@ -46,6 +46,7 @@ def run(
     before the run folder is made, and RunStoppedError where the machine does not let the run go on.
     """
     started = monotonic() - import_s
+    (on_event or _ignore)(Doing("loading the environment"))
     spec = RunSpec(config)
     return _session(spec, new_folder(spec), on_event, stop, started, make_person, is_new=True)
 
@@ -122,7 +123,8 @@ def _session(
             resources.enter_context(locked(folder))
             teacher = open_teacher(spec, tell, resources, make_person)
             if teacher is not None and is_new:
-                ask_in_advance(spec, teacher)
+                ask_in_advance(spec, teacher, tell)
+            tell(Doing("loading torch and LangGraph"))
             from tutelage.graphs.runtime.driving import drive  # here and not above: see the top
 
             stop = stop or StopSignal()

@@ -20,7 +20,7 @@ from tutelage.agents.store.plan_file import CacheFullError
 from tutelage.agents.teacher.fallback import make_models
 from tutelage.agents.teacher.teacher import Teacher
 from tutelage.graphs.config.config import SETTLED, ConfigError, RunConfig, flat
-from tutelage.graphs.config.events import Notice, Tell
+from tutelage.graphs.config.events import Doing, Notice, Tell
 from tutelage.graphs.loggers.base import check_loggers
 from tutelage.graphs.registry import find_graph
 from tutelage.graphs.runtime.tasks import task_of
@@ -157,7 +157,7 @@ def open_teacher(
     return teacher
 
 
-def ask_in_advance(spec: RunSpec, teacher: Teacher) -> None:
+def ask_in_advance(spec: RunSpec, teacher: Teacher, tell: Tell) -> None:
     """Ask about what the student will soon meet, while the run is still being set up.
 
     Where the run does not wait for answers, and has no budget: that is for what the student meets
@@ -167,6 +167,7 @@ def ask_in_advance(spec: RunSpec, teacher: Teacher) -> None:
     task, config = spec.task, spec.config
     if spec.waits or config.teacher.has_budget:
         return
+    tell(Doing("looking for the first questions, and asking them"))
     scouts = min(config.num_envs, MOST_SCOUTS)
     met = scout(task, scouts, config.seed)
     widespread = [s for s, count in met.items() if count >= _WIDESPREAD * scouts]

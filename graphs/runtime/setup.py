@@ -9,7 +9,7 @@ from time import monotonic
 import torch
 
 from tutelage.agents.teacher.teacher import Teacher
-from tutelage.graphs.config.events import Notice, Tell
+from tutelage.graphs.config.events import Doing, Notice, Tell
 from tutelage.graphs.records.checkpoints import Checkpoints
 from tutelage.graphs.records.run_folder import RunFolder
 from tutelage.graphs.records.trace.schema import TraceDamagedError
@@ -40,6 +40,7 @@ def open_context(
     RunFolderError and TraceError.
     """
     config = spec.config
+    tell(Doing("making the environments; a first run compiles their engine"))
     torch.set_num_threads(config.threads)
     timers = PhaseTimers()
     context = RunContext(

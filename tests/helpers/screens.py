@@ -1,6 +1,11 @@
-"""What several tests of browser share."""
+"""What several tests of what is seen on a terminal share."""
 
 from __future__ import annotations
+
+import re
+from io import StringIO
+
+from rich.console import Console
 
 from tutelage.graphs.terminal.trace.browser import TraceBrowser
 
@@ -18,3 +23,27 @@ def screen(app: TraceBrowser) -> str:
     assert len(lines) == height
     assert all(len(line) <= width for line in lines)
     return "\n".join(lines)
+
+
+class FakeTerminal(StringIO):
+    """A file that says that it is a terminal, and keeps what is written there."""
+
+    def isatty(self) -> bool:
+        return True
+
+    @property
+    def plain(self) -> str:
+        """All that was ever written, without what moves the cursor or colours."""
+        return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]|\r", "", self.getvalue())
+
+
+def terminal_console(
+    width: int = 80, height: int = 24, term: str = "xterm-256color", variables: str = ""
+) -> tuple[Console, FakeTerminal]:
+    """A console on a terminal of that size, and the terminal. variables: more, as `A=1 B=2`."""
+    more = dict(pair.split("=") for pair in variables.split())
+    there = FakeTerminal()
+    console = Console(
+        file=there, width=width, height=height, highlight=False, _environ={"TERM": term, **more}
+    )
+    return console, there

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, Final
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
@@ -65,12 +67,17 @@ _SHOWN: Final = {"u": " ", "w": " ", "f": "·"}
 def colored(drawing: Drawing) -> Text:
     """A drawing in colour, two columns to a cell, which makes cells square."""
     lines = [
-        Text.assemble(
-            *(_cell(letter, ink) for letter, ink in zip(letters, inks, strict=False)), end=""
-        )
+        Text.assemble(*_runs(letters, inks), end="")
         for letters, inks in zip(drawing.letters, drawing.inks, strict=False)
     ]
     return Text("\n").join(lines)
+
+
+def _runs(letters: str, inks: str) -> Iterator[tuple[str, str]]:
+    """A line's cells, those of one style in a row together: far fewer bytes for the terminal."""
+    cells = (_cell(letter, ink) for letter, ink in zip(letters, inks, strict=False))
+    for style, run in groupby(cells, key=itemgetter(1)):
+        yield "".join(text for text, _ in run), style
 
 
 def in_letters(drawing: Drawing) -> Text:

@@ -43,6 +43,14 @@ def console(stderr: bool = False) -> Console:
     return Console(highlight=False, stderr=stderr)
 
 
+def can_redraw(out: Console) -> bool:
+    """Whether what is printed there can be overwritten: on a terminal, unless it is a dumb one.
+
+    It must be one in truth: `FORCE_COLOR` makes Rich take a pipe for a terminal.
+    """
+    return out.is_interactive and out.file.isatty()
+
+
 def percent(share: float | None) -> str:
     """A share as a percentage, or a dash where there is none."""
     return DASH if share is None else f"{100 * share:.1f} %"

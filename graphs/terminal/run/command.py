@@ -31,6 +31,15 @@ _STARTED = monotonic()
 
 app = typer.Typer()
 
+Show = Annotated[
+    bool,
+    typer.Option(
+        "--show/--no-show",
+        help="At the end, show an episode of the student.",
+        rich_help_panel=OUTPUT,
+    ),
+]
+
 
 @app.command(cls=GroupedCommand)
 def run(
@@ -96,6 +105,7 @@ def run(
     ] = None,
     config: ConfigFile = None,
     assignments: Assignments = None,
+    show: Show = True,
     as_json: Json = False,
 ) -> None:
     """Train a student with a teacher, which is then withdrawn.
@@ -137,13 +147,14 @@ def run(
     from tutelage.graphs.runtime import run as runtime
     from tutelage.graphs.terminal.run.session import watch
 
-    raise typer.Exit(watch(partial(runtime.run, chosen), _STARTED, as_json))
+    raise typer.Exit(watch(partial(runtime.run, chosen), _STARTED, as_json, show))
 
 
 @app.command()
 def resume(
     run: Run,
     base_url: OwnBaseUrls = None,
+    show: Show = True,
     as_json: Json = False,
 ) -> None:
     """Go on with a run that stopped.
@@ -157,4 +168,4 @@ def resume(
     from tutelage.graphs.terminal.run.session import watch
 
     make = partial(runtime.resume, run, base_urls=base_url or [])
-    raise typer.Exit(watch(make, _STARTED, as_json))
+    raise typer.Exit(watch(make, _STARTED, as_json, show))

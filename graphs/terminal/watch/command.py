@@ -56,8 +56,8 @@ def watch(
     """
     refuse_no_run(run)
     from tutelage.graphs.analysis.watching import EpisodeViewer
+    from tutelage.graphs.terminal.common.frame_view import frame_view
     from tutelage.graphs.terminal.run.dialogue import TerminalPerson
-    from tutelage.graphs.terminal.watch.frames import frame_view
 
     films = [film for film in (gif, mp4) if film is not None]
     with ExitStack() as resources:

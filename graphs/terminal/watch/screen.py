@@ -15,8 +15,8 @@ from textual.timer import Timer
 from textual.widgets import Static
 
 from tutelage.graphs.analysis.watching import Frame
+from tutelage.graphs.terminal.common.frame_view import frame_view
 from tutelage.graphs.terminal.common.text import safe
-from tutelage.graphs.terminal.watch.frames import frame_view
 
 KEYS: Final = " space n next   b back   g G first, last   p play   + - speed   q quit"
 _SLOWEST: Final = 0.5

@@ -201,3 +201,17 @@ def test_ctrl_c_twice_at_a_terminal(server: ForkServer, terminal: Terminal, tmp_
     terminal.press_ctrl_c()
     assert child.wait().code == -signal.SIGINT
     assert terminal.is_as_before()
+
+
+def test_ctrl_c_at_the_end_skips_the_episode_and_not_the_result(
+    server: ForkServer, terminal: Terminal, tmp_path: Path
+) -> None:
+    child = Runner(server, ["--env", "helpers.toy_task:Corridor"]).start(
+        tmp_path, terminal=terminal.name
+    )
+    await_that(lambda: b"Ctrl-C skips" in terminal.read())
+    assert b"student alone, held out" not in terminal.read()
+    terminal.press_ctrl_c()
+    assert child.wait().code == 0
+    assert b"student alone, held out" in terminal.read()
+    assert terminal.is_as_before()

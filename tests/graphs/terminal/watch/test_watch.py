@@ -23,8 +23,8 @@ from helpers.tiny_runs import TinyRun, make_run
 from tutelage.graphs.analysis.watching import EpisodeViewer, Frame
 from tutelage.graphs.runtime.errors import one_line
 from tutelage.graphs.terminal.app import app as command_line
+from tutelage.graphs.terminal.common.frame_view import frame_view
 from tutelage.graphs.terminal.watch.films import draw_frames
-from tutelage.graphs.terminal.watch.frames import frame_view
 from tutelage.graphs.terminal.watch.screen import WatchScreen
 from tutelage.rl.tasks.watching import Drawing
 
