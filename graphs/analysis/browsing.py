@@ -6,105 +6,30 @@ and details are made of what can be read.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from tutelage.agents.common.files import RunFolderError
 from tutelage.graphs.analysis.actions import Actions
+from tutelage.graphs.analysis.browsing_rows import Kind, Row, Verdict, event_name, verdict_of
 from tutelage.graphs.analysis.trace_details import details_of
 from tutelage.graphs.records.run_folder import RunFolder
-from tutelage.graphs.records.trace.names import plan_line
 from tutelage.graphs.records.trace.reader import TraceReader
+from tutelage.graphs.records.trace.records import EventRecord, teacher_verdict
 from tutelage.rl.advice.advice import Advice
 from tutelage.rl.advice.decisions import Advised, Decision, advised
 from tutelage.rl.tasks.action_targets import action_targets
-
-Kind = Literal["situations", "calls", "events"]
-KINDS: tuple[Kind, ...] = ("situations", "calls", "events")
 
 
 def in_short(text: str) -> str:
     """A situation's text in a line, its first line, the mission, left out where there are more."""
     lines = text.splitlines()
     return " · ".join(lines[1:] or lines)
-
-
-COLUMNS: Final[Mapping[Kind, Mapping[str, Callable[[Any], Any]]]] = {
-    "situations": {
-        "id": lambda situation: situation.number,
-        "visits": lambda situation: situation.visits,
-        "agree": lambda situation: situation.agreement,
-        "situation": lambda situation: in_short(situation.text),
-    },
-    "calls": {
-        "call": lambda call: call.id if call.kind == "call" else None,
-        "iter": lambda call: call.iteration,
-        "status": lambda call: call.status,
-        "seconds": lambda call: call.latency_s,
-        "situation": lambda call: in_short(call.text or ""),
-    },
-    "events": {
-        "iter": lambda event: event.iteration,
-        "event": lambda event: event.kind.replace("_", " "),
-        "message": lambda event: event.message,
-    },
-}
-"""The columns of each list, and the value of a record there; None where it is not known."""
-
-
-class Row(NamedTuple):
-    """A row of a list. record: a SituationSummary, CallRow or EventRecord, by the kind of list.
-
-    Texts are made of it when they are needed: a list may have a hundred thousand rows.
-    """
-
-    kind: Kind
-    record: Any
-
-    @property
-    def key(self) -> tuple[str, int]:
-        """The same for the same thing at the next refresh."""
-        if self.kind == "situations":
-            return ("situation", self.record.number)
-        return (self.record.kind if self.kind == "calls" else "event", self.record.id or 0)
-
-    @property
-    def good(self) -> bool | None:
-        """Whether it succeeded; None where it can do neither."""
-        record = self.record
-        if self.kind == "calls":
-            return record.status in ("ok", "cached")
-        if self.kind == "events":
-            return record.kind == "teacher_removed" or None
-        return bool(record.sources) if record.sources or record.failures else None
-
-    def value(self, column: str) -> Any:
-        """The value in a column of `COLUMNS`."""
-        return COLUMNS[self.kind][column](self.record)
-
-    @property
-    def searched(self) -> str:
-        """What a search looks into, casefolded."""
-        record = self.record
-        if self.kind == "situations":
-            plans = (plan_line(row["plan"]) for row in record.plans or ())
-            words = (record.number, record.text, ", ".join(record.sources), *plans)
-        elif self.kind == "calls":
-            words = (
-                f"c{self.value('call')}",
-                record.status,
-                record.model or record.provider,
-                record.node,
-            )
-            words += (f"iteration {record.iteration}", record.text, record.error)
-        else:
-            words = (record.kind, record.node, record.message)
-        return " ".join(str(word) for word in words if word is not None).casefold()
 
 
 @dataclass(frozen=True)
@@ -123,7 +48,11 @@ class Example:
 
 @dataclass(frozen=True)
 class Detail:
-    """Everything about one row. values: as `trace show --json` gives them, None for an event."""
+    """Everything about one row.
+
+    values: as `trace show --json` gives them, None for an event. verdict: of its situation.
+    teacher: what the check found of the teacher, where that is why.
+    """
 
     title: str
     text: str
@@ -131,6 +60,8 @@ class Detail:
     plans: list[dict[str, Any]] = field(default_factory=list)
     source: str | None = None
     examples: Sequence[Example] = ()
+    verdict: Verdict | None = None
+    teacher: EventRecord | None = None
 
 
 class TraceBook:
@@ -166,12 +97,19 @@ class TraceBook:
     def rows(self, kind: Kind) -> list[Row]:
         """All rows of a list, in its order: the most visited situations, the latest of the rest."""
         if kind == "situations":
-            records: Sequence[Any] = self._reader.situations()
-        elif kind == "calls":
+            teacher = teacher_verdict(self._reader.events())
+            found = self._reader.situations()
+            return [Row(kind, each, verdict_of(each, teacher)) for each in found]
+        records: Sequence[Any]
+        if kind == "calls":
             records, _ = self._reader.find_calls(sort="id", reverse=True)
         else:
             records = self._reader.events()[::-1]
         return [Row(kind, record) for record in records]
+
+    def texts(self) -> list[str]:
+        """What the teacher is told, of each situation."""
+        return [text for _, text in self._reader.names().values()]
 
     def detail(self, row: Row) -> Detail:
         """All about a row. Raises TraceError where it is gone."""
@@ -179,12 +117,17 @@ class TraceBook:
         if kind in ("event", "given up"):
             record = row.record
             what = record.message if kind == "event" else in_short(record.text or "")
-            title = (record.kind if kind == "event" else record.status).replace("_", " ")
-            return Detail(title, f"iteration {record.iteration} · {record.node} · {what}")
+            name = record.kind if kind == "event" else record.status
+            return Detail(
+                event_name(name), f"iteration {record.iteration} · {record.node} · {what}"
+            )
         values = details_of(self._reader, f"c{number}" if kind == "call" else str(number))
         given = values["advice_given"]
         plans = given[-1]["plans"] if given else []
         title = f"situation {values['id']}" if kind == "situation" else f"call c{number}"
+        teacher = teacher_verdict(self._reader.events())
+        verdict = verdict_of(self._reader.situation(values["id"]), teacher)
+        alone = values["rejection"] is not None or verdict not in ("rejected", "withheld")
         return Detail(
             title,
             values["text"],
@@ -192,6 +135,8 @@ class TraceBook:
             plans,
             given[-1]["source"] if given else None,
             [_example(example, plans) for example in values["examples"]],
+            verdict,
+            None if alone else teacher,
         )
 
     def close(self) -> None:

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from io import StringIO
 
+from rich.color import Color
 from rich.console import Console
+from rich.style import Style
+from rich.terminal_theme import TerminalTheme
+from textual import events
+from textual.geometry import Region
 
 from tutelage.graphs.terminal.trace.browser import TraceBrowser
 
@@ -47,3 +53,48 @@ def terminal_console(
         file=there, width=width, height=height, highlight=False, _environ={"TERM": term, **more}
     )
     return console, there
+
+
+def type_at_once(app: TraceBrowser, keys: str) -> None:
+    """Keys that all come in the same instant, as a terminal sends what is pasted or typed fast.
+
+    A line end is Enter, and \\b is the backspace.
+    """
+    names = {"/": "slash", "&": "ampersand", " ": "space", "\n": "enter", "\b": "backspace"}
+    for key in keys:
+        app.post_message(events.Key(names.get(key, key), key))
+
+
+def grounds(app: TraceBrowser, region: Region, theme: TerminalTheme) -> Iterator[tuple[str, float]]:
+    """All words in a part of the screen, with the contrast (WCAG 2) of each to what it stands on.
+
+    theme: the terminal's own colours; faint text is half way to its ground.
+    """
+    for strip in app.screen._compositor.render_strips()[region.y : region.bottom]:
+        for segment in strip.crop(region.x, region.right):
+            style = segment.style or Style()
+            ink = _rgb(style.color, theme, theme.foreground_color)
+            ground = _rgb(style.bgcolor, theme, theme.background_color)
+            if style.reverse:
+                ink, ground = ground, ink
+            if style.dim:
+                ink = tuple((a + b) / 2 for a, b in zip(ink, ground, strict=True))
+            if segment.text.strip():
+                high, low = sorted((_luminance(ink), _luminance(ground)), reverse=True)
+                yield segment.text, (high + 0.05) / (low + 0.05)
+
+
+def _rgb(
+    color: Color | None, theme: TerminalTheme, default: tuple[int, int, int]
+) -> tuple[float, ...]:
+    if color is None or color.is_default:
+        return default
+    return tuple(color.get_truecolor(theme))
+
+
+def _luminance(rgb: tuple[float, ...]) -> float:
+    red, green, blue = (
+        value / 255 / 12.92 if value <= 10 else ((value / 255 + 0.055) / 1.055) ** 2.4
+        for value in rgb
+    )
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue

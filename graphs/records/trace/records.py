@@ -20,7 +20,9 @@ ADVICE_REJECTED: Final = "advice_doubted"
 (`rl.teaching.teacher_check`)."""
 TEACHER_REJECTED: Final = "teacher_rejected"
 """The kind of the event that none of a teacher's advice is followed any more."""
-TEACHER_VERDICTS: Final = ("teacher_enabled", "teacher_withheld", TEACHER_REJECTED)
+TEACHER_WITHHELD: Final = "teacher_withheld"
+"""The kind of the event that a teacher is not followed until it is known to help."""
+TEACHER_VERDICTS: Final = ("teacher_enabled", TEACHER_WITHHELD, TEACHER_REJECTED)
 """The kinds of the events that tell what the check finds of the teacher as a whole."""
 
 _FIGURES: Final = re.compile(
@@ -139,8 +141,9 @@ class SituationSummary:
     were not answered. sources: how often advice came from where. plans: the latest advice.
     coverage, agreement: means over all visits (over all advised visits); None where there are none.
     disagreements: in how many of its visits the student is expected to do otherwise than the
-    teacher, the sum of coverage x (1 - agreement); None where none was advised. rejection: of the
-    latest advice, None where that was not rejected.
+    teacher, the sum of coverage x (1 - agreement); None where none was advised. last_iteration: of
+    its visits, None where there are none. rejection: of the latest advice, None where that was not
+    rejected.
     """
 
     number: int
@@ -156,6 +159,7 @@ class SituationSummary:
     episodes: int
     successes: int
     disagreements: float | None = None
+    last_iteration: int | None = None
     rejection: Rejection | None = None
 
 

@@ -143,6 +143,7 @@ SITUATION_ORDERS: Final[Mapping[str, tuple[str, bool]]] = {
     "disagree": ("disagreements", True),
     "rejected": ("rejection IS NOT NULL", True),
     "success": ("success", True),
+    "last": ("last_iteration", True),
 }
 """By what situations can be sorted: the column, and whether the largest comes first. `disagree` is
 where student and teacher disagree the most: in how many visits, and not in which share of them.
@@ -223,13 +224,14 @@ def search_situations(
                 SELECT plans FROM advice WHERE advice.situation_id = found.situation_id
                 ORDER BY id DESC LIMIT 1
             ), 'null'),
-            visits, coverage, agreement, episodes, successes, disagreements, rejection
+            visits, coverage, agreement, episodes, successes, disagreements, last_iteration,
+            rejection
         FROM (
             SELECT s.number, s.situation_id, s.text, IFNULL(c.calls, 0) AS calls,
                 IFNULL(c.failures, 0) AS failures, IFNULL(v.visits, 0) AS visits, v.coverage,
                 v.agreement, IFNULL(v.episodes, 0) AS episodes,
-                IFNULL(v.successes, 0) AS successes, v.disagreements, ({_REJECTION}) AS rejection,
-                1.0 * v.successes / NULLIF(v.episodes, 0) AS success
+                IFNULL(v.successes, 0) AS successes, v.disagreements, v.last_iteration,
+                ({_REJECTION}) AS rejection, 1.0 * v.successes / NULLIF(v.episodes, 0) AS success
             FROM situations s
             LEFT JOIN (
                 SELECT situation_id, COUNT(*) AS calls, SUM(status != '{OK}') AS failures
@@ -240,7 +242,8 @@ def search_situations(
                     SUM(successes) AS successes, SUM(visits * coverage) / SUM(visits) AS coverage,
                     SUM(visits * agreement)
                         / SUM(CASE WHEN agreement IS NOT NULL THEN visits END) AS agreement,
-                    SUM(visits * coverage * (1 - agreement)) AS disagreements
+                    SUM(visits * coverage * (1 - agreement)) AS disagreements,
+                    MAX(iteration) AS last_iteration
                 FROM visits WHERE {_all(visits)} GROUP BY situation_id
             ) v USING (situation_id)
         ) found

@@ -3,60 +3,45 @@
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 from typing import ClassVar, Final
 
 from rich.text import Text
-from textual import work
+from textual import events, work
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, VerticalScroll
-from textual.screen import ModalScreen
+from textual.containers import Container, VerticalScroll
 from textual.timer import Timer
-from textual.widgets import Input, Static
+from textual.widgets import Static
 
 from tutelage.agents.common.invocation import hint
-from tutelage.graphs.analysis.browsing import KINDS, Detail, Kind, StudentOfRun, TraceBook
+from tutelage.graphs.analysis.browsing import Detail, StudentOfRun, TraceBook
+from tutelage.graphs.analysis.browsing_rows import KINDS, Kind
 from tutelage.graphs.records.trace.schema import TraceError
 from tutelage.graphs.terminal.common.text import NoTerminalError, safe
 from tutelage.graphs.terminal.trace.browser_detail import Leanings, record_view, state_view
+from tutelage.graphs.terminal.trace.browser_keys import COMMANDS, KEYS, HelpScreen, SearchField
 from tutelage.graphs.terminal.trace.browser_list import Listing
+from tutelage.graphs.terminal.trace.browser_look import (
+    BAD,
+    BADGE,
+    BREAKPOINTS,
+    CSS,
+    TERMINAL_THEME,
+    THEMES,
+    theme_at_start,
+)
 
 _SOON_S: Final = 0.01
 """Seconds after which a row's detail is made: keys that are held down come first."""
 
-HELP: Final = """\
-j k ↓ ↑        next, previous row         /    search as you type
-g G            first, last               n N  next, previous match
-ctrl-d ctrl-u  half a screen             &    show matching rows only
-1 2 3          situations, calls, events s S  order by the next column, reverse
-enter l, h     into the detail, and back esc  forget search, filter and order
-space b        scroll the detail         [ ]  another example state
-t              light or dark             q    quit
-"""
-
-
-class HelpScreen(ModalScreen[None]):
-    """The keys."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q,question_mark,enter", "dismiss", "")]
-
-    def compose(self) -> ComposeResult:
-        yield Static(Text(HELP), id="help")
+_REST: Final = 4.0
+"""A long trace is read anew only when this many times as long as that takes has passed."""
 
 
 class DetailPane(VerticalScroll, can_focus=True):
-    """The detail, scrolled with the keys of the list."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("j,down", "scroll_down"),
-        Binding("k,up", "scroll_up"),
-        Binding("g,home", "scroll_home"),
-        Binding("G,end", "scroll_end"),
-        Binding("h,left", "app.focus_list"),
-        Binding("ctrl+d,pagedown", "app.scroll_detail(1)"),
-        Binding("ctrl+u,pageup", "app.scroll_detail(-1)"),
-    ]
+    """The detail."""
 
 
 class TraceBrowser(App[None]):
@@ -65,57 +50,45 @@ class TraceBrowser(App[None]):
     refresh_s: seconds between two looks at the files.
     """
 
-    CSS = """
-    #head, #foot { height: 1; background: $panel; padding: 0 1; }
-    #list { background: $background; width: 42%; max-width: 72; overflow-x: hidden; }
-    #list { border-right: solid $panel; }
-    #list:focus { border-right: solid $primary; }
-    #detail { padding: 0 2; scrollbar-size-vertical: 1; }
-    #search { height: 1; border: none; background: $panel; padding: 0 1; display: none; }
-    #help { width: 80; max-width: 100%; height: auto; border: round $primary; padding: 1 2; }
-    HelpScreen { align: center middle; }
-    """
+    CSS = CSS
+    HORIZONTAL_BREAKPOINTS = BREAKPOINTS
     TITLE = "trace open"
     ENABLE_COMMAND_PALETTE = False
+    # The app takes every key itself, at once and in the order in which they are typed: were they
+    # sent to the list first, those typed just after `/` would get there too, and be commands.
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("space", "scroll_detail(1)"),
-        Binding("b", "scroll_detail(-1)"),
-        Binding("tab", "swap", priority=True),
-        Binding("slash", "ask('/')"),
-        Binding("ampersand", "ask('&')"),
-        Binding("n", "match(1)"),
-        Binding("N", "match(-1)"),
-        Binding("left_square_bracket", "example(-1)"),
-        Binding("right_square_bracket", "example(1)"),
-        *(Binding(str(i), f"kind('{kind}')") for i, kind in enumerate(KINDS, start=1)),
+        *(Binding(keys, action, priority=True) for keys, action in KEYS.items()),
+        Binding("enter", "submit", priority=True),
         Binding("escape", "clear", priority=True),
-        Binding("question_mark", "help"),
-        Binding("t", "theme"),
-        Binding("q", "quit"),
     ]
 
     def __init__(self, run: Path, refresh_s: float = 1.0) -> None:
         """Raises RunFolderError or TraceError where there is nothing to read."""
         super().__init__()
+        self.register_theme(TERMINAL_THEME)
+        self.theme = theme_at_start()
         self._run, self._refresh_s = run, refresh_s
         self._book = TraceBook(run)
         self._student = StudentOfRun(self._book.folder)
         self._kind: Kind = "situations"
         self._stamp = self._book.stamp()
+        self._headline, self._ended = "", False
+        self._rest_until = 0.0
         self._detail: Detail | None = None
         self._example = 0
         self._now: dict[tuple[str, int], Leanings] = {}
         self._asking = ""
+        self._looked_for: str | None = None
         self._start = 0
         self._coming: Timer | None = None
 
     def compose(self) -> ComposeResult:
         yield Static(id="head")
-        with Horizontal():
+        with Container(id="both"):
             yield Listing()
             yield DetailPane(Static(id="text"), Static(id="record"), id="detail")
         yield Static(id="foot")
-        yield Input(id="search", compact=True)
+        yield SearchField()
 
     def on_mount(self) -> None:
         self.animation_level = "none"
@@ -129,14 +102,20 @@ class TraceBrowser(App[None]):
     # ------------------------------------------------------------------ what is shown
 
     def _load(self) -> None:
+        begun = time.monotonic()
         try:
-            self.query_one(Listing).show(self._kind, self._book.rows(self._kind))
+            rows, texts = self._book.rows(self._kind), self._book.texts()
+            self._headline, self._ended = self._book.headline(), self._book.ended()
+            self.query_one(Listing).show(self._kind, rows, texts)
         except TraceError as error:
             self._show_problem(error)
         self._show_frame()
+        self._rest_until = time.monotonic() + _REST * (time.monotonic() - begun)
 
     def _renew(self) -> None:
         """Look whether the run has written more."""
+        if not self.query(Listing) or time.monotonic() < self._rest_until:
+            return  # not in sight, or keys come first
         stamp = self._book.stamp()
         if stamp != self._stamp:
             self._stamp = stamp
@@ -145,9 +124,9 @@ class TraceBrowser(App[None]):
 
     def _show_frame(self) -> None:
         listing = self.query_one(Listing)
-        live = Text(" ■ ended " if self._book.ended() else " ● live ", "bold #101010 on #5fd75f")
-        head = Text.assemble(live, " ", safe(str(self._run), "bold"), "  ")
-        self.query_one("#head", Static).update(head + safe(self._book.headline(), "dim"))
+        live = Text(" ■ ended " if self._ended else " ● live ", BADGE)
+        head = Text.assemble(live, "  ", safe(str(self._run), "bold"), "  ")
+        self.query_one("#head", Static).update(head + safe(self._headline, "dim"))
         shown, total = listing.counts
         tabs = Text("  ").join(
             Text(f" {i} {kind} ", "bold reverse" if kind == self._kind else "dim")
@@ -161,6 +140,8 @@ class TraceBrowser(App[None]):
 
     def on_listing_moved(self) -> None:
         """The list moves at once; its detail comes when no further key is waiting."""
+        if not self.query(Listing):
+            return  # the help is before it, or the screen is closing
         if self._coming is not None:
             self._coming.stop()
         self._coming = self.set_timer(_SOON_S, self._load_detail)
@@ -188,7 +169,7 @@ class TraceBrowser(App[None]):
         self._show_state()
 
     def _show_problem(self, error: TraceError) -> None:
-        self.query_one("#text", Static).update(safe(str(error), "red"))
+        self.query_one("#text", Static).update(safe(str(error), BAD))
         self.query_one("#record", Static).update(Text())
 
     def _show_state(self) -> None:
@@ -217,24 +198,78 @@ class TraceBrowser(App[None]):
 
     # ------------------------------------------------------------------ keys
 
+    async def on_event(self, event: events.Event) -> None:
+        """What is typed into the search line is there before the next key is looked at."""
+        typed = isinstance(event, events.Key) and event.is_printable and not event.is_forwarded
+        if self._asking and typed and isinstance(event, events.Key):
+            field = self.query_one(SearchField)
+            field.replace(event.character or "", *field.selection)
+        else:
+            await super().on_event(event)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Whether a key is a command now: in the search line and in the help few are."""
+        if action == "submit":
+            return bool(self._asking)
+        if action in COMMANDS:
+            return not self._asking and not isinstance(self.screen, HelpScreen)
+        return super().check_action(action, parameters)
+
+    @property
+    def _in_detail(self) -> bool:
+        return isinstance(self.focused, DetailPane)
+
+    def action_move(self, step: int) -> None:
+        if self._in_detail:
+            self.query_one(DetailPane).scroll_relative(y=step, animate=False)
+        else:
+            self.query_one(Listing).move_by(step)
+
+    def action_edge(self, side: int) -> None:
+        detail = self.query_one(DetailPane)
+        if not self._in_detail:
+            self.query_one(Listing).move_to_end(side)
+        elif side < 0:
+            detail.scroll_home(animate=False)
+        else:
+            detail.scroll_end(animate=False, immediate=True)
+
+    def action_half(self, step: int) -> None:
+        if self._in_detail:
+            self.action_scroll_detail(step)
+        else:
+            listing = self.query_one(Listing)
+            listing.move_by(step * listing.half_page())
+
     def action_scroll_detail(self, step: int) -> None:
         detail = self.query_one(DetailPane)
-        detail.scroll_relative(y=step * max(1, detail.size.height // 2))
+        detail.scroll_relative(y=step * max(1, detail.size.height // 2), animate=False)
+
+    def action_order_by_next(self) -> None:
+        self.query_one(Listing).order_by_next()
+
+    def action_reverse(self) -> None:
+        self.query_one(Listing).reverse_order()
 
     def action_focus_detail(self) -> None:
-        self.query_one(DetailPane).focus()
+        self.screen.set_focus(self.query_one(DetailPane))
 
     def action_focus_list(self) -> None:
-        self.query_one(Listing).focus()
+        self.screen.set_focus(self.query_one(Listing))
 
     def action_swap(self) -> None:
-        if self.query_one(Listing).has_focus:
-            self.action_focus_detail()
-        else:
+        if self._in_detail:
             self.action_focus_list()
+        else:
+            self.action_focus_detail()
 
     def action_theme(self) -> None:
-        self.theme = "textual-light" if self.current_theme.dark else "textual-dark"
+        """The terminal's own colours, then Textual's light and its dark ones."""
+        place = THEMES.index(self.theme) + 1 if self.theme in THEMES else 0
+        self.theme = THEMES[place % len(THEMES)]
+
+    def action_leave(self) -> None:
+        self.exit()
 
     def action_example(self, step: int) -> None:
         if self._detail is not None and self._detail.examples:
@@ -257,20 +292,25 @@ class TraceBrowser(App[None]):
     def action_ask(self, sign: str) -> None:
         """Open the line in which a search or a filter is typed."""
         self._asking, self._start = sign, self.query_one(Listing).cursor
-        field = self.query_one("#search", Input)
+        self._looked_for = None
+        field = self.query_one(SearchField)
         field.value, field.placeholder = "", "search" if sign == "/" else "show only rows with"
         field.display = True
         self.query_one("#foot").display = False
-        field.focus()
+        self.screen.set_focus(field)
 
-    def on_input_changed(self, event: Input.Changed) -> None:
+    def on_input_changed(self) -> None:
         if self._asking:
-            self._look_for(event.value)
+            self._look_for(self.query_one(SearchField).value)
 
-    def on_input_submitted(self) -> None:
+    def action_submit(self) -> None:
+        self._look_for(self.query_one(SearchField).value)
         self._close_field()
 
     def _look_for(self, pattern: str) -> None:
+        if pattern == self._looked_for:
+            return  # of what is typed at once, only the whole is looked for
+        self._looked_for = pattern
         listing = self.query_one(Listing)
         if self._asking == "&":
             listing.filter(pattern)
@@ -285,15 +325,12 @@ class TraceBrowser(App[None]):
             self._look_for("")
             self._close_field()
         else:
-            listing = self.query_one(Listing)
-            listing.searched = ""
-            listing.filtered = ""
-            listing.sort_by(None)
+            self.query_one(Listing).forget()
             self.action_focus_list()
 
     def _close_field(self) -> None:
         self._asking = ""
-        self.query_one("#search").display = False
+        self.query_one(SearchField).display = False
         self.query_one("#foot").display = True
         self.action_focus_list()
         self._show_frame()

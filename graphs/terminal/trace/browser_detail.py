@@ -18,6 +18,8 @@ from tutelage.graphs.terminal.common.decision_view import (
     plan_lines,
 )
 from tutelage.graphs.terminal.common.text import safe
+from tutelage.graphs.terminal.trace.browser_look import BAD, GOOD, verdict_text
+from tutelage.graphs.terminal.trace.lines import rejection_line
 from tutelage.graphs.terminal.trace.show import calls_tree, history_view
 
 Leanings = Targets | None
@@ -31,7 +33,8 @@ def state_view(detail: Detail, chosen: int, now: Leanings) -> RenderableType:
     """
     if detail.values is None:
         return Group(safe(detail.title, "bold"), Text(), safe(detail.text))
-    parts: list[RenderableType] = [_heading("what the teacher is told"), safe(detail.text)]
+    parts: list[RenderableType] = [*_check_lines(detail)]
+    parts += [_heading("what the teacher is told"), safe(detail.text)]
     example = detail.examples[chosen % len(detail.examples)] if detail.examples else None
     if example is not None:
         place = f"{chosen % len(detail.examples) + 1} of {len(detail.examples)}"
@@ -49,6 +52,21 @@ def record_view(detail: Detail) -> RenderableType:
     asked = (_heading("how it was asked"), calls_tree(detail.values, brief=False))
     history = (_heading("history"), history_view(detail.values["history"]))
     return Group(*asked, *history) if detail.title.startswith("call") else Group(*history, *asked)
+
+
+def _check_lines(detail: Detail) -> list[Text]:
+    """Why the plans are not followed, with the figures of the teacher check."""
+    rejection = (detail.values or {}).get("rejection")
+    if detail.verdict not in ("rejected", "withheld"):
+        return []
+    line = verdict_text(detail.verdict)
+    if rejection is not None:
+        what = rejection_line(rejection).removeprefix("rejected: ")
+        line.append(f" in iteration {rejection['iteration']}: {safe(what).plain}")
+    elif detail.teacher is not None:
+        where = f" with the whole teacher in iteration {detail.teacher.iteration}: "
+        line.append(where + safe(detail.teacher.message).plain)
+    return [line]
 
 
 def _heading(title: str) -> Padding:
@@ -78,9 +96,9 @@ def _verdict(actions: Actions, teacher: Targets | None, student: Targets, exampl
     advice, leaning = (actions.words(actions.likeliest(each)) for each in (teacher, student))
     coverage = f"   coverage {100 * said.coverage:.0f} %"
     if actions.agree(teacher, student):
-        return Text.assemble(("✓ both: ", "green"), safe(advice, "bold"), (coverage, "dim"))
+        return Text.assemble(("✓ both: ", GOOD), safe(advice, "bold"), (coverage, "dim"))
     return Text.assemble(
-        ("✗ ", "red"),
+        ("✗ ", BAD),
         safe(advice, f"bold {TEACHER}"),
         (" against ", "dim"),
         safe(leaning, f"bold {STUDENT}"),

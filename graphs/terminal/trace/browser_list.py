@@ -4,57 +4,51 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 from rich.text import Text
 from textual import events
-from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.widgets import DataTable
 
-from tutelage.graphs.analysis.browsing import COLUMNS, Kind, Row
+from tutelage.graphs.analysis.browsing_rows import COLUMNS, ORDERS, Kind, Row, in_order
+from tutelage.graphs.analysis.trace_details import situation_row
 from tutelage.graphs.records.trace.names import DASH, call_id
 from tutelage.graphs.terminal.common.text import safe
+from tutelage.graphs.terminal.trace.browser_look import BAD, FOUND, dot, verdict_text
+from tutelage.graphs.terminal.trace.lines import advice_line
+from tutelage.graphs.terminal.trace.situation_lines import SituationCells, ended
 
 _HELD: Final = 300
 """Rows that the table holds, around the cursor: Textual measures each, 0.1 ms, when it is added."""
 _MARGIN: Final = 100
 """Rows beyond the cursor that the table always holds, more than a screen has."""
 
-_LINES: Final = 2
-"""Lines of a row, over which a situation's text is wrapped."""
 _WIDTHS: Final = {
-    "id": 7,
-    "call": 8,
+    "call": 9,
     "visits": 9,
-    "agree": 8,
+    "agree": 9,
+    "last": 7,
+    "verdict": 13,
     "iter": 7,
-    "status": 15,
+    "status": 17,
     "seconds": 10,
+    "event": 18,
 }
-_WIDTHS_BY_DEFAULT: Final = 16
-_NARROW: Final = 45
-_SPARED: Final = frozenset({"id", "call", "agree", "iter", "seconds"})
-"""Columns that a list of fewer than `_NARROW` columns goes without."""
-
-_DOTS: Final = {None: ("○ ", "dim"), True: ("● ", "green"), False: ("● ", "red")}
-_FOUND: Final = "bold #101010 on #ffd75f"
+_PADDING: Final = 2
+"""Columns of a cell that are blank."""
+_SPARED: Final = {"last": 90, "agree": 45, "call": 55, "iter": 55, "seconds": 70}
+"""Columns that a list of fewer columns than these goes without, unless it is ordered by them."""
+_ROOMY: Final = 36
+"""Columns from which on a situation is told in one line; in fewer it has two, unless the list is
+low."""
+_LOW: Final = 12
+"""A list of fewer lines is low."""
+_LEAST_ROOM: Final = 8
 
 
 class Listing(DataTable[Text]):
     """Rows with a cursor, of which the table itself holds only those around the cursor."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("j,down", "move(1)"),
-        Binding("k,up", "move(-1)"),
-        Binding("g,home", "edge(-1)"),
-        Binding("G,end", "edge(1)"),
-        Binding("ctrl+d,pagedown", "half(1)"),
-        Binding("ctrl+u,pageup", "half(-1)"),
-        Binding("s", "order_by_next"),
-        Binding("S", "reverse"),
-        Binding("enter,l,right", "app.focus_detail"),
-    ]
 
     class Moved(Message):
         """The cursor came to another row, or other rows are shown."""
@@ -64,8 +58,11 @@ class Listing(DataTable[Text]):
         self._kind: Kind = "situations"
         self._rows: Sequence[Row] = ()
         self._shown: Sequence[Row] = ()
+        self._told = SituationCells([])
         self._first = 0
-        self._order: tuple[str, bool] | None = None
+        self._lines = 2
+        self._order = "visits"
+        self._reverse = False
         self.searched = ""
         self.filtered = ""
 
@@ -82,16 +79,24 @@ class Listing(DataTable[Text]):
         return self._shown[self.cursor] if self._shown else None
 
     @property
+    def shown(self) -> Sequence[Row]:
+        """The rows that are shown, in order."""
+        return self._shown
+
+    @property
     def counts(self) -> tuple[int, int]:
         """How many rows are shown, and how many there are."""
         return len(self._shown), len(self._rows)
 
-    def show(self, kind: Kind, rows: Sequence[Row]) -> None:
-        """Other rows; of the same kind, the cursor stays on its row, wherever that is now."""
+    def show(self, kind: Kind, rows: Sequence[Row], texts: Sequence[str]) -> None:
+        """Other rows; of the same kind, the cursor stays on its row, wherever that is now.
+
+        texts: of all situations of the run.
+        """
         if kind != self._kind:
-            self._order = None
-            self._shown = ()
-        self._kind, self._rows = kind, rows
+            self._kind, self._shown = kind, ()
+            self._order, self._reverse = next(iter(ORDERS[kind])), False
+        self._rows, self._told = rows, SituationCells(texts)
         self._arrange()
 
     def filter(self, pattern: str) -> None:
@@ -99,20 +104,24 @@ class Listing(DataTable[Text]):
         self.filtered = pattern.casefold()
         self._arrange()
 
-    def sort_by(self, column: str | None) -> None:
-        """Order by a column, figures from the largest on; again, the other way round.
-
-        None goes back to the list's own order.
-        """
-        if column is None:
-            self._order = None
-        elif self._order is not None and self._order[0] == column:
-            self._order = (column, not self._order[1])
-        else:
-            values = (row.value(column) for row in self._rows)
-            known = next((value for value in values if value is not None), "")
-            self._order = (column, not isinstance(known, str))
+    def order_by(self, order: str, reverse: bool = False) -> None:
+        """Order by one of `ORDERS`."""
+        self._order, self._reverse = order, reverse
         self._arrange()
+
+    def order_by_next(self) -> None:
+        """Order by the next of `ORDERS`."""
+        orders = list(ORDERS[self._kind])
+        self.order_by(orders[(orders.index(self._order) + 1) % len(orders)])
+
+    def reverse_order(self) -> None:
+        """The same order from its other end."""
+        self.order_by(self._order, not self._reverse)
+
+    def forget(self) -> None:
+        """Forget search, filter and order."""
+        self.searched = self.filtered = ""
+        self.order_by(next(iter(ORDERS[self._kind])))
 
     def search(self, pattern: str, start: int) -> None:
         """Mark a text and go to the first row from `start` on that has it; to `start` for none."""
@@ -138,6 +147,18 @@ class Listing(DataTable[Text]):
         else:
             self.move_cursor(row=place - self._first)
 
+    def move_by(self, step: int) -> None:
+        """Put the cursor so many rows further down."""
+        self.move_to(self.cursor + step)
+
+    def move_to_end(self, side: int) -> None:
+        """Put the cursor on the first row (-1), or on the last."""
+        self.move_to(0 if side < 0 else len(self._shown) - 1)
+
+    def half_page(self) -> int:
+        """Rows in half a screen."""
+        return max(1, (self.size.height - self.header_height) // self._lines // 2)
+
     def _find(self, start: int, step: int) -> int | None:
         count = len(self._shown) if self.searched else 0
         places = ((start + i * step) % count for i in range(count))
@@ -146,32 +167,30 @@ class Listing(DataTable[Text]):
     def _arrange(self) -> None:
         """Filter and order the rows, with the cursor on the row that it was on."""
         key = self.row.key if self.row else None
-        shown = [r for r in self._rows if not self.filtered or self.filtered in r.searched]
-        if self._order is not None:
-            column, reverse = self._order
-            known = [row for row in shown if row.value(column) is not None]
-            unknown = [row for row in shown if row.value(column) is None]
-            shown = sorted(known, key=lambda row: row.value(column), reverse=reverse) + unknown
-        self._shown = shown
-        places = (i for i, row in enumerate(shown) if row.key == key)
+        rows = [r for r in self._rows if not self.filtered or self.filtered in r.searched]
+        as_read = self._order == next(iter(ORDERS[self._kind])) and not self._reverse
+        self._shown = rows if as_read else in_order(rows, self._kind, self._order, self._reverse)
+        places = (i for i, row in enumerate(self._shown) if row.key == key)
         self._fill(0 if key is None else next(places, 0))
 
     def _fill(self, place: int) -> None:
         """Hold the rows around a place, with the cursor there, on the same line of the screen."""
-        line = _LINES * self.cursor_row - round(self.scroll_y)
+        line = self._lines * self.cursor_row - round(self.scroll_y)
         place = max(0, min(place, len(self._shown) - 1))
         self._first = max(0, min(place - _HELD // 2, len(self._shown) - _HELD))
         self.clear(columns=True)
-        names = self._columns()
-        rest = self.size.width - sum(_width(name) for name in names[:-1])
-        for name in names:
-            arrow = ""
-            if self._order is not None and self._order[0] == name:
-                arrow = "↓" if self._order[1] else "↑"
-            width = rest if name == names[-1] else _width(name)
-            self.add_column(Text(arrow + name), width=max(1, width - 2), key=name)
+        headings = self._headings()
+        rest = self.size.width
+        for name, heading in headings.items():
+            last = name == next(reversed(headings))
+            width = rest if last else max(_WIDTHS[name], len(heading) + _PADDING)
+            rest -= width
+            self.add_column(safe(heading), width=max(1, width - _PADDING), key=name)
+        # The last column has what is left.
+        room = max(_LEAST_ROOM, width - _PADDING)
+        self._lines = 2 if room >= _ROOMY or self.size.height < _LOW else 3
         for row in self._shown[self._first : self._first + _HELD]:
-            self.add_row(*self._cells(row, names), height=_LINES)
+            self.add_row(*self._cells(row, list(headings), room), height=self._lines)
         # Its scrollbar would tell only of the rows that it holds.
         self.styles.scrollbar_size_vertical = int(len(self._shown) <= _HELD)
         self.move_cursor(row=place - self._first)
@@ -180,52 +199,71 @@ class Listing(DataTable[Text]):
 
     def _keep_line(self, line: int) -> None:
         """Scroll so that the cursor is on this line, as far as there are rows to do so."""
-        line = max(0, min(line, self.size.height - _LINES - self.header_height))
-        self.scroll_to(y=_LINES * self.cursor_row - line, animate=False)
+        line = max(0, min(line, self.size.height - self._lines - self.header_height))
+        self.scroll_to(y=self._lines * self.cursor_row - line, animate=False)
 
-    def _columns(self) -> list[str]:
-        names = list(COLUMNS[self._kind])
-        return [n for n in names if n not in _SPARED or self.size.width >= _NARROW]
+    def _headings(self) -> dict[str, str]:
+        """The columns, and what stands above them: the order there, by its name and direction."""
+        order = ORDERS[self._kind][self._order]
+        arrow = "↓" if order.largest_first != self._reverse else "↑"
+        headings = {}
+        for name in COLUMNS[self._kind]:
+            if name == order.column:
+                headings[name] = f"{arrow}{self._order}"
+            elif self.size.width >= _SPARED.get(name, 0):
+                headings[name] = name
+        if "situation" in headings:
+            # Its parts have no labels of their own.
+            ordered = order.column == "situation"
+            parts = self._told.heading
+            headings["situation"] = f"{headings['situation']} · {parts}" if ordered else parts
+        return headings
 
-    def _cells(self, row: Row, names: Sequence[str]) -> list[Text]:
-        cells = [_cell(name, row.value(name)) for name in names]
+    # ------------------------------------------------------------------ a row
+
+    def _cells(self, row: Row, names: Sequence[str], room: int) -> list[Text]:
+        cells = [_cell(name, row.value(name)) for name in names[:-1]]
+        if row.kind == "situations":
+            told = self._told_in(row.record.text, room)
+            line = ended(advice_line(situation_row(row.record)), room)
+            rejected = row.verdict == "rejected"
+            cells.append(Text("\n").join([told, safe(line, BAD if rejected else "italic")]))
+            cells[0].append(f"\n#{row.record.number}", "dim")
+            if "agree" in names and row.record.disagreements is not None:
+                line = f"\n≠ {row.record.disagreements:,.0f}"
+                cells[names.index("agree")].append(line, "dim")
+        else:
+            last = row.value(names[-1])
+            if row.kind == "calls":
+                told = self._told_in(last, room - 2)
+                if row.record.error:
+                    told = Text("\n").join([told, _cell("error", row.record.error)])
+            else:
+                told = _cell(names[-1], last)
+            cells.append(Text.assemble(dot(row.good), told))
         for cell in cells:
             for pattern in {self.searched, self.filtered} - {""}:
-                cell.highlight_regex(re.compile(re.escape(pattern), re.IGNORECASE), _FOUND)
-        cells[-1] = Text.assemble(_DOTS[row.good], cells[-1])
+                cell.highlight_regex(re.compile(re.escape(pattern), re.IGNORECASE), FOUND)
         return cells
 
-    # ------------------------------------------------------------------ keys and mouse
+    def _told_in(self, text: str | None, room: int) -> Text:
+        """What tells a situation from others, in all lines of a row but one."""
+        most = self._lines - 1
+        for width in range(room * most, 0, -4):
+            told = self._told.cell(text, width)
+            if len(told.wrap(self.app.console, room)) <= most:
+                return told
+        return self._told.cell(text, room)
 
-    def half_page(self) -> int:
-        """Rows in half a screen."""
-        return max(1, (self.size.height - self.header_height) // _LINES // 2)
-
-    def action_move(self, step: int) -> None:
-        self.move_to(self.cursor + step)
-
-    def action_half(self, step: int) -> None:
-        self.move_to(self.cursor + step * self.half_page())
-
-    def action_edge(self, side: int) -> None:
-        self.move_to(0 if side < 0 else len(self._shown) - 1)
-
-    def action_order_by_next(self) -> None:
-        columns = self._columns()
-        now = self._order[0] if self._order else None
-        self.sort_by(columns[(columns.index(now) + 1) % len(columns) if now in columns else 0])
-
-    def action_reverse(self) -> None:
-        if self._order is not None:
-            self.sort_by(self._order[0])
+    # ------------------------------------------------------------------ mouse
 
     def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
         event.prevent_default().stop()
-        self.action_move(3)
+        self.move_by(3)
 
     def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
         event.prevent_default().stop()
-        self.action_move(-3)
+        self.move_by(-3)
 
     def on_resize(self) -> None:
         self._fill(self.cursor)
@@ -235,18 +273,22 @@ class Listing(DataTable[Text]):
         self.post_message(self.Moved())
 
     def on_data_table_header_selected(self, event: DataTable.HeaderSelected) -> None:
+        """Order by the column; where it is, the other way round."""
         event.stop()
-        self.sort_by(event.column_key.value)
-
-
-def _width(name: str) -> int:
-    return _WIDTHS.get(name, _WIDTHS_BY_DEFAULT)
+        column = event.column_key.value
+        if ORDERS[self._kind][self._order].column == column:
+            self.reverse_order()
+        else:
+            orders = ORDERS[self._kind].items()
+            self.order_by(next(name for name, order in orders if order.column == column))
 
 
 def _cell(name: str, value: Any) -> Text:
     """A value in its column; figures to the right, and all of it in one line."""
     if value is None:
         return Text(DASH, "dim")
+    if name == "verdict":
+        return verdict_text(value)
     if isinstance(value, str):
         return safe(re.sub(r"[\n\t]", " ", value))
     if name == "call":

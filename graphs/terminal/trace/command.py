@@ -55,7 +55,7 @@ def trace_list(
         typer.Option(
             help="Situations: visits, id, calls, failed, coverage (the share of the advice that "
             "could be carried out), agree, disagree (visits in which the student would do "
-            "otherwise than its teacher), rejected, success. "
+            "otherwise than its teacher), rejected, success, last (iteration of a visit). "
             "Calls: id, iteration, situation, node, status, tokens, latency, cost, started."
         ),
     ] = None,

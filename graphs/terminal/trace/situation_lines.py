@@ -49,7 +49,7 @@ class SituationCells:
     def cell(self, text: str | None, width: int) -> Text:
         """A text's line; where it has more than `width` characters, its longest parts lose some."""
         parts = self._of(text)
-        most = max(map(len, parts), default=0)
+        most = min(max(map(len, parts), default=0), width)
         while most > _LEAST_PART and len(_joined(parts, most)) > width:
             most -= 1
         return safe(ended(_joined(parts, most), width))

@@ -4,29 +4,60 @@ from __future__ import annotations
 
 import asyncio
 import re
+import shlex
+import shutil
 import sqlite3
+import subprocess
+import sys
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.terminal_theme import DEFAULT_TERMINAL_THEME, SVG_EXPORT_THEME
 from textual.pilot import Pilot
 
 from helpers.long_trace import ROWS, make_long_run
-from helpers.screens import HOSTILE, screen
-from helpers.tiny_runs import TinyRun, make_run
+from helpers.screens import HOSTILE, grounds, screen, type_at_once
+from helpers.tiny_runs import CLI, TinyRun, make_run
 from tutelage.agents.client.call_record import CallRecord
 from tutelage.agents.common.files import RunFolderError
 from tutelage.graphs.analysis.browsing import StudentOfRun, TraceBook
-from tutelage.graphs.records.trace.records import EventRecord, ExampleRecord, VisitRecord
+from tutelage.graphs.analysis.browsing_rows import VERDICTS
+from tutelage.graphs.records.run_folder import RunFolder
+from tutelage.graphs.records.trace.reader import TraceReader
+from tutelage.graphs.records.trace.records import (
+    ADVICE_REJECTED,
+    TEACHER_REJECTED,
+    EventRecord,
+    ExampleRecord,
+    VisitRecord,
+)
 from tutelage.graphs.records.trace.writer import TraceWriter
 from tutelage.graphs.runtime.errors import one_line
 from tutelage.graphs.terminal.app import app as command_line
 from tutelage.graphs.terminal.trace.browser import TraceBrowser
 from tutelage.graphs.terminal.trace.browser_list import Listing
+from tutelage.graphs.terminal.trace.browser_look import GOOD, OWN
 
 Play = Callable[[TraceBrowser, Pilot[None]], Awaitable[None]]
+
+
+@pytest.fixture
+def checked(run: TinyRun, tmp_path: Path) -> Path:
+    """That run, where the teacher check has rejected the advice on situation 1."""
+    path = tmp_path / "checked"
+    shutil.copytree(run.path, path)
+    with TraceReader(path / run.folder.trace.name) as reader:
+        advised = reader.situation(1).situation_id
+    said = "0 of 48 episodes succeeded with it, 5 of 54 episodes succeeded without"
+    with TraceWriter(path / run.folder.trace.name) as writer:
+        what = f"advice does worse than the student: {said}"
+        writer.events([EventRecord(1, 9, "teacher_check", ADVICE_REJECTED, what, advised)])
+        writer.commit()
+    return path
 
 
 @pytest.fixture(scope="module")
@@ -121,16 +152,125 @@ class TestKeys:
 
         browse(run.path, play, size=(40, 8))
 
-    def test_the_theme_is_light_or_dark(self, run: TinyRun) -> None:
+
+LIGHT, DARK = DEFAULT_TERMINAL_THEME, SVG_EXPORT_THEME
+"""Terminals: black on white, and light grey on dark grey."""
+
+
+class TestColours:
+    """WCAG asks a contrast of 3 of large text and of signs; what is faint on purpose has less."""
+
+    def test_all_of_it_can_be_read_in_a_light_and_in_a_dark_terminal(self, checked: Path) -> None:
         async def play(app: TraceBrowser, pilot: Pilot[None]) -> None:
-            grounds = []
-            for _ in range(2):
-                grounds.append(app.query_one(Listing).styles.background.get_contrast_text(1))
+            for keys in (("slash", *"key", "enter"), ("j",), ("tab",), ("tab", "2"), ("3",)):
+                await pilot.press(*keys)
+                await pilot.pause()
+                for theme in (LIGHT, DARK):
+                    for part in ("#list", "#head", "#foot"):
+                        found = list(grounds(app, app.query_one(part).region, theme))
+                        assert found
+                        assert [each for each in found if each[1] < 3] == [], part
+
+        browse(checked, play, size=(80, 24))
+
+    def test_the_ground_is_that_of_the_terminal(self, checked: Path) -> None:
+        async def play(app: TraceBrowser, pilot: Pilot[None]) -> None:
+            await pilot.press("j")
+            strips = app.screen._compositor.render_strips()
+            region = app.query_one(Listing).region
+            # Only the cursor's row has another.
+            lines = strips[region.y : region.y + 3] + strips[region.y + 5 : region.bottom - 1]
+            grounds = {
+                segment.style.bgcolor.is_default
+                for strip in lines
+                for segment in strip.crop(0, region.right - 1)
+                if segment.style is not None and segment.style.bgcolor is not None
+            }
+            assert grounds == {True}
+
+        browse(checked, play, size=(80, 24))
+
+    def test_a_key_goes_to_light_and_dark_and_back(self, run: TinyRun) -> None:
+        async def play(app: TraceBrowser, pilot: Pilot[None]) -> None:
+            themes = []
+            for _ in range(4):
+                themes.append((app.current_theme.ansi, app.current_theme.dark))
                 assert "1 situations" in screen(app)
                 await pilot.press("t")
-            assert grounds[0] != grounds[1]
+            assert themes == [(True, True), (False, False), (False, True), (True, True)]
 
         browse(run.path, play)
+
+    @pytest.mark.parametrize(
+        ("wanted", "theme"), [("textual-light", "textual-light"), ("no-such-theme", OWN)]
+    )
+    def test_the_theme_that_textual_was_told_is_kept(
+        self, run: TinyRun, monkeypatch: pytest.MonkeyPatch, wanted: str, theme: str
+    ) -> None:
+        monkeypatch.setenv("TEXTUAL_THEME", wanted)
+        assert TraceBrowser(run.path).theme == theme
+
+
+class TestRows:
+    def test_at_80_columns_rows_can_be_told_apart(self, run: TinyRun) -> None:
+        async def play(app: TraceBrowser, _: Pilot[None]) -> None:
+            listing = app.query_one(Listing)
+            shown = screen(app)
+            headings = shown.splitlines()[1]
+            assert all(name in headings for name in ("visits", "agree", "verdict", "seen"))
+            told, lines = [], shown.splitlines()
+            for place, row in enumerate(listing.shown):
+                text, advice = listing.get_row_at(place)[-1].plain.splitlines()
+                told.append(text)
+                if place < 5:
+                    top = 2 + 2 * place
+                    assert lines[top][:79].rstrip().endswith(text)
+                    assert lines[top + 1][:79].rstrip().endswith(advice)
+                    assert row.verdict in lines[top]
+                    assert row.advice.split("(")[0] in advice
+            assert len(set(told)) == len(told) >= 5
+            assert "mission" not in "".join(told), "it is the same in all of them"
+
+        browse(run.path, play, size=(80, 24))
+
+    @pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60)])
+    def test_rejected_advice_is_marked_with_its_figures(
+        self, checked: Path, size: tuple[int, int]
+    ) -> None:
+        async def play(app: TraceBrowser, pilot: Pilot[None]) -> None:
+            listing = app.query_one(Listing)
+            verdicts = {row.record.number: row.verdict for row in listing.shown}
+            assert verdicts[1] == "rejected"
+            assert {verdicts[2], verdicts[3]} == {"followed"}
+            await pilot.press("slash", *"rejected", "enter")
+            assert listing.row.record.number == 1
+            assert "✗ rejected" in screen(app)
+            assert "✗ 0/48 vs 5/54" in screen(app)
+            cells = listing.get_row_at(listing.cursor)
+            assert GOOD not in str([cell.spans for cell in cells] + [cell.style for cell in cells])
+            told = " ".join(screen(app).replace("│", " ").split())
+            assert "✗ rejected in iteration 1" in told
+            assert re.search(r"0 of 48 .*5 of 54 without", told)
+
+        browse(checked, play, size)
+
+    def test_a_rejected_teacher_is_in_each_row(self, checked: Path) -> None:
+        with TraceWriter(RunFolder.open(checked).trace) as writer:
+            what = "with the student to stand in for it, 3 of 40 episodes succeeded"
+            writer.events([EventRecord(4, 9, "teacher_check", TEACHER_REJECTED, what)])
+            writer.commit()
+
+        async def play(app: TraceBrowser, pilot: Pilot[None]) -> None:
+            listing = app.query_one(Listing)
+            advised = [place for place, row in enumerate(listing.shown) if row.advice]
+            assert {listing.shown[place].verdict for place in advised} == {"rejected"}
+            # That of situation 1 was rejected for itself.
+            others = (place for place in advised if listing.shown[place].record.number != 1)
+            listing.move_to(next(others))
+            await pilot.pause(0.1)
+            assert "3 of 40 episodes" in " ".join(screen(app).split())
+
+        browse(checked, play, size=(80, 24))
 
 
 class TestSearch:
@@ -184,35 +324,124 @@ class TestSearch:
 
         browse(run.path, play)
 
+    @pytest.mark.parametrize("start", ["", "j", "l", "2"])
+    @pytest.mark.parametrize("sign", ["/", "&"])
+    def test_what_is_typed_at_once_is_all_in_the_search_line(
+        self, run: TinyRun, start: str, sign: str
+    ) -> None:
+        async def play(app: TraceBrowser, pilot: Pilot[None]) -> None:
+            text = "red key; q?/&sS[1 2tnNhG"
+            type_at_once(app, start + sign + text)
+            await pilot.pause()
+            assert app.is_running
+            assert app.query_one("#search").value == text
+            await pilot.pause(0.2)
+            type_at_once(app, " more")
+            await pilot.pause()
+            assert app.query_one("#search").value == f"{text} more"
+
+        browse(run.path, play)
+
+    @pytest.mark.parametrize("keys", ["jj/BLUE K@\b\nn", "G&red k\nj", "sj/blue key\nnN1j"])
+    def test_keys_of_one_instant_do_what_they_do_one_by_one(self, run: TinyRun, keys: str) -> None:
+        places = []
+
+        async def slow(app: TraceBrowser, pilot: Pilot[None]) -> None:
+            for key in keys:
+                type_at_once(app, key)
+                await pilot.pause()
+            places.append((app.query_one(Listing).row, app.query_one(Listing).counts))
+
+        async def fast(app: TraceBrowser, pilot: Pilot[None]) -> None:
+            type_at_once(app, keys)
+            await pilot.pause()
+            places.append((app.query_one(Listing).row, app.query_one(Listing).counts))
+
+        browse(run.path, slow)
+        browse(run.path, fast)
+        assert places[0] == places[1]
+
+    @pytest.mark.slow
+    @pytest.mark.skipif(shutil.which("tmux") is None, reason="it needs tmux")
+    def test_in_a_real_terminal_nothing_typed_at_once_is_lost(
+        self, run: TinyRun, tmp_path: Path
+    ) -> None:
+        tmux = ("tmux", "-S", str(tmp_path / "socket"))
+
+        def shown() -> str:
+            command = (*tmux, "capture-pane", "-p")
+            return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+        def wait_for(text: str) -> None:
+            deadline = time.monotonic() + 60
+            while text not in shown():
+                assert time.monotonic() < deadline, shown()
+                time.sleep(0.2)
+
+        command = (sys.executable, str(CLI), "trace", "open", str(run.path))
+        subprocess.run(
+            (*tmux, "new-session", "-d", "-x", "80", "-y", "24", shlex.join(command)), check=True
+        )
+        try:
+            wait_for("1 situations")
+            subprocess.run((*tmux, "send-keys", "-l", "/blue key; q1s"), check=True)
+            wait_for("blue key; q1s")
+            subprocess.run((*tmux, "send-keys", "Escape"), check=True)
+            wait_for("1 situations")
+        finally:
+            subprocess.run((*tmux, "kill-server"), check=True)
+
 
 class TestOrder:
     def test_rows_are_put_in_order_by_a_key_or_a_header(self, run: TinyRun) -> None:
-        def column(app: TraceBrowser, name: str) -> list[object]:
-            listing = app.query_one(Listing)
-            return [row.value(name) for row in listing._shown]
+        def numbers(app: TraceBrowser) -> list[int]:
+            return [row.record.number for row in app.query_one(Listing).shown]
+
+        with run.trace() as reader:
+            listed = {
+                (order, reverse): [s.number for s in reader.situations(None, order, reverse)]
+                for order in ("visits", "disagree", "last", "id")
+                for reverse in (False, True)
+            }
 
         async def play(app: TraceBrowser, pilot: Pilot[None]) -> None:
-            own = column(app, "id")
             here = app.query_one(Listing).row
-            await pilot.press("s")
-            assert column(app, "id") == sorted(own, reverse=True)
-            assert "↓id" in screen(app)
-            assert app.query_one(Listing).row == here, "the cursor stays on its row"
+            assert "↓visits" in screen(app)
+            assert numbers(app) == listed["visits", False]
             await pilot.press("S")
-            assert column(app, "id") == sorted(own)
-            await pilot.press("s", "s")
-            known = [share for share in column(app, "agree") if share is not None]
-            assert known == sorted(known, reverse=True)
-            assert column(app, "agree")[: len(known)] == known, "what is not known comes last"
+            assert "↑visits" in screen(app)
+            assert numbers(app) == listed["visits", True]
+            assert app.query_one(Listing).row == here, "the cursor stays on its row"
+            await pilot.press("s")
+            assert "↓disagree" in screen(app)
+            assert numbers(app) == listed["disagree", False]
+            await pilot.press("s")
+            assert "↓last" in screen(app)
+            assert numbers(app) == listed["last", False]
+            await pilot.press("s")
+            assert "↑advice" in screen(app)
+            advice = [row.advice for row in app.query_one(Listing).shown if row.advice]
+            assert advice == sorted(advice)
+            await pilot.press("s")
+            assert "↑verdict" in screen(app)
+            verdicts = [VERDICTS.index(row.verdict) for row in app.query_one(Listing).shown]
+            assert verdicts == sorted(verdicts)
+            await pilot.press("s")
+            assert "↑id" in screen(app)
+            assert numbers(app) == listed["id", False]
             await pilot.press("escape")
-            assert column(app, "id") == own
-            await pilot.click("#list", offset=(2, 0))
-            assert column(app, "id") == sorted(own, reverse=True)
-            await pilot.press("2", "s")
-            calls = column(app, "call")
-            assert calls == sorted(calls, reverse=True)
+            assert numbers(app) == listed["visits", False]
+            await pilot.click("#list", offset=(11, 0))
+            assert "↓disagree" in screen(app)
+            assert numbers(app) == listed["disagree", False]
+            await pilot.click("#list", offset=(11, 0))
+            assert "↑disagree" in screen(app)
+            assert numbers(app) == listed["disagree", True]
+            await pilot.press("2", "S")
+            calls = [row.value("call") for row in app.query_one(Listing).shown]
+            assert calls == sorted(calls)
 
-        browse(run.path, play)
+        browse(run.path, play, size=(80, 24))
 
     def test_a_hundred_thousand_rows_are_walked_through(self, tmp_path: Path) -> None:
         """The table holds those around the cursor; which these are is nothing that one notices."""
@@ -231,7 +460,7 @@ class TestOrder:
                 assert listing.row_count < 1000
             await pilot.press("k", "k", "j")
             assert cursor(app) == ROWS - 2
-            await pilot.press("s", "S", "g")
+            await pilot.press("S", "g")
             assert listing.row.value("call") == 1
             await pilot.press("slash", *"iteration 77 ", "enter")
             assert listing.row.value("iter") == 77
