@@ -40,16 +40,15 @@ _OPTIONS: Final = ("graph", "env", "provider", "base_url", "seed", "steps")
 
 @dataclass(frozen=True)
 class Field:
-    """A field of the configuration, by dotted key. changed: whether it is not the default."""
+    """A field of the configuration, by dotted key. changed: whether it is not the default.
+
+    An argument of a task has no default that is known here, so that each is a change.
+    """
 
     key: str
     value: Any
     default: Any
-
-    @property
-    def changed(self) -> bool:
-        """Whether it differs from the default."""
-        return bool(self.value != self.default)
+    changed: bool
 
 
 @dataclass(frozen=True)
@@ -204,7 +203,13 @@ def _traced(file: Path) -> Traced:
 
 def _fields(stored: Mapping[str, Any]) -> list[Field]:
     defaults = flat(RunConfig().model_dump(mode="json"))
-    return [Field(key, value, defaults.get(key)) for key, value in stored.items()]
+    as_json = {
+        key: list(value) if isinstance(value, tuple) else value for key, value in stored.items()
+    }
+    return [
+        Field(key, value, defaults.get(key), key not in defaults or value != defaults[key])
+        for key, value in as_json.items()
+    ]
 
 
 def _outcome(run: RunContents) -> str:

@@ -42,7 +42,7 @@ NOT_HERE: Final = {
 
 ACTS: Final = {
     *("runs delete", "trace open", "trace export", "prompts edit", "prompts check"),
-    *("cache export", "cache import", "cache clear", "export", "envs new"),
+    *("cache export", "cache import", "cache clear", "export", "report", "envs new"),
 }
 """Commands that list and show nothing, or in a form of their own."""
 
