@@ -21,7 +21,7 @@ _COLOURS: Final = 6
 _DASHES: Final = (None, "7 3", "2 2", "9 3 2 3", "4 4", "12 3")
 """Colours alone tell no curves apart for everybody, nor more than six for anybody."""
 _WIDTH, _HEIGHT = 400, 230
-_LEFT, _RIGHT, _TOP, _BOTTOM = 48, 28, 20, 42
+_LEFT, _RIGHT, _TOP, _BOTTOM = 48, 28, 26, 42
 _TICKS: Final = 4
 _BAR, _NAMES, _FIGURE = 26, 166, 66
 """Of a chart of shares: a row's height, the room for the names before it and the figure after."""
@@ -39,12 +39,11 @@ class Share:
     high: float | None = None
 
 
-def curves_chart(panel: Panel, removed: Mapping[int, Sequence[int]]) -> Html:
-    """A panel's curves. removed: by a curve's number, the steps at which teachers were removed.
+def curves_chart(panel: Panel, removed: Mapping[int, Sequence[int]], furthest: float) -> Html:
+    """A panel's curves, from 0 to `furthest` along the steps.
 
-    Only where the panel's axis is steps may there be any.
+    removed: by a curve's number, the steps at which its teachers were removed.
     """
-    furthest = max(float(curve.x[-1]) for curve in panel.curves) or 1.0
     x_ticks = [tick for tick in _ticks(0.0, furthest) if tick <= furthest]
     y_ticks = _ticks(*_limits(panel))
     plot = _Plot((0.0, furthest), (y_ticks[0], y_ticks[-1]))
@@ -140,7 +139,10 @@ def _curve(curve: Curve, plot: _Plot) -> list[Html]:
 def _removals(panel: Panel, removed: Mapping[int, Sequence[int]], plot: _Plot) -> list[Html]:
     """A line where a teacher was removed; with several runs, a mark in its colour for each."""
     runs = [
-        (curve.number, steps) for curve in panel.curves for steps in removed.get(curve.number, ())
+        (curve.number, steps)
+        for curve in panel.curves
+        for steps in removed.get(curve.number, ())
+        if steps <= plot.across[1]
     ]
     if len(runs) == 1 and len(panel.curves) == 1:
         x = plot.x(runs[0][1])
@@ -148,7 +150,7 @@ def _removals(panel: Panel, removed: Mapping[int, Sequence[int]], plot: _Plot) -
         side, gap = ("end", -5) if x > _WIDTH / 2 else ("start", 5)
         return [
             element("line", class_="removed", x1=x, x2=x, y1=_TOP - 8, y2=_HEIGHT - _BOTTOM),
-            element("text", "teacher removed", class_=f"{side} note", x=x + gap, y=_TOP - 8),
+            element("text", "teacher removed", class_=f"{side} note", x=x + gap, y=_TOP - 11),
         ]
     marks = []
     for number, steps in runs:

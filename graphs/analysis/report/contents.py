@@ -122,8 +122,8 @@ class RunContents:
     @property
     def outcome(self) -> str:
         """What came of the run, in a sentence or two."""
-        said = getattr(self.summary, "outcome", None)
-        return said if isinstance(said, str) and said else _outcome(self)
+        sentence = getattr(getattr(self.summary, "outcome", None), "sentence", None)
+        return str(sentence) if sentence else _outcome(self)
 
     @property
     def removed(self) -> list[int]:

@@ -15,6 +15,7 @@ from typing import Final
 from tutelage.graphs.analysis.browsing import in_short
 from tutelage.graphs.analysis.report.film import Film, thinned
 from tutelage.graphs.analysis.watching import EpisodeViewer, Frame
+from tutelage.graphs.records.run_folder import RunFolder
 from tutelage.graphs.records.trace.names import plan_line
 from tutelage.graphs.runtime.errors import one_line
 from tutelage.rl.rollouts.results import TeacherResult
@@ -69,6 +70,8 @@ class Played:
 
 def play(path: Path, with_advice: bool) -> Played:
     """Play the first held-out episode of a run's student. with_advice: and its teacher's advice."""
+    if not RunFolder(path).student.is_file():
+        return Played(problems=("no episode could be played: the run has left no student",))
     problems: list[str] = []
     episode = advice = None
     unadvised = 0.0

@@ -174,6 +174,8 @@ def curves(panels: Sequence[Panel], removed: dict[int, list[int]], limits: Limit
     """A chart for each panel, with a table of what it shows."""
     if not panels:
         return element("p", "There are no learning curves yet.")
+    # The same in all, so that they can be read together.
+    furthest = max(float(curve.x[-1]) for panel in panels for curve in panel.curves) or 1.0
     drawn = []
     for panel in panels:
         unit = UNITS.get(panel.title, "")
@@ -181,7 +183,7 @@ def curves(panels: Sequence[Panel], removed: dict[int, list[int]], limits: Limit
             element(
                 "figure",
                 element("figcaption", element("strong", panel.title), f" {unit}"),
-                curves_chart(panel, removed),
+                curves_chart(panel, removed, furthest),
                 folded("the figures", _curve_table(panel, limits)),
             )
         )
@@ -191,14 +193,14 @@ def curves(panels: Sequence[Panel], removed: dict[int, list[int]], limits: Limit
 def _curve_table(panel: Panel, limits: Limits) -> Html:
     form = _percent if panel.share else (lambda value: f"{value:.4g}")
     rows = []
+    several = len(panel.curves) > 1
     for curve in panel.curves[: limits.curves]:
         last = len(curve.x) - 1
         chosen = sorted({round(i * last / (_TABLE_ROWS - 1)) for i in range(_TABLE_ROWS)})
-        rows += [
-            (short(curve.name, 80), f"{curve.x[i]:,.0f}", form(float(curve.mean[i])))
-            for i in chosen
-        ]
-    return table(panel.title, ("condition", panel.x_title, panel.title), rows, (1, 2))
+        name = [short(curve.name, 80)] if several else []
+        rows += [(*name, f"{curve.x[i]:,.0f}", form(float(curve.mean[i]))) for i in chosen]
+    headings = (*(["condition"] if several else []), panel.x_title, panel.title)
+    return table(panel.title, headings, rows, range(len(headings) - 2, len(headings)))
 
 
 # -------------------------------------------------------------------------------- the teacher

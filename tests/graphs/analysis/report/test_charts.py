@@ -19,7 +19,9 @@ def curve(x: list[float], mean: list[float], number: int = 0, band: float | None
 
 
 def drawn(*curves: Curve, share: bool = True, removed: dict[int, list[int]] | None = None) -> Page:
-    return Page(curves_chart(Panel("success", "environment steps", share, curves), removed or {}))
+    panel = Panel("success", "environment steps", share, curves)
+    furthest = max(float(each.x[-1]) for each in curves) or 1.0
+    return Page(curves_chart(panel, removed or {}, furthest))
 
 
 def places(page: Page) -> list[tuple[float, float]]:
@@ -64,6 +66,10 @@ def test_the_removal_of_one_teacher_is_named() -> None:
     (first, _), (last, _) = places(page)
     assert x == pytest.approx((first + last) / 2, abs=0.1)
     assert "teacher removed" in page.one("svg").words
+
+
+def test_what_came_after_the_curves_is_not_on_the_chart() -> None:
+    assert "teacher removed" not in drawn(curve([0, 9], [0, 1]), removed={0: [10]}).one("svg").words
 
 
 def test_the_removals_of_several_are_marks_in_their_colours() -> None:
