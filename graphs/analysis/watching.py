@@ -23,10 +23,12 @@ from tutelage.rl.advice.decisions import Advised, advised, options_at
 from tutelage.rl.errors import UserError
 from tutelage.rl.rollouts.actors import AdviceLookup
 from tutelage.rl.rollouts.episodes import EpisodeTracker
+from tutelage.rl.rollouts.evaluate import evaluate_teacher
+from tutelage.rl.rollouts.results import TeacherResult
 from tutelage.rl.tasks.action_targets import action_targets
 from tutelage.rl.tasks.arrays import ActionArray, ImageArray
 from tutelage.rl.tasks.base import Episode, States, Task, VectorEnv, encode_plans
-from tutelage.rl.tasks.option_mdp import OptionEnvs
+from tutelage.rl.tasks.option_mdp import OptionEnvs, OptionTask
 from tutelage.rl.tasks.seeding import generator
 from tutelage.rl.tasks.watching import Drawing, Watchable, World
 from tutelage.rl.tasks.wrappers import find_ability
@@ -128,6 +130,17 @@ class EpisodeViewer:
             envs.close()
             if world is not None:
                 world.close()
+
+    def advice_alone(self, episodes: int) -> tuple[TeacherResult, float]:
+        """The teacher alone on held-out episodes, by the advice that the viewer knows.
+
+        Also the share of its steps for which there is no advice, in which it acts at random.
+        """
+        # The task inside where the student picks options: the teacher acts through these anyhow.
+        task = self._task.task if isinstance(self._task, OptionTask) else self._task
+        played, unadvised = evaluate_teacher(task, self._advise, episodes, self._seed)
+        steps = played.mean_length * played.episodes
+        return played.of_teacher(), unadvised / steps if steps else 0.0
 
     def _play(self, envs: VectorEnv, world: World | None, episode: int) -> Iterator[Frame]:
         rng = generator(self._seed, "evaluation", episode)

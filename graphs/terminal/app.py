@@ -8,7 +8,17 @@ from typing import Annotated, Final
 import typer
 
 from tutelage import __version__
-from tutelage.graphs.terminal import bench, cache, config, envs, evaluate, export, graphs, providers
+from tutelage.graphs.terminal import (
+    bench,
+    cache,
+    config,
+    envs,
+    evaluate,
+    export,
+    graphs,
+    providers,
+    report,
+)
 from tutelage.graphs.terminal.compare import command as compare
 from tutelage.graphs.terminal.prompts import command as prompts
 from tutelage.graphs.terminal.run import command as run
@@ -35,7 +45,7 @@ _NOUNS: Final = {
     "config": config,
     "cache": cache,
 }
-for _verb in (run, evaluate, watch, export, bench, compare):
+for _verb in (run, evaluate, watch, export, report, bench, compare):
     app.add_typer(_verb.app)
 for _noun, _commands in _NOUNS.items():
     app.add_typer(_commands.app, name=_noun)

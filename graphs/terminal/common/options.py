@@ -20,6 +20,13 @@ def _named(run: Path | None) -> Path | None:
     return None if run is None else find_run(str(run))
 
 
+def _one_or_several(run: Path) -> Path:
+    """The run, or the folder of runs, that was named. Raises RunFolderError."""
+    from tutelage.graphs.records.run_names import find_run
+
+    return find_run(str(run), with_groups=True)
+
+
 def _all_named(runs: list[Path] | None) -> list[Path] | None:
     """The runs, and folders of runs, that were named. Raises RunFolderError."""
     from tutelage.graphs.records.run_names import find_run
@@ -54,6 +61,15 @@ RunToCome = Annotated[
         metavar="RUN",
         help=f"{_A_RUN[:-1]}; or the folder of one that has not begun yet.",
         callback=_named_or_to_come,
+        autocompletion=completion.runs,
+    ),
+]
+RunOrGroup = Annotated[
+    Path,
+    typer.Argument(
+        metavar="RUN|COMPARISON",
+        help="A run or a folder of runs: its folder, a unique piece of its name, or @last.",
+        callback=_one_or_several,
         autocompletion=completion.runs,
     ),
 ]

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
+from tutelage.agents.common.visible import visible
 from tutelage.graphs.records.trace.names import DASH
 from tutelage.rl.errors import UserError
-
-# Everything that moves the cursor or starts an escape sequence; tabs and line ends are harmless.
-# The bidirectional controls could show one thing and mean another.
-_UNSAFE: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 class NoTerminalError(UserError):
@@ -24,7 +20,7 @@ class NoTerminalError(UserError):
 
 def safe(text: str, style: str = "") -> Text:
     """Untrusted text as Rich text: no markup is read in it, control characters are shown as `·`."""
-    return Text(_UNSAFE.sub("·", text), style=style)
+    return Text(visible(text), style=style)
 
 
 def print_json(value: Any) -> None:
