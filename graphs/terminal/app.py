@@ -8,6 +8,7 @@ from typing import Final
 import typer
 
 from tutelage.graphs.terminal import bench, cache, config, envs, evaluate, export, graphs, providers
+from tutelage.graphs.terminal.common.encoding import write_anything
 from tutelage.graphs.terminal.compare import command as compare
 from tutelage.graphs.terminal.prompts import command as prompts
 from tutelage.graphs.terminal.run import command as run
@@ -41,6 +42,7 @@ for _noun, _commands in _NOUNS.items():
 
 def main() -> None:
     """Run the command line; a mistake that people can mend is one line and exit code 2."""
+    write_anything()
     try:
         app()
     except Exception as error:

@@ -16,9 +16,9 @@ from typing import Final, NamedTuple
 
 import numpy as np
 from minigrid.core.constants import COLOR_TO_IDX
-from numba import njit
 from numpy.typing import NDArray
 
+from tutelage.rl.kernels import njit
 from tutelage.rl.minigrid.codes import (
     DIRECTION_DX,
     DIRECTION_DY,

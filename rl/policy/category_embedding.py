@@ -11,10 +11,10 @@ from typing import Any, Final
 
 import numpy as np
 import torch
-from numba import njit
 from torch import Tensor, nn
 from torch.nn import functional
 
+from tutelage.rl.kernels import njit
 from tutelage.rl.tasks.arrays import CodeArray, FloatArray, IntArray
 from tutelage.rl.tasks.spaces import CategoryGrid
 

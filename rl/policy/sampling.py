@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from tutelage.rl.kernels import njit
 from tutelage.rl.tasks.arrays import FloatArray, IntArray
 
 

@@ -6,8 +6,7 @@ and the `step` of those environments that add to it (`rl.minigrid.engine.world` 
 
 from __future__ import annotations
 
-from numba import njit
-
+from tutelage.rl.kernels import njit
 from tutelage.rl.minigrid.codes import (
     BOX,
     DIRECTION_DX,

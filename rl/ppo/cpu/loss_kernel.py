@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from tutelage.rl.kernels import njit
 from tutelage.rl.tasks.arrays import FloatArray, IntArray
 
 Doubles = NDArray[np.float64]
