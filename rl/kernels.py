@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numba
 from numba import njit
 
 from tutelage.rl.user_files import cache_folder, can_be_written
 
-__all__ = ["njit"]
+__all__ = ["is_compiled", "njit"]
 
 _VARIABLE: Final = "NUMBA_CACHE_DIR"
 
@@ -29,5 +29,15 @@ def _place() -> str:
     return "" if can_be_written(beside) else str(cache_folder() / "kernels")
 
 
+def is_compiled(kernel: Any) -> bool:
+    """Whether machine code of a kernel is kept, of its source as it is now."""
+    function = kernel.py_func
+    pattern = f"{function.__module__.rpartition('.')[2]}.{function.__qualname__}-*.nbi"
+    changed = Path(function.__code__.co_filename).stat().st_mtime
+    kept = Path(kernel.stats.cache_path).glob(pattern)
+    return any(index.stat().st_mtime >= changed for index in kept)
+
+
 # For numba, which has read its variables by now, and for the processes that this one starts.
-numba.config.CACHE_DIR = os.environ[_VARIABLE] = _place()
+os.environ[_VARIABLE] = _place()
+numba.config.CACHE_DIR = os.environ[_VARIABLE]  # type: ignore[attr-defined]  # set as it loads
