@@ -15,7 +15,7 @@ from numba import njit
 
 from tutelage.rl.user_files import cache_folder, can_be_written
 
-__all__ = ["is_compiled", "njit"]
+__all__ = ["confirm", "is_compiled", "njit"]
 
 _VARIABLE: Final = "NUMBA_CACHE_DIR"
 
@@ -31,11 +31,21 @@ def _place() -> str:
 
 def is_compiled(kernel: Any) -> bool:
     """Whether machine code of a kernel is kept, of its source as it is now."""
+    changed = Path(kernel.py_func.__code__.co_filename).stat().st_mtime
+    return any(index.stat().st_mtime >= changed for index in _indices(kernel))
+
+
+def confirm(kernel: Any) -> None:
+    """Note that what is kept is of the source as it is: numba goes by content, not by date."""
+    for index in _indices(kernel):
+        index.touch()
+
+
+def _indices(kernel: Any) -> list[Path]:
+    """numba's files about a kernel's machine code."""
     function = kernel.py_func
     pattern = f"{function.__module__.rpartition('.')[2]}.{function.__qualname__}-*.nbi"
-    changed = Path(function.__code__.co_filename).stat().st_mtime
-    kept = Path(kernel.stats.cache_path).glob(pattern)
-    return any(index.stat().st_mtime >= changed for index in kept)
+    return list(Path(kernel.stats.cache_path).glob(pattern))
 
 
 # For numba, which has read its variables by now, and for the processes that this one starts.

@@ -9,9 +9,11 @@ from typing import Final
 
 import numpy as np
 
+from tutelage.rl.kernels import confirm
 from tutelage.rl.minigrid.codes import NUM_COLORS
 from tutelage.rl.minigrid.colors import recolored
 from tutelage.rl.minigrid.engine.families import Family
+from tutelage.rl.minigrid.engine.rules import play
 from tutelage.rl.minigrid.engine.simulator import BatchedSimulator
 from tutelage.rl.minigrid.memory_map import carried_in
 from tutelage.rl.minigrid.simulator import Frames
@@ -28,6 +30,7 @@ def rehearse_levels(family: Family) -> None:
     rows = np.arange(_ONE)
     simulator.restart(rows, rows)
     simulator.step(np.zeros(_ONE, np.int64))
+    confirm(play)
 
 
 def rehearse_maps(task: Task, view_side: int, map_side: int, crop: int | None) -> None:

@@ -112,3 +112,5 @@ def test_machine_code_counts_while_its_source_is_as_old(tmp_path: Path) -> None:
     assert kernels.is_compiled(Kernel)
     os.utime(index, (0, 0))
     assert not kernels.is_compiled(Kernel)
+    kernels.confirm(Kernel)
+    assert kernels.is_compiled(Kernel)
