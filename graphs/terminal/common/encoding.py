@@ -9,6 +9,7 @@ from __future__ import annotations
 import codecs
 import io
 import sys
+from contextlib import suppress
 from typing import Final
 
 _ERRORS: Final = "tutelage.in_ascii"
@@ -31,7 +32,9 @@ def write_anything() -> None:
     codecs.register_error(_ERRORS, _in_ascii)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors=_ERRORS)
+            # A file that became a terminal beneath its stream has no place to be told any more.
+            with suppress(OSError):
+                stream.reconfigure(errors=_ERRORS)
 
 
 def _in_ascii(error: UnicodeError) -> tuple[str, int]:
