@@ -9,11 +9,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from platformdirs import user_config_path
-
 from tutelage.prompts.slots import SLOTS, Slot
 from tutelage.prompts.template import PromptError, PromptTemplate, listed, read_template
 from tutelage.rl.errors import did_you_mean
+from tutelage.rl.user_files import config_folder
 
 SHIPPED = Path(__file__).parent
 """The folder of the shipped templates."""
@@ -82,7 +81,7 @@ def find_slot(name: str) -> Slot:
 
 def own_folder() -> Path:
     """Where people's own templates are, unless they name another folder."""
-    return user_config_path("tutelage") / "prompts"
+    return config_folder() / "prompts"
 
 
 def find_library(chosen: Path | None) -> PromptLibrary:

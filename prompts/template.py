@@ -15,6 +15,7 @@ from typing import Final
 
 from tutelage.prompts.slots import Slot
 from tutelage.rl.errors import UserError, did_you_mean
+from tutelage.rl.user_files import NotUtf8Error, decoded
 
 _FENCE: Final = "```"
 """Closes a fenced block; followed by the name of its variable, it opens the block."""
@@ -139,11 +140,11 @@ def _read(path: Path) -> str:
             raise PromptError(_located(path, 1, "cannot be read: it is no plain file"))
         if path.stat().st_size > _LARGEST:
             raise PromptError(_located(path, 1, f"has more than the {_LARGEST:,} bytes allowed"))
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        message = f"byte 0x{error.object[error.start]:02x} is not UTF-8; save it as UTF-8"
-        raise PromptError(_located(path, line, message)) from error
+        return decoded(path.read_bytes())
+    except NotUtf8Error as error:
+        known = error.byte is None
+        line = str(error) if known else f"byte 0x{error.byte:02x} is not UTF-8; save it as UTF-8"
+        raise PromptError(_located(path, error.line, line)) from error
     except OSError as error:
         raise PromptError(_located(path, 1, f"cannot be read: {error.strerror}")) from error
 

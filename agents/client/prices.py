@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from platformdirs import user_config_path
 from pydantic import BaseModel, Field, ValidationError
 
 from tutelage.rl.errors import UserError
+from tutelage.rl.user_files import NotUtf8Error, config_folder, decoded
 
 SHIPPED: Final = Path(__file__).with_name("prices.toml")
 
@@ -80,7 +80,7 @@ class _Table(BaseModel, extra="allow"):
 
 def own_file() -> Path:
     """Where the user's own prices are, if there are any."""
-    return user_config_path("tutelage") / "prices.toml"
+    return config_folder() / "prices.toml"
 
 
 def list_prices() -> list[ListedPrice]:
@@ -123,9 +123,11 @@ def _rows(tables: Mapping[Path, _Table]) -> Iterator[ListedPrice]:
 
 def _read(path: Path) -> _Table:
     try:
-        values = tomllib.loads(path.read_text("utf-8"))
+        values = tomllib.loads(decoded(path.read_bytes()))
     except OSError as error:
         raise PriceFileError(f"prices {path} cannot be read: {error.strerror}") from error
+    except NotUtf8Error as error:
+        raise PriceFileError(f"prices {path}, line {error.line}: {error}") from error
     except ValueError as error:
         raise PriceFileError(f"prices {path}: not valid TOML: {error}") from error
     try:

@@ -13,7 +13,7 @@ from importlib.metadata import entry_points
 from typing import Final
 
 from tutelage.agents.common.settings import OFFLINE
-from tutelage.agents.providers.keys import load_keys
+from tutelage.agents.providers.keys import clean_keys, load_keys
 
 HUMAN: Final = "human"
 REPLAY: Final = "replay"
@@ -95,17 +95,20 @@ def is_installed(name: str) -> bool:
     return importlib.util.find_spec(KNOWN[name][0].replace("-", "_")) is not None
 
 
-def not_installed(name: str) -> str:
+def not_installed(name: str, package: str) -> str:
     """The message where a provider's package is missing, with the command that installs it."""
-    package = KNOWN[name][0] if name in KNOWN else f"langchain-{name.replace('_', '-')}"
     return f"provider {name!r} needs the package {package}: {_install(name, package)}"
 
 
 def keys_at_hand(provider: str) -> tuple[str, ...]:
-    """The variables that hold a key which a provider's package would send. Raises KeyFileError."""
+    """The variables that hold a key which a provider's package would send.
+
+    White space around them is taken off. Raises KeyFileError and UnusableKeyError.
+    """
     load_keys()
     name = provider.partition(":")[0]
     variables = variables_of(name) or (f"{name.upper()}_API_KEY",)
+    clean_keys(variables)
     return tuple(variable for variable in variables if os.environ.get(variable))
 
 
@@ -115,8 +118,8 @@ def variables_of(name: str) -> tuple[str, ...]:
 
 
 def any_present(variables: Sequence[str]) -> bool:
-    """Whether one of the variables is set, or none is needed."""
-    return not variables or any(os.environ.get(variable) for variable in variables)
+    """Whether one of the variables holds something, or none is needed."""
+    return not variables or any(os.environ.get(variable, "").strip() for variable in variables)
 
 
 def _known(name: str) -> ProviderInfo:

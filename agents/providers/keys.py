@@ -1,4 +1,7 @@
-"""Providers' keys from a file of the user's own, for those who keep them out of the environment.
+"""Providers' keys: from the environment, or from a file of the user's own.
+
+A key is sent in a header of each request, so white space around it, which a file of variables or a
+mounted secret easily has, is taken off, and what no header can carry is refused.
 
 `keys.toml` in the user's configuration folder (`~/.config/tutelage` on Linux) holds lines such as
 `OPENAI_API_KEY = "..."`. What the environment has already goes first. A key becomes a variable of
@@ -13,13 +16,13 @@ import re
 import shlex
 import stat
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
-from platformdirs import user_config_path
-
 from tutelage.agents.common.redact import MIN_LENGTH, is_secret_name
 from tutelage.rl.errors import UserError
+from tutelage.rl.user_files import NotUtf8Error, config_folder, decoded
 
 _OTHERS: Final = 0o077
 """The rights of everybody but the owner."""
@@ -32,9 +35,13 @@ class KeyFileError(UserError):
     """A key file that cannot be used. The message is one line, and repeats nothing of the file."""
 
 
+class UnusableKeyError(UserError):
+    """A key of the environment's that no request can carry. The message does not repeat it."""
+
+
 def key_file() -> Path:
     """Where the user's key file is, if there is one."""
-    return user_config_path("tutelage") / "keys.toml"
+    return config_folder() / "keys.toml"
 
 
 def load_keys(path: Path | None = None) -> tuple[str, ...]:
@@ -63,12 +70,13 @@ def _read(path: Path) -> dict[str, Any]:
         _check_rights(path, os.fstat(file.fileno()))
         content = file.read(_LARGEST)
     try:
-        return tomllib.loads(content.decode("utf-8"))
+        return tomllib.loads(decoded(content))
     except ValueError as error:
         found = _LINE.search(str(error))
         where = f", line {found[1]}" if found else ""
+        why = f" ({error})" if isinstance(error, NotUtf8Error) else ""
         raise KeyFileError(
-            f'key file {path}{where}: not of the form NAME = "KEY", one a line'
+            f'key file {path}{where}: not of the form NAME = "KEY", one a line{why}'
         ) from None
 
 
@@ -100,5 +108,38 @@ def _checked(path: Path, values: dict[str, Any]) -> dict[str, str]:
             raise KeyFileError(
                 f"key file {path}: {name} is no text of at least {MIN_LENGTH} characters"
             )
+        problem = _problem(value.strip())
+        if problem is not None:
+            raise KeyFileError(f"key file {path}: {name} {problem}")
         keys[name] = value.strip()
     return keys
+
+
+def clean_keys(names: Iterable[str]) -> None:
+    """Take white space off the keys in these variables of the environment; unset the empty ones.
+
+    Raises UnusableKeyError.
+    """
+    for name in names:
+        key = os.environ.get(name)
+        if key is None:
+            continue
+        if not key.strip():
+            del os.environ[name]
+            continue
+        problem = _problem(key.strip())
+        if problem is not None:
+            raise UnusableKeyError(f"the environment variable {name} {problem}")
+        os.environ[name] = key.strip()
+
+
+def _problem(key: str) -> str | None:
+    """Why no header of a request can carry a key that was stripped; None where one can."""
+    if len(key.split()) > 1:
+        return "holds more than one word; needed: one key and nothing else"
+    if not (key.isascii() and key.isprintable()):
+        return (
+            "holds signs that no request can carry (letters with accents, typographic quotes, "
+            "control characters); copy the key anew"
+        )
+    return None

@@ -37,10 +37,12 @@ from tutelage.agents.providers.catalogue import (
     UNRATED,
     any_present,
     is_installed,
+    keys_at_hand,
     not_installed,
     variables_of,
 )
 from tutelage.agents.providers.keys import load_keys
+from tutelage.agents.providers.proxies import check_proxies
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -82,7 +84,8 @@ def make_chat_model(
     that is taught, whose script the embedded teachers need (`rl.tasks.scripts`); others do without.
     Raises ProviderError, in one line, for a name, package, key or address that does not do, for an
     embedded teacher of a task without a script, and for a limit in dollars where the price is not
-    known; KeyFileError or PriceFileError for a file that cannot be used.
+    known; KeyFileError or PriceFileError for a file that cannot be used, UnusableKeyError and
+    ProxyError for what the environment says.
     """
     keep_tracing_private()
     _check_url(base_url)
@@ -221,6 +224,8 @@ def _langchain(
     if name == "openai":  # its client library takes the address from the environment
         named = base_url or os.environ.get("OPENAI_API_BASE")
         base_url = named or os.environ.get("OPENAI_BASE_URL")
+    keys_at_hand(name)
+    check_proxies()
     arguments = _arguments(name, base_url, settings)
     try:
         if name == "openai":
@@ -230,7 +235,7 @@ def _langchain(
         else:
             model = init_chat_model(model_name, model_provider=name, **arguments)
     except ImportError as error:
-        raise ProviderError(not_installed(name)) from error
+        raise ProviderError(_not_imported(name, error)) from error
     except Exception as error:  # whatever a provider's package raises about its settings
         if isinstance(error, ValueError) and str(error).startswith("Unsupported"):
             return None
@@ -249,6 +254,18 @@ def _langchain(
     return ChatProvider(model, f"{name}:{model_name}", model_name, identity, False, price)
 
 
+def _not_imported(name: str, error: ImportError) -> str:
+    """What to say where a provider's package was not imported: it is missing, or it is broken.
+
+    LangChain says that it is missing in both cases; what really happened is the error's cause.
+    """
+    cause = error.__cause__ if isinstance(error.__cause__, ImportError) else error
+    missing = cause.name if isinstance(cause, ModuleNotFoundError) else None
+    if missing is not None and missing.startswith("langchain_"):
+        return not_installed(name, missing.partition(".")[0].replace("_", "-"))
+    return f"provider {name!r} cannot be loaded: {_first_line(cause)}"
+
+
 def _price(settings: TeacherSettings, known: Price | None) -> Price | None:
     """The price in the settings, else the one that is known."""
     price_in = settings.usd_per_million_prompt_tokens
@@ -264,7 +281,7 @@ def _arguments(name: str, base_url: str | None, settings: TeacherSettings) -> di
     Raises ProviderError where the provider's package or key is missing.
     """
     if not is_installed(name):
-        raise ProviderError(not_installed(name))
+        raise ProviderError(not_installed(name, KNOWN[name][0]))
     arguments: dict[str, Any] = {"temperature": settings.temperature}
     if name == "ollama":
         arguments["client_kwargs"] = {"timeout": settings.timeout_s}

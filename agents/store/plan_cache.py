@@ -25,7 +25,6 @@ from langchain_core.messages import BaseMessage, convert_to_openai_messages
 from langgraph.store.base import GetOp, Op, PutOp
 from langgraph.store.base import Item as StoredItem
 from langgraph.store.sqlite import SqliteStore
-from platformdirs import user_cache_path
 from pydantic import TypeAdapter
 
 from tutelage.agents.client.call_record import Exchange
@@ -34,6 +33,7 @@ from tutelage.agents.common.redact import json_writer
 from tutelage.agents.store.plan_file import SUFFIX, CacheError, CacheFullError, is_full, open_store
 from tutelage.rl.advice.advice import Advice
 from tutelage.rl.tasks.options import Option
+from tutelage.rl.user_files import cache_folder
 
 logger = logging.getLogger(__name__)
 
@@ -90,8 +90,8 @@ _ENTRY: Final = TypeAdapter(CacheEntry)
 
 
 def default_cache_path() -> Path:
-    """The file in the user's cache folder (`XDG_CACHE_HOME`)."""
-    return user_cache_path("tutelage") / "plans.sqlite"
+    """The file in the user's cache folder, see `rl.user_files.cache_folder`."""
+    return cache_folder() / "plans.sqlite"
 
 
 def now() -> str:

@@ -29,6 +29,7 @@ from tutelage.agents.store.plan_cache import CALLS, CacheEntry, now
 from tutelage.rl.advice.advice import Advice
 from tutelage.rl.errors import UserError
 from tutelage.rl.tasks.options import Option, Plan
+from tutelage.rl.user_files import NotUtf8Error, decoded
 
 FORMAT: Final = 1
 """The version of a line that this program writes, and the newest it reads."""
@@ -140,6 +141,10 @@ def read_recording(path: Path) -> dict[int, RecordedAnswer]:
     for number, line in _lines(path):
         try:
             answers[number] = _answer(line)
+        except NotUtf8Error as error:
+            problems.append(f"{path}, line {number}: {error}")
+            if number == 1:  # all of the file, then
+                break
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             problems.append(f"{path}, line {number}: {_reason(error)}")
     if not answers and not problems:
@@ -167,7 +172,7 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
 
 
 def _answer(line: bytes) -> RecordedAnswer:
-    values = json.loads(line)
+    values = json.loads(decoded(line))
     if not isinstance(values, dict):
         raise ValueError("no JSON object")
     unknown = sorted(set(values) - _FIELDS)
@@ -275,8 +280,6 @@ def _reason(error: Exception) -> str:
             return "nested too deeply"
         case json.JSONDecodeError():
             return f"no JSON ({error.msg}, column {error.colno})"
-        case UnicodeDecodeError():
-            return "no UTF-8"
         case ValidationError():
             return f"calls are no requests ({error.errors()[0]['msg'].lower()})"
         case ValueError():

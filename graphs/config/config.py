@@ -34,6 +34,7 @@ from tutelage.rl.rollouts.settings import EvaluationSettings
 from tutelage.rl.tasks.settings import HierarchicalSettings, TaskSettings
 from tutelage.rl.teaching.settings import ShapingSettings
 from tutelage.rl.teaching.weight_schedule import WeaningSettings
+from tutelage.rl.user_files import NotUtf8Error, decoded
 
 _ARGUMENT: Final = "env."
 ENV_ARGUMENT: Final = f"{_ARGUMENT}NAME"
@@ -304,10 +305,12 @@ def _kind_name(kind: Any) -> str:
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        text = file.read_text(encoding="utf-8")
+        text = decoded(file.read_bytes())
         values = json.loads(text) if file.suffix == ".json" else tomllib.loads(text)
     except OSError as error:
         raise ConfigError(f"cannot read --config {file}: {error.strerror}") from error
+    except NotUtf8Error as error:
+        raise ConfigError(f"--config {file}, line {error.line}: {error}") from error
     except RecursionError:
         raise ConfigError(f"--config {file} is nested too deeply") from None
     except ValueError as error:

@@ -20,6 +20,7 @@ from tutelage.graphs.config.events import Doing, Event, RunEnded, Tell
 from tutelage.graphs.records.lock import locked
 from tutelage.graphs.records.run_folder import RunFolder, default_run_dir
 from tutelage.graphs.records.shapes import Summary
+from tutelage.graphs.runtime.compiling import compile_ahead
 from tutelage.graphs.runtime.conditions import stopped
 from tutelage.graphs.runtime.run_spec import (
     MakePerson,
@@ -121,13 +122,16 @@ def _session(
     try:
         with ExitStack() as resources:
             resources.enter_context(locked(folder))
+            wait_for_kernels = compile_ahead(spec.config, resources)
             teacher = open_teacher(spec, tell, resources, make_person)
+            stop = stop or StopSignal()
+            if wait_for_kernels is not None:
+                wait_for_kernels(stop)
             if teacher is not None and is_new:
                 ask_in_advance(spec, teacher, tell)
             tell(Doing("loading torch and LangGraph"))
             from tutelage.graphs.runtime.driving import drive  # here and not above: see the top
 
-            stop = stop or StopSignal()
             summary = drive(spec, folder, teacher, started, stop, tell, resources)
     except Exception as error:
         told = stopped(error, folder)

@@ -19,6 +19,7 @@ from tutelage.graphs.terminal import (
     providers,
     report,
 )
+from tutelage.graphs.terminal.common.encoding import write_anything
 from tutelage.graphs.terminal.compare import command as compare
 from tutelage.graphs.terminal.prompts import command as prompts
 from tutelage.graphs.terminal.run import command as run
@@ -71,6 +72,7 @@ def _of_all(
 
 def main() -> None:
     """Run the command line; a mistake that people can mend is one line and exit code 2."""
+    write_anything()
     try:
         app()
     except Exception as error:

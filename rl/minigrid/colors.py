@@ -12,8 +12,8 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from numba import njit
 
+from tutelage.rl.kernels import njit
 from tutelage.rl.minigrid.codes import KEY, NUM_COLORS
 from tutelage.rl.tasks.arrays import CodeArray, IntArray
 

@@ -16,9 +16,9 @@ from typing import Final, NamedTuple
 
 import numpy as np
 from minigrid.core.constants import COLOR_TO_IDX
-from numba import njit
 from numpy.typing import NDArray
 
+from tutelage.rl.kernels import njit
 from tutelage.rl.minigrid.codes import (
     DIRECTION_DX,
     DIRECTION_DY,
@@ -134,7 +134,7 @@ def draw_layout(spec: LayoutSpec, seed: int) -> Layout:
     direction = _below(state, 4)
     _lay_keys(codes, free, doorway, state, spec, width, height, color)
     if spec.lava:
-        y, x = _take_cell(free & ~doorway, state)
+        y, x = _take_cell(_without(free, doorway), state)
         codes[y, x] = LAVA
     return Layout(codes, agent_x, agent_y, direction)
 
@@ -151,7 +151,7 @@ def _lay_keys(
     color: int,
 ) -> None:
     """Place the door's key and the other one, if there is one."""
-    open_to_key = free & ~doorway if spec.clear_doorway else free.copy()
+    open_to_key = _without(free, doorway) if spec.clear_doorway else free.copy()
     if spec.central_key:
         top, left = height // 2 - 1, width // 2 - 1
         for y in range(free.shape[0]):
@@ -162,6 +162,16 @@ def _lay_keys(
             y, x = _take_cell(open_to_key, state)
             codes[y, x] = KEY + key_color
             free[y, x] = False
+
+
+@njit(cache=True)
+def _without(cells: BoolArray, others: BoolArray) -> BoolArray:
+    """A copy of the cells without the others: loops compile much faster than NumPy's operators."""
+    left = cells.copy()
+    for y in range(cells.shape[0]):
+        for x in range(cells.shape[1]):
+            left[y, x] = cells[y, x] and not others[y, x]
+    return left
 
 
 @njit(cache=True)
@@ -188,10 +198,17 @@ def _hang_door(
 @njit(cache=True)
 def _take_cell(free: BoolArray, state: WordArray) -> tuple[int, int]:
     """Draw one of the free cells and mark it taken: (y, x). Raises ValueError where none is."""
-    cells = np.flatnonzero(free)
-    if len(cells) == 0:
+    count = 0
+    for cell in free.flat:
+        count += int(cell)
+    if count == 0:
         raise ValueError("the room leaves too little free floor")
-    cell = cells[_below(state, len(cells))]
-    y, x = cell // free.shape[1], cell % free.shape[1]
-    free[y, x] = False
-    return y, x
+    left = _below(state, count)
+    for y in range(free.shape[0]):
+        for x in range(free.shape[1]):
+            if free[y, x]:
+                if left == 0:
+                    free[y, x] = False
+                    return y, x
+                left -= 1
+    raise ValueError("no cell of that number")

@@ -19,8 +19,8 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from numba import njit
 
+from tutelage.rl.kernels import njit
 from tutelage.rl.minigrid.codes import (
     DIRECTION_DX,
     DIRECTION_DY,

@@ -15,9 +15,9 @@ from typing import Any, Final
 
 import numpy as np
 from gymnasium.spaces import Box, Space
-from numba import njit
 from numpy.typing import NDArray
 
+from tutelage.rl.kernels import njit
 from tutelage.rl.minigrid.codes import (
     BALL,
     CODE_ATTRIBUTES,

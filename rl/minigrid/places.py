@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from typing import Final, TypeVar
 
 import numpy as np
-from numba import njit
 
+from tutelage.rl.kernels import njit
 from tutelage.rl.minigrid.codes import DIRECTION_DX, DIRECTION_DY, GOAL, NUM_CODES, name_of
 from tutelage.rl.minigrid.colors import order_colors, ranks_of, recolored
 from tutelage.rl.minigrid.memory_map import carried_in, is_inside, is_walkable

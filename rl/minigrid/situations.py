@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numba import njit
 
+from tutelage.rl.kernels import njit
 from tutelage.rl.minigrid.codes import (
     BOX,
     DOOR_CLOSED,

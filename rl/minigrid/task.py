@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
+from functools import partial
 from typing import Self
 
 import numpy as np
@@ -12,6 +13,7 @@ from gymnasium.spaces import Discrete
 from minigrid.minigrid_env import MiniGridEnv
 from numpy.typing import NDArray
 
+from tutelage.rl.kernels import is_compiled
 from tutelage.rl.minigrid.codes import (
     ACTION_NAMES,
     COLORS,
@@ -21,12 +23,14 @@ from tutelage.rl.minigrid.codes import (
 )
 from tutelage.rl.minigrid.drawing import draw, draw_inks, recall
 from tutelage.rl.minigrid.engine.families import family_of
+from tutelage.rl.minigrid.engine.rules import play
 from tutelage.rl.minigrid.engine.simulator import BatchedSimulator
 from tutelage.rl.minigrid.memory_map import without_lava
 from tutelage.rl.minigrid.notes import notes_with
 from tutelage.rl.minigrid.observation import MAP_SIDE, student_spaces
 from tutelage.rl.minigrid.options import act_by_options, encode_option, every_option
 from tutelage.rl.minigrid.places import PlaceField, place_objects
+from tutelage.rl.minigrid.rehearsal import rehearse_levels, rehearse_maps
 from tutelage.rl.minigrid.render import GridWorld
 from tutelage.rl.minigrid.script import GridScript, SituationFields, carried_out
 from tutelage.rl.minigrid.simulator import (
@@ -114,6 +118,19 @@ class GridTask:
     def view(self) -> dict[str, int]:
         """What the student's view needs to be made elsewhere (`rl.minigrid.remembered_map`)."""
         return {MAP_SIDE: self._map_side}
+
+    def rehearsals(self) -> tuple[Callable[[], None], ...]:
+        """What compiles this task's kernels, in parts for as many processes; none once they are.
+
+        See `rl.tasks.base.Rehearsed`.
+        """
+        if self._family is None or is_compiled(play):
+            return ()
+        sides = self._family.rules.view_side, self._map_side
+        return (
+            partial(rehearse_levels, self._family),
+            partial(rehearse_maps, self, *sides, self._crop),
+        )
 
     def make_envs(self, num_envs: int, split: Split, seed: int) -> GridVectorEnv:
         simulator: Simulator

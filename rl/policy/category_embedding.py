@@ -11,11 +11,10 @@ from typing import Any, Final
 
 import numpy as np
 import torch
-from numba import njit
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tutelage.rl.tasks.arrays import CodeArray, FloatArray, IntArray
+from tutelage.rl.policy.embedding_kernels import add_rows, scatter_rows
 from tutelage.rl.tasks.spaces import CategoryGrid
 
 _GAIN: Final = math.sqrt(2)
@@ -71,13 +70,13 @@ class CategoryEmbeddingSum(nn.Module):
         attributes, rows = self._attributes.numpy(), self._rows.numpy()
         table = self.table.detach().numpy()
         code_rows = np.empty((len(rows), len(attributes), table.shape[1]), np.float32)
-        _add_rows(codes.numpy(), attributes, rows, table, code_rows, sums.numpy())
+        add_rows(codes.numpy(), attributes, rows, table, code_rows, sums.numpy())
 
     def scatter_rows(self, codes: Tensor, by_sums: Tensor, by_table: Tensor) -> None:
         """Add the sums' gradient, float32 [B, width], to the table's; on the CPU."""
         attributes, rows = self._attributes.numpy(), self._rows.numpy()
         grads = by_sums.contiguous().numpy()
-        _scatter_rows(codes.numpy(), attributes, rows, grads, by_table.numpy())
+        scatter_rows(codes.numpy(), attributes, rows, grads, by_table.numpy())
 
     def _sums(self, codes: Tensor, begun: Tensor) -> Tensor:
         """The codes' rows added to a copy of `begun`; as `add_rows`."""
@@ -121,75 +120,3 @@ class _Sum(torch.autograd.Function):
         by_table = torch.zeros(ctx.shape)
         ctx.layer.scatter_rows(codes, grads[0], by_table)
         return by_table, grads[0], None, None
-
-
-@njit(cache=True, nogil=True)
-def _add_rows(
-    codes: CodeArray,
-    attributes: IntArray,
-    rows: IntArray,
-    table: FloatArray,
-    code_rows: FloatArray,
-    sums: FloatArray,
-) -> None:
-    """To sums[b], add the table's rows over cells and attributes.
-
-    code_rows: float32 [cells, codes, width], room for the sum of the rows of each code met in a
-    cell, which are added up once for all pictures. Four of them are added to a sum at once: it is
-    read and written a quarter as often.
-    """
-    num_cells = codes.shape[1]
-    is_added_up = np.zeros((num_cells, attributes.shape[0]), np.bool_)
-    for b in range(codes.shape[0]):
-        for c in range(num_cells):
-            code = codes[b, c]
-            if code >= attributes.shape[0]:
-                raise IndexError("a category code is not below num_codes")
-            if not is_added_up[c, code]:
-                is_added_up[c, code] = True
-                _add_up_rows(table, rows[c], attributes[code], code_rows[c, code])
-    whole = num_cells - num_cells % 4
-    for b in range(codes.shape[0]):
-        out = sums[b]
-        for c in range(0, whole, 4):
-            one, two = code_rows[c, codes[b, c]], code_rows[c + 1, codes[b, c + 1]]
-            three, four = code_rows[c + 2, codes[b, c + 2]], code_rows[c + 3, codes[b, c + 3]]
-            for h in range(out.shape[0]):
-                out[h] += (one[h] + two[h]) + (three[h] + four[h])
-        for c in range(whole, num_cells):
-            row = code_rows[c, codes[b, c]]
-            for h in range(out.shape[0]):
-                out[h] += row[h]
-
-
-@njit(cache=True, nogil=True)
-def _add_up_rows(table: FloatArray, starts: IntArray, values: IntArray, out: FloatArray) -> None:
-    """Add up the rows of one code in one cell. starts: each attribute's first row."""
-    out[:] = table[starts[0] + values[0]]
-    for k in range(1, len(values)):
-        row = table[starts[k] + values[k]]
-        for h in range(out.shape[0]):
-            out[h] += row[h]
-
-
-@njit(cache=True, nogil=True)
-def _scatter_rows(
-    codes: CodeArray, attributes: IntArray, rows: IntArray, grads: FloatArray, table: FloatArray
-) -> None:
-    """Add each sum's gradient to the gradients of its rows.
-
-    Cell by cell, first to one row a code, which stay in the processor's nearest cache, then to the
-    rows of the code's attributes.
-    """
-    by_code = np.empty((attributes.shape[0], grads.shape[1]), np.float32)
-    for c in range(codes.shape[1]):
-        by_code[:] = 0.0
-        for b in range(codes.shape[0]):
-            grad, row = grads[b], by_code[codes[b, c]]
-            for h in range(grad.shape[0]):
-                row[h] += grad[h]
-        for code in range(attributes.shape[0]):
-            for k in range(attributes.shape[1]):
-                row = table[rows[c, k] + attributes[code, k]]
-                for h in range(row.shape[0]):
-                    row[h] += by_code[code, h]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from tutelage.rl.kernels import njit
 from tutelage.rl.tasks.arrays import FloatArray, IntArray
 
 
@@ -45,3 +45,8 @@ def _draw(
             action += 1
         actions[b], greedy[b] = action, best
         log_probs[b] = np.float64(row[action]) - row[best] - np.log(total)
+
+
+def rehearse() -> None:
+    """Draw once, so that the loop is compiled and kept."""
+    draw(np.zeros((1, 1), np.float32), np.random.default_rng(0))

@@ -8,7 +8,7 @@ and `rl.gymnasium` for any Gymnasium environment that a `GymTask` describes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, Self
 
@@ -266,6 +266,16 @@ class ListsOptions(Protocol):
 
     def all_options(self) -> tuple[Option, ...]:
         """Every option that may ever be on offer, in a fixed order."""
+
+
+class Rehearsed(Protocol):
+    """An optional part of a task: its compiled code can be made in advance, by other processes."""
+
+    def rehearsals(self) -> Sequence[Callable[[], None]]:
+        """Calls that compile what a run will need, and leave it on the disk; none where it is.
+
+        Each may run in a process of its own, for a task that was made anew there.
+        """
 
 
 class LookupTask(Protocol):

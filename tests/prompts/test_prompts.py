@@ -459,5 +459,5 @@ def test_the_package_stands_alone() -> None:
     assert "tutelage.prompts.library" in loaded
     ours = {name for name in loaded if name.startswith("tutelage.")}
     others = {name for name in ours if not name.startswith("tutelage.prompts")}
-    assert others == {"tutelage.rl", "tutelage.rl.errors"}
+    assert others == {"tutelage.rl", "tutelage.rl.errors", "tutelage.rl.user_files"}
     assert not loaded & {"numpy", "torch", "langchain", "jinja2"}

@@ -6,8 +6,8 @@ from typing import Final
 
 import numpy as np
 from minigrid.core.constants import COLOR_NAMES, COLOR_TO_IDX
-from numba import njit
 
+from tutelage.rl.kernels import njit
 from tutelage.rl.minigrid.codes import EMPTY, NUM_COLORS, WALL
 from tutelage.rl.minigrid.engine.streams import WordArray, draw
 from tutelage.rl.minigrid.engine.world import World

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 import numpy as np
-from numba import njit
 
+from tutelage.rl.kernels import njit
 from tutelage.rl.minigrid.codes import (
     BALL,
     BOX,

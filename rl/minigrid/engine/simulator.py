@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from tutelage.rl.minigrid.engine.families import Family
-from tutelage.rl.minigrid.engine.rules import perceive, play
-from tutelage.rl.minigrid.engine.world import World, clear, copy_world, make_world
+from tutelage.rl.minigrid.engine.rules import perceive, play, play_dodging
+from tutelage.rl.minigrid.engine.world import DODGE, World, clear, copy_world, make_world
 from tutelage.rl.minigrid.simulator import Frames
 from tutelage.rl.tasks.arrays import BoolArray, FloatArray, IntArray
 
@@ -33,7 +33,8 @@ class BatchedSimulator:
         terminated = np.empty(num_envs, dtype=np.bool_)
         truncated = np.empty(num_envs, dtype=np.bool_)
         rules, frames = self._family.rules, self.frames
-        play(self._world, rules, actions, rewards, terminated, truncated)
+        played = play_dodging if rules.ending == DODGE else play
+        played(self._world, rules, actions, rewards, terminated, truncated)
         perceive(self._world, rules, self._all_rows, frames.views, frames.headings)
         return rewards, terminated, truncated
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 from minigrid.core.constants import COLOR_TO_IDX
-from numba import njit
 
+from tutelage.rl.kernels import njit
 from tutelage.rl.minigrid.codes import BALL, DOOR_LOCKED, EMPTY, GOAL, KEY, WALL
 from tutelage.rl.minigrid.engine.placing import place, place_agent, sorted_from, wall_in
 from tutelage.rl.minigrid.engine.streams import draw, next64, shuffle

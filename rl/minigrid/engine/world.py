@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from tutelage.rl.kernels import njit
 from tutelage.rl.minigrid.codes import EMPTY, WALL
 from tutelage.rl.minigrid.engine.streams import STREAM_WORDS, WordArray, open_stream
 from tutelage.rl.tasks.arrays import CodeArray, IntArray

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from tutelage.rl.kernels import njit
 from tutelage.rl.tasks.arrays import FloatArray, IntArray
 
 Doubles = NDArray[np.float64]
@@ -83,3 +83,11 @@ def _log_softmax(logits: FloatArray, log_pi: Doubles, pi: Doubles) -> None:
     for k in range(len(logits)):
         pi[k] /= total
         log_pi[k] = np.float64(logits[k] - top) - log_total
+
+
+def rehearse() -> None:
+    """Call it once, with one row and one action, so that it is compiled and kept."""
+    row, table = np.zeros(1, np.float32), np.zeros((1, 1), np.float32)
+    actions, metrics = np.zeros(1, np.int64), np.zeros(6)
+    given = table, row, actions, row, row, row, table, row
+    loss_kernel(*given, 0.0, 0.0, 0.0, 0.0, metrics, table.copy(), row.copy())

@@ -6,8 +6,9 @@ import pytest
 
 from tutelage.agents.client.prices import PriceFileError
 from tutelage.agents.common.files import RunFolderError
-from tutelage.agents.providers.keys import KeyFileError
+from tutelage.agents.providers.keys import KeyFileError, UnusableKeyError
 from tutelage.agents.providers.make import ProviderError
+from tutelage.agents.providers.proxies import ProxyError
 from tutelage.agents.store.plan_file import CacheError
 from tutelage.agents.store.recordings import RecordingError
 from tutelage.rl.errors import UserError
@@ -15,7 +16,10 @@ from tutelage.rl.errors import UserError
 
 @pytest.mark.parametrize(
     "kind",
-    [CacheError, KeyFileError, PriceFileError, ProviderError, RecordingError, RunFolderError],
+    [
+        *(CacheError, KeyFileError, PriceFileError, ProviderError, ProxyError),
+        *(RecordingError, RunFolderError, UnusableKeyError),
+    ],
 )
 def test_what_people_can_mend_is_a_user_error(kind: type[Exception]) -> None:
     assert issubclass(kind, UserError)
