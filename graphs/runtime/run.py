@@ -47,7 +47,7 @@ def run(
     before the run folder is made, and RunStoppedError where the machine does not let the run go on.
     """
     started = monotonic() - import_s
-    (on_event or _ignore)(Doing("loading the environment"))
+    (on_event or _ignore)(Doing("loading the environment; a first run compiles its engine"))
     spec = RunSpec(config)
     return _session(spec, new_folder(spec), on_event, stop, started, make_person, is_new=True)
 

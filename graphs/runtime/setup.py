@@ -40,7 +40,7 @@ def open_context(
     RunFolderError and TraceError.
     """
     config = spec.config
-    tell(Doing("making the environments; a first run compiles their engine"))
+    tell(Doing("making the environments"))
     torch.set_num_threads(config.threads)
     timers = PhaseTimers()
     context = RunContext(
