@@ -31,6 +31,7 @@ from tutelage.graphs.terminal.trace.situation_lines import (
     SituationCells,
     cut_short,
     room_beside,
+    without_spared,
 )
 
 if TYPE_CHECKING:
@@ -157,12 +158,12 @@ def _print_runs(out: Console, rows: Sequence[Mapping[str, Any]]) -> None:
     told = SituationCells(list(dict.fromkeys(row["text"] for row in rows)))
     if told.common:
         out.print(safe(f"in every situation: {told.common}", "dim"), soft_wrap=True)
-    cells = [_cells(row) for row in rows]
-    room = room_beside(cells, out.width, _SPARED)
+    cells = without_spared([_cells(row) for row in rows], out.width, _SPARED)
+    room = room_beside(cells, out.width)
     for row, each in zip(rows, cells, strict=True):
         each[told.heading] = told.cell(row["text"], room)
     out.print(
-        cut_short(table_of(cells, {"differs in", told.heading}, out.width, _SPARED)),
+        cut_short(table_of(cells, {"differs in", told.heading})),
     )
     printed: set[tuple[str, ...]] = set()
     for row in rows:

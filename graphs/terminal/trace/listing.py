@@ -33,6 +33,7 @@ from tutelage.graphs.terminal.trace.situation_lines import (
     cut_short,
     ended,
     room_beside,
+    without_spared,
 )
 from tutelage.rl.errors import one_of
 
@@ -144,18 +145,18 @@ def _print_rejected(
 
 def _situations(rows: Sequence[dict[str, Any]], told: SituationCells, width: int) -> Table:
     """The table of situations, a line each; the most telling columns alone where it is narrow."""
-    cells = [_situation_cells(row) for row in rows]
+    cells = without_spared([_situation_cells(row) for row in rows], width, _SPARED)
     if not any(row["failures"] for row in rows):
         cells = [{k: v for k, v in each.items() if k != "failed"} for each in cells]
     advice = [advice_line(row) for row in rows]
-    room = room_beside(cells, width, _SPARED) - 2  # the gap between the two
+    room = room_beside(cells, width) - 2  # the gap between the two
     least = min(max(map(len, advice)), _LEAST_ADVICE)
     wanted = max(told.columns(row["text"] for row in rows), len(told.heading))
     columns = min(wanted, room - least)
     for row, each, line in zip(rows, cells, advice, strict=True):
         each[told.heading] = told.cell(row["text"], columns)
         each["advice"] = safe(ended(line, room - columns), "red" if row["rejection"] else "")
-    return cut_short(table_of(cells, {*_WORDS, told.heading}, width, _SPARED))
+    return cut_short(table_of(cells, {*_WORDS, told.heading}))
 
 
 def _situation_cells(row: dict[str, Any]) -> dict[str, Text]:
@@ -173,24 +174,24 @@ def _situation_cells(row: dict[str, Any]) -> dict[str, Text]:
 
 def _calls(rows: Sequence[dict[str, Any]], told: SituationCells, width: int) -> Table:
     """The table of calls, a line each. It shows teachers where there are several."""
-    cells = _calls_cells(rows)
-    room = room_beside(cells, width, _SPARED_OF_CALLS)
+    cells = without_spared(_calls_cells(rows), width, _SPARED_OF_CALLS)
+    room = room_beside(cells, width)
     for row, each in zip(rows, cells, strict=True):
         each[told.heading] = _named(row, told, room)
-    return cut_short(table_of(cells, {*_WORDS, told.heading}, width, _SPARED_OF_CALLS))
+    return cut_short(table_of(cells, {*_WORDS, told.heading}))
 
 
 def _failures(rows: Sequence[dict[str, Any]], told: SituationCells, width: int) -> Table:
     """The table of failures: what is wrong is told in full, and wrapped where it must be."""
-    cells = _calls_cells(rows)
-    room = room_beside(cells, width, _SPARED_OF_FAILURES)
+    cells = without_spared(_calls_cells(rows), width, _SPARED_OF_FAILURES)
+    room = room_beside(cells, width)
     for row, each in zip(rows, cells, strict=True):
         # Narrow, the number alone: the error takes the room.
         wide = width >= WIDE
         heading = told.heading if wide else "situation"
         each[heading] = _named(row, told, room // 2 if wide else 0)
         each["error"] = safe(_error(row))
-    table = cut_short(table_of(cells, {*_WORDS, told.heading}, width, _SPARED_OF_FAILURES))
+    table = cut_short(table_of(cells, {*_WORDS, told.heading}))
     table.columns[-1].no_wrap, table.columns[-1].overflow = False, "fold"
     return table
 

@@ -71,13 +71,21 @@ def _joined(parts: Sequence[str], most: int) -> str:
     )
 
 
-def room_beside(cells: Cells, width: int, spared: Collection[str] = ()) -> int:
-    """The columns that a table's other cells leave of the terminal's.
+def without_spared(
+    cells: Sequence[dict[str, Text]], width: int, spared: Collection[str]
+) -> list[dict[str, Text]]:
+    """The cells without those under headings that a narrow terminal goes without.
 
-    spared: headings that a narrow terminal goes without.
+    All of them at once, and before there is a text: that takes whatever room there is.
     """
-    shown = [name for name in cells[0] if width >= WIDE or name not in spared]
-    taken = sum(max(len(name), *(each[name].cell_len for each in cells)) + _GAP for name in shown)
+    return [{k: v for k, v in each.items() if width >= WIDE or k not in spared} for each in cells]
+
+
+def room_beside(cells: Cells, width: int) -> int:
+    """The columns that a table's other cells leave of the terminal's."""
+    taken = sum(
+        max(len(name), *(each[name].cell_len for each in cells)) + _GAP for name in cells[0]
+    )
     return width - taken - _GAP
 
 
