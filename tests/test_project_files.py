@@ -1,4 +1,4 @@
-"""What stands around the code: metadata, workflow, container file."""
+"""What stands around the code: metadata, workflow, container file, changelog, contributing page."""
 
 from __future__ import annotations
 
@@ -14,13 +14,19 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+import typer
 import yaml
 
 from helpers.tiny_runs import ROOT
 from tutelage import __version__
+from tutelage.graphs.registry import list_graphs
+from tutelage.graphs.terminal.app import app
 
 PROJECT: Final[dict[str, Any]] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 README: Final = (ROOT / "README.md").read_text("utf-8")
+CHECKS: Final = (ROOT / ".ci" / "run").read_text("utf-8")
+CHANGELOG: Final = (ROOT / "docs" / "CHANGELOG.md").read_text("utf-8")
+CONTRIBUTING: Final = (ROOT / "docs" / "CONTRIBUTING.md").read_text("utf-8")
 
 
 def fenced_lines(page: str) -> set[str]:
@@ -186,3 +192,51 @@ class TestContainer:
             *files,
             *links,
         }
+
+
+def listed(topic: str) -> list[str]:
+    """The names in backticks of the changelog's entry on a topic."""
+    (entry,) = re.findall(rf"^- \*\*{topic}\*\*: (.*?)\.", CHANGELOG, re.MULTILINE | re.DOTALL)
+    return re.findall(r"`([^`]+)`", entry)
+
+
+class TestChangelog:
+    def test_the_newest_version_is_this_one(self) -> None:
+        versions = re.findall(r"^## \[(.+?)\] - (.+)$", CHANGELOG, flags=re.MULTILINE)
+        assert versions[0][0] == __version__
+        for _, date in versions:
+            assert date == "unreleased" or re.fullmatch(r"\d{4}-\d{2}-\d{2}", date)
+
+    def test_its_sections_are_those_of_keep_a_changelog(self) -> None:
+        sections = re.findall(r"^### (.+)$", CHANGELOG, flags=re.MULTILINE)
+        assert sections
+        known = {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
+        assert set(sections) <= known
+
+    def test_all_that_there_is_is_in_it(self) -> None:
+        group: Any = typer.main.get_command(app)
+        assert listed("Commands") == list(group.commands)
+        assert sorted(listed("Graphs")) == sorted(info.name for info in list_graphs())
+        extras = set(PROJECT["project"]["optional-dependencies"]) - {"test", "dev"}
+        assert set(listed("Extras")) == extras
+
+
+class TestContributing:
+    def test_its_commands_are_those_of_the_checks(self) -> None:
+        commands = fenced_lines(CONTRIBUTING)
+        assert len(commands) > 4
+        for command in commands:
+            assert re.search(rf"(^|\s){re.escape(command)}($|\s)", CHECKS), command
+
+    def test_its_own_test_of_structure_is_there(self) -> None:
+        (named,) = re.findall(r"`pytest (\S+\.py)`", CONTRIBUTING)
+        assert (ROOT / named).is_file()
+
+
+@pytest.mark.parametrize(
+    "page", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))], ids=lambda page: page.name
+)
+def test_links_of_a_page_lead_to_files(page: Path) -> None:
+    targets = re.findall(r"\]\(([^)\s]+)\)", page.read_text("utf-8"))
+    files = {target.partition("#")[0] for target in targets if "://" not in target} - {""}
+    assert {name for name in files if not (page.parent / name).exists()} == set()
