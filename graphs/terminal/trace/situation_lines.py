@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from rich.table import Table
 from rich.text import Text
 
 from tutelage.graphs.records.trace.names import DASH, one_line, told_apart
-from tutelage.graphs.terminal.common.tables import WIDE
 from tutelage.graphs.terminal.common.text import safe
 
 _BETWEEN: Final = " · "
 """Between the parts of a situation's text."""
 _LEAST_PART: Final = 8
 """Characters that a part keeps, where it is shortened."""
+_TEXTS: Final = 54
+"""Columns that texts are to have before other columns come in."""
 _GAP: Final = 2
 """Columns between two of a table's."""
 
@@ -72,13 +73,18 @@ def _joined(parts: Sequence[str], most: int) -> str:
 
 
 def without_spared(
-    cells: Sequence[dict[str, Text]], width: int, spared: Collection[str]
+    cells: Sequence[dict[str, Text]], width: int, spared: Sequence[str]
 ) -> list[dict[str, Text]]:
-    """The cells without those under headings that a narrow terminal goes without.
+    """The cells without some under `spared` headings, the first one first, where texts lack room.
 
-    All of them at once, and before there is a text: that takes whatever room there is.
+    This comes before there is a text: that takes whatever room there is.
     """
-    return [{k: v for k, v in each.items() if width >= WIDE or k not in spared} for each in cells]
+    kept = list(cells)
+    for heading in spared:
+        if room_beside(kept, width) >= _TEXTS:
+            break
+        kept = [{k: v for k, v in each.items() if k != heading} for each in kept]
+    return kept
 
 
 def room_beside(cells: Cells, width: int) -> int:

@@ -430,8 +430,14 @@ def test_each_takes_a_line_and_none_looks_like_another(
     assert "carrying · seen · unexplored" in shown
 
 
-def test_the_figures_of_a_narrow_list_are_whole(similar: Path) -> None:
-    for row in rows_of(say("trace", "list", similar)):
+@pytest.mark.parametrize("columns", range(80, 116, 4))
+def test_the_figures_of_a_list_are_whole(
+    similar: Path, columns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    said = say("trace", "list", similar)
+    assert all(f" {heading} " in said for heading in ("id", "visits", "agree", "advice"))
+    for row in rows_of(said):
         assert "12,345" in row
         assert "0.75 pick_up" in row
 
