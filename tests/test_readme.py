@@ -185,10 +185,15 @@ def test_a_page_runs_with_a_full_cache(
     page: Path, tmp_path: Path, server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All that a trace shows is there, too, where the plan cache has answered."""
-    for folder in ("first", "second"):
-        monkeypatch.chdir(checkout(tmp_path / folder))
-        with fresh_modules():
-            follow(page, server)
+    monkeypatch.chdir(checkout(tmp_path / "filling"))
+    for line in commands(page):
+        if line.startswith("python cli.py run "):
+            type_in(line, server)
+    asked = len(server.requests)
+    monkeypatch.chdir(checkout(tmp_path / "checkout"))
+    with fresh_modules():
+        follow(page, server)
+    assert len(server.requests) == asked
 
 
 def test_every_page_is_read() -> None:
