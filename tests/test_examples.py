@@ -1,4 +1,4 @@
-"""The worked examples and the page on own environments: short, checked, and trained a little."""
+"""The worked examples: short, checked, and trained a little; the encoders that their page names."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from gymnasium import spaces
 from typer.testing import CliRunner
 
 from helpers.fresh_modules import fresh_modules
-from helpers.openai_server import OpenAIServer
 from helpers.tiny_runs import ROOT
 from tutelage.graphs.terminal.app import app
 from tutelage.rl.policy.encoders import (
@@ -30,7 +29,7 @@ from tutelage.rl.policy.settings import StudentSettings
 from tutelage.rl.tasks.observations import ObservationEncoder
 
 EXAMPLES: Final = ROOT / "docs" / "examples"
-PAGE: Final = (ROOT / "docs" / "own_environment.md").read_text(encoding="utf-8")
+PAGE: Final = (ROOT / "docs" / "environments.md").read_text(encoding="utf-8")
 TINY: Final = [
     *("--steps", "64"),
     *("--num-envs", "4"),
@@ -38,15 +37,6 @@ TINY: Final = [
     *("--set", "evaluation.final_episodes=2"),
     *("--run-dir", "run"),
 ]
-
-OWN: Final = """
-from mountain_car import MountainCar
-
-class MyTask(MountainCar):
-    def __init__(self, size, map_name):
-        super().__init__()
-        assert (size, map_name) == (8, "lake")
-"""
 
 
 def files() -> list[str]:
@@ -125,29 +115,3 @@ def test_the_page_names_the_encoders(
     assert [encoder] == [kind for text in rows for start, kind in says.items() if start in text]
     (seen,) = ObservationEncoder(space).observation_space.values()
     assert type(make_encoder(seen, StudentSettings(), normalise=True)) is encoder
-
-
-@pytest.mark.slow
-def test_the_commands_of_the_page_run(examples: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (code,) = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
-    (examples / "mountain_car.py").write_text(code, encoding="utf-8")
-    (examples / "my_module.py").write_text(OWN, encoding="utf-8")
-    level = "from own_level import Vault as MyLevel\n"
-    (examples / "my_levels.py").write_text(level, encoding="utf-8")
-    commands = [
-        line
-        for block in re.findall(r"^```bash\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
-        for line in block.splitlines()
-    ]
-    assert len(commands) >= 6
-    with OpenAIServer() as server:
-        monkeypatch.setenv("OPENAI_API_KEY", "test-key-of-no-worth")
-        monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
-        for number, line in enumerate(commands):
-            program, *arguments = line.split()
-            assert program == "tutelage", line
-            if arguments[0] == "run":
-                arguments += [*TINY[:-1], f"run-{number}"]
-            elif arguments[:2] == ["envs", "check"]:
-                arguments += ["--episodes", "4"]
-            invoke(*arguments)

@@ -210,10 +210,10 @@ class TestPlugIn:
         assert "first-option" in {info.name for info in list_providers()}
         assert checked(type_in, "first-option")["works"]
 
-    def test_the_readme_shows_it_whole(self) -> None:
+    def test_the_page_on_providers_shows_it_whole(self) -> None:
         source = (ROOT / "tests" / "helpers" / "first_option.py").read_text("utf-8")
         assert len(source.splitlines()) < 60
-        assert f"```py\n{source}```" in (ROOT / "README.md").read_text("utf-8")
+        assert f"```py\n{source}```" in (ROOT / "docs" / "providers.md").read_text("utf-8")
 
 
 @pytest.mark.parametrize(
