@@ -10,7 +10,9 @@ docs/trace_open.svg: the full-screen browser.
 from __future__ import annotations
 
 import asyncio
+import os
 import re
+import subprocess
 import sys
 from io import StringIO
 from pathlib import Path
@@ -22,18 +24,17 @@ from rich.text import Text
 
 from tutelage.graphs.analysis.comparison import find_runs
 from tutelage.graphs.analysis.curves import panels_of
-from tutelage.graphs.analysis.trace_details import details_of, situation_row
-from tutelage.graphs.config.events import IterationDone, RunStarted
+from tutelage.graphs.config.events import Advised, IterationDone, RunStarted
 from tutelage.graphs.records.run_folder import RunFolder
+from tutelage.graphs.records.trace.reader import TraceReader
 from tutelage.graphs.terminal.common.figures import write_figure
 from tutelage.graphs.terminal.run.live import LiveProgress
 from tutelage.graphs.terminal.run.summary import print_summary
 from tutelage.graphs.terminal.trace.browser import TraceBrowser
-from tutelage.graphs.terminal.trace.lines import open_trace
-from tutelage.graphs.terminal.trace.listing import situations_table
-from tutelage.graphs.terminal.trace.show import tree_of
+from tutelage.rl.tasks.options import Option
 
-DOCS = Path(__file__).resolve().parent
+ROOT = Path(__file__).resolve().parent.parent
+DOCS = ROOT / "docs"
 
 
 def recording_console(width: int) -> Console:
@@ -52,8 +53,21 @@ def write(svg: str, name: str) -> None:
     (DOCS / name).write_text(svg.replace("Fira Code", "monospace"), encoding="utf-8")
 
 
+def typed(console: Console, width: int, *arguments: str) -> None:
+    """A command as it is typed, and what it prints in a process of its own."""
+    console.print(Text(f"$ python cli.py {' '.join(arguments)}", style="bold"))
+    printed = subprocess.run(
+        [sys.executable, str(ROOT / "cli.py"), *arguments],
+        env={**os.environ, "COLUMNS": str(width), "FORCE_COLOR": "1"},
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    console.print(Text.from_ansi(printed.stdout))
+
+
 def draw_run(run: Path) -> None:
-    """The live view half-way through, then the end."""
+    """The live view while the teacher leaves, then the end."""
     folder = RunFolder.open(run)
     rows, config, summary = folder.read_metrics(), folder.read_config(), folder.read_summary()
     if summary is None:
@@ -61,11 +75,17 @@ def draw_run(run: Path) -> None:
     console = recording_console(96)
     command = f"$ python cli.py run --graph {summary.graph} --run-dir {run}"
     console.print(Text(command, style="bold"))
-    view = LiveProgress(Console(file=StringIO()))
+    view = LiveProgress(Console(file=StringIO(), width=96))
     started = RunStarted(str(run), summary.env, summary.provider, summary.graph, config["steps"], 0)
     view.on_event(started)
-    for row in rows[: len(rows) // 2]:
+    with TraceReader(folder.trace) as reader:
+        # The first with a plan of several options, that the picture tells what a plan is.
+        told = next(s for s in reader.situations() if s.plans and len(s.plans[0]["plan"]) > 1)
+    view.on_event(Advised(told.text, tuple(Option(*option) for option in told.plans[0]["plan"])))
+    for row in rows:
         view.on_event(IterationDone(row.model_dump()))
+        if row.env_steps >= 0.9 * (summary.teacher_removed_at_step or summary.env_steps):
+            break
     # Rows are replayed at once here, so the speed is the run's own.
     view.show_rate(summary.steps_per_s)
     console.print(view.panel())
@@ -81,15 +101,10 @@ def draw_curves(runs: Path) -> None:
 
 
 def draw_trace(run: Path) -> None:
-    """The most visited situations, and a telling one of them."""
-    console = recording_console(118)
-    with open_trace(run) as reader:
-        rows = [situation_row(situation) for situation in reader.situations()]
-        console.print(Text(f"$ python cli.py trace list {run}", style="bold"))
-        console.print(situations_table(rows[:3], console.width))
-        telling = next((row["id"] for row in rows if row["plans"] and len(row["plans"]) > 1), 1)
-        console.print(Text(f"\n$ python cli.py trace show {run} {telling} --brief", style="bold"))
-        console.print(tree_of(details_of(reader, str(telling)), brief=True))
+    """The situations, and one of them."""
+    console = recording_console(104)
+    typed(console, console.width, "trace", "list", str(run))
+    typed(console, console.width, "trace", "show", str(run), "4", "--brief")
     save(console, "trace.svg", "python cli.py trace")
 
 
@@ -104,12 +119,16 @@ async def draw_browser(run: Path) -> None:
         write(app.export_screenshot(title=f"python cli.py trace open {run}"), "trace_open.svg")
 
 
+def draw_all(run: Path, compared: Path) -> None:
+    """All four pictures."""
+    sys.argv[0] = "cli.py"  # the hints in the pictures are those of a checkout
+    draw_run(run)
+    draw_curves(compared)
+    draw_trace(run)
+    asyncio.run(draw_browser(run))
+
+
 if __name__ == "__main__":
     if len(sys.argv) != 3:
         sys.exit(__doc__)
-    one, several = map(Path, sys.argv[1:])
-    sys.argv[0] = "cli.py"  # the hints in the pictures are those of a checkout
-    draw_run(one)
-    draw_curves(several)
-    draw_trace(one)
-    asyncio.run(draw_browser(one))
+    draw_all(*map(Path, sys.argv[1:]))
