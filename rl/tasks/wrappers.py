@@ -14,6 +14,7 @@ from tutelage.rl.tasks.base import (
     ListsOptions,
     LookupTask,
     Noted,
+    Rehearsed,
     Remembers,
     Split,
     States,
@@ -26,7 +27,9 @@ from tutelage.rl.tasks.scripts import Script, Scripted
 from tutelage.rl.tasks.spaces import ActionSpace, ObservationSpace
 from tutelage.rl.tasks.watching import Watchable, World
 
-ABILITIES: Final = (Noted, ListsOptions, LookupTask, Remembers, Scripted, Viewed, Watchable)
+ABILITIES: Final = (
+    *(Noted, ListsOptions, LookupTask, Rehearsed, Remembers, Scripted, Viewed, Watchable),
+)
 """The protocols of what a task may offer besides `Task`."""
 
 Ability = TypeVar("Ability")

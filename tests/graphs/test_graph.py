@@ -7,7 +7,7 @@ import math
 import shutil
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from pathlib import Path
 from threading import Event as StopSignal
 from typing import Any
@@ -21,7 +21,14 @@ from safetensors.numpy import load_file
 from helpers.tiny_runs import ROLLOUT, TinyRun, make_run, strict_json, tiny_config
 from tutelage.agents.client.call_record import CallRecord
 from tutelage.graphs.config.config import make_config
-from tutelage.graphs.config.events import Evaluating, Event, IterationDone, RunEnded, RunStarted
+from tutelage.graphs.config.events import (
+    Doing,
+    Evaluating,
+    Event,
+    IterationDone,
+    RunEnded,
+    RunStarted,
+)
 from tutelage.graphs.nodes.assess import _steps_to_95
 from tutelage.graphs.records import versions
 from tutelage.graphs.records.checkpoints import Checkpoints
@@ -58,7 +65,7 @@ EVALUATED = [*ROW, "eval_success", "eval_return", "eval_length"]
 SUMMARY = {
     *("schema_version", "graph", "env", "provider", "seed", "env_steps", "wall_s", "steps_per_s"),
     *("status", "student", "teacher", "teacher_removed_at_step", "steps_to_95", "time", "llm"),
-    "advice",
+    *("advice", "outcome"),
     *("trial_steps", "total_steps", "total_steps_to_95", "evaluations"),
 }
 STUDENT = {
@@ -436,9 +443,12 @@ class TestDriving:
     def test_events_tell_the_run_in_order(self, tmp_path: Path) -> None:
         events: list[Event] = []
         run = make_run(tmp_path, events.append, evaluation__every=ROLLOUT)
-        assert isinstance(events[0], RunStarted)
-        assert events[0].run_dir == str(run.path)
-        assert events[0].steps == 3 * ROLLOUT
+        set_up = list(takewhile(lambda event: isinstance(event, Doing), events))
+        assert set_up, "what is done before the run has begun is told"
+        started = events[len(set_up)]
+        assert isinstance(started, RunStarted)
+        assert started.run_dir == str(run.path)
+        assert started.steps == 3 * ROLLOUT
         assert isinstance(events[-1], RunEnded)
         assert events[-1].summary == run.summary
         rows = [event.row["iteration"] for event in events if isinstance(event, IterationDone)]

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -21,10 +22,15 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
 TESTS = Path(__file__).resolve().parents[1]
 PACKAGE = TESTS.parent / ".package"
+
+
+_PROGRESS: Final = re.compile(
+    r"setting up: |now: |steps [\d,]+/[\d,]+ · |evaluating|run folder |\w+ · .+ · |SIG\w+: stopping"
+)
 
 
 @dataclass(frozen=True)
@@ -44,11 +50,15 @@ class Kill:
 
 @dataclass(frozen=True)
 class Done:
-    """How a child ended. code: exit code, or minus the signal. points: the points it passed."""
+    """How a child ended. code: exit code, or minus the signal. points: the points it passed.
+
+    progress: the lines of standard error that tell how a run goes on; err: all others.
+    """
 
     code: int
     out: str
     err: str
+    progress: str
     points: list[str]
 
 
@@ -64,8 +74,8 @@ class Child:
         os.kill(self.pid, number)
 
     def output(self) -> str:
-        """What it has written to standard output so far."""
-        return (self._folder / "out").read_text("utf-8")
+        """What it has written so far."""
+        return "".join((self._folder / name).read_text("utf-8") for name in ("out", "err"))
 
     def wait(self) -> Done:
         """How it ended."""
@@ -73,7 +83,10 @@ class Child:
         out, err, points = (
             (self._folder / name).read_text("utf-8") for name in ("out", "err", "points")
         )
-        return Done(code, out, err, points.split())
+        progress, others = [], []
+        for line in err.splitlines(keepends=True):
+            (progress if _PROGRESS.match(line) else others).append(line)
+        return Done(code, out, "".join(others), "".join(progress), points.split())
 
 
 class ForkServer:

@@ -95,6 +95,17 @@ def assert_tidy(folder: Path) -> None:
     assert left.count("record.json") == left.count("tensors.safetensors") == 2
 
 
+def assert_only_notices(done: Done, says: str = "") -> None:
+    """A run that ended well. Standard error has what it tells, and no mistake or warning.
+
+    says: what is in the warnings that may be there.
+    """
+    assert done.code == 0, done.err
+    wrong = ("Traceback", "Warning", "tutelage: ")
+    lines = [line for line in done.err.splitlines() if any(word in line for word in wrong)]
+    assert all(says and says in line for line in lines), done.err
+
+
 def assert_one_line(done: Done, *says: str) -> str:
     """A command that ended with exit code 2 and one clear line, which is returned."""
     assert done.code == 2, done.err

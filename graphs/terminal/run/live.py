@@ -93,7 +93,8 @@ class LiveProgress:
         """
         self._leave_panel()
         self._console.print(
-            safe(f"{name}: stopping at the end of this iteration; once more quits at once")
+            safe(f"{name}: stopping at the end of this iteration; once more quits at once"),
+            soft_wrap=True,
         )
 
     def _leave_panel(self) -> None:
@@ -130,7 +131,7 @@ class LiveProgress:
         self._started = event
         self._mark = (monotonic(), event.env_steps)
         line = safe(f"{event.graph} · {event.env} · teacher {event.provider}")
-        self._console.print(line)
+        self._console.print(line, soft_wrap=self._live is None)
         self._console.print(safe(f"run folder {event.run_dir}"), soft_wrap=True)
 
     def _do(self, what: str) -> None:
@@ -142,7 +143,7 @@ class LiveProgress:
             return
         if not setting_up:
             if self._is_due():
-                self._console.print(safe(what), soft_wrap=True)
+                self._console.print(safe(f"now: {what}"), soft_wrap=True)
         # The first is not told: what is refused while the configuration is checked is one line.
         elif before is not None and what not in self._set_up:
             self._console.print(safe(f"setting up: {what}"), soft_wrap=True)

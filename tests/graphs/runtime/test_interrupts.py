@@ -48,7 +48,7 @@ def ended_in_order(child: Child, folder: Path, number: int) -> Done:
     assert time.monotonic() - sent < LIMIT_S
     assert done.code == 128 + number, done.err
     assert done.err == ""
-    assert f"{signal.Signals(number).name}: stopping" in done.out
+    assert f"{signal.Signals(number).name}: stopping" in done.progress
     assert f"python cli.py resume {folder / 'run'}" in " ".join(done.out.split())
     summary = RunFolder.open(folder / "run").read_summary()
     assert summary is not None
