@@ -95,22 +95,29 @@ def assert_tidy(folder: Path) -> None:
     assert left.count("record.json") == left.count("tensors.safetensors") == 2
 
 
+WRONG = ("Traceback", "Warning", "tutelage: ")
+"""How mistakes, and what libraries warn of, begin on standard error."""
+
+
 def assert_only_notices(done: Done, says: str = "") -> None:
     """A run that ended well. Standard error has what it tells, and no mistake or warning.
 
     says: what is in the warnings that may be there.
     """
     assert done.code == 0, done.err
-    wrong = ("Traceback", "Warning", "tutelage: ")
-    lines = [line for line in done.err.splitlines() if any(word in line for word in wrong)]
+    lines = [line for line in done.err.splitlines() if any(word in line for word in WRONG)]
     assert all(says and says in line for line in lines), done.err
 
 
 def assert_one_line(done: Done, *says: str) -> str:
-    """A command that ended with exit code 2 and one clear line, which is returned."""
+    """A command that ended with exit code 2 and one clear line, which is returned.
+
+    Before it there may be what a run told while it went on.
+    """
     assert done.code == 2, done.err
-    (line,) = done.err.strip().splitlines()
+    *told, line = done.err.strip().splitlines()
     assert line.startswith("tutelage: ")
+    assert not any(word in each for word in WRONG for each in told), done.err
     assert "Traceback" not in done.out
     for part in says:
         assert part in line

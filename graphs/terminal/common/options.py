@@ -119,6 +119,7 @@ Axis = Annotated[
     typer.Option(
         "--x",
         help="Along the curves' axis: env_steps, total (with the teacher check's) or wall_s.",
+        rich_help_panel=OUTPUT,
     ),
 ]
 Prompts = Annotated[

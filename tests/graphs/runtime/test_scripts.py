@@ -66,7 +66,7 @@ def test_without_a_script_a_recording_still_teaches(tmp_path: Path) -> None:
 def test_where_the_script_has_no_usable_answer_the_run_goes_on(
     name: str, advised: bool, tmp_path: Path
 ) -> None:
-    done = make_run(tmp_path, env=own(name), steps=6 * 128)
+    done = make_run(tmp_path, env=own(name), steps=10 * 128)
     assert done.summary.status == "finished"
     assert done.summary.llm.failures > 0
     shares = [row.advised_share for row in done.rows]

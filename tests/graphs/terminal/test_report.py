@@ -32,7 +32,7 @@ def test_it_says_what_it_wrote(type_in: TypeIn, run: Path, tmp_path: Path) -> No
     file = tmp_path / "new" / "report.html"
     done = type_in("report", run, "--out", file)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.decode().startswith(f"wrote {file} (")
+    assert done.stdout.decode().startswith(f"wrote {file}: a page of ")
     checked(file.read_text("utf-8"))
     assert [path.name for path in file.parent.iterdir()] == ["report.html"]
 
