@@ -17,9 +17,10 @@ from threading import Event as StopSignal
 from typing import Any, Final
 
 from tutelage.graphs.config.config import RunConfig
-from tutelage.rl.tasks.base import Task
+from tutelage.rl.tasks.base import Rehearsed, Task
 from tutelage.rl.tasks.registry import is_own_code, make_task
 from tutelage.rl.tasks.settings import TaskSettings
+from tutelage.rl.tasks.wrappers import find_ability
 
 _POLL_S: Final = 0.05
 _CODE: Final = (
@@ -85,8 +86,8 @@ def rehearse(
 
 
 def _rehearsals_of(task: Task) -> Sequence[Callable[[], None]]:
-    rehearsals = getattr(task, "rehearsals", None)
-    return () if rehearsals is None else rehearsals()
+    rehearsed = find_ability(task, Rehearsed)
+    return () if rehearsed is None else rehearsed.rehearsals()
 
 
 def _end(processes: list[subprocess.Popen[bytes]]) -> None:

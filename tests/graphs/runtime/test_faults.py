@@ -14,8 +14,8 @@ import pytest
 from helpers.faults import BEFALLEN, KEY, TABLE, Fault, looking_for_ever, partly
 from helpers.openai_server import Body, OpenAIServer, Reply, status
 from helpers.tiny_runs import ROLLOUT, TinyRun, make_run
+from helpers.told import Told
 from tutelage.agents.client.call_record import CallRecord
-from tutelage.graphs.config.events import Event, Notice
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -38,17 +38,6 @@ waiting_or_not = pytest.mark.parametrize("wait", [True, False], ids=["wait", "no
 @pytest.fixture(autouse=True)
 def _key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
-
-
-class Told:
-    """What people were told while a run was made."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def __call__(self, event: Event) -> None:
-        if isinstance(event, Notice):
-            self.lines.append(event.text)
 
 
 def calls_of(run: TinyRun, befallen: bool) -> list[CallRecord]:

@@ -20,8 +20,9 @@ from helpers.openai_server import (
     teach,
 )
 from helpers.tiny_runs import ROLLOUT, TinyRun, make_run, tiny_config
+from helpers.told import Told
 from tutelage.graphs.analysis.evaluation import evaluate_run
-from tutelage.graphs.config.events import Event, IterationDone, Notice
+from tutelage.graphs.config.events import Event, IterationDone
 from tutelage.graphs.records.run_folder import RunFolder
 from tutelage.graphs.records.shapes import Outcome
 from tutelage.graphs.records.trace.reader import TraceReader
@@ -67,17 +68,6 @@ waiting_or_not = pytest.mark.parametrize("wait", [True, False], ids=["wait", "no
 @pytest.fixture(autouse=True)
 def _key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
-
-
-class Told:
-    """What people were told while a run was made."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def __call__(self, event: Event) -> None:
-        if isinstance(event, Notice):
-            self.lines.append(event.text)
 
 
 def refused(folder: Path, told: Told, **options: Any) -> str:
