@@ -9,10 +9,6 @@ from functools import partial
 from threading import Event as StopSignal
 from typing import Any
 
-# For rl.rollouts.statistics, at a run's end: like all that is loaded here, while the teacher's
-# first answers are on their way.
-import scipy.stats  # noqa: F401
-
 from tutelage.agents.teacher.teacher import Teacher
 from tutelage.graphs.config.events import Evaluating, Notice, RunStarted, Tell
 from tutelage.graphs.loggers.base import with_loggers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from typing import Annotated, Final
 
@@ -51,6 +52,10 @@ for _verb in (run, evaluate, watch, export, report, bench, compare):
 for _noun, _commands in _NOUNS.items():
     app.add_typer(_commands.app, name=_noun)
 
+_OBJECTS_BETWEEN_COLLECTIONS: Final = 50_000
+"""Python's own are 700 to 2,000: it would look through what is loaded again and again, a second of
+a short run."""
+
 
 def _print_version(wanted: bool) -> None:
     if wanted:
@@ -72,6 +77,7 @@ def _of_all(
 
 def main() -> None:
     """Run the command line; a mistake that people can mend is one line and exit code 2."""
+    gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS, 20, 50)
     write_anything()
     try:
         app()

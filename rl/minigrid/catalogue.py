@@ -149,7 +149,7 @@ _BARE_ROOM: Final = "The world is one bare room. Reaching the goal ends the epis
 
 
 SHIPPED: Final = (
-    GridTaskInfo("SimpleDoorKey", _OPEN, 150_000, _ONE_KEY, renamed=True),
+    GridTaskInfo("SimpleDoorKey", _OPEN, 120_000, _ONE_KEY, renamed=True),
     GridTaskInfo(
         "LavaDoorKey", f"{_OPEN}, keep off the lava", 400_000, _ONE_KEY, _LAVA, renamed=True
     ),

@@ -160,7 +160,7 @@ class TestRunFolder:
         stop = StopSignal()
         stop.set()
         run = make_run(tmp_path, stop=stop, steps=None)
-        assert strict_json(run.folder.config)["steps"] == 150_000
+        assert strict_json(run.folder.config)["steps"] == 120_000
 
     def test_a_row_an_iteration(self, taught: TinyRun) -> None:
         lines = taught.folder.metrics.read_text().splitlines()
