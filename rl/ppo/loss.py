@@ -3,8 +3,9 @@
     L = L_clip + value_coef * L_value - entropy_coef * H
         + teacher_weight * mean over steps of m(s) * CrossEntropy(pi_T(.|s), pi(.|s))
 
-L_clip: Schulman et al. 2017, eq. 7. The advice term: kickstarting (Schmitt et al. 2018) as in
-LLM4Teach (Zhou et al. 2024), with m(s) the coverage of the plans that can be carried out.
+L_clip: Schulman et al. 2017, eq. 7. value_coef: here the setting of that name, divided by the
+returns' variance (`rl.ppo.return_variance`). The advice term: kickstarting (Schmitt et al. 2018) as
+in LLM4Teach (Zhou et al. 2024), with m(s) the coverage of the plans that can be carried out.
 
 For Discrete actions on the CPU a compiled kernel computes both: PyTorch takes some sixty small
 operations for it, longer than the network itself. Elsewhere PyTorch's own operations and autograd

@@ -29,6 +29,7 @@ from tutelage.rl.ppo.gradients import (
     observed,
 )
 from tutelage.rl.ppo.loss import LOSS_METRICS
+from tutelage.rl.ppo.return_variance import ReturnVariance
 from tutelage.rl.ppo.settings import PPOSettings
 from tutelage.rl.rollouts.buffer import Rollout
 from tutelage.rl.tasks.arrays import BoolArray, FloatArray
@@ -71,6 +72,7 @@ class PPO:
             else AutogradGradient(self._gradient, policy.network)
         )
         self._moments = new_moments(self._weights)
+        self._return_variance = ReturnVariance()
 
     def update(
         self,
@@ -100,6 +102,8 @@ class PPO:
             settings.gae_lambda,
         )
         returns = advantages + rollout.values
+        self._return_variance = self._return_variance.after(returns)
+        settings = settings.in_units_of(self._return_variance.mean)
         batch = self._batch(rollout, advantages, returns, labels if advised else None)
         with _denormals_as_zero():
             means = self._epochs(batch, rollout, settings, teacher_weight)
@@ -111,7 +115,11 @@ class PPO:
         """The network's and the optimiser's tensors by name, and the rest as JSON has it."""
         tensors = {f"{_NETWORK}{k}": t for k, t in self._policy.network.state_dict().items()}
         tensors |= {f"{_ADAM}{name}": tensor for name, tensor in self._moments.items()}
-        return tensors, {"rng": self._rng.bit_generator.state}
+        record = {
+            "rng": self._rng.bit_generator.state,
+            "return_variance": self._return_variance.model_dump(),
+        }
+        return tensors, record
 
     def restore(self, tensors: dict[str, Tensor], record: dict[str, Any]) -> None:
         """The inverse of `snapshot`.
@@ -125,6 +133,7 @@ class PPO:
         self._policy.network.load_state_dict(_with_prefix(_NETWORK, tensors))
         for name, tensor in moments.items():
             self._moments[name].copy_(tensor)
+        self._return_variance = ReturnVariance.model_validate(record["return_variance"])
         self._rng.bit_generator.state = record["rng"]
 
     def _batch(

@@ -33,7 +33,11 @@ class PPOSettings(BaseModel):
         description="KL divergence from the rollout's policy, in a pass's last minibatch, above "
         "which no further pass follows; only without advice, which moves the policy further.",
     )
-    value_coef: float = Field(0.5, ge=0, description="Weight of the value loss.")
+    value_coef: float = Field(
+        0.1,
+        ge=0,
+        description="Weight of the value loss, which is measured in variances of the returns.",
+    )
     entropy_coef: float = Field(
         0.003, ge=0, description="Weight of the entropy bonus at the start; linear to 0 at the end."
     )
@@ -58,3 +62,7 @@ class PPOSettings(BaseModel):
         certain = success * max(0.0, 1.0 - 2.0 * left)
         entropy = left * self.entropy_coef + certain * self.final_entropy_coef
         return self.model_copy(update={"learning_rate": rate, "entropy_coef": entropy})
+
+    def in_units_of(self, return_variance: float) -> PPOSettings:
+        """The settings of a value loss as it stands, where the returns have this variance."""
+        return self.model_copy(update={"value_coef": self.value_coef / return_variance})

@@ -158,7 +158,7 @@ def by_the_formulas(
     means = {name: torch.stack(rows).sum() / SIZE for name, rows in terms.items()}
     loss = (
         means["policy_loss"]
-        + settings.value_coef * means["value_loss"]
+        + settings.value_coef * means["value_loss"] / np.var(returns)
         - settings.entropy_coef * means["entropy"]
         + weight * means["advice_loss"]
     )

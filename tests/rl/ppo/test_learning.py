@@ -52,4 +52,4 @@ def test_ppo_learns_the_corridor_and_learns_it_sooner_with_a_teacher(seed: int) 
     taught = Training(seed, taught=True).steps_to_95(most=3072)
     assert alone is not None, "PPO alone does not learn"
     assert taught is not None, "PPO with good advice does not learn"
-    assert taught <= alone / 2
+    assert taught <= 0.7 * alone
