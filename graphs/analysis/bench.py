@@ -166,9 +166,10 @@ def _learning(config: RunConfig, task: Task) -> dict[str, Work]:
     student = make_policy(task, config.student, config.device, seed)
     envs = task.make_envs(config.num_envs, "train", config.seed)
     actions = generator(config.seed, "actions")
-    collector = Collector(task, student, envs, config.ppo.num_steps, actions, config.ppo.gamma)
+    gamma = config.ppo.gamma_for(task.max_episode_steps)
+    collector = Collector(task, student, envs, config.ppo.num_steps, actions, gamma)
     # All passes, each time: the same rollout again and again soon moves the policy too far.
-    settings = config.ppo.model_copy(update={"target_kl": float("inf")})
+    settings = config.ppo.model_copy(update={"target_kl": float("inf"), "gamma": gamma})
     ppo = PPO(student, settings, generator(config.seed, "minibatches"))
     rollout = collector.collect()
     states = collector.states()

@@ -78,7 +78,8 @@ def shaping(context: RunContext, state: TeachState) -> Learned:
         kind = action_targets(context.task.action_space)
         phi = potentials(kind, labels, flat(rollout.actions), scale)
         ended = rollout.terminated | rollout.truncated
-        rollout.rewards += shaping_rewards(phi.reshape(ended.shape), ended, settings.ppo.gamma)
+        gamma = settings.ppo.gamma_for(context.task.max_episode_steps)
+        rollout.rewards += shaping_rewards(phi.reshape(ended.shape), ended, gamma)
     return Learned(labels, _update(context, state, labels=None))
 
 

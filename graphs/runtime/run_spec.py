@@ -74,16 +74,23 @@ class RunSpec:
             return self.config.evaluation.final_episodes * self.task.max_episode_steps
         return self.config.steps or self.task.default_steps
 
+    @property
+    def gamma(self) -> float:
+        """The discount factor of a step."""
+        return self.config.ppo.gamma_for(self.task.max_episode_steps)
+
     def resolved(self) -> dict[str, Any]:
         """The configuration as JSON has it, what it leaves to the task settled.
 
         Which fields these are stands in it too: the same wish finds the run again.
         """
-        settled: dict[str, Any] = {"steps": self.steps} if self.graph.learns else {}
+        wished = self.config.model_dump(mode="json")
+        settled: dict[str, Any] = {}
+        if self.graph.learns:
+            settled = {"steps": self.steps, "ppo": {**wished["ppo"], "gamma": self.gamma}}
         if not is_own_code(self.config.env):  # a task of one's own has its settings in its own code
             settings = settings_of(self.task, self.config.task)
             settled["task"] = settings.model_dump(mode="json")
-        wished = self.config.model_dump(mode="json")
         resolved = {**wished, **settled}
         left_open = flat(wished)
         fields = [key for key, value in flat(resolved).items() if left_open[key] != value]

@@ -98,10 +98,11 @@ def _progress(spec: RunSpec, resources: ExitStack) -> Learner | TeacherEpisodes:
     envs = spec.task.make_envs(config.num_envs, "train", config.seed)
     resources.callback(envs.close)
     actions = generator(config.seed, "actions")
+    settings = config.ppo.model_copy(update={"gamma": spec.gamma})
     return Learner(
         student,
-        Collector(spec.task, student, envs, config.ppo.num_steps, actions, config.ppo.gamma),
-        PPO(student, config.ppo, generator(config.seed, "minibatches")),
+        Collector(spec.task, student, envs, settings.num_steps, actions, spec.gamma),
+        PPO(student, settings, generator(config.seed, "minibatches")),
     )
 
 

@@ -24,6 +24,7 @@ def task_of(config: RunConfig) -> Task:
             f" graph {config.graph!r}, whose student picks options"
         )
     try:
-        return OptionTask(task, config.ppo.gamma, config.hierarchical.max_option_steps)
+        gamma = config.ppo.gamma_for(task.max_episode_steps)
+        return OptionTask(task, gamma, config.hierarchical.max_option_steps)
     except NoOptionsError as error:
         raise ConfigError(str(error)) from None

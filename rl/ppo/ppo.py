@@ -62,7 +62,13 @@ class PPO:
     """Updates a policy from rollouts."""
 
     def __init__(self, policy: Policy, settings: PPOSettings, rng: np.random.Generator) -> None:
-        """rng: shuffles the minibatches. The network's parameters become views of one vector."""
+        """settings: with a gamma. rng: shuffles the minibatches.
+
+        The network's parameters become views of one vector. Raises ValueError without a gamma.
+        """
+        if settings.gamma is None:
+            raise ValueError("the settings have no gamma: it is the task's (PPOSettings.gamma_for)")
+        self._gamma = settings.gamma
         self._policy, self._settings, self._rng = policy, settings, rng
         self._weights = flat_weights(policy.network)
         self._gradient = torch.empty_like(self._weights)
@@ -98,7 +104,7 @@ class PPO:
             rollout.truncated,
             rollout.final_values,
             rollout.last_values,
-            rollout.discounts(settings.gamma),
+            rollout.discounts(self._gamma),
             settings.gae_lambda,
         )
         returns = advantages + rollout.values

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from pydantic import BaseModel, ConfigDict, Field
+
+_LEAST_GAMMA: Final = 0.97
+_MOST_GAMMA: Final = 0.99
+"""What the task's own gamma may be: horizons of 33 and 100 steps."""
 
 
 class PPOSettings(BaseModel):
@@ -22,7 +28,13 @@ class PPOSettings(BaseModel):
     final_learning_rate: float = Field(
         2e-4, gt=0, lt=1, description="Adam's learning rate at the end; linear in between."
     )
-    gamma: float = Field(0.97, ge=0, le=1, description="Discount factor of a step.")
+    gamma: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="Discount factor of a step; none takes the task's own: rewards count for a "
+        "tenth of its longest episode, 0.97 for short ones to 0.99.",
+    )
     gae_lambda: float = Field(
         0.95, ge=0, le=1, description="GAE's lambda: less bias and more variance towards 1."
     )
@@ -51,6 +63,16 @@ class PPOSettings(BaseModel):
         "good as those that it draws.",
     )
     max_grad_norm: float = Field(0.5, gt=0, description="Gradients are clipped to this norm.")
+
+    def gamma_for(self, max_episode_steps: int) -> float:
+        """The discount factor of a step in a task whose longest episode has so many.
+
+        The task's own has a tenth of that as its horizon, 1 / (1 - gamma): students dawdle with a
+        longer one, and with a shorter one they do not see what the first steps are good for.
+        """
+        if self.gamma is not None:
+            return self.gamma
+        return min(max(1.0 - 10.0 / max_episode_steps, _LEAST_GAMMA), _MOST_GAMMA)
 
     def at(self, progress: float, success: float = 0.0) -> PPOSettings:
         """The settings when this share of the run, 0..1, is done: what is annealed has changed.

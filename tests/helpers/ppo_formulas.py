@@ -200,6 +200,7 @@ def _flat(array: Any) -> Any:
 
 def _targets_of(rollout: Rollout, settings: PPOSettings) -> tuple[Any, Any]:
     """Advantages and returns, float64 [T * N]; `test_gae` holds the advantages to their sum."""
+    assert settings.gamma is not None
     advantages = advantages_of(
         rewards=rollout.rewards,
         values=rollout.values,

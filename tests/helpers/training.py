@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from helpers.toy_task import PULL_IT, WALK_TO_EXIT, WALK_TO_LEVER, Corridor
 from tutelage.rl.advice.advice import Advice
 from tutelage.rl.advice.labels import label
@@ -17,6 +19,9 @@ GOOD_ADVICE = {
     situation_id: Advice(((option,),), (1.0,))
     for situation_id, option in enumerate((WALK_TO_LEVER, WALK_TO_EXIT, PULL_IT, WALK_TO_EXIT))
 }
+
+
+GAMMA: Final = 0.99
 
 
 class Training:
@@ -37,7 +42,7 @@ class Training:
             learning_rate=5e-3,
             final_learning_rate=5e-3,
             advised_epochs=4,
-            gamma=0.99,
+            gamma=GAMMA,
             gae_lambda=self.GAE_LAMBDA,
         )
         self.student = make_policy(
@@ -48,9 +53,7 @@ class Training:
         )
         self._ppo = PPO(self.student, settings, streams["minibatches"])
         envs = self.task.make_envs(16, "train", seed)
-        self._collector = Collector(
-            self.task, self.student, envs, 32, streams["actions"], settings.gamma
-        )
+        self._collector = Collector(self.task, self.student, envs, 32, streams["actions"], GAMMA)
 
     def advance(self) -> None:
         """One rollout and its update."""

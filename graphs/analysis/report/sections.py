@@ -425,8 +425,9 @@ def configuration(run: RunContents, limits: Limits) -> Html:
             element("pre", element("code", short(run.command, limits.text)), class_="command"),
             element(
                 "p",
-                "steps and task.engine stand here as the task has settled them. A language model "
-                "may answer differently the next time; scripts, and answers in the cache, do not.",
+                "steps, task.engine and ppo.gamma stand here as the task has settled them. A "
+                "language model may answer differently the next time; scripts, and answers in the "
+                "cache, do not.",
                 class_="note",
             ),
             table("Seeds and versions", (), [("seed", typed(run.value("seed"))), *versions]),

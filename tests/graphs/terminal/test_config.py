@@ -33,7 +33,7 @@ def test_what_differs_from_the_defaults_is_shown_alone() -> None:
         "against": "defaults",
         "fields": [
             {"field": "seed", "run": 3, "other": 0},
-            {"field": "ppo.gamma", "run": 0.9, "other": 0.97},
+            {"field": "ppo.gamma", "run": 0.9, "other": None},
             {"field": "env.size", "run": 5, "other": None},
         ],
     }
@@ -43,7 +43,7 @@ def test_or_from_the_options_that_are_given() -> None:
     found = shown("--set", "seed=3", "--set", "env.size=5", "--set", "steps=4096")
     assert found["against"] == "options"
     assert {row["field"]: row["other"] for row in found["fields"]} == {
-        "ppo.gamma": 0.97,
+        "ppo.gamma": None,
         "steps": 4096,
     }
 

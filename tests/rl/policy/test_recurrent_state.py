@@ -178,7 +178,7 @@ def test_minibatches_hold_whole_sequences() -> None:
     """Every step of every environment once an epoch; those of one environment together."""
     collector, student = corridor_collector()
     rollout = collector.collect()
-    ppo = PPO(student, PPOSettings(minibatch_size=80), np.random.default_rng(0))
+    ppo = PPO(student, PPOSettings(gamma=0.97, minibatch_size=80), np.random.default_rng(0))
     numbers = {"row": torch.arange(160), "hidden": torch.arange(4)}
     batches = list(ppo._minibatches(numbers, rollout))
     rows = [batch["row"].numpy() for batch in batches]
@@ -193,7 +193,7 @@ def test_minibatches_hold_whole_sequences() -> None:
 def test_a_gru_learns_from_advice() -> None:
     """Cross-entropy alone, over whole sequences: the advised action becomes the likeliest."""
     collector, student = corridor_collector()
-    ppo = PPO(student, PPOSettings(learning_rate=1e-2), np.random.default_rng(0))
+    ppo = PPO(student, PPOSettings(gamma=0.97, learning_rate=1e-2), np.random.default_rng(0))
     for _ in range(5):
         rollout = collector.collect()
         targets = np.zeros((rollout.size, 3), np.float32)

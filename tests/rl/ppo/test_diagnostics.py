@@ -66,12 +66,15 @@ class Exercise:
             "entropy_coef": 0.01,
         }
         chosen = PPOSettings(**common | self.settings)
+        gamma = chosen.gamma_for(self.task.max_episode_steps)
         network = StudentSettings(hidden=16, memory=self.memory)
         student = make_policy(self.task, network, "cpu", seed)
         envs = self.task.make_envs(ENVS, "train", seed)
         drawn = generator(seed, "actions")
-        collector = Collector(self.task, student, envs, chosen.num_steps, drawn, chosen.gamma)
-        return collector, PPO(student, chosen, generator(seed, "minibatches"))
+        collector = Collector(self.task, student, envs, chosen.num_steps, drawn, gamma)
+        return collector, PPO(
+            student, chosen.model_copy(update={"gamma": gamma}), generator(seed, "minibatches")
+        )
 
     def learned(self) -> Policy:
         """The student after learning."""

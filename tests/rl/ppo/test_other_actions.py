@@ -38,11 +38,12 @@ class Learner:
     def __init__(self, actions: str, memory: str = "none", cut: bool = False, **more: Any) -> None:
         self.task = Steering(actions, cut)
         self.settings = PPOSettings(
+            gamma=0.97,
             **{
                 **{"num_steps": 40, "minibatch_size": 160, "gamma": 0.9, "entropy_coef": 0.0},
                 **{"learning_rate": 5e-3, "final_learning_rate": 5e-3, "epochs": 6},
                 **more,
-            }
+            },
         )
         network = StudentSettings.model_validate({"hidden": 32, "memory": memory})
         self.student = make_policy(self.task, network, "cpu", seed=0)
@@ -133,7 +134,7 @@ def test_the_gradient_is_that_of_the_written_loss(actions: str, memory: str) -> 
     batch = batch_for(student, steps, rows)
     if memory == "none":
         batch = {n: c.flatten(0, 1) for n, c in batch.items() if n not in UNROLLED}
-    ppo = PPOSettings(entropy_coef=0.05, clip_range=0.3)
+    ppo = PPOSettings(gamma=0.97, entropy_coef=0.05, clip_range=0.3)
     network = student.network
     expected = written_loss(student, batch, ppo, 0.7)
     gradients = dict(

@@ -50,6 +50,7 @@ from tutelage.rl.rollouts.buffer import Rollout, flat
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 ONE_STEP = PPOSettings(
+    gamma=0.97,
     num_steps=NUM_STEPS,
     epochs=1,
     advised_epochs=1,
@@ -309,7 +310,9 @@ def seen_rows(student: Policy, settings: PPOSettings, labels: Labels | None) -> 
 @pytest.mark.parametrize("minibatch_size", [1, 7, 8, SIZE, 10 * SIZE])
 @pytest.mark.parametrize("advised", [False, True])
 def test_every_epoch_is_a_fresh_shuffle_of_all_rows(minibatch_size: int, advised: bool) -> None:
-    settings = PPOSettings(epochs=2, advised_epochs=5, minibatch_size=minibatch_size, target_kl=1e6)
+    settings = PPOSettings(
+        gamma=0.97, epochs=2, advised_epochs=5, minibatch_size=minibatch_size, target_kl=1e6
+    )
     steps = seen_rows(student_with("features"), settings, labels_for(SIZE) if advised else None)
     epochs, per_epoch = 5 if advised else 2, math.ceil(SIZE / minibatch_size)
     assert len(steps) == epochs * per_epoch

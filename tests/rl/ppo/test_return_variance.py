@@ -18,7 +18,7 @@ from tutelage.rl.ppo.return_variance import ReturnVariance
 from tutelage.rl.ppo.settings import PPOSettings
 from tutelage.rl.tasks.arrays import FloatArray
 
-ONE_STEP = PPOSettings(epochs=1, minibatch_size=1024, max_grad_norm=1e6)
+ONE_STEP = PPOSettings(gamma=0.97, epochs=1, minibatch_size=1024, max_grad_norm=1e6)
 
 
 @given(st.lists(st.floats(0.1, 100.0), min_size=1, max_size=30))

@@ -84,3 +84,11 @@ def test_by_default_success_leaves_nothing_to_chance() -> None:
 def test_absurd_numbers_are_refused(number: object) -> None:
     with pytest.raises(ValidationError, match="final_entropy_coef"):
         PPOSettings.model_validate({"final_entropy_coef": number})
+
+
+@pytest.mark.parametrize(
+    ("longest", "gamma"), [(40, 0.97), (150, 0.97), (640, 0.984375), (1080, 0.99), (100_000, 0.99)]
+)
+def test_the_tasks_own_gamma_looks_a_tenth_of_an_episode_ahead(longest: int, gamma: float) -> None:
+    assert PPOSettings().gamma_for(longest) == pytest.approx(gamma, abs=1e-3)
+    assert PPOSettings(gamma=0.5).gamma_for(longest) == 0.5

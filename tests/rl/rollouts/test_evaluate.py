@@ -56,7 +56,7 @@ def test_a_greedy_evaluation_against_a_slow_one(
 def half_trained_student() -> Policy:
     """It reaches the exit now and then, and ends in all three ways."""
     student = lively_student(1, scale=1.0)
-    settings = PPOSettings(num_steps=32, minibatch_size=128, learning_rate=5e-3)
+    settings = PPOSettings(gamma=0.97, num_steps=32, minibatch_size=128, learning_rate=5e-3)
     ppo = PPO(student, settings, np.random.default_rng(0))
     envs = TASK.make_envs(16, "train", 0)
     collector = Collector(TASK, student, envs, 32, np.random.default_rng(0), settings.gamma)
@@ -128,7 +128,7 @@ def test_an_evaluation_does_not_disturb_training() -> None:
 
     def trained(evaluated: bool) -> list[torch.Tensor]:
         student, rng = lively_student(), generator(0, "actions")
-        ppo = PPO(student, PPOSettings(minibatch_size=64), generator(0, "minibatches"))
+        ppo = PPO(student, PPOSettings(gamma=0.97, minibatch_size=64), generator(0, "minibatches"))
         collector = Collector(TASK, student, TASK.make_envs(4, "train", 0), 16, rng, 0.97)
         for _ in range(3):
             ppo.update(collector.collect(), None, 0.0, 0.0)

@@ -126,7 +126,7 @@ def test_which_networks_it_is_written_for(
 ) -> None:
     policy = policy_of(side, features, **options)
     assert supports(policy) == supported
-    ppo = PPO(policy, PPOSettings(), np.random.default_rng(0))
+    ppo = PPO(policy, PPOSettings(gamma=0.97), np.random.default_rng(0))
     assert isinstance(ppo._differentiate, BackpropGradient) == supported
 
 
