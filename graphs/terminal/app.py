@@ -52,8 +52,8 @@ for _noun, _commands in _NOUNS.items():
     app.add_typer(_commands.app, name=_noun)
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
+def _print_version(context: typer.Context, wanted: bool) -> None:
+    if wanted and not context.resilient_parsing:  # which is a shell's, for completion
         print(f"tutelage {__version__}")
         raise typer.Exit
 
