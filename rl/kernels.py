@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numba
 from numba.core.caching import FunctionCache, IndexDataCacheFile
@@ -21,6 +21,8 @@ from tutelage.rl.user_files import cache_folder, can_be_written, say_once
 
 __all__ = ["confirm", "is_compiled", "njit"]
 
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
 _VARIABLE: Final = "NUMBA_CACHE_DIR"
 _DIGEST_BYTES: Final = hashlib.sha256().digest_size
 
@@ -28,19 +30,20 @@ _damaged: Final[list[Path]] = []
 """Files that this process has found damaged."""
 
 
-def njit(**options: Any) -> Callable[[Callable[..., Any]], Any]:
+def njit(**options: Any) -> Callable[[_Function], _Function]:
     """numba's decorator, and its options. What `cache=True` keeps is looked over before it runs."""
 
-    def compiled(function: Callable[..., Any]) -> Any:
-        kernel = numba.njit(**options)(function)
+    def compiled(function: _Function) -> _Function:
+        kernel: Any = numba.njit(**options)(function)
         if options.get("cache"):
             kernel._cache = _KeptCode(function)
-        return kernel
+        decorated: _Function = kernel
+        return decorated
 
     return compiled
 
 
-class _KeptCode(FunctionCache):  # type: ignore[misc]  # numba is untyped
+class _KeptCode(FunctionCache):
     """numba's cache of a kernel's machine code, in files that are looked over."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
@@ -51,7 +54,7 @@ class _KeptCode(FunctionCache):  # type: ignore[misc]  # numba is untyped
         )
 
 
-class _CheckedFiles(IndexDataCacheFile):  # type: ignore[misc]
+class _CheckedFiles(IndexDataCacheFile):
     """numba's files about one kernel, with a digest at the end of each; numba reads no further.
 
     Without it some damage would not be seen: zeros in the place of a block, as a power failure
@@ -98,9 +101,8 @@ def _set_aside(path: Path) -> None:
     """Take a damaged file out of the way, beside where it was, and say so once in a process."""
     with suppress(OSError):  # somebody else has done it, or it cannot be: it is passed over
         path.replace(path.with_name(f"{path.name}.damaged"))
-    if not _damaged:
-        say_once(f"{path}: machine code is damaged; all such is set aside and compiled again")
     _damaged.append(path)
+    say_once(f"{_damaged[0]}: machine code is damaged; all such is set aside and compiled again")
 
 
 def _place() -> str:
