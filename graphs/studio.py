@@ -4,16 +4,22 @@ The server draws a graph, asks for its settings and runs it itself. So what `gra
 does around a graph is a node here, `begin`: it opens a run folder and hands on the first state. All
 other nodes and all routes are those of the graph, in one thread of their own: networks and SQLite
 stay there, and the server's event loop is never held up.
+
+Whoever reaches the server's port can start a run. So what can be set from there is a short list,
+with nothing in it that names a file, an address or code. All else is up to whoever starts the
+server, in a file of fields that `TUTELAGE_STUDIO_CONFIG` names.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextvars
+import os
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
 from functools import partial
+from pathlib import Path
 from threading import Event as StopSignal
 from time import monotonic
 from typing import Any, Final
@@ -21,7 +27,7 @@ from typing import Any, Final
 from langgraph.graph import START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 from typing_extensions import TypedDict
 
 from tutelage.agents.providers.make import keep_tracing_private
@@ -35,30 +41,48 @@ from tutelage.graphs.runtime.run import new_folder
 from tutelage.graphs.runtime.run_spec import RunSpec, open_teacher
 from tutelage.graphs.runtime.setup import open_context
 from tutelage.graphs.state import TeachState
+from tutelage.rl.errors import did_you_mean
+from tutelage.rl.tasks.shipped import find_shipped, shipped_tasks
 
 StudioGraph = CompiledStateGraph[Any, Any, Any, Any]
 Factory = Callable[[], AbstractAsyncContextManager[StudioGraph]]
 
 _BEGIN: Final = "begin"
+_VARIABLE: Final = "TUTELAGE_STUDIO_CONFIG"
 
 
 class StudioSettings(BaseModel):
-    """What can be set in the Studio; a run there is for looking, not for training to the end."""
+    """What can be set in the Studio; a run there is for looking, not for training to the end.
+
+    None leaves it to the server's own file of fields, and that to the defaults.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
-    env: str = Field("SimpleDoorKey", description="The task; see `envs list`.")
-    provider: str = Field("offline", description="The teacher: offline, openai:MODEL, …")
-    seed: int = Field(0, ge=0, description="Seed of everything random.")
+    env: str | None = Field(None, description="A shipped task; see `envs list`.")
+    seed: int | None = Field(None, ge=0, lt=2**31, description="Seed of everything random.")
+    steps: int | None = Field(None, ge=1, le=10**9, description="Environment steps of the run.")
     iterations: int = Field(
-        3, ge=1, description="Iterations to run: each takes as many steps as the graph has nodes."
+        3,
+        ge=1,
+        le=10**6,
+        description="Iterations to run: each takes as many steps as the graph has nodes.",
     )
-    settings: list[str] = Field([], description="Any other config fields, as KEY=VALUE.")
+
+    @field_validator("env")
+    @classmethod
+    def _is_shipped(cls, env: str | None) -> str | None:
+        """Nobody from outside names code. Raises ValueError."""
+        if env is not None and find_shipped(env) is None:
+            names = [task.name for task in shipped_tasks()]
+            raise ValueError(f"no shipped task{did_you_mean(env, names)}")
+        return env
 
     def config(self, graph: str) -> RunConfig:
         """The configuration of a run of that graph. Raises ConfigError."""
-        named = {"graph": graph, "env": self.env, "provider": self.provider, "seed": self.seed}
-        return make_config(None, self.settings, named)
+        given = os.environ.get(_VARIABLE)
+        named = {"graph": graph, "env": self.env, "seed": self.seed, "steps": self.steps}
+        return make_config(Path(given) if given else None, [], named)
 
 
 class StudioInput(TypedDict, total=False):

@@ -60,7 +60,9 @@ def cache_folder() -> Path:
         return own
     instead = temporary_folder()
     trouble = "there is no home folder" if own is None else f"{own} cannot be written"
-    _warn(f"{trouble}: what is cached lies in {instead}; set XDG_CACHE_HOME to a folder that lasts")
+    say_once(
+        f"{trouble}: what is cached lies in {instead}; set XDG_CACHE_HOME to a folder that lasts"
+    )
     return instead
 
 
@@ -119,6 +121,12 @@ def decoded(content: bytes) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
+@cache
+def say_once(line: str) -> None:
+    """Say it on standard error, the first time."""
+    print(f"{_PROGRAM}: {line}", file=sys.stderr)
+
+
 def can_be_written(folder: Path) -> bool:
     """Whether a folder can be written, or be made if it is not there."""
     try:
@@ -155,9 +163,3 @@ def _is_private(folder: Path) -> bool:
         and status.st_uid == os.getuid()
         and not status.st_mode & _OTHERS
     )
-
-
-@cache
-def _warn(line: str) -> None:
-    """Say it once."""
-    print(f"{_PROGRAM}: {line}", file=sys.stderr)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import re
 import shutil
@@ -10,12 +11,16 @@ import sys
 import tomllib
 from email.message import Message
 from email.parser import Parser
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 import typer
 import yaml
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
 
 from helpers.tiny_runs import ROOT
 from tutelage import __version__
@@ -192,6 +197,79 @@ class TestContainer:
             *files,
             *links,
         }
+
+
+@pytest.fixture(scope="module")
+def dependencies() -> Any:
+    """The module of the script that looks at what is installed."""
+    spec = spec_from_file_location("dependencies", ROOT / ".ci" / "dependencies.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def requirements() -> list[Requirement]:
+    """All of the project's, those of its extras and of its building too; not its own extras."""
+    project = PROJECT["project"]
+    groups = [project["dependencies"], *project["optional-dependencies"].values()]
+    texts = [*PROJECT["build-system"]["requires"], *(text for group in groups for text in group)]
+    return [wanted for wanted in map(Requirement, texts) if wanted.name != project["name"]]
+
+
+class TestDependencies:
+    @pytest.fixture
+    def old(self, tmp_path: Path) -> Path:
+        """A folder with an installed release that is known to be bad."""
+        metadata = tmp_path / "urllib3-2.5.0.dist-info" / "METADATA"
+        metadata.parent.mkdir()
+        metadata.write_text("Metadata-Version: 2.1\nName: urllib3\nVersion: 2.5.0\n")
+        return tmp_path
+
+    def test_a_known_bad_release_ends_the_checks(self, old: Path) -> None:
+        done = subprocess.run(
+            [sys.executable, ROOT / ".ci" / "dependencies.py"],
+            env={"PYTHONPATH": str(old)},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 1
+        assert "urllib3==2.5.0\n" in done.stdout
+        assert "known to be bad: urllib3 2.5.0: CVE-" in done.stderr
+
+    def test_every_environment_of_the_checks_is_looked_at(self) -> None:
+        entered = re.findall("^ *enter_environment ", CHECKS, re.MULTILINE)
+        assert len(re.findall(r"^ *python \.ci/dependencies\.py$", CHECKS, re.MULTILINE)) == len(
+            entered
+        )
+
+    def test_each_row_says_when_and_why(self) -> None:
+        known = tomllib.loads((ROOT / ".ci" / "known_bad.toml").read_text("utf-8"))
+        assert isinstance(known["date"], datetime.date)
+        for row in known["bad"]:
+            assert set(row) == {"package", "releases", "advisory", "fault"}
+            assert row["package"] == canonicalize_name(row["package"])
+            assert SpecifierSet(row["releases"])
+            assert re.fullmatch(r"(CVE-\d{4}-\d+|GHSA(-\w{4}){3})", row["advisory"])
+
+    def test_the_oldest_that_is_allowed_is_not_known_to_be_bad(self, dependencies: Any) -> None:
+        oldest = [
+            (canonicalize_name(wanted.name), bound.version)
+            for wanted in requirements()
+            for bound in wanted.specifier
+            if bound.operator == ">="
+        ]
+        assert len(oldest) > 30
+        assert list(dependencies.bad_releases(oldest)) == []
+
+    def test_the_licence_of_each_is_listed(self, dependencies: Any) -> None:
+        page = (ROOT / "docs" / "licences.md").read_text("utf-8")
+        listed = set(re.findall(r"^\| (\S+) \|", page, re.MULTILINE))
+        assert {canonicalize_name(wanted.name) for wanted in requirements()} - listed == set()
+        assert dependencies._PAGE in page
 
 
 def listed(topic: str) -> list[str]:

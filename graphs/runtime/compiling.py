@@ -50,7 +50,11 @@ def compile_ahead(config: RunConfig, resources: ExitStack) -> Callable[[StopSign
         return None
     processes = [
         subprocess.Popen(
-            [sys.executable, "-c", _CODE, json.dumps(sys.path), json.dumps({**job, "part": part})],
+            # -P: nothing is imported from the working directory, not even before the path is set.
+            [
+                *(sys.executable, "-P", "-c", _CODE),
+                *(json.dumps(sys.path), json.dumps({**job, "part": part})),
+            ],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

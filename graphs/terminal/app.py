@@ -57,8 +57,8 @@ _OBJECTS_BETWEEN_COLLECTIONS: Final = 50_000
 a short run."""
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
+def _print_version(context: typer.Context, wanted: bool) -> None:
+    if wanted and not context.resilient_parsing:  # which is a shell's, for completion
         print(f"tutelage {__version__}")
         raise typer.Exit
 

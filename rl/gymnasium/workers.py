@@ -33,6 +33,7 @@ from tutelage.rl.tasks.dotted_path import working_directory_on_path
 
 _CLOSING_S: Final = 5.0
 """What an environment may take to close, before its process is killed."""
+_SAFE_PATH: Final = "PYTHONSAFEPATH"
 _GONE: Final = (EOFError, ConnectionError)
 """What a pipe raises whose other end is closed."""
 
@@ -52,6 +53,7 @@ class WorkerEnvironments:
         self._worker_of = {row: w for w, share in enumerate(self._shares) for row in share}
         # A forked process would hold locks of torch's and numba's threads, which are not in it.
         context = multiprocessing.get_context("spawn")
+        safe_path = os.environ.get(_SAFE_PATH)
         self._pipes: list[Connection] = []
         self._processes: list[Any] = []
         self._end = partial(_end, self._pipes, self._processes, os.getpid())
@@ -60,11 +62,18 @@ class WorkerEnvironments:
         self._finalizer.atexit = False
         atexit.register(self._finalizer)
         try:
-            with _signals_blocked(), _main_module_hidden(), working_directory_on_path():
+            with (
+                _nothing_from_here(),
+                _signals_blocked(),
+                _main_module_hidden(),
+                working_directory_on_path(),
+            ):
                 for _ in range(workers):
                     mine, theirs = context.Pipe()
                     self._pipes.append(mine)
-                    process = context.Process(target=_work, args=(theirs,), name="environments")
+                    process = context.Process(
+                        target=_work, args=(theirs, safe_path), name="environments"
+                    )
                     process.start()
                     self._processes.append(process)
                     theirs.close()
@@ -181,8 +190,30 @@ def _main_module_hidden() -> Iterator[None]:
         sys.modules["__main__"] = main
 
 
-def _work(pipe: Connection) -> None:
-    """A process's whole life: it does what the pipe asks until that is closed."""
+@contextmanager
+def _nothing_from_here() -> Iterator[None]:
+    """What starts in here has the working directory on its path only where this process has it.
+
+    It would have it first, and import from there before it is told this process's path.
+    """
+    before = os.environ.get(_SAFE_PATH)
+    os.environ[_SAFE_PATH] = "1"
+    try:
+        yield
+    finally:
+        del os.environ[_SAFE_PATH]
+        if before is not None:
+            os.environ[_SAFE_PATH] = before
+
+
+def _work(pipe: Connection, safe_path: str | None) -> None:
+    """A process's whole life: it does what the pipe asks until that is closed.
+
+    safe_path: the variable as the main process has it, for what an environment starts.
+    """
+    del os.environ[_SAFE_PATH]
+    if safe_path is not None:
+        os.environ[_SAFE_PATH] = safe_path
     for number in (signal.SIGINT, signal.SIGTERM):
         # The main process ends in its own time. What an environment starts does not inherit this.
         signal.signal(number, lambda *_: None)

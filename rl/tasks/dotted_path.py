@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -40,6 +41,19 @@ def modules_here() -> list[str]:
     return [] if _is_in_run_folder(here) else sorted(file.stem for file in here.glob("*.py"))
 
 
+def run_folder_on_the_way(module_name: str) -> Path | None:
+    """The run folder that a dotted name leads into, from the working directory or Python's path.
+
+    Such as `runs.first.evil`: a folder needs no `__init__.py` to be looked through.
+    """
+    parts = module_name.split(".")
+    for entry in (".", *sys.path):
+        for depth in range(1, len(parts) + 1):
+            if _is_run_folder(folder := Path(entry, *parts[:depth])):
+                return folder.absolute()
+    return None
+
+
 def searched(here: bool) -> str:
     """Where a module was looked for, in words. here: whether in the working directory too."""
     path = "on Python's path"
@@ -56,8 +70,16 @@ def searched(here: bool) -> str:
 
 def _is_in_run_folder(place: Path) -> bool:
     """Whether a folder or one above it holds a run's configuration."""
-    for folder in (place, *place.parents):
-        with suppress(OSError):
-            if b'"schema_version"' in (folder / "config.json").read_bytes():
-                return True
+    return any(_is_run_folder(folder) for folder in (place, *place.parents))
+
+
+def _is_run_folder(folder: Path) -> bool:
+    """Whether it holds a run's configuration, a damaged one too."""
+    file = folder / "config.json"
+    with suppress(OSError, ValueError, RecursionError, TypeError):  # no file, no JSON, no object
+        if not file.is_file():
+            return False
+        content = file.read_bytes()
+        # Read as JSON too, in which a name can be written in many ways.
+        return b'"schema_version"' in content or "schema_version" in json.loads(content)
     return False

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from tutelage.rl.errors import UserError, did_you_mean
 from tutelage.rl.tasks.base import MakesTask, Task, UnknownTaskError
-from tutelage.rl.tasks.dotted_path import modules_here, searched
+from tutelage.rl.tasks.dotted_path import modules_here, run_folder_on_the_way, searched
 from tutelage.rl.tasks.wrappers import members_of, missing_from
 
 _LONGEST: Final = 400
@@ -40,6 +40,12 @@ def load_attribute(label: str, path: str, here: bool) -> Any:
     module_name, _, attribute = path.partition(":")
     if not attribute or not all(module_name.split(".")):
         raise UnknownTaskError(f"{label} is not of the form module:attribute")
+    run = run_folder_on_the_way(module_name)
+    if run is not None:
+        raise UnknownTaskError(
+            f"{label} leads into {run}, and files in a run folder may be anybody's; "
+            "move your code to a folder of its own"
+        )
     near = modules_here() if here else []
     try:
         found: Any = importlib.import_module(module_name)

@@ -35,7 +35,7 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
 
 def forget() -> None:
     temporary_folder.cache_clear()
-    user_files._warn.cache_clear()
+    user_files.say_once.cache_clear()
 
 
 @pytest.fixture

@@ -1,12 +1,18 @@
 """What the shell offers for a word half typed: each function takes it, and gives whole ones.
 
 The shell waits at every press of a key, so nothing heavy is imported, and what is wrong is silent.
+Names of files are anybody's, and shells read again what they are offered: zsh runs a command that
+is hidden in a name. So a name is offered only if there is nothing in it that a shell reads.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Final
+
+_READ_BY_NO_SHELL: Final = "._-/@+:=,"
+"""Beside letters and digits. Of these only the first two and @ begin a name."""
 
 
 def graphs(incomplete: str) -> list[str]:
@@ -68,4 +74,11 @@ def runs(incomplete: str) -> list[str]:
 
 
 def _beginning(incomplete: str, names: Iterable[str]) -> list[str]:
-    return [name for name in names if name.startswith(incomplete)]
+    return [name for name in names if name.startswith(incomplete) and _is_plain(name)]
+
+
+def _is_plain(name: str) -> bool:
+    """Whether it means itself and nothing else in every shell."""
+    return all(c.isalnum() or c in _READ_BY_NO_SHELL for c in name) and all(
+        part[:1].isalnum() or part[:1] in ("", ".", "_", "@") for part in name.split("/")
+    )

@@ -136,6 +136,20 @@ class TestOnesOwn:
         (here / "config.json").write_text(json.dumps({"name": "of something else"}))
         assert make_task(f"{MODULE}:Mine", 7).name == "Mine"
 
+    @pytest.mark.parametrize("path", ["runs.first.evil:make", "runs.first.code.evil:make"])
+    @pytest.mark.parametrize("key", ["schema_version", r"schema\u005fversion"])
+    def test_no_path_leads_into_a_run_folder(self, here: Path, path: str, key: str) -> None:
+        """Whoever names it: it may have been the settings of a stranger's run."""
+        run = here / "runs" / "first"
+        file = here.joinpath(*path.partition(":")[0].split(".")).with_suffix(".py")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("raise SystemExit('it was imported')")
+        (run / "config.json").write_text(f'{{"{key}": 3}}')
+        with pytest.raises(
+            UnknownTaskError, match=r"leads into /.*/runs/first, and files in a run"
+        ):
+            make_task(path, 7)
+
     def test_the_directory_is_gone_from_the_path_where_the_import_fails(self, here: Path) -> None:
         (here / f"{MODULE}.py").write_text("raise RuntimeError('broken')")
         with pytest.raises(UnknownTaskError, match="RuntimeError: broken"):
