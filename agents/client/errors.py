@@ -16,7 +16,7 @@ from typing import Final, Literal
 from langchain_core.language_models import BaseChatModel
 from pydantic import SecretStr
 
-from tutelage.agents.common.redact import REDACTED, redact
+from tutelage.agents.common.redact import REDACTED, redactor
 
 FailureName = Literal[
     "provider_down",
@@ -67,7 +67,7 @@ _CONNECTION_KINDS: Final = frozenset({"ConnectError", "TransportError", "OSError
 _UNEXPECTED: Final = re.compile(
     r"unexpected keyword argument|is not supported|extra inputs are not permitted", re.IGNORECASE
 )
-_URL_CREDENTIALS: Final = re.compile(r"(?<=://)[^/@\s]+(?=@)")
+_URL_CREDENTIALS: Final = re.compile(r"(?<=://)[^@\s]+(?=@)")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 _SHORTEST_SECRET: Final = 6
 _LONGEST_ERROR: Final = 500
@@ -193,9 +193,15 @@ def in_one_line(error: BaseException, model: BaseChatModel) -> str:
     key back in an error.
     """
     line = f"{type(error).__name__}: {error}"
-    held = [value for value in vars(model).values() if isinstance(value, SecretStr)]
-    for secret in (value.get_secret_value() for value in held):
+    secrets = held_secrets(model)
+    for secret in secrets:
         if len(secret) >= _SHORTEST_SECRET:
             line = line.replace(secret, REDACTED)
-    line = _URL_CREDENTIALS.sub(REDACTED, redact(line))
+    line = _URL_CREDENTIALS.sub(REDACTED, redactor(secrets)(line))
     return _CONTROL.sub(" ", line)[:_LONGEST_ERROR]
+
+
+def held_secrets(model: BaseChatModel) -> list[str]:
+    """The keys that a model was made with, wherever they came from."""
+    held = [value for value in vars(model).values() if isinstance(value, SecretStr)]
+    return [value.get_secret_value() for value in held]
