@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final, Literal, Self
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
@@ -167,8 +167,7 @@ class TeacherSettings(BaseModel):
                     f"{step!r} cannot stand in{hint}; allowed: {OFFLINE}, {CACHED_ADVICE}, "
                     "PROVIDER:MODEL, PROVIDER:MODEL@BASE_URL, or none at the end"
                 )
-            parts = urlsplit(url or "")
-            if "@" in parts.netloc or parts.query:
+            if re.search(r"[@?]", url or ""):
                 raise PydanticCustomError(
                     SECRET, "must hold no user name, password or query in an address"
                 )

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import UnionType
 from typing import Any, Final, Literal, Self, Union, get_args, get_origin
-from urllib.parse import urlsplit
 
 from pydantic import (
     BaseModel,
@@ -132,8 +131,7 @@ class RunConfig(BaseModel):
     @classmethod
     def _without_secrets(cls, url: str | None) -> str | None:
         """The configuration is written down, so no secret may be in it."""
-        parts = urlsplit(url or "")
-        if "@" in parts.netloc or parts.query:
+        if re.search(r"[@?]", url or ""):
             raise PydanticCustomError(
                 SECRET, "must hold no user name, password or query; set OPENAI_BASE_URL instead"
             )

@@ -23,12 +23,13 @@ from helpers.tiny_runs import IMPORTABLE, ROOT
 from tutelage.agents.client.call_record import CACHED, CallRecord
 from tutelage.agents.client.chat_model import ChatProvider
 from tutelage.agents.client.errors import UnusableAnswer
+from tutelage.agents.common.addresses import public_url
 from tutelage.agents.common.settings import TeacherSettings
 from tutelage.agents.planner.option_tools import OptionTools, option_help
 from tutelage.agents.planner.planner import Planner
 from tutelage.agents.planner.verbaliser import Question, Verbaliser
 from tutelage.agents.providers.catalogue import list_providers
-from tutelage.agents.providers.make import ProviderError, make_chat_model, public_url
+from tutelage.agents.providers.make import ProviderError, make_chat_model
 from tutelage.agents.store.plan_cache import PlanCache
 from tutelage.agents.teacher.counters import Counters
 from tutelage.agents.teacher.teacher import Teacher
