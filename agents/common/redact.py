@@ -65,7 +65,8 @@ def value_redactor(also: Iterable[str] = ()) -> Callable[[Any], Any]:
         def clean(text: str) -> str:
             return _redacted(text, known)
 
-        return _together(_mapped(value, clean, clean), known)
+        # Together first: where one part is gone already, the others look harmless.
+        return _mapped(_together(value, known), clean, clean)
 
     return redact_value
 

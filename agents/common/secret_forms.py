@@ -77,11 +77,12 @@ def hidden_in(text: str, secrets: Iterable[Forms]) -> Iterator[Span]:
     """The parts of a text that hold one of these secrets in one of its forms."""
     words, hexadecimal, plain = _words(text), _NO_HEX.sub("", text).lower(), _NO_WORD.sub("", text)
     for forms in secrets:
-        if forms.words in words or _in_pieces(words, forms):
+        in_pieces = _in_pieces(words.replace(forms.words, " "), forms)
+        if in_pieces or forms.words in words:
             signs, places = _read(text, _ESCAPE, _NO_WORD)
-            whole = [*_spans(signs.lower(), places, forms.words)]
-            # A secret in pieces leaves none of them: the rest of it could be put together.
-            yield from whole or _piece_spans(signs.lower(), places, forms)
+            yield from _spans(signs.lower(), places, forms.words)
+            if in_pieces:  # none of them is left: the rest could be put together
+                yield from _piece_spans(signs.lower(), places, forms)
         if forms.hex in hexadecimal:
             signs, places = _read(text, None, _NO_HEX)
             yield from _spans(signs.lower(), places, forms.hex)
