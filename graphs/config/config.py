@@ -26,7 +26,7 @@ from tutelage.agents.common.settings import SECRET, TeacherSettings
 from tutelage.graphs.config.compatibility import unused_settings
 from tutelage.graphs.records import versions
 from tutelage.graphs.registry import find_graph
-from tutelage.rl.errors import UserError, did_you_mean, meant, nearest
+from tutelage.rl.errors import UserError, did_you_mean, is_writable, meant, nearest
 from tutelage.rl.policy.settings import StudentSettings
 from tutelage.rl.ppo.settings import PPOSettings
 from tutelage.rl.rollouts.settings import EvaluationSettings
@@ -79,7 +79,10 @@ class RunConfig(BaseModel):
     )
     seed: int = Field(0, ge=0, lt=2**31, description="Seed of everything random in the run.")
     steps: int | None = Field(
-        None, ge=1, description="Environment steps of the run; none takes the task's default."
+        None,
+        ge=1,
+        le=2**53,
+        description="Environment steps of the run; none takes the task's default.",
     )
     num_envs: int = Field(64, ge=1, le=4096, description="Environments that are stepped together.")
     device: Literal["cpu", "cuda"] = Field("cpu", description="Where the student's network lives.")
@@ -150,6 +153,20 @@ class RunConfig(BaseModel):
                 )
         return values
 
+    @model_validator(mode="before")
+    @classmethod
+    def _in_unicode(cls, values: Any) -> Any:
+        """What UTF-8 cannot hold could not be written down: a file's name in another encoding."""
+        for place, text in _texts(values, ""):
+            if not is_writable(f"{place}{text}"):
+                raise PydanticCustomError(
+                    SECRET,
+                    "{place} holds what is no Unicode (half a surrogate pair, or a name in another "
+                    "encoding than UTF-8)",
+                    {"place": ascii(re.sub(r"^env_args\.", _ARGUMENT, place))[1:-1]},
+                )
+        return values
+
     @field_validator("loggers", mode="before")
     @classmethod
     def _listed(cls, given: object) -> object:
@@ -197,7 +214,7 @@ def make_config(
         _put(values, key, values.pop(key))
     for assignment in assignments:
         key, equals, value = assignment.partition("=")
-        if not equals:
+        if not (equals and is_writable(key)):
             raise ConfigError(f"--set {assignment!r} is not of the form key=value")
         _put(values, key.strip(), parsed(value.strip()))
     for key, given in options.items():
