@@ -41,4 +41,3 @@ def fault_of(url: str) -> str | None:
     if scheme not in ("http", "https") or not host:
         return "is not an address; needed: http://HOST:PORT/v1 or https://..."
     return None
-

@@ -33,7 +33,7 @@ from tutelage.rl.rollouts.settings import EvaluationSettings
 from tutelage.rl.tasks.settings import HierarchicalSettings, TaskSettings
 from tutelage.rl.teaching.settings import ShapingSettings
 from tutelage.rl.teaching.weight_schedule import WeaningSettings
-from tutelage.rl.user_files import NotUtf8Error, decoded
+from tutelage.rl.user_files import NotUtf8Error, decoded, read_plain
 
 _ARGUMENT: Final = "env."
 ENV_ARGUMENT: Final = f"{_ARGUMENT}NAME"
@@ -187,8 +187,9 @@ class RunConfig(BaseModel):
     @field_validator("cache")
     @classmethod
     def _a_file(cls, path: Path | None) -> Path | None:
-        if path is not None and path.is_dir():
-            raise ValueError("is a folder; needed: a file")
+        if path is not None and path.exists() and not path.is_file():
+            what = "a folder" if path.is_dir() else "no plain file"
+            raise ValueError(f"is {what}; needed: a file")
         return path
 
     @model_validator(mode="after")
@@ -320,7 +321,7 @@ def _kind_name(kind: Any) -> str:
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        text = decoded(file.read_bytes())
+        text = decoded(read_plain(file))
         values = json.loads(text) if file.suffix == ".json" else tomllib.loads(text)
     except OSError as error:
         raise ConfigError(f"cannot read --config {file}: {error.strerror}") from error

@@ -22,9 +22,7 @@ class PPOSettings(BaseModel):
     advised_epochs: int = Field(
         6, ge=1, le=100, description="Passes over each rollout while the teacher's advice counts."
     )
-    minibatch_size: int = Field(
-        512, ge=1, le=2**31, description="Steps in each minibatch."
-    )
+    minibatch_size: int = Field(512, ge=1, le=2**31, description="Steps in each minibatch.")
     learning_rate: float = Field(2e-3, gt=0, lt=1, description="Adam's learning rate at the start.")
     final_learning_rate: float = Field(
         2e-4, gt=0, lt=1, description="Adam's learning rate at the end; linear in between."

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from tutelage.rl.user_files import read_plain
+
 
 @contextmanager
 def working_directory_on_path() -> Iterator[None]:
@@ -58,6 +60,6 @@ def _is_in_run_folder(place: Path) -> bool:
     """Whether a folder or one above it holds a run's configuration."""
     for folder in (place, *place.parents):
         with suppress(OSError):
-            if b'"schema_version"' in (folder / "config.json").read_bytes():
+            if b'"schema_version"' in read_plain(folder / "config.json"):
                 return True
     return False

@@ -40,12 +40,13 @@ def load_attribute(label: str, path: str, here: bool) -> Any:
     module_name, _, attribute = path.partition(":")
     if not attribute or not all(module_name.split(".")):
         raise UnknownTaskError(f"{label} is not of the form module:attribute")
-    if _is_pythons_own(module_name):
-        raise UnknownTaskError(
-            f"{label}: {module_name!r} is a module of Python's own, which makes nothing for us; "
-            "a module of yours needs a name that Python has not taken"
-        )
     near = modules_here() if here else []
+    if _is_pythons_own(module_name):
+        mine = f", which it finds before {module_name}.py here" if module_name in near else ""
+        raise UnknownTaskError(
+            f"{label}: {module_name!r} is a module of Python's own{mine}; one of yours needs "
+            "another name"
+        )
     try:
         found: Any = importlib.import_module(module_name)
     except ModuleNotFoundError as error:

@@ -113,7 +113,9 @@ def test_a_path_that_is_called_a_key_does_not_hide_its_folder(
     assert redact("/home/somebody/projects/runs") == "/home/somebody/projects/runs"
 
 
-@pytest.mark.parametrize("url", ["https://me:sw/ord+fish22@host/v1", "http://me:sw%2Ford%2Bfish22@h"])
+@pytest.mark.parametrize(
+    "url", ["https://me:sw/ord+fish22@host/v1", "http://me:sw%2Ford%2Bfish22@h"]
+)
 def test_the_password_of_an_address_is_a_secret(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_BASE_URL", url)
     assert redact("you are me with sw/ord+fish22.") == "you are me with [redacted]."
