@@ -112,13 +112,13 @@ def open_plain(path: Path) -> BinaryIO:
     """
     if not path.is_dir():  # which says so itself, below
         _see_that_it_is_plain(path.stat())
-    file = open(path, "rb", opener=_without_waiting)
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
     try:
-        _see_that_it_is_plain(os.fstat(file.fileno()))  # that is the one which is read
+        _see_that_it_is_plain(os.fstat(descriptor))  # that is the one which is read
     except OSError:
-        file.close()
+        os.close(descriptor)
         raise
-    return file
+    return os.fdopen(descriptor, "rb")
 
 
 def read_plain(path: Path, largest: int = LARGEST_TEXT) -> bytes:
@@ -133,10 +133,6 @@ def read_plain(path: Path, largest: int = LARGEST_TEXT) -> bytes:
 def _see_that_it_is_plain(status: os.stat_result) -> None:
     if not stat.S_ISREG(status.st_mode):
         raise OSError(errno.EINVAL, "it is no plain file")
-
-
-def _without_waiting(path: str, flags: int) -> int:
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def decoded(content: bytes) -> str:

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from typing import Final, Literal
-from urllib.request import getproxies_environment, proxy_bypass_environment
+from urllib.request import getproxies_environment, proxy_bypass
 
 from langchain_core.language_models import BaseChatModel
 from pydantic import SecretStr
@@ -246,7 +246,7 @@ def _by_way_of(error: BaseException) -> str:
     for cause in _chain(error):
         with suppress(Exception):  # what a package keeps there, or raises where it keeps nothing
             host = str(cause.request.url.host)  # type: ignore[attr-defined]
-            return "" if proxy_bypass_environment(host) else f" (by way of {_PROXY_VARIABLES})"
+            return "" if proxy_bypass(host) else f" (by way of {_PROXY_VARIABLES})"
     return ""
 
 

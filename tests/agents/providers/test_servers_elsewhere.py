@@ -1,4 +1,4 @@
-"""Where a request goes and what stops it on its way: redirects, certificates, proxies, addresses."""
+"""Where a request goes, and what stops it: redirects, certificates, proxies, addresses."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Server(ThreadingHTTPServer):
         server = self
 
         class Handler(BaseHTTPRequestHandler):
-            def answer(self) -> None:
+            def do_POST(self) -> None:  # the base class's name
                 """Says where to go."""
                 server.seen.append(f"{self.path} {self.headers}")
                 self.rfile.read(int(self.headers.get("Content-Length", 0)))
@@ -55,7 +55,7 @@ class Server(ThreadingHTTPServer):
                 self.send_header("Content-Length", "0")
                 self.end_headers()
 
-            do_GET = do_POST = do_CONNECT = answer
+            do_GET, do_CONNECT = do_POST, do_POST  # noqa: N815  # as above
 
             def log_message(self, format: str, *args: Any) -> None:
                 """Says nothing."""
@@ -116,9 +116,9 @@ def test_a_redirect_within_a_server_is_followed(provider: str) -> None:
 @pytest.mark.parametrize("provider", PROVIDERS)
 def test_a_self_signed_certificate_is_named(provider: str, tmp_path: Path) -> None:
     pem = tmp_path / "both.pem"
+    made = f"-keyout {pem} -out {tmp_path / 'cert.pem'} -subj /CN=localhost -days 1 -nodes"
     subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1"]
-        + ["-subj", "/CN=localhost", "-keyout", str(pem), "-out", str(tmp_path / "cert.pem")],
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", *made.split()],
         check=True,
         capture_output=True,
     )

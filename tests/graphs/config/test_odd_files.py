@@ -1,4 +1,4 @@
-"""What is no plain file is refused at once where a file is named: pipes hang, devices are endless."""
+"""What is no plain file is refused at once where one is named: pipes hang, devices have no end."""
 
 from __future__ import annotations
 
@@ -40,6 +40,7 @@ def odd(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
         ["run", "--set", "cache={}"],
         ["run", "--prompts", "{}"],
         ["cache", "import", "{}"],
+        ["cache", "show", "--file", "{}"],
         ["eval", "{}"],
     ],
     ids=" ".join,
