@@ -102,6 +102,8 @@ def name_failure(error: BaseException) -> FailureName:
         return "not_found"
     if any(isinstance(cause, UnicodeEncodeError) for cause in causes):
         return "refused"
+    if any(_is_of_a_proxy(cause) for cause in causes):
+        return "provider_down"
     kinds = [kind.__name__ for cause in causes for kind in type(cause).__mro__]
     if any("Timeout" in kind for kind in kinds):
         return "timed_out"
@@ -231,12 +233,19 @@ def _cause(error: BaseException) -> str | None:
                 f"the server's certificate is not trusted ({cause.verify_message}); SSL_CERT_FILE "
                 "names a file with that of an authority of your own"
             )
-        if type(cause).__name__ == "ProxyError":
-            return f"the proxy refuses ({_PROXY_VARIABLES} in the environment): {cause}"
+        if _is_of_a_proxy(cause):
+            said = "" if cause is error else f": {cause}"
+            return f"the proxy refuses ({_PROXY_VARIABLES} in the environment){said}"
     *_, first = _chain(error)
     if not isinstance(first, OSError):
         return None
     return f"{first}{_by_way_of(error)}"
+
+
+def _is_of_a_proxy(cause: BaseException) -> bool:
+    """Whether a proxy has refused, or has answered what no SOCKS proxy does."""
+    kind = type(cause)
+    return kind.__name__ == "ProxyError" or kind.__module__.startswith("socksio.")
 
 
 def _by_way_of(error: BaseException) -> str:

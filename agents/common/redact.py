@@ -16,7 +16,7 @@ from functools import cache, lru_cache, partial
 from typing import Any, Final
 from urllib.parse import unquote
 
-from tutelage.agents.common.secret_forms import Forms, forms_of, hidden_in, joined
+from tutelage.agents.common.secret_forms import Forms, Span, forms_of, hidden_in, joined
 
 Json = Any
 """Anything that `json.dumps` writes."""
@@ -27,6 +27,9 @@ MIN_LENGTH: Final = 8
 """Shorter values (`none`, `local`, `1`) are placeholders that also occur as ordinary words."""
 
 _SECRET_NAME: Final = re.compile(r"(^|_)(API_?KEY|KEY|TOKEN|SECRET|PASSWORD)$")
+
+_LONGEST_TOKEN: Final = 256
+"""Bytes of the longest list of them that is read as a text."""
 
 _KEY_SHAPES: Final = re.compile(
     r"sk-[A-Za-z0-9_-]{16,}|Bearer \S+"
@@ -117,8 +120,7 @@ def _redacted(text: str, known: _Known | None) -> str:
         # A pass of its own: a key shape must not bite off half of a known secret.
         text = known.literal.sub(REDACTED, text)
         if len(text) >= MIN_LENGTH:
-            for begin, end in reversed(joined(hidden_in(text, known.forms))):
-                text = f"{text[:begin]}{REDACTED}{text[end:]}"
+            text = _cut(text, joined(hidden_in(text, known.forms)))
     return _KEY_SHAPES.sub(REDACTED, text)
 
 
@@ -132,8 +134,19 @@ def _mapped(value: Any, clean: Callable[[str], str], name: Callable[[str], str])
             for key, item in value.items()
         }
     if isinstance(value, list | tuple):
-        return [_mapped(item, clean, name) for item in value]
+        spelled = _spelled(value)
+        if spelled is None:
+            return [_mapped(item, clean, name) for item in value]
+        cleaned = clean(spelled)
+        return list(value) if cleaned == spelled else cleaned
     return value
+
+
+def _spelled(value: list[Any] | tuple[Any, ...]) -> str | None:
+    """The text that a short list of bytes spells, as servers send it beside each token; or None."""
+    if 0 < len(value) <= _LONGEST_TOKEN and all(type(n) is int and 0 <= n < 256 for n in value):
+        return bytes(value).decode("latin-1")
+    return None
 
 
 def _together(value: Any, known: _Known | None) -> Any:
@@ -160,6 +173,10 @@ def _texts(value: Any, field: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...]
         for name, item in value.items():
             yield from _texts(item, (*field, str(name)))
     elif isinstance(value, list | tuple):
+        spelled = _spelled(value)
+        if spelled is not None:
+            yield field, spelled
+            return
         for item in value:
             yield from _texts(item, field)
 
@@ -168,14 +185,28 @@ def _take_out(texts: list[str], group: list[int], known: _Known) -> None:
     """Take what holds a secret out of these texts, read one after another."""
     whole = "\n".join(texts[place] for place in group)
     spans = joined(hidden_in(whole, known.forms))
-    end = len(whole)
-    for place in reversed(group) if spans else ():
-        begin = end - len(texts[place])
-        for first, last in reversed(spans):
-            if first < end and last > begin:
-                before, after = max(first, begin) - begin, min(last, end) - begin
-                texts[place] = f"{texts[place][:before]}{REDACTED}{texts[place][after:]}"
-        end = begin - 1
+    begin = turn = 0
+    for place in group if spans else ():
+        end = begin + len(texts[place])
+        within = []
+        while turn < len(spans) and spans[turn][0] < end:
+            first, last = spans[turn]
+            if last > begin:
+                within.append((max(first, begin) - begin, min(last, end) - begin))
+            if last > end:  # it goes on in the next text
+                break
+            turn += 1
+        texts[place] = _cut(texts[place], within)
+        begin = end + 1
+
+
+def _cut(text: str, spans: Iterable[Span]) -> str:
+    """The text with `[redacted]` for each of these parts, which are in order."""
+    kept, done = [], 0
+    for begin, end in spans:
+        kept += [text[done:begin], REDACTED]
+        done = end
+    return "".join([*kept, text[done:]])
 
 
 _TOO_DEEP: Final = "[nested too deeply to be kept]"

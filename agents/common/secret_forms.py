@@ -89,8 +89,11 @@ def hidden_in(text: str, secrets: Iterable[Forms]) -> Iterator[Span]:
         for form in forms.base64:
             if form in plain:
                 signs, places = _read(text, None, _NO_WORD)
+                done = 0
                 for begin, end in _spans(signs, places, form):
-                    yield _run(text, begin, end)
+                    if end > done:  # else it lies in the run of the one before
+                        begin, done = _run(text, begin, end)
+                        yield begin, done
 
 
 def _words(text: str) -> str:

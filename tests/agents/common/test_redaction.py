@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Callable
 from urllib.parse import quote
 
@@ -74,12 +75,17 @@ def test_every_form_is_found(form: str) -> None:
         {"content": f"It is {KEY[:17]}", "n": 1, "refusal": f"{KEY[17:]}, I think"},
         [[b64(KEY)[:20]], [b64(KEY)[20:]]],
         {"a": {KEY: 1}, "b": (KEY,)},
+        [
+            {"token": KEY[at : at + 3], "bytes": [*KEY[at : at + 3].encode()]}
+            for at in range(0, 33, 3)
+        ],
     ],
-    ids=["list", "rows", "fields", "base64", "names"],
+    ids=["list", "rows", "fields", "base64", "names", "tokens"],
 )
 def test_no_parts_are_left_that_make_it_up_together(value: object) -> None:
     written = json_writer()(value)
     assert "[redacted]" in written
+    assert not re.search(r"\[\d", written), "nor as bytes"
     together = "".join(sign for sign in written if sign.isalnum())
     for secret in (KEY, b64(KEY)):
         plain = "".join(sign for sign in secret if sign.isalnum())
@@ -91,6 +97,7 @@ def test_what_holds_no_secret_is_left_as_it_was() -> None:
         "text": "go_to(red key); open the sesame box 0123456789",
         "plans": [["pick_up(red key)", None, 0.5], [True, 7, ""]],
         "hex": "deadbeef" * 20,
+        "bytes": [[111, 112], [255, 0], [256, -1]],
         "base64": b64("nothing of that kind is in here, not at all"),
     }
     assert value_redactor()(value) == value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import ssl
 import subprocess
 import threading
@@ -146,6 +147,36 @@ def test_a_proxy_that_refuses_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert name == "provider_down"
     assert "the proxy refuses (HTTPS_PROXY" in line
     assert "403" in line
+    assert "swordfish22" not in line
+
+
+@pytest.mark.parametrize("provider", ["openai:m", "ollama:llama-x"])
+@pytest.mark.parametrize(
+    "answers", [(b"\x05\xff",), (b"\x05\x02", b"\x01\x01"), (b"HTTP/1.1 400 Bad Request\r\n\r\n",)]
+)
+def test_a_socks_proxy_that_refuses_is_named(
+    provider: str, answers: tuple[bytes, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No method that it takes, a wrong password, and no SOCKS proxy at all."""
+    pytest.importorskip("socksio")
+
+    def talk(proxy: socket.socket) -> None:
+        connection, _ = proxy.accept()
+        with connection:
+            for answer in answers:
+                connection.recv(1000)
+                connection.sendall(answer)
+
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+        thread = threading.Thread(target=talk, args=(proxy,))
+        thread.start()
+        port = proxy.getsockname()[1]
+        monkeypatch.setenv("ALL_PROXY", f"socks5://me:swordfish22@127.0.0.1:{port}")
+        # A timeout of its own: packages share clients between models of the same settings.
+        name, line = said(provider, "http://teacher.example/v1", timeout_s=4.0 + port / 1e6)
+        thread.join()
+    assert name == "provider_down"
+    assert "the proxy refuses (HTTPS_PROXY, HTTP_PROXY or ALL_PROXY in the environment)" in line
     assert "swordfish22" not in line
 
 
