@@ -572,7 +572,11 @@ def test_no_fallback_means_no_advice_and_pending_ones_are_not_settled() -> None:
             None,
             "tutelage.agents.common.settings:Literal",
         ),
-        ("builtins:repr", None, "made str; needed: a LangChain chat model"),
+        (
+            "tutelage.agents.providers.make:_digest",
+            None,
+            "made str; needed: a LangChain chat model",
+        ),
         ("offline", "http://127.0.0.1:1/v1", "a script without a server"),
         ("openai:x", "127.0.0.1:1/v1", "is not an address"),
         ("openai:", None, "unknown provider"),
