@@ -15,7 +15,7 @@ from typing import Final
 
 from tutelage.prompts.slots import Slot
 from tutelage.rl.errors import UserError, did_you_mean
-from tutelage.rl.user_files import NotUtf8Error, decoded
+from tutelage.rl.user_files import NotUtf8Error, decoded, read_plain
 
 _FENCE: Final = "```"
 """Closes a fenced block; followed by the name of its variable, it opens the block."""
@@ -136,11 +136,7 @@ def _unknown(name: str, slot: Slot) -> str:
 def _read(path: Path) -> str:
     """The file's text, line ends as `\\n`. Raises PromptError."""
     try:
-        if path.exists() and not path.is_file():
-            raise PromptError(_located(path, 1, "cannot be read: it is no plain file"))
-        if path.stat().st_size > _LARGEST:
-            raise PromptError(_located(path, 1, f"has more than the {_LARGEST:,} bytes allowed"))
-        return decoded(path.read_bytes())
+        return decoded(read_plain(path, _LARGEST))
     except NotUtf8Error as error:
         known = error.byte is None
         line = str(error) if known else f"byte 0x{error.byte:02x} is not UTF-8; save it as UTF-8"

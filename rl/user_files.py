@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import codecs
+import errno
 import os
 import shutil
 import stat
@@ -16,7 +17,7 @@ import tempfile
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from platformdirs import user_cache_path, user_config_path
 
@@ -25,6 +26,9 @@ from tutelage.rl.errors import UserError
 _PROGRAM: Final = "tutelage"
 _OTHERS: Final = 0o077
 """The rights of everybody but the owner."""
+
+LARGEST_TEXT: Final = 1 << 24
+"""Bytes of the largest file that people write and that is read as a whole."""
 
 _MARKS: Final = {
     codecs.BOM_UTF32_LE: "UTF-32",  # first: it begins as UTF-16's does
@@ -101,6 +105,36 @@ def temporary_folder() -> Path:
         ) from error
     atexit.register(shutil.rmtree, fresh, ignore_errors=True)
     return fresh
+
+
+def open_plain(path: Path) -> BinaryIO:
+    """A plain file, opened to be read. Raises OSError, for anything else too.
+
+    A pipe would be waited for without end, and a device may have no end.
+    """
+    if not path.is_dir():  # which says so itself, below
+        _see_that_it_is_plain(path.stat())
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    try:
+        _see_that_it_is_plain(os.fstat(descriptor))  # that is the one which is read
+    except OSError:
+        os.close(descriptor)
+        raise
+    return os.fdopen(descriptor, "rb")
+
+
+def read_plain(path: Path, largest: int = LARGEST_TEXT) -> bytes:
+    """The content of a plain file of at most so many bytes. Raises OSError."""
+    with open_plain(path) as file:
+        content = file.read(largest + 1)
+    if len(content) > largest:
+        raise OSError(errno.EFBIG, f"it has more than {largest:,} bytes")
+    return content
+
+
+def _see_that_it_is_plain(status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "it is no plain file")
 
 
 def decoded(content: bytes) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
@@ -19,9 +19,10 @@ from langchain_core.runnables import RunnableBinding
 from tutelage.agents.client.budget import Budget
 from tutelage.agents.client.call_record import Exchange
 from tutelage.agents.client.chat_model import ChatProvider
-from tutelage.agents.client.errors import FailureName, in_one_line, retry_after
+from tutelage.agents.client.errors import FailureName, held_secrets, in_one_line, retry_after
 from tutelage.agents.client.pool import at_once, within
 from tutelage.agents.client.request_modes import OutputMode, RequestMode
+from tutelage.agents.common.redact import value_redactor
 from tutelage.agents.common.settings import TeacherSettings
 from tutelage.rl.errors import UserError
 from tutelage.rl.tasks.options import Plan
@@ -185,7 +186,8 @@ class RateLimitedClient:
         deadline = self._settings.timeout_s + _GRACE_S
         result = ask() if self._provider.wait_always else within(deadline, ask)
         found = [getattr(generation, "message", None) for generation in result.generations[0]]
-        return [message for message in found if isinstance(message, AIMessage)]
+        clean = value_redactor(held_secrets(self._provider.model))
+        return [_without_secrets(m, clean) for m in found if isinstance(m, AIMessage)]
 
 
 def _bind(
@@ -206,6 +208,13 @@ def _bind(
     if not isinstance(binding, RunnableBinding) or not isinstance(binding.bound, BaseChatModel):
         raise NotImplementedError(f"bind_tools of {type(model).__name__} returns no bound model")
     return binding.bound, dict(binding.kwargs)
+
+
+def _without_secrets(message: AIMessage, clean: Callable[[Any], Any]) -> AIMessage:
+    """The answer before anything is read out of it, quoted or kept: a server may repeat a key."""
+    fields = message.model_dump()
+    redacted = clean(fields)
+    return message if redacted == fields else AIMessage.model_validate(redacted)
 
 
 def _plain(message: AIMessage) -> dict[str, Any]:

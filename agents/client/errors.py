@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import math
 import re
+import ssl
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from typing import Final, Literal
+from urllib.request import getproxies_environment, proxy_bypass
 
 from langchain_core.language_models import BaseChatModel
 from pydantic import SecretStr
 
-from tutelage.agents.common.redact import REDACTED, redact
+from tutelage.agents.common.redact import REDACTED, redactor
 
 FailureName = Literal[
     "provider_down",
@@ -67,8 +70,9 @@ _CONNECTION_KINDS: Final = frozenset({"ConnectError", "TransportError", "OSError
 _UNEXPECTED: Final = re.compile(
     r"unexpected keyword argument|is not supported|extra inputs are not permitted", re.IGNORECASE
 )
-_URL_CREDENTIALS: Final = re.compile(r"(?<=://)[^/@\s]+(?=@)")
+_URL_CREDENTIALS: Final = re.compile(r"(?<=://)[^@\s]+(?=@)")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
+_PROXY_VARIABLES: Final = "HTTPS_PROXY, HTTP_PROXY or ALL_PROXY"
 _SHORTEST_SECRET: Final = 6
 _LONGEST_ERROR: Final = 500
 
@@ -84,12 +88,23 @@ class UnusableAnswer(ValueError):  # noqa: N818  # named as what it is: an answe
         self.shapeless = shapeless
 
 
+class RedirectedError(Exception):
+    """A server leads to another one, where no key may go. The message is one line."""
+
+
 def name_failure(error: BaseException) -> FailureName:
     """The name of what an exception from a chat model stands for."""
     status = _status(error)
     if status is not None:
         return _name_status(status, _said(error))
-    kinds = [kind.__name__ for cause in _chain(error) for kind in type(cause).__mro__]
+    causes = list(_chain(error))
+    if any(isinstance(cause, RedirectedError) for cause in causes):
+        return "not_found"
+    if any(isinstance(cause, UnicodeEncodeError) for cause in causes):
+        return "refused"
+    if any(_is_of_a_proxy(cause) for cause in causes):
+        return "provider_down"
+    kinds = [kind.__name__ for cause in causes for kind in type(cause).__mro__]
     if any("Timeout" in kind for kind in kinds):
         return "timed_out"
     if any(kind in _CONNECTION_KINDS or kind.endswith("ConnectionError") for kind in kinds):
@@ -193,9 +208,58 @@ def in_one_line(error: BaseException, model: BaseChatModel) -> str:
     key back in an error.
     """
     line = f"{type(error).__name__}: {error}"
-    held = [value for value in vars(model).values() if isinstance(value, SecretStr)]
-    for secret in (value.get_secret_value() for value in held):
+    cause = _cause(error)
+    if cause is not None and cause not in line:
+        line = f"{line.rstrip('.')}: {cause}"
+    secrets = held_secrets(model)
+    for secret in secrets:
         if len(secret) >= _SHORTEST_SECRET:
             line = line.replace(secret, REDACTED)
-    line = _URL_CREDENTIALS.sub(REDACTED, redact(line))
+    line = _URL_CREDENTIALS.sub(REDACTED, redactor(secrets)(line))
     return _CONTROL.sub(" ", line)[:_LONGEST_ERROR]
+
+
+def _cause(error: BaseException) -> str | None:
+    """What a client library's `Connection error.` stands for; None where there is no more to it."""
+    if _status(error) is not None:
+        return None
+    for cause in _chain(error):
+        if isinstance(cause, RedirectedError):
+            return str(cause)
+        if isinstance(cause, UnicodeEncodeError):
+            return "the key, or another header, holds a letter that no request can carry"
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return (
+                f"the server's certificate is not trusted ({cause.verify_message}); SSL_CERT_FILE "
+                "names a file with that of an authority of your own"
+            )
+        if _is_of_a_proxy(cause):
+            said = "" if cause is error else f": {cause}"
+            return f"the proxy refuses ({_PROXY_VARIABLES} in the environment){said}"
+    *_, first = _chain(error)
+    if not isinstance(first, OSError):
+        return None
+    return f"{first}{_by_way_of(error)}"
+
+
+def _is_of_a_proxy(cause: BaseException) -> bool:
+    """Whether a proxy has refused, or has answered what no SOCKS proxy does."""
+    kind = type(cause)
+    return kind.__name__ == "ProxyError" or kind.__module__.startswith("socksio.")
+
+
+def _by_way_of(error: BaseException) -> str:
+    """That a request goes through a proxy, where the environment says so."""
+    if not any(kind in getproxies_environment() for kind in ("all", "https", "http")):
+        return ""
+    for cause in _chain(error):
+        with suppress(Exception):  # what a package keeps there, or raises where it keeps nothing
+            host = str(cause.request.url.host)  # type: ignore[attr-defined]
+            return "" if proxy_bypass(host) else f" (by way of {_PROXY_VARIABLES})"
+    return ""
+
+
+def held_secrets(model: BaseChatModel) -> list[str]:
+    """The keys that a model was made with, wherever they came from."""
+    held = [value for value in vars(model).values() if isinstance(value, SecretStr)]
+    return [value.get_secret_value() for value in held]

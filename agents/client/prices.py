@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, Field, ValidationError
 
 from tutelage.rl.errors import UserError
-from tutelage.rl.user_files import NotUtf8Error, config_folder, decoded
+from tutelage.rl.user_files import NotUtf8Error, config_folder, decoded, read_plain
 
 SHIPPED: Final = Path(__file__).with_name("prices.toml")
 
@@ -123,7 +123,7 @@ def _rows(tables: Mapping[Path, _Table]) -> Iterator[ListedPrice]:
 
 def _read(path: Path) -> _Table:
     try:
-        values = tomllib.loads(decoded(path.read_bytes()))
+        values = tomllib.loads(decoded(read_plain(path)))
     except OSError as error:
         raise PriceFileError(f"prices {path} cannot be read: {error.strerror}") from error
     except NotUtf8Error as error:

@@ -1,1 +1,1 @@
-"""For all rooms of agents: settings, redaction, safe files, how the program was started."""
+"""For all rooms of agents: settings, redaction, addresses, safe files, how it was started."""

@@ -1,6 +1,7 @@
 """Keeps secrets out of what is stored or shown: API keys, tokens and bearer headers.
 
-Messages and settings should hold none, but a provider's error can echo the key it was sent.
+Messages and settings should hold none, but a server can say the key that it was sent, as it is or
+in another form (`agents.common.secret_forms`). So every answer is redacted before it is read.
 """
 
 from __future__ import annotations
@@ -9,9 +10,13 @@ import json
 import math
 import os
 import re
-from collections.abc import Callable, Mapping
-from functools import cache
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache, lru_cache, partial
 from typing import Any, Final
+from urllib.parse import unquote
+
+from tutelage.agents.common.secret_forms import Forms, Span, forms_of, hidden_in, joined
 
 Json = Any
 """Anything that `json.dumps` writes."""
@@ -22,6 +27,9 @@ MIN_LENGTH: Final = 8
 """Shorter values (`none`, `local`, `1`) are placeholders that also occur as ordinary words."""
 
 _SECRET_NAME: Final = re.compile(r"(^|_)(API_?KEY|KEY|TOKEN|SECRET|PASSWORD)$")
+
+_LONGEST_TOKEN: Final = 256
+"""Bytes of the longest list of them that is read as a text."""
 
 _KEY_SHAPES: Final = re.compile(
     r"sk-[A-Za-z0-9_-]{16,}|Bearer \S+"
@@ -35,37 +43,170 @@ def is_secret_name(name: str) -> bool:
     return _SECRET_NAME.search(name.upper()) is not None
 
 
-def redactor() -> Callable[[str], str]:
+def redactor(also: Iterable[str] = ()) -> Callable[[str], str]:
     """A function that redacts one text, with the environment's secrets as they are now.
 
     For a batch of texts: the environment is read once, at the first text, instead of for every one.
+    also: secrets that are not in the environment.
     """
-    known_secrets = cache(_known_secrets)
+    known_secrets = cache(partial(_known_secrets, also))
+    return lambda text: _redacted(text, known_secrets())
 
-    def redact_text(text: str) -> str:
+
+def value_redactor(also: Iterable[str] = ()) -> Callable[[Any], Any]:
+    """A function that redacts all texts in a tree of mappings, lists and tuples, names included.
+
+    A secret that several texts hold together is taken out of each: the strings of a list, the same
+    field of several rows, or all of them in their order. Lists come back for tuples. also: as in
+    `redactor`.
+    """
+    known_secrets = cache(partial(_known_secrets, also))
+
+    def redact_value(value: Any) -> Any:
         known = known_secrets()
-        if known is not None:
-            # A pass of its own: a key shape must not bite off half of a known secret.
-            text = known.sub(REDACTED, text)
-        return _KEY_SHAPES.sub(REDACTED, text)
 
-    return redact_text
+        def clean(text: str) -> str:
+            return _redacted(text, known)
+
+        # Together first: where one part is gone already, the others look harmless.
+        return _mapped(_together(value, known), clean, clean)
+
+    return redact_value
 
 
 def redact(text: str) -> str:
     """The text with every secret replaced by `[redacted]`.
 
     A secret is the value (8 characters or more) of an environment variable whose name ends in
-    `KEY`, `TOKEN`, `SECRET` or `PASSWORD`, or anything of the shape of a well-known service's key
-    or of `Bearer ...`.
+    `KEY`, `TOKEN`, `SECRET` or `PASSWORD`, the password in any variable that holds a URL, or
+    anything of the shape of a well-known service's key or of `Bearer ...`. Where it is long enough
+    to be no word, it is also found in base64, in hex, escaped, and in pieces.
     """
     return redactor()(text)
 
 
-def _known_secrets() -> re.Pattern[str] | None:
-    values = {v.strip() for name, v in os.environ.items() if is_secret_name(name)}
-    secrets = sorted((v for v in values if len(v) >= MIN_LENGTH), key=len, reverse=True)
-    return re.compile("|".join(map(re.escape, secrets))) if secrets else None
+@dataclass(frozen=True)
+class _Known:
+    """The environment's secrets. literal: finds them as they are. forms: those in other forms."""
+
+    literal: re.Pattern[str]
+    forms: tuple[Forms, ...]
+
+
+def _known_secrets(also: Iterable[str] = ()) -> _Known | None:
+    values = {v.strip() for name, v in os.environ.items() if is_secret_name(name)} | {*also}
+    for value in os.environ.values():
+        values |= set(_passwords(value))
+    secrets = sorted((v for v in values if len(v) >= MIN_LENGTH), key=lambda v: (-len(v), v))
+    return _known(tuple(secrets)) if secrets else None
+
+
+@lru_cache(maxsize=8)
+def _known(secrets: tuple[str, ...]) -> _Known:
+    forms = [found for secret in secrets if (found := forms_of(secret))]
+    return _Known(re.compile("|".join(map(re.escape, secrets))), tuple(forms))
+
+
+def _passwords(value: str) -> Iterator[str]:
+    """The password of a URL, as it stands there and as it is sent."""
+    _, separator, rest = value.partition("://")
+    password = rest.rpartition("@")[0].partition(":")[2] if separator else ""
+    if password:
+        yield from (password, unquote(password))
+
+
+def _redacted(text: str, known: _Known | None) -> str:
+    if known is not None:
+        # A pass of its own: a key shape must not bite off half of a known secret.
+        text = known.literal.sub(REDACTED, text)
+        if len(text) >= MIN_LENGTH:
+            text = _cut(text, joined(hidden_in(text, known.forms)))
+    return _KEY_SHAPES.sub(REDACTED, text)
+
+
+def _mapped(value: Any, clean: Callable[[str], str], name: Callable[[str], str]) -> Any:
+    """The value with other texts. name: what becomes of those that name a mapping's items."""
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, Mapping):
+        return {
+            name(key) if isinstance(key, str) else key: _mapped(item, clean, name)
+            for key, item in value.items()
+        }
+    if isinstance(value, list | tuple):
+        spelled = _spelled(value)
+        if spelled is None:
+            return [_mapped(item, clean, name) for item in value]
+        cleaned = clean(spelled)
+        return list(value) if cleaned == spelled else cleaned
+    return value
+
+
+def _spelled(value: list[Any] | tuple[Any, ...]) -> str | None:
+    """The text that a short list of bytes spells, as servers send it beside each token; or None."""
+    if 0 < len(value) <= _LONGEST_TOKEN and all(type(n) is int and 0 <= n < 256 for n in value):
+        return bytes(value).decode("latin-1")
+    return None
+
+
+def _together(value: Any, known: _Known | None) -> Any:
+    """The value without the secrets that several of its texts hold together."""
+    texts = list(_texts(value, ()))
+    if known is None or len(texts) < 2:
+        return value
+    same_field: dict[tuple[str, ...], list[int]] = {}
+    for place, (field, _) in enumerate(texts):
+        same_field.setdefault(field, []).append(place)
+    clean = [text for _, text in texts]
+    for group in (list(range(len(texts))), *same_field.values()):
+        if len(group) > 1:
+            _take_out(clean, group, known)
+    in_turn = iter(clean)
+    return _mapped(value, lambda _: next(in_turn), lambda name: name)
+
+
+def _texts(value: Any, field: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Every text of a tree with the names of the fields that lead to it, in order."""
+    if isinstance(value, str):
+        yield field, value
+    elif isinstance(value, Mapping):
+        for name, item in value.items():
+            yield from _texts(item, (*field, str(name)))
+    elif isinstance(value, list | tuple):
+        spelled = _spelled(value)
+        if spelled is not None:
+            yield field, spelled
+            return
+        for item in value:
+            yield from _texts(item, field)
+
+
+def _take_out(texts: list[str], group: list[int], known: _Known) -> None:
+    """Take what holds a secret out of these texts, read one after another."""
+    whole = "\n".join(texts[place] for place in group)
+    spans = joined(hidden_in(whole, known.forms))
+    begin = turn = 0
+    for place in group if spans else ():
+        end = begin + len(texts[place])
+        within = []
+        while turn < len(spans) and spans[turn][0] < end:
+            first, last = spans[turn]
+            if last > begin:
+                within.append((max(first, begin) - begin, min(last, end) - begin))
+            if last > end:  # it goes on in the next text
+                break
+            turn += 1
+        texts[place] = _cut(texts[place], within)
+        begin = end + 1
+
+
+def _cut(text: str, spans: Iterable[Span]) -> str:
+    """The text with `[redacted]` for each of these parts, which are in order."""
+    kept, done = [], 0
+    for begin, end in spans:
+        kept += [text[done:begin], REDACTED]
+        done = end
+    return "".join([*kept, text[done:]])
 
 
 _TOO_DEEP: Final = "[nested too deeply to be kept]"
@@ -74,7 +215,7 @@ _TOO_DEEP: Final = "[nested too deeply to be kept]"
 def text_cleaner() -> Callable[[str], str]:
     """A function that redacts a text and replaces what UTF-8 cannot hold: lone surrogates."""
     redact = redactor()
-    return lambda text: redact(text).encode("utf-8", "replace").decode("utf-8")
+    return lambda text: _storable(redact(text))
 
 
 def json_writer() -> Callable[[Json], str]:
@@ -82,25 +223,30 @@ def json_writer() -> Callable[[Json], str]:
 
     What is nested too deeply to be written becomes a text that says so.
     """
-    clean = text_cleaner()
+    redact_value = value_redactor()
 
     def to_json(value: Json) -> str:
         try:
-            return json.dumps(_plain(value, clean), ensure_ascii=False)
+            return json.dumps(_plain(redact_value(value)), ensure_ascii=False)
         except RecursionError:
             return json.dumps(_TOO_DEEP)
 
     return to_json
 
 
-def _plain(value: Json, clean: Callable[[str], str]) -> Json:
-    """The value with clean texts, keys included, and null for what JSON has no number for."""
+def _plain(value: Json) -> Json:
+    """The value with texts that UTF-8 can hold, and null for what JSON has no number for."""
     if isinstance(value, str):
-        return clean(value)
+        return _storable(value)
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
-        return {clean(str(key)): _plain(item, clean) for key, item in value.items()}
+        return {_storable(str(key)): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item, clean) for item in value]
+        return [_plain(item) for item in value]
     return value
+
+
+def _storable(text: str) -> str:
+    """The text with a `?` for each lone surrogate."""
+    return text.encode("utf-8", "replace").decode("utf-8")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final, Literal, Self
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
@@ -107,27 +107,36 @@ class TeacherSettings(BaseModel):
         "anything: a wrong key, no credit, no such model; false ends the run then, to be resumed.",
     )
     budget_calls: int | None = Field(
-        None, ge=0, description="The most requests that a run may make; none for no limit."
+        None,
+        ge=0,
+        le=2**53,
+        description="The most requests that a run may make; none for no limit.",
     )
     budget_tokens: int | None = Field(
         None,
         ge=0,
+        le=2**53,
         description="Tokens, in and out, after which no request is made; none for no limit.",
     )
     budget_usd: float | None = Field(
         None,
         ge=0.0,
+        le=1e12,
         description="US dollars after which no request is made; needs a known price (`providers "
         "prices`). None for no limit.",
     )
     usd_per_million_prompt_tokens: float | None = Field(
         None,
         ge=0.0,
+        le=1e12,
         description="US dollars for a million tokens that go in; none takes what `providers "
         "prices` says.",
     )
     usd_per_million_completion_tokens: float | None = Field(
-        None, ge=0.0, description="US dollars for a million tokens that come out; none as above."
+        None,
+        ge=0.0,
+        le=1e12,
+        description="US dollars for a million tokens that come out; none as above.",
     )
 
     @property
@@ -167,8 +176,7 @@ class TeacherSettings(BaseModel):
                     f"{step!r} cannot stand in{hint}; allowed: {OFFLINE}, {CACHED_ADVICE}, "
                     "PROVIDER:MODEL, PROVIDER:MODEL@BASE_URL, or none at the end"
                 )
-            parts = urlsplit(url or "")
-            if "@" in parts.netloc or parts.query:
+            if re.search(r"[@?]", url or ""):
                 raise PydanticCustomError(
                     SECRET, "must hold no user name, password or query in an address"
                 )

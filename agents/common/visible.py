@@ -6,9 +6,15 @@ import re
 from typing import Final
 
 # Everything that moves the cursor or starts an escape sequence; tabs and line ends are harmless.
-# The bidirectional controls could show one thing and mean another. Lone surrogates, as in the name
-# of a file that is no UTF-8, cannot be written at all.
-_UNSAFE: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+# What is not seen itself and orders, joins, parts or hides what is: the bidirectional controls and
+# marks, line and paragraph separators, signs without width, and the tags and variation selectors
+# that a whole hidden text can be written in. Lone surrogates, as in the name of a file that is no
+# UTF-8, cannot be written at all.
+_UNSAFE: Final = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f"
+    "\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ufe00-\ufe0e\ufeff\uffa0\ufff0-\ufffb"
+    "\ud800-\udfff\U000e0000-\U000e0fff]"
+)
 
 
 def visible(text: str) -> str:

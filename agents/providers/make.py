@@ -24,9 +24,9 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit, urlunsplit
 
 from tutelage.agents.client.prices import FREE, Price, find_price, own_file
+from tutelage.agents.common.addresses import fault_of, public_url
 from tutelage.agents.common.settings import OFFLINE, TeacherSettings
 from tutelage.agents.providers.catalogue import (
     EMBEDDED,
@@ -66,6 +66,9 @@ _OF_MODELS: Final = {
     "mistral": "mistralai",
 }
 """Who has the models whose names begin so, where somebody has typed a model's name alone."""
+
+_ADDRESS_VARIABLES: Final = ("_BASE_URL", "_API_BASE", "_API_URL", "_ENDPOINT", "OLLAMA_HOST")
+"""How the variables end in which providers' packages look for an address."""
 
 _ADDRESSES: Final = ("openai_api_base", "anthropic_api_url", "base_url", "endpoint")
 """Where chat models keep the address they speak to."""
@@ -127,13 +130,6 @@ def keep_tracing_private() -> None:
     names = [f"{kind}_TRACING{end}" for kind in ("LANGSMITH", "LANGCHAIN") for end in ("", "_V2")]
     if not any(name in os.environ for name in names):
         os.environ["LANGSMITH_TRACING"] = "false"
-
-
-def public_url(url: str) -> str:
-    """A URL without credentials, query and fragment."""
-    parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit((parts.scheme, host, parts.path.rstrip("/"), "", ""))
 
 
 def _embedded(
@@ -221,10 +217,13 @@ def _langchain(
     """A provider that `init_chat_model` knows; None where it does not know the name."""
     from langchain.chat_models import init_chat_model
 
+    from tutelage.agents.providers.redirects import refuse_redirects
+
     if name == "openai":  # its client library takes the address from the environment
         named = base_url or os.environ.get("OPENAI_API_BASE")
         base_url = named or os.environ.get("OPENAI_BASE_URL")
     keys_at_hand(name)
+    _check_addresses()
     check_proxies()
     arguments = _arguments(name, base_url, settings)
     try:
@@ -242,6 +241,7 @@ def _langchain(
         raise ProviderError(
             f"provider {name!r} refuses its settings: {_first_line(error)}"
         ) from error
+    refuse_redirects(model)
     address = base_url or _address(model)
     identity = {
         "provider": name,
@@ -361,13 +361,22 @@ def _loaded(provider: str, make: Callable[[], Any]) -> Any:
 
 
 def _check_url(base_url: str | None) -> None:
-    if base_url is None:
-        return
-    parts = urlsplit(base_url)
-    if parts.scheme not in ("http", "https") or not parts.netloc:
-        raise ProviderError(
-            f"base URL {base_url!r} is not an address; needed: http://HOST:PORT/v1 or https://..."
-        )
+    fault = None if base_url is None else fault_of(base_url)
+    if fault is not None:
+        shown = "" if "@" in str(base_url) else f" {base_url!r}"
+        raise ProviderError(f"base URL{shown} {fault}")
+
+
+def _check_addresses() -> None:
+    """See that the environment names no address that would show its password in an error.
+
+    Raises ProviderError, which repeats nothing of it.
+    """
+    for name, value in sorted(os.environ.items()):
+        if name.endswith(_ADDRESS_VARIABLES) and "@" in value:
+            fault = fault_of(value)
+            if fault is not None:
+                raise ProviderError(f"the address in {name} {fault}")
 
 
 def _address(model: BaseChatModel) -> str | None:

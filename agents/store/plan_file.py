@@ -40,6 +40,8 @@ def open_store(path: Path, busy_s: float) -> SqliteStore:
     """
     if not path.exists():
         _create(path, busy_s)
+    elif not (path.is_file() or path.is_dir()):  # SQLite would write beside a device
+        raise CacheError(f"plan cache {path} is no plain file; choose another one")
     store = _connect(path, busy_s)
     try:
         _check_owner(store.conn, path)

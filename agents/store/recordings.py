@@ -29,7 +29,7 @@ from tutelage.agents.store.plan_cache import CALLS, CacheEntry, now
 from tutelage.rl.advice.advice import Advice
 from tutelage.rl.errors import UserError
 from tutelage.rl.tasks.options import Option, Plan
-from tutelage.rl.user_files import NotUtf8Error, decoded
+from tutelage.rl.user_files import NotUtf8Error, decoded, open_plain
 
 FORMAT: Final = 1
 """The version of a line that this program writes, and the newest it reads."""
@@ -161,7 +161,7 @@ def _write(place: Path, lines: list[str]) -> None:
 def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
     """The lines that are not blank, numbered from 1."""
     try:
-        with path.open("rb") as file:
+        with open_plain(path) as file:
             number = 0
             while line := file.readline(_LONGEST_LINE):
                 number += 1

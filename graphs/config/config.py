@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import UnionType
 from typing import Any, Final, Literal, Self, Union, get_args, get_origin
-from urllib.parse import urlsplit
 
 from pydantic import (
     BaseModel,
@@ -27,14 +26,14 @@ from tutelage.agents.common.settings import SECRET, TeacherSettings
 from tutelage.graphs.config.compatibility import unused_settings
 from tutelage.graphs.records import versions
 from tutelage.graphs.registry import find_graph
-from tutelage.rl.errors import UserError, did_you_mean, meant, nearest
+from tutelage.rl.errors import UserError, did_you_mean, is_writable, meant, nearest
 from tutelage.rl.policy.settings import StudentSettings
 from tutelage.rl.ppo.settings import PPOSettings
 from tutelage.rl.rollouts.settings import EvaluationSettings
 from tutelage.rl.tasks.settings import HierarchicalSettings, TaskSettings
 from tutelage.rl.teaching.settings import ShapingSettings
 from tutelage.rl.teaching.weight_schedule import WeaningSettings
-from tutelage.rl.user_files import NotUtf8Error, decoded
+from tutelage.rl.user_files import NotUtf8Error, decoded, read_plain
 
 _ARGUMENT: Final = "env."
 ENV_ARGUMENT: Final = f"{_ARGUMENT}NAME"
@@ -80,7 +79,10 @@ class RunConfig(BaseModel):
     )
     seed: int = Field(0, ge=0, lt=2**31, description="Seed of everything random in the run.")
     steps: int | None = Field(
-        None, ge=1, description="Environment steps of the run; none takes the task's default."
+        None,
+        ge=1,
+        le=2**53,
+        description="Environment steps of the run; none takes the task's default.",
     )
     num_envs: int = Field(64, ge=1, le=4096, description="Environments that are stepped together.")
     device: Literal["cpu", "cuda"] = Field("cpu", description="Where the student's network lives.")
@@ -132,8 +134,7 @@ class RunConfig(BaseModel):
     @classmethod
     def _without_secrets(cls, url: str | None) -> str | None:
         """The configuration is written down, so no secret may be in it."""
-        parts = urlsplit(url or "")
-        if "@" in parts.netloc or parts.query:
+        if re.search(r"[@?]", url or ""):
             raise PydanticCustomError(
                 SECRET, "must hold no user name, password or query; set OPENAI_BASE_URL instead"
             )
@@ -149,6 +150,20 @@ class RunConfig(BaseModel):
                     SECRET,
                     "{place} must hold no key; keys belong in the environment or the key file",
                     {"place": re.sub(r"^env_args\.", _ARGUMENT, place)},
+                )
+        return values
+
+    @model_validator(mode="before")
+    @classmethod
+    def _in_unicode(cls, values: Any) -> Any:
+        """What UTF-8 cannot hold could not be written down: a file's name in another encoding."""
+        for place, text in _texts(values, ""):
+            if not is_writable(f"{place}{text}"):
+                raise PydanticCustomError(
+                    SECRET,
+                    "{place} holds what is no Unicode (half a surrogate pair, or a name in another "
+                    "encoding than UTF-8)",
+                    {"place": ascii(re.sub(r"^env_args\.", _ARGUMENT, place))[1:-1]},
                 )
         return values
 
@@ -172,8 +187,9 @@ class RunConfig(BaseModel):
     @field_validator("cache")
     @classmethod
     def _a_file(cls, path: Path | None) -> Path | None:
-        if path is not None and path.is_dir():
-            raise ValueError("is a folder; needed: a file")
+        if path is not None and path.exists() and not path.is_file():
+            what = "a folder" if path.is_dir() else "no plain file"
+            raise ValueError(f"is {what}; needed: a file")
         return path
 
     @model_validator(mode="after")
@@ -199,7 +215,7 @@ def make_config(
         _put(values, key, values.pop(key))
     for assignment in assignments:
         key, equals, value = assignment.partition("=")
-        if not equals:
+        if not (equals and is_writable(key)):
             raise ConfigError(f"--set {assignment!r} is not of the form key=value")
         _put(values, key.strip(), parsed(value.strip()))
     for key, given in options.items():
@@ -305,7 +321,7 @@ def _kind_name(kind: Any) -> str:
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        text = decoded(file.read_bytes())
+        text = decoded(read_plain(file))
         values = json.loads(text) if file.suffix == ".json" else tomllib.loads(text)
     except OSError as error:
         raise ConfigError(f"cannot read --config {file}: {error.strerror}") from error

@@ -7,14 +7,12 @@ names the addresses that its teachers are asked at: the user's key goes there on
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import shlex
 import sys
 from collections.abc import Sequence
 from importlib.machinery import all_suffixes
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from tutelage.agents.common.files import RunFolderError
 from tutelage.agents.common.invocation import command
@@ -52,7 +50,8 @@ def check_address(
     """See that a key goes to no address but those that the user names. Raises RunFolderError.
 
     named: the addresses as the user gives them, that of the teacher and those of second models.
-    This machine's own need no word. typed: their command; None for `resume`.
+    One of this machine is as good as any other: whoever else works here may listen there. typed:
+    their command; None for `resume`.
     """
     second = [provider_and_address(step) for step in config.teacher.fallback]
     asked = [(name, url) for name, url in [(config.provider, config.base_url), *second] if url]
@@ -60,7 +59,7 @@ def check_address(
         if url not in [known for _, known in asked]:
             known = " and ".join(known for _, known in asked) or "no address of its own"
             raise RunFolderError(f"{folder} asks its teacher at {known}, and not at {url}")
-    silent = [(name, url) for name, url in asked if url not in named and not _is_here(url)]
+    silent = [(name, url) for name, url in asked if url not in named]
     keys = {url: keys_at_hand(name) for name, url in silent}
     sent = " and ".join(f"({' or '.join(k)}) to {url}" for url, k in keys.items() if k)
     if sent:
@@ -70,12 +69,3 @@ def check_address(
             f"{folder} would send your key {sent}; if you trust that address, say so: "
             f"{command()} {again} {words}"
         )
-
-
-def _is_here(url: str) -> bool:
-    """Whether an address is this machine's own."""
-    host = urlsplit(url).hostname or ""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

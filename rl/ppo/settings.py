@@ -6,6 +6,8 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
+LARGEST: Final = 1e12
+"""The largest coefficient or limit: as good as none, and far from what float32 cannot hold."""
 _LEAST_GAMMA: Final = 0.97
 _MOST_GAMMA: Final = 0.99
 """What the task's own gamma may be: horizons of 33 and 100 steps."""
@@ -23,7 +25,7 @@ class PPOSettings(BaseModel):
     advised_epochs: int = Field(
         6, ge=1, le=100, description="Passes over each rollout while the teacher's advice counts."
     )
-    minibatch_size: int = Field(512, ge=1, description="Steps in each minibatch.")
+    minibatch_size: int = Field(512, ge=1, le=2**31, description="Steps in each minibatch.")
     learning_rate: float = Field(2e-3, gt=0, lt=1, description="Adam's learning rate at the start.")
     final_learning_rate: float = Field(
         2e-4, gt=0, lt=1, description="Adam's learning rate at the end; linear in between."
@@ -42,16 +44,21 @@ class PPOSettings(BaseModel):
     target_kl: float = Field(
         0.03,
         gt=0,
+        le=LARGEST,
         description="KL divergence from the rollout's policy, in a pass's last minibatch, above "
         "which no further pass follows; only without advice, which moves the policy further.",
     )
     value_coef: float = Field(
         0.1,
         ge=0,
+        le=LARGEST,
         description="Weight of the value loss, which is measured in variances of the returns.",
     )
     entropy_coef: float = Field(
-        0.003, ge=0, description="Weight of the entropy bonus at the start; linear to 0 at the end."
+        0.003,
+        ge=0,
+        le=LARGEST,
+        description="Weight of the entropy bonus at the start; linear to 0 at the end.",
     )
     final_entropy_coef: float = Field(
         -0.15,
@@ -62,7 +69,9 @@ class PPOSettings(BaseModel):
         "Below 0 a student that succeeds leaves nothing to chance: its likeliest actions become as "
         "good as those that it draws.",
     )
-    max_grad_norm: float = Field(0.5, gt=0, description="Gradients are clipped to this norm.")
+    max_grad_norm: float = Field(
+        0.5, gt=0, le=LARGEST, description="Gradients are clipped to this norm."
+    )
 
     def gamma_for(self, max_episode_steps: int) -> float:
         """The discount factor of a step in a task whose longest episode has so many.

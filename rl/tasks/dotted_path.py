@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from tutelage.rl.user_files import read_plain
 
 
 @contextmanager
@@ -75,11 +78,11 @@ def _is_in_run_folder(place: Path) -> bool:
 
 def _is_run_folder(folder: Path) -> bool:
     """Whether it holds a run's configuration, a damaged one too."""
-    file = folder / "config.json"
-    with suppress(OSError, ValueError, RecursionError, TypeError):  # no file, no JSON, no object
-        if not file.is_file():
-            return False
-        content = file.read_bytes()
+    try:
+        content = read_plain(folder / "config.json")
+    except OSError as error:
+        return error.errno == errno.EFBIG  # who made it so large did not want it to be read
+    with suppress(ValueError, RecursionError, TypeError):  # no JSON, no object
         # Read as JSON too, in which a name can be written in many ways.
         return b'"schema_version"' in content or "schema_version" in json.loads(content)
     return False

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
-from types import ModuleType
+from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any, Final
 
 from tutelage.rl.errors import UserError, did_you_mean
@@ -47,6 +47,12 @@ def load_attribute(label: str, path: str, here: bool) -> Any:
             "move your code to a folder of its own"
         )
     near = modules_here() if here else []
+    if _is_pythons_own(module_name):
+        mine = f", which it finds before {module_name}.py here" if module_name in near else ""
+        raise UnknownTaskError(
+            f"{label}: {module_name!r} is a module of Python's own{mine}; one of yours needs "
+            "another name"
+        )
     try:
         found: Any = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
@@ -66,6 +72,9 @@ def load_attribute(label: str, path: str, here: bool) -> Any:
             hint = did_you_mean(name, (n for n in dir(found) if not n.startswith("_")))
             raise UnknownTaskError(f"{label}: {place} has no attribute {name!r}{hint}")
         found, place = getattr(found, name), repr(name)
+    made_in = getattr(found, "__module__", None)
+    if isinstance(found, type | FunctionType | BuiltinFunctionType) and _is_pythons_own(made_in):
+        raise UnknownTaskError(f"{label}: {place} is a part of Python's own module {made_in!r}")
     return found
 
 
@@ -216,6 +225,11 @@ def _instead(module: ModuleType, near: Collection[str]) -> str:
     if name not in near or file is None or Path(file).parent == Path.cwd():
         return ""
     return f" ({file}, which Python finds before {name}.py here)"
+
+
+def _is_pythons_own(module: object) -> bool:
+    """Whether a module is one of the standard library: calling into it may do anything at all."""
+    return isinstance(module, str) and module.partition(".")[0] in sys.stdlib_module_names
 
 
 def _is_there(package: str) -> bool:

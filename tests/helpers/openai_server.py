@@ -278,3 +278,19 @@ def leaking(then: Behaviour, key: str) -> Behaviour:
         return reply
 
     return answer
+
+
+def repeating(then: Behaviour, *forms: str) -> Behaviour:
+    """Says all of this beside every plan, and in place of the plans of every other answer."""
+
+    def answer(body: Body) -> Reply:
+        reply = then(body)
+        assert isinstance(reply.body, dict)
+        for place, choice in enumerate(reply.body["choices"]):
+            message = choice["message"]
+            message["content"] = f"You sent {'; '.join(forms)}."
+            if place % 2:
+                message["tool_calls"] = tool_message(*((form, {}) for form in forms))["tool_calls"]
+        return reply
+
+    return answer

@@ -21,7 +21,7 @@ HOSTILE = (
     '"><img src=x onerror=alert(1)>',
     "' onmouseover='alert(1)",
     "<svg/onload=alert(1)>&lt;b&gt;",
-    "evil \u202egnp.exe\u2066 \x00\x1b[31m \ud800 end",
+    "evil \u202egnp.exe\u2066\u200e\u061c\u2028\U000e0041 \x00\x1b[31m \ud800 end",
     "]]><!-- --><style>@import 'http://evil.example'</style>",
 )
 """Texts as a model, a task or a file's name may hold."""

@@ -16,7 +16,7 @@ from textual.geometry import Region
 from tutelage.graphs.terminal.trace.browser import TraceBrowser
 
 HOSTILE = (
-    "[bold red]loud[/] \x1b[31mred\x1b[0m \x1b]0;title\x07 \u202eback"
+    "[bold red]loud[/] \x1b[31mred\x1b[0m \x1b]0;title\x07 \u202eback\u200b\u200f\u2028\U000e0041"
     " [link=x]y[/link] [@click=quit]q[/]"
 )
 

@@ -296,7 +296,7 @@ def test_a_file_that_is_far_too_large_is_not_read(tmp_path: Path) -> None:
     path = tmp_path / "planner_system.md"
     path.write_text(SYSTEM + "x" * (1 << 20))
     assert PromptLibrary(tmp_path).check() == [
-        f"{path}:1: has more than the 1,048,576 bytes allowed"
+        f"{path}:1: cannot be read: it has more than 1,048,576 bytes"
     ]
 
 

@@ -23,12 +23,13 @@ from helpers.tiny_runs import IMPORTABLE, ROOT
 from tutelage.agents.client.call_record import CACHED, CallRecord
 from tutelage.agents.client.chat_model import ChatProvider
 from tutelage.agents.client.errors import UnusableAnswer
+from tutelage.agents.common.addresses import public_url
 from tutelage.agents.common.settings import TeacherSettings
 from tutelage.agents.planner.option_tools import OptionTools, option_help
 from tutelage.agents.planner.planner import Planner
 from tutelage.agents.planner.verbaliser import Question, Verbaliser
 from tutelage.agents.providers.catalogue import list_providers
-from tutelage.agents.providers.make import ProviderError, make_chat_model, public_url
+from tutelage.agents.providers.make import ProviderError, make_chat_model
 from tutelage.agents.store.plan_cache import PlanCache
 from tutelage.agents.teacher.counters import Counters
 from tutelage.agents.teacher.teacher import Teacher
@@ -571,7 +572,11 @@ def test_no_fallback_means_no_advice_and_pending_ones_are_not_settled() -> None:
             None,
             "tutelage.agents.common.settings:Literal",
         ),
-        ("builtins:repr", None, "made str; needed: a LangChain chat model"),
+        (
+            "tutelage.agents.providers.make:_digest",
+            None,
+            "made str; needed: a LangChain chat model",
+        ),
         ("offline", "http://127.0.0.1:1/v1", "a script without a server"),
         ("openai:x", "127.0.0.1:1/v1", "is not an address"),
         ("openai:", None, "unknown provider"),

@@ -5,6 +5,7 @@ A server that knows the key and says it everywhere stands in for the worst provi
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import subprocess
@@ -15,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from helpers.openai_server import OpenAIServer, leaking, teach
+from helpers.openai_server import OpenAIServer, leaking, repeating, teach
 from helpers.tiny_runs import make_run, tiny_arguments
 from tutelage.agents.common.files import RunFolderError
 from tutelage.agents.common.redact import redact
@@ -149,6 +150,48 @@ def test_a_key_of_the_file_is_in_nothing_that_is_written_or_said(
     assert [path for path in stored if KEY.encode() in path.read_bytes()] == []
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("file")
+def test_a_key_in_any_form_is_in_nothing_that_is_written_or_said(
+    tmp_path: Path, type_in: TypeIn
+) -> None:
+    """What commands show that ask and keep nothing counts as well."""
+    header = f"Bearer {KEY}"
+    coded = (KEY.encode().hex(), base64.b64encode(KEY.encode()).decode())
+    header_coded = (header.encode().hex(), base64.b64encode(header.encode()).decode())
+    percent = "".join(f"%{sign:02x}" for sign in KEY.encode())
+    halves = (KEY[:15], KEY[15:])
+    forms = (KEY, *coded, *header_coded, percent, "-".join(KEY), *halves)
+    home = tmp_path / "home"
+    home.mkdir()
+    quick = ("--set", "teacher.backoff_s=0", "--set", "teacher.max_tries=1")
+    said = b""
+    with OpenAIServer(repeating(teach(), *forms)) as server:
+        model = ("--provider", "openai:test-model", "--base-url", server.base_url)
+        run = home / "run"
+        commands: list[tuple[str | Path, ...]] = [
+            ("run", *CORRIDOR, *tiny_arguments(home), *model, *quick, "--wait"),
+            ("trace", "show", run, "1"),
+            ("trace", "replay", run, "1", *model),
+            ("trace", "replay", run, "1", *model, "--json"),
+            ("trace", "export", run, home / "trace.jsonl"),
+            ("cache", "export", home / "plans.jsonl", "--cache", home / "plans.sqlite"),
+            ("prompts", "try", "--wrong", "--limit", "4", *model, *quick),
+            ("prompts", "try", "--wrong", "--limit", "4", *model, *quick, "--json"),
+            ("providers", "check", *model[1:]),
+        ]
+        for words in commands:
+            done = type_in(*words)
+            said += done.stdout + done.stderr
+            assert b"Traceback" not in done.stderr, words
+    assert b"[redacted]" in said
+    stored = [path for path in home.rglob("*") if path.is_file()]
+    assert {"config.json", "trace.sqlite", "plans.sqlite"} <= {path.name for path in stored}
+    for content in (said, *(path.read_bytes() for path in stored)):
+        for form in forms:
+            assert form.encode() not in content
+
+
 class TestTypedSecrets:
     """A key that somebody types where something else belongs is refused, and not repeated."""
 
@@ -247,11 +290,37 @@ class TestAddresses:
         check_address(Path("run"), self.config(None), ())
 
     @pytest.mark.parametrize("host", ["127.0.0.1:8000", "localhost:11434", "[::1]:80"])
-    def test_this_machines_own_addresses_need_no_word(
-        self, host: str, monkeypatch: pytest.MonkeyPatch
+    def test_nor_to_one_of_this_machine_where_anybody_may_listen(
+        self, host: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
+        url = f"http://{host}/v1"
         monkeypatch.setenv("OPENAI_API_KEY", KEY)
-        check_address(Path("run"), self.config(f"http://{host}/v1"), ())
+        with pytest.raises(RunFolderError, match=r"would send your key .*--base-url"):
+            check_address(Path("run"), self.config(url), ())
+        check_address(Path("run"), self.config(url), [url])
+        monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+        monkeypatch.delenv("OPENAI_API_KEY")
+        check_address(Path("run"), self.config(url), ())  # nothing to give away
+
+    @pytest.mark.parametrize(
+        "words", [["resume"], ["eval", "--teacher"], ["watch"], ["trace", "replay"]]
+    )
+    def test_no_command_sends_one_unasked(
+        self, words: list[str], tmp_path: Path, type_in: TypeIn, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        run = make_run(tmp_path, env="helpers.toy_task:Corridor")
+        folder = RunFolder.open(run.path)
+        monkeypatch.setenv("OPENAI_API_KEY", KEY)
+        (run.path / "summary.json").unlink()
+        more = {"eval": ["--episodes", "1"], "watch": ["--provider", "openai:m"], "trace": ["1"]}
+        with OpenAIServer(teach()) as server:
+            folder.write_config(
+                {**folder.read_config(), "provider": "openai:m", "base_url": server.base_url}
+            )
+            done = type_in(*words, run.path, *more.get(words[0], []))
+        assert done.returncode == 2
+        assert server.base_url.encode() in done.stderr
+        assert server.requests == []
 
     def test_a_package_that_nobody_knows_here_has_a_key_too(
         self, monkeypatch: pytest.MonkeyPatch

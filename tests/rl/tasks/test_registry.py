@@ -34,6 +34,7 @@ class World(gymnasium.Env): pass
 def fails():
     return 1 / 0
 def nothing(): pass
+def a_dict(): return {}
 def world(): return World()
 def leaves(): raise SystemExit("I am off")
 def misspells(): return gymnasium.make("Taxy-v4")
@@ -49,6 +50,7 @@ def make(size=9, level=None):
     return Sized(size, map_name=level)
 def at_place(place, /): pass
 def anything(*values, **named): return Sized(0, **named)
+class Compiled: __signature__ = 5
 """
 
 
@@ -197,13 +199,14 @@ class TestOnesOwn:
             (f"{MODULE}.inner:Mine", f"there is no module '{MODULE}.inner'"),
             (f"{MODULE}:mime", rf"module '{MODULE}' has no attribute 'mime' \(did you mean 'Mine'"),
             (f"{MODULE}:Mine.Inner", "'Mine' has no attribute 'Inner'"),
-            ("json:Mine", r"json/__init__.py, which Python finds before json.py here.*'Mine'"),
+            ("json:Mine", r"of Python's own, which it finds before json.py here; .* another name"),
+            ("yaml:Mine", r"yaml/__init__.py, which Python finds before yaml.py here.*'Mine'"),
             (":Mine", "is not of the form module:attribute"),
             (f"{MODULE}:", "is not of the form module:attribute"),
             (f".{MODULE}:Mine", "is not of the form module:attribute"),
             ("helpers.toy_task:OPTIONS", "something of type tuple, which cannot be called"),
             (
-                "builtins:dict",
+                f"{MODULE}:a_dict",
                 r"is no GymTask and no Task, it lacks act, action_names, .*rl/tasks/base.py",
             ),
             (f"{MODULE}:nothing", "makes nothing: a function must `return` its task"),
@@ -222,6 +225,7 @@ class TestOnesOwn:
     def test_a_mistake_is_one_line(self, here: Path, path: str, message: str) -> None:
         (here / f"{MODULE}.py").write_text(CODE + MISTAKES)
         (here / "json.py").touch()
+        (here / "yaml.py").touch()
         with pytest.raises(UnknownTaskError, match=message) as caught:
             make_task(path, 7)
         assert "\n" not in str(caught.value)
@@ -314,7 +318,7 @@ class TestArguments:
 
     def test_compiled_code_may_not_say_what_it_takes(self) -> None:
         with pytest.raises(UnknownTaskError, match="TypeError: "):
-            make_task("builtins:iter", 7, arguments={"size": 1})
+            make_task(f"{MODULE}:Compiled", 7, arguments={"size": 1})
 
 
 @pytest.fixture

@@ -440,6 +440,7 @@ def test_examples_of_the_help_work(
 # ------------------------------------------------------------------------------ hostile text
 
 EVIL = "\x1b[31mred\x1b]0;title\x07\x9b2J\u202egnp[bold]m[/bold][/red] \x00"
+EVIL += "\u200b\u200e\u200f\u061c\U000e0041 \u2028 and \u2029."
 
 
 def made_run(path: Path) -> Path:
@@ -499,6 +500,9 @@ def test_hostile_text_never_reaches_the_terminal(
     if as_json and words[0] != "export":
         words.append("--json")
     shown = say(*words)
-    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", shown)
+    assert not re.search(
+        "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2066-\u2069\U000e0041]",
+        shown,
+    )
     if "fallback" not in words and words[1:] != [str(hostile), str(hostile)]:
         assert "[bold]" in shown, "markup is text like any other"
