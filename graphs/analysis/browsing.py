@@ -139,6 +139,10 @@ class TraceBook:
             None if alone else teacher,
         )
 
+    def passed_over(self) -> list[str]:
+        """The damaged rows, a line each. Raises TraceError."""
+        return self._reader.passed_over()
+
     def close(self) -> None:
         """Close the trace."""
         self._reader.close()

@@ -26,6 +26,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from tutelage.agents.common.files import (
+    DEEPEST,
     RunFolderError,
     check_entries,
     cut_torn_line,
@@ -191,6 +192,23 @@ class RunFolder:
         _check_version(self.config, config, versions.CONFIG)
         return config
 
+    def check_signs(self) -> None:
+        """See that this is a run by all its signs: what every run has from its beginning.
+
+        Other programs have a config.json too, and a `schema_version` in it. Raises RunFolderError.
+        """
+        config = self.read_config()
+        versions_named = config.get("versions")
+        lacks = [
+            f"{self.config.name} has no {name}" for name in ("graph", "env") if not config.get(name)
+        ]
+        if not (isinstance(versions_named, Mapping) and {"python", *_PACKAGES} & {*versions_named}):
+            lacks.append(f"{self.config.name} has no versions of packages")
+        if not self.checkpoints.is_dir():
+            lacks.append(f"it has no folder {self.checkpoints.name}")
+        if lacks:
+            raise RunFolderError(f"{self.path} is not a run folder: {lacks[0]}")
+
     def write_summary(self, summary: Summary | Mapping[str, Any]) -> None:
         """Write summary.json. Raises pydantic.ValidationError for what is not its shape."""
         self.write_json(self.summary.name, Summary.model_validate(summary).model_dump(mode="json"))
@@ -299,15 +317,27 @@ def list_runs(root: Path) -> list[RunEntry]:
 
 
 def run_paths(root: Path) -> list[Path]:
-    """The folders of these runs. Newest first: by when their config.json was written, which is done
-    once, when a run starts."""
+    """The folders of these runs, `DEEPEST` folders down at the most. Newest first: by when their
+    config.json was written, which is done once, when a run starts."""
     found = []
-    for place, folders, files in os.walk(root):
-        if "config.json" in files:
-            found.append(RunFolder(Path(place)))
-            folders.clear()
-    found.sort(key=lambda folder: (folder.config.lstat().st_mtime_ns, folder.path), reverse=True)
-    return [folder.path for folder in found]
+    waiting = [(os.fspath(root), 0)]
+    while waiting:
+        place, levels = waiting.pop()
+        try:
+            entries = list(os.scandir(place))
+            began = [e.stat(follow_symlinks=False).st_mtime_ns for e in entries if _is_config(e)]
+        except OSError:  # what cannot be read, or is gone by now, hides no other run
+            continue
+        if began:
+            found.append((began[0], Path(place)))
+        elif levels < DEEPEST:  # `os.walk`, which has no bound, calls itself until Python fails
+            folders = [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
+            waiting += [(folder, levels + 1) for folder in folders]
+    return [path for _, path in sorted(found, reverse=True)]
+
+
+def _is_config(entry: os.DirEntry[str]) -> bool:
+    return entry.name == "config.json" and not entry.is_dir()
 
 
 def default_run_dir(graph: str, env: str, seed: int, now: datetime) -> Path:
@@ -339,7 +369,7 @@ def _entry(folder: RunFolder) -> RunEntry:
         folder.check()
         config = folder.read_config()
         summary = folder.read_summary()
-    except RunFolderError as error:
+    except (RunFolderError, OSError) as error:
         problem = str(error)
     return RunEntry(folder.path, config, summary, problem)
 

@@ -189,7 +189,9 @@ def _plain(summary: Summary | None) -> dict[str, Any]:
 
 
 def _size(run: Path) -> str:
-    sizes = [path.lstat().st_size for path in run.rglob("*") if path.is_file()]
+    from tutelage.agents.common.files import inside
+
+    sizes = [path.lstat().st_size for path in inside(run) if path.is_file()]
     return f"{len(sizes)} files, {sum(sizes) / 1e6:.1f} MB"
 
 
