@@ -26,6 +26,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from tutelage.agents.common.files import (
+    DAMAGED,
     DEEPEST,
     RunFolderError,
     check_entries,
@@ -105,8 +106,19 @@ class RunFolder:
 
     def check(self) -> None:
         """See that none of the run's files is a link or a pipe: the folder may be a stranger's."""
+        check_entries(self.path, self._own_names())
+
+    def is_own(self, name: str) -> bool:
+        """Whether something of that name in the folder belongs to the run, damaged or whole."""
+        name = name.casefold()  # as some disks have it
+        return any(
+            name == own or name.startswith((f"{own}{DAMAGED}", f"{self.trace.name}-", ".lock"))
+            for own in self._own_names()
+        )
+
+    def _own_names(self) -> tuple[str, ...]:
         own = (self.config, self.metrics, self.trace, self.checkpoints, self.student, self.summary)
-        check_entries(self.path, tuple(path.name for path in (*own, self.prompts)))
+        return tuple(path.name for path in (*own, self.prompts))
 
     @property
     def config(self) -> Path:
