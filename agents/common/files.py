@@ -20,6 +20,10 @@ from tutelage.rl.errors import UserError
 JSON_LIMIT: Final = 1 << 28
 """Bytes of the largest JSON file that is read."""
 
+JSON_LEVELS: Final = 100
+"""Levels of the deepest JSON that is read: copying and writing it again takes Python several calls
+a level, of which it allows a thousand."""
+
 DEEPEST: Final = 32
 """How many folders may lie in each other where runs are looked for, or in a run; it has three."""
 
@@ -155,9 +159,25 @@ def read_json_object(path: Path) -> dict[str, Any]:
         raise RunFolderError(f"{path} is damaged: its JSON is nested too deeply") from None
     except ValueError as error:
         raise RunFolderError(f"{path} is damaged: {error}") from error
+    if is_deep(value):
+        raise RunFolderError(f"{path} is damaged: its JSON is nested too deeply")
     if not isinstance(value, dict):
         raise RunFolderError(f"{path} is damaged: it holds no JSON object")
     return value
+
+
+def is_deep(value: Any) -> bool:
+    """Whether JSON is nested beyond `JSON_LEVELS`, which all that goes through it could fail at."""
+    level, levels = [value], 0
+    while level and levels <= JSON_LEVELS:
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, dict | list)
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+        levels += 1
+    return bool(level)
 
 
 def cut_torn_line(file: BinaryIO) -> None:

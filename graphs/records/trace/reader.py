@@ -271,7 +271,7 @@ class TraceReader:
         except ValueError as error:
             self._pass_over(f"the latest advice on situation {row[0]}", error)
         sources = read_json(row[5])
-        return SituationSummary(*row[:5], sources, plans, *row[7:-1], _rejection(row[-1]))
+        return SituationSummary(*(*row[:5], sources, plans, *row[7:-1], _rejection(row[-1])))
 
     def _numbers(self, what: str) -> str:
         """Which numbers there are, for people."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Final, TypeGuard, TypeVar
 
 from tutelage.agents.client.call_record import CallRecord
+from tutelage.agents.common.files import is_deep
 from tutelage.agents.common.redact import Json, json_writer, text_cleaner
 
 PlanRows = list[dict[str, Any]]
@@ -203,10 +204,6 @@ Record = TypeVar("Record", CallRecord, AdviceRecord, VisitRecord, ExampleRecord,
 
 _Convert = Callable[[Any], Any]
 
-_DEEPEST: Final = 100
-"""Levels of the deepest JSON that is read: copying and writing it again takes Python several calls
-a level, of which it allows a thousand."""
-
 _JSON_TYPES: Final = ("Json", "JsonObject", "JsonObjects", "PlansRead", "PlanRows")
 
 
@@ -251,8 +248,8 @@ def read_plans(text: object) -> PlanRows | None:
 def read_json(text: object) -> Json:
     """A column's JSON. Raises ValueError for what all that shows it could not go on with.
 
-    That is: no text, no JSON, numbers that JSON has not, half characters, and a nesting beyond
-    `_DEEPEST`.
+    That is: no text, no JSON, numbers that JSON has not, half characters, and what is nested
+    too deeply (`is_deep`).
     """
     if not isinstance(text, str):
         raise ValueError("it is no text")
@@ -262,16 +259,8 @@ def read_json(text: object) -> Json:
         raise ValueError("it is nested too deeply") from None
     if "\\ud" in text.lower():  # what UTF-8 cannot hold: UnicodeEncodeError is a ValueError
         json.dumps(value, ensure_ascii=False).encode()
-    level, depth = [value], 0
-    while level := [
-        inner
-        for outer in level
-        if isinstance(outer, dict | list)
-        for inner in (outer.values() if isinstance(outer, dict) else outer)
-    ]:
-        depth += 1
-        if depth > _DEEPEST:
-            raise ValueError("it is nested too deeply")
+    if is_deep(value):
+        raise ValueError("it is nested too deeply")
     return value
 
 
