@@ -20,6 +20,13 @@ from tutelage.rl.errors import UserError
 JSON_LIMIT: Final = 1 << 28
 """Bytes of the largest JSON file that is read."""
 
+JSON_LEVELS: Final = 100
+"""Levels of the deepest JSON that is read: copying and writing it again takes Python several calls
+a level, of which it allows a thousand."""
+
+DEEPEST: Final = 32
+"""How many folders may lie in each other where runs are looked for, or in a run; it has three."""
+
 DAMAGED: Final = ".damaged-"
 """What follows the name of what was set aside, with a number after it."""
 
@@ -105,22 +112,38 @@ def check_entries(folder: Path, names: tuple[str, ...]) -> None:
     with explained("read", folder):
         for entry in os.scandir(folder):
             if entry.name.startswith((".", *names)):
-                _check_plain(Path(entry.path))
+                path = Path(entry.path)
+                _check_plain(path)
+                for within in inside(path):
+                    _check_plain(within)
 
 
 def _check_plain(path: Path) -> None:
-    """A plain file, or a folder of plain files and folders; what is gone by now is neither."""
+    """A plain file or a folder; what is gone by now is neither."""
     try:
         mode = path.lstat().st_mode
-        inside = list(os.scandir(path)) if stat.S_ISDIR(mode) else []
     except FileNotFoundError:  # a run that goes on replaces files and deletes old checkpoints
         return
-    if stat.S_ISDIR(mode):
-        for entry in inside:
-            _check_plain(Path(entry.path))
-    elif not stat.S_ISREG(mode):
+    if not (stat.S_ISDIR(mode) or stat.S_ISREG(mode)):
         kind = "a symbolic link" if stat.S_ISLNK(mode) else "no plain file"
         raise RunFolderError(f"cannot read {path}: it is {kind}; a run's files lie in its folder")
+
+
+def inside(path: Path, levels: int = DEEPEST) -> Iterator[Path]:
+    """All that lies in a folder and below it; no link is followed. Nothing for what is no folder.
+
+    levels: how many folders may lie in each other. Raises RunFolderError for more, and OSError.
+    """
+    try:
+        entries = list(os.scandir(path)) if path.is_dir() and not path.is_symlink() else []
+    except FileNotFoundError:  # as above
+        return
+    if entries and not levels:
+        raise RunFolderError(f"cannot read {path}: these folders are nested too deeply")
+    for entry in entries:
+        yield Path(entry.path)
+        if entry.is_dir(follow_symlinks=False):
+            yield from inside(Path(entry.path), levels - 1)
 
 
 def read_json_object(path: Path) -> dict[str, Any]:
@@ -136,9 +159,25 @@ def read_json_object(path: Path) -> dict[str, Any]:
         raise RunFolderError(f"{path} is damaged: its JSON is nested too deeply") from None
     except ValueError as error:
         raise RunFolderError(f"{path} is damaged: {error}") from error
+    if is_deep(value):
+        raise RunFolderError(f"{path} is damaged: its JSON is nested too deeply")
     if not isinstance(value, dict):
         raise RunFolderError(f"{path} is damaged: it holds no JSON object")
     return value
+
+
+def is_deep(value: Any) -> bool:
+    """Whether JSON is nested beyond `JSON_LEVELS`, which all that goes through it could fail at."""
+    level, levels = [value], 0
+    while level and levels <= JSON_LEVELS:
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, dict | list)
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+        levels += 1
+    return bool(level)
 
 
 def cut_torn_line(file: BinaryIO) -> None:

@@ -81,7 +81,13 @@ class TraceBook:
         return tuple(_stamp(file) for file in files)
 
     def headline(self) -> str:
-        """Which run this is, and how far it is."""
+        """Which run this is, and how far it is; where its files are damaged, what is wrong."""
+        try:
+            return self._headline()
+        except RunFolderError as error:
+            return str(error)
+
+    def _headline(self) -> str:
         config, summary = self.folder.read_config(), self.folder.read_summary()
         parts = [str(config.get(name, "?")) for name in ("graph", "env", "provider")]
         if summary is not None:
@@ -138,6 +144,10 @@ class TraceBook:
             verdict,
             None if alone else teacher,
         )
+
+    def passed_over(self) -> list[str]:
+        """The damaged rows, a line each. Raises TraceError."""
+        return self._reader.passed_over()
 
     def close(self) -> None:
         """Close the trace."""

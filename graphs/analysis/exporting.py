@@ -16,9 +16,10 @@ from typing import Any, Final
 import torch
 from gymnasium import spaces
 
-from tutelage.agents.common.files import RunFolderError, explained, replace_file
+from tutelage.agents.common.files import explained, replace_file
 from tutelage.graphs.analysis.evaluation import policy_of
 from tutelage.graphs.config.config import ConfigError, RunConfig
+from tutelage.graphs.records.outputs import check_output
 from tutelage.graphs.records.run_folder import RunFolder
 from tutelage.graphs.records.shapes import NO_TEACHER, Summary
 from tutelage.graphs.registry import find_graph
@@ -62,7 +63,7 @@ def export_run(
 
     output: the folder; None for `export` in the run's own. force: overwrite such files there.
     on_work: is told what is being done. Raises UserError: ConfigError for an unknown format, a
-    missing package and a run without a student, RunFolderError for a folder that is in use.
+    missing package and a run without a student, OutputError for files that must not be written.
     """
     unknown = [name for name in formats if name not in FORMATS]
     if unknown:
@@ -77,10 +78,9 @@ def export_run(
     policy = policy_of(path, config)
     folder = path / "export" if output is None else output
     files = [_FILES[name] for name in FORMATS if name in formats]
+    for name in (*files, _CARD):
+        check_output(folder / name, force)
     with explained("write", folder):
-        taken = [name for name in (*files, _CARD) if (folder / name).exists()]
-        if taken and not force:
-            raise RunFolderError(f"{folder} has a {taken[0]} already; --force overwrites it")
         folder.mkdir(parents=True, exist_ok=True)
     contents: dict[str, Callable[[], bytes]] = {
         "onnx": partial(to_onnx, policy),

@@ -36,11 +36,15 @@ def _answers(trace: TraceReader, config: RunConfig) -> Iterator[RecordedAnswer]:
         if not given:
             continue
         last = given[-1]
+        try:
+            advice = Advice.from_json(last.plans)
+        except (ValueError, KeyError, TypeError):
+            continue  # a trace may hold what no teacher has said
         calls = trace.calls(situation.situation_id)
         brought = [call for call in calls if call.status in (OK, CACHED)]
         yield RecordedAnswer(
             situation=situation.text,
-            advice=Advice.from_json(last.plans),
+            advice=advice,
             env=config.env,
             provider=brought[-1].provider if brought else config.provider,
             model=brought[-1].model if brought else None,

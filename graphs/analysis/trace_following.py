@@ -60,6 +60,7 @@ class _Follower:
         self._event = self._iteration = -1
         self._calls: list[tuple[int, float]] = []
         self._first = True
+        self._told: set[str] = set()
 
     def begun(self) -> bool:
         """Whether there is a trace that can be read."""
@@ -90,6 +91,10 @@ class _Follower:
             for iteration in reader.iterations(self._iteration):
                 self._iteration = iteration.iteration
                 yield {"type": "iteration", **asdict(iteration)}
+            for line in reader.passed_over():
+                if line not in self._told:
+                    self._told.add(line)
+                    yield _notice(f"passed over: {line}")
 
     @property
     def _call(self) -> int:

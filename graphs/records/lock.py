@@ -11,7 +11,7 @@ from typing import Final
 
 from filelock import FileLock, Timeout
 
-from tutelage.agents.common.files import RunFolderError, explained
+from tutelage.agents.common.files import RunFolderError, explained, inside
 from tutelage.graphs.records.run_folder import RunFolder
 
 _LOCK: Final = ".lock"
@@ -57,11 +57,14 @@ def in_use(path: Path) -> bool:
 
 
 def check_deletable(path: Path) -> None:
-    """Raises RunFolderError for a link, for what is no run, and for a run that is going on."""
+    """Raises RunFolderError for a link, what is no run by all signs, and a run that is going on."""
     if path.is_symlink():
         raise RunFolderError(f"{path} is a symbolic link; name the run folder that it leads to")
     folder = RunFolder.open(path)
-    folder.read_config()
+    folder.check_signs()
+    with explained("read", path):
+        for _ in inside(path):
+            pass  # it can be deleted as a whole: its folders are not nested too deeply
     with locked(folder):
         return  # nobody else is there
 
@@ -69,6 +72,7 @@ def check_deletable(path: Path) -> None:
 def delete_run(path: Path) -> None:
     """Delete a run folder; what its links lead to stays. Raises RunFolderError as above."""
     check_deletable(path)
+    path = path.resolve()  # `.` has no name
     aside = path.with_name(f".{path.name}.deleted-{os.getpid()}")
     with explained("delete", path):
         with locked(RunFolder(path)):

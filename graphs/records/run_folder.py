@@ -26,6 +26,8 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from tutelage.agents.common.files import (
+    DAMAGED,
+    DEEPEST,
     RunFolderError,
     check_entries,
     cut_torn_line,
@@ -104,8 +106,19 @@ class RunFolder:
 
     def check(self) -> None:
         """See that none of the run's files is a link or a pipe: the folder may be a stranger's."""
+        check_entries(self.path, self._own_names())
+
+    def is_own(self, name: str) -> bool:
+        """Whether something of that name in the folder belongs to the run, damaged or whole."""
+        name = name.casefold()  # as some disks have it
+        return any(
+            name == own or name.startswith((f"{own}{DAMAGED}", f"{self.trace.name}-", ".lock"))
+            for own in self._own_names()
+        )
+
+    def _own_names(self) -> tuple[str, ...]:
         own = (self.config, self.metrics, self.trace, self.checkpoints, self.student, self.summary)
-        check_entries(self.path, tuple(path.name for path in (*own, self.prompts)))
+        return tuple(path.name for path in (*own, self.prompts))
 
     @property
     def config(self) -> Path:
@@ -190,6 +203,23 @@ class RunFolder:
         config = self.read_json(self.config.name)
         _check_version(self.config, config, versions.CONFIG)
         return config
+
+    def check_signs(self) -> None:
+        """See that this is a run by all its signs: what every run has from its beginning.
+
+        Other programs have a config.json too, and a `schema_version` in it. Raises RunFolderError.
+        """
+        config = self.read_config()
+        versions_named = config.get("versions")
+        lacks = [
+            f"{self.config.name} has no {name}" for name in ("graph", "env") if not config.get(name)
+        ]
+        if not (isinstance(versions_named, Mapping) and {"python", *_PACKAGES} & {*versions_named}):
+            lacks.append(f"{self.config.name} has no versions of packages")
+        if not self.checkpoints.is_dir():
+            lacks.append(f"it has no folder {self.checkpoints.name}")
+        if lacks:
+            raise RunFolderError(f"{self.path} is not a run folder: {lacks[0]}")
 
     def write_summary(self, summary: Summary | Mapping[str, Any]) -> None:
         """Write summary.json. Raises pydantic.ValidationError for what is not its shape."""
@@ -299,15 +329,27 @@ def list_runs(root: Path) -> list[RunEntry]:
 
 
 def run_paths(root: Path) -> list[Path]:
-    """The folders of these runs. Newest first: by when their config.json was written, which is done
-    once, when a run starts."""
+    """The folders of these runs, `DEEPEST` folders down at the most. Newest first: by when their
+    config.json was written, which is done once, when a run starts."""
     found = []
-    for place, folders, files in os.walk(root):
-        if "config.json" in files:
-            found.append(RunFolder(Path(place)))
-            folders.clear()
-    found.sort(key=lambda folder: (folder.config.lstat().st_mtime_ns, folder.path), reverse=True)
-    return [folder.path for folder in found]
+    waiting = [(os.fspath(root), 0)]
+    while waiting:
+        place, levels = waiting.pop()
+        try:
+            entries = list(os.scandir(place))
+            began = [e.stat(follow_symlinks=False).st_mtime_ns for e in entries if _is_config(e)]
+        except OSError:  # what cannot be read, or is gone by now, hides no other run
+            continue
+        if began:
+            found.append((began[0], Path(place)))
+        elif levels < DEEPEST:  # `os.walk`, which has no bound, calls itself until Python fails
+            folders = [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
+            waiting += [(folder, levels + 1) for folder in folders]
+    return [path for _, path in sorted(found, reverse=True)]
+
+
+def _is_config(entry: os.DirEntry[str]) -> bool:
+    return entry.name == "config.json" and not entry.is_dir()
 
 
 def default_run_dir(graph: str, env: str, seed: int, now: datetime) -> Path:
@@ -339,7 +381,7 @@ def _entry(folder: RunFolder) -> RunEntry:
         folder.check()
         config = folder.read_config()
         summary = folder.read_summary()
-    except RunFolderError as error:
+    except (RunFolderError, OSError) as error:
         problem = str(error)
     return RunEntry(folder.path, config, summary, problem)
 

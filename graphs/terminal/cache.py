@@ -11,7 +11,7 @@ import typer
 from rich.text import Text
 
 from tutelage.agents.common.invocation import hint
-from tutelage.graphs.terminal.common.options import Json, of_run
+from tutelage.graphs.terminal.common.options import Force, Json, of_run
 from tutelage.graphs.terminal.common.tables import print_rows
 from tutelage.graphs.terminal.common.text import console, print_json, safe
 from tutelage.graphs.terminal.common.written import tell_written
@@ -57,6 +57,7 @@ def cache_export(
     target: Annotated[Path, typer.Argument(help="The JSON lines to write.", metavar="FILE")],
     run: Annotated[Path | None, of_run("Only the answers behind this run.")] = None,
     file: CacheFile = None,
+    force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Write recorded answers, to be replayed, shared or imported.
@@ -68,7 +69,9 @@ def cache_export(
     from tutelage.agents.store.plan_cache import PlanCache, default_cache_path
     from tutelage.agents.store.recordings import of_entry, write_recording
     from tutelage.graphs.analysis.recorded import answers_behind
+    from tutelage.graphs.records.outputs import check_output
 
+    check_output(target, force)
     if run is not None:
         answers, left_out = answers_behind(run), 0
     else:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from tutelage.graphs.terminal.common.options import Json, RunOrGroup
+from tutelage.graphs.terminal.common.options import Force, Json, RunOrGroup
 from tutelage.graphs.terminal.common.text import console, print_json, safe
 from tutelage.graphs.terminal.common.written import tell_written
 
@@ -23,7 +22,7 @@ def report(
         Path | None,
         typer.Option(metavar="FILE", help="None takes `report.html` in that folder."),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
+    force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Write a page about a run, or about a comparison.
@@ -39,14 +38,11 @@ def report(
     """
     from tutelage.agents.common.files import explained, replace_file
     from tutelage.graphs.analysis.comparison import find_runs
-    from tutelage.graphs.config.config import ConfigError
+    from tutelage.graphs.records.outputs import check_output
 
     find_runs([run])  # whether there are any, before torch is imported
     file = out or run / "report.html"
-    if file.is_dir():
-        raise ConfigError(f"--out {file} is a folder; needed: a file")
-    if os.path.lexists(file) and not force:
-        raise ConfigError(f"{file} is there already; --force overwrites it")
+    check_output(file, force)
     from tutelage.graphs.analysis.report.page import report_on
 
     with console(stderr=True).status("reading") as status:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from tutelage.agents.client.call_record import CACHED, OK, CallRecord
+from tutelage.graphs.records.trace.deadline import Deadline
 from tutelage.graphs.records.trace.names import read_id
 from tutelage.graphs.records.trace.records import (
     AdviceRecord,
@@ -21,13 +21,34 @@ from tutelage.graphs.records.trace.records import (
     SituationSummary,
     VisitRecord,
     from_row,
+    read_json,
+    read_plans,
 )
-from tutelage.graphs.records.trace.schema import TABLES, TraceError, explained, open_for_reading
-from tutelage.graphs.records.trace.search import CallRow, Wanted, search_calls, search_situations
+from tutelage.graphs.records.trace.schema import (
+    TABLES,
+    TraceError,
+    explained,
+    open_for_reading,
+    unsound_rows,
+)
+from tutelage.graphs.records.trace.search import (
+    CallRow,
+    Wanted,
+    added,
+    search_calls,
+    search_situations,
+)
+
+_NAMED: Final = 10
+"""Damaged rows of a table that are named."""
+_REASON: Final = 200
+"""Characters of the reason."""
 
 
 class TraceReader:
-    """Reads a trace. Each method raises TraceError on damage.
+    """Reads a trace. Each method raises TraceError where the file is damaged, or takes too long.
+
+    A damaged row is passed over: all else is read as if it were not there; `passed_over` names it.
 
     Raises TraceNotBegunError where there is no trace yet, TraceError for one that cannot be read.
     """
@@ -37,6 +58,22 @@ class TraceReader:
         with explained(path):
             self._connection = open_for_reading(path)
             self._connection.create_function("folded", 1, str.casefold, deterministic=True)
+        self._deadline = Deadline(self._connection, path)
+        self._damaged: dict[str, None] = {}
+
+    def passed_over(self) -> list[str]:
+        """The damaged rows, a line each: those of the wrong types, and whatever else was read."""
+        lines = []
+        for table, query in unsound_rows().items():
+            key = "iteration" if table == "visits" else "row"
+            found = [row for (row,) in self._query(f"{query} LIMIT {_NAMED + 1}")]
+            lines += [
+                f"{self.path}: {key} {str(row)[:30]} of {table} is damaged: a value of a wrong type"
+                for row in dict.fromkeys(found[:_NAMED])
+            ]
+            if len(found) > _NAMED:
+                lines.append(f"{self.path}: more rows of {table} are damaged")
+        return [*lines, *self._damaged]
 
     # ------------------------------------------------------------------ situations
 
@@ -60,7 +97,9 @@ class TraceReader:
 
     def situation(self, key: int) -> SituationSummary:
         """One situation by its number, else by its id. Raises TraceError for another."""
-        found = self._query("SELECT situation_id FROM situations WHERE number = :key", {"key": key})
+        found = self._query(
+            "SELECT situation_id FROM sound_situations WHERE number = :key", {"key": key}
+        )
         return self.situation_of(found[0][0] if found else key)
 
     def situation_of(self, situation_id: int) -> SituationSummary:
@@ -99,26 +138,30 @@ class TraceReader:
     def call(self, id: int) -> CallRecord:
         """One request by its id. Raises TraceError where there is none."""
         found = self._records(CallRecord, "id", id=id)
-        if not found:
-            raise TraceError(
-                f"{self.path}: there is no call {id}; allowed: {self._numbers('calls')}"
-            )
-        return found[0]
+        if found:
+            return found[0]
+        if self._query("SELECT 1 FROM main.calls WHERE id = :id", {"id": id}):
+            raise TraceError(f"{self.path}: call {id} is damaged and cannot be read")
+        raise TraceError(f"{self.path}: there is no call {id}; allowed: {self._numbers('calls')}")
 
     def news(self, kind: type[Record], after: int, limit: int) -> list[Record]:
         """The records of a kind with an id (calls, events) that came after that one, in order."""
-        return self._rows(
-            kind, "id > :after ORDER BY id LIMIT :limit", {"after": after, "limit": limit}
-        )
+        while True:
+            place = {"after": after, "limit": limit}
+            rows = self._raw(kind, "id > :after ORDER BY id LIMIT :limit", place)
+            found = self._read(kind, rows)
+            if found or len(rows) < limit:
+                return found
+            after = rows[-1]["id"]
 
     def last_id(self, kind: type[Record]) -> int:
         """The newest record's id, 0 where there is none."""
-        ((last,),) = self._query(f"SELECT IFNULL(MAX(id), 0) FROM {TABLES[kind]}")
+        ((last,),) = self._query(f"SELECT IFNULL(MAX(id), 0) FROM sound_{TABLES[kind]}")
         return int(last)
 
     def names(self) -> dict[int, tuple[int, str]]:
         """The number and the text of each situation, by its id."""
-        rows = self._query("SELECT situation_id, number, text FROM situations")
+        rows = self._query("SELECT situation_id, number, text FROM sound_situations")
         return {situation_id: (number, text) for situation_id, number, text in rows}
 
     def find_calls(
@@ -143,10 +186,10 @@ class TraceReader:
     def call_counts(self) -> list[CallCount]:
         """How many calls there are of each node, provider, model and status."""
         rows = self._query(
-            "SELECT node, provider, model, status, COUNT(*), IFNULL(SUM(prompt_tokens), 0),"
-            " IFNULL(SUM(completion_tokens), 0), SUM(cost_usd),"
+            f"SELECT node, provider, model, status, COUNT(*), {added('prompt_tokens')},"
+            f" {added('completion_tokens')}, SUM(cost_usd),"
             f" SUM(cost_usd IS NULL AND status IN ('{OK}', 'unusable_answer'))"
-            " FROM calls INDEXED BY calls_listed"
+            " FROM listed_calls"
             " GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4"
         )
         return [CallCount(*row) for row in rows]
@@ -154,8 +197,7 @@ class TraceReader:
     def latencies(self) -> list[float]:
         """Seconds of each request that was made, those from the cache left out, sorted."""
         rows = self._query(
-            "SELECT latency_s FROM calls INDEXED BY calls_listed"
-            f" WHERE status != '{CACHED}' ORDER BY latency_s"
+            f"SELECT latency_s FROM listed_calls WHERE status != '{CACHED}' ORDER BY latency_s"
         )
         return [seconds for (seconds,) in rows]
 
@@ -168,16 +210,16 @@ class TraceReader:
     def iterations(self, after: int = -1) -> list[IterationTotals]:
         """Totals over all situations, for each iteration after that one."""
         rows = self._query(
-            "SELECT iteration, SUM(visits), SUM(visits * coverage) / SUM(visits),"
-            " SUM(visits * agreement) / SUM(CASE WHEN agreement IS NOT NULL THEN visits END)"
-            " FROM visits WHERE iteration > :after GROUP BY iteration ORDER BY iteration",
+            f"SELECT iteration, {added('visits')}, SUM(visits * coverage) / TOTAL(visits),"
+            " SUM(visits * agreement) / TOTAL(CASE WHEN agreement IS NOT NULL THEN visits END)"
+            " FROM sound_visits WHERE iteration > :after GROUP BY iteration ORDER BY iteration",
             {"after": after},
         )
         return [IterationTotals(*row) for row in rows]
 
     def sources(self) -> dict[str, int]:
         """How often advice came from where."""
-        return dict(self._query("SELECT source, COUNT(*) FROM advice GROUP BY 1 ORDER BY 1"))
+        return dict(self._query("SELECT source, COUNT(*) FROM sound_advice GROUP BY 1 ORDER BY 1"))
 
     def close(self) -> None:
         """Close the file."""
@@ -195,32 +237,53 @@ class TraceReader:
         return self._rows(kind, f"{condition} ORDER BY {order}", given)
 
     def _rows(self, kind: type[Record], rest: str, values: Mapping[str, Any]) -> list[Record]:
-        names = ", ".join(field.name for field in fields(kind))
-        rows = self._query(f"SELECT {names} FROM {TABLES[kind]} WHERE {rest}", values)
-        with explained(self.path):
-            return [from_row(kind, row) for row in rows]
+        return self._read(kind, self._raw(kind, rest, values))
+
+    def _raw(
+        self, kind: type[Record], rest: str, values: Mapping[str, Any]
+    ) -> list[dict[str, Any]]:
+        """Rows by the names of their columns, JSON as it is written."""
+        names = [field.name for field in fields(kind)]
+        query = f"SELECT {', '.join(names)} FROM sound_{TABLES[kind]} WHERE {rest}"
+        return [dict(zip(names, row, strict=True)) for row in self._query(query, values)]
+
+    def _read(self, kind: type[Record], rows: Iterable[Mapping[str, Any]]) -> list[Record]:
+        """The records of rows, but for damaged ones."""
+        found = []
+        for row in rows:
+            try:
+                found.append(from_row(kind, row.values()))
+            except ValueError as error:
+                self._pass_over(f"row {row['id']} of {TABLES[kind]}", error)
+        return found
+
+    def _pass_over(self, what: str, error: ValueError) -> None:
+        reason = " ".join(str(error).split())
+        self._damaged[f"{self.path}: {what} is damaged: {reason[:_REASON]}"] = None
 
     def _summaries(self, query: str, values: Mapping[str, Any]) -> list[SituationSummary]:
-        rows = self._query(query, values)
-        with explained(self.path):
-            return [
-                SituationSummary(
-                    *(*row[:5], *map(json.loads, row[5:7]), *row[7:-1], _rejection(row[-1]))
-                )
-                for row in rows
-            ]
+        return [self._summary(row) for row in self._query(query, values)]
+
+    def _summary(self, row: tuple[Any, ...]) -> SituationSummary:
+        plans = None
+        try:
+            plans = read_plans(row[6])
+        except ValueError as error:
+            self._pass_over(f"the latest advice on situation {row[0]}", error)
+        sources = read_json(row[5])
+        return SituationSummary(*(*row[:5], sources, plans, *row[7:-1], _rejection(row[-1])))
 
     def _numbers(self, what: str) -> str:
         """Which numbers there are, for people."""
         column = "number" if what == "situations" else "id"
-        ((last,),) = self._query(f"SELECT MAX({column}) FROM {what}")
+        ((last,),) = self._query(f"SELECT MAX({column}) FROM sound_{what}")
         return f"none, the trace holds no {what}" if last is None else f"1 to {last}"
 
     def _query(self, sql: str, values: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
-        with explained(self.path):
+        with explained(self.path), self._deadline.statement():
             return self._connection.execute(sql, values or {}).fetchall()
 
 
 def _rejection(event: str | None) -> Rejection | None:
     """event: its iteration and its message as a JSON list."""
-    return None if event is None else Rejection.read(*json.loads(event))
+    return None if event is None else Rejection.read(*read_json(event))

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
 import operator
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeGuard, TypeVar
 
 from tutelage.agents.client.call_record import CallRecord
+from tutelage.agents.common.files import is_deep
 from tutelage.agents.common.redact import Json, json_writer, text_cleaner
 
 PlanRows = list[dict[str, Any]]
@@ -225,11 +227,87 @@ def _kind(name: str, annotation: str) -> str:
     return annotation.replace("int", "situation_id") if name == "situation_id" else annotation
 
 
+def json_columns(kind: type) -> list[str]:
+    """The columns of a record's table that hold JSON."""
+    return [field.name for field in fields(kind) if field.type in _JSON_TYPES]
+
+
 def from_row(kind: type[Record], row: Iterable[Any]) -> Record:
     """The record of a row of all its fields, in order. Raises ValueError for damaged JSON."""
-    columns = zip(fields(kind), row, strict=True)
-    values = {f.name: json.loads(v) if f.type in _JSON_TYPES else v for f, v in columns}
+    columns = list(zip(fields(kind), row, strict=True))
+    values = {f.name: _read_json(f.name, str(f.type), v) for f, v in columns}
     return kind(**values)
+
+
+def read_plans(text: object) -> PlanRows | None:
+    """The JSON of a distribution over plans, or of None. Raises ValueError for anything else."""
+    found: PlanRows | None = None if text == "null" else _read_json("plans", "PlanRows", text)
+    return found
+
+
+def read_json(text: object) -> Json:
+    """A column's JSON. Raises ValueError for what all that shows it could not go on with.
+
+    That is: no text, no JSON, numbers that JSON has not, half characters, and what is nested
+    too deeply (`is_deep`).
+    """
+    if not isinstance(text, str):
+        raise ValueError("it is no text")
+    try:
+        value = json.loads(text, parse_constant=_number, parse_float=_number)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    if "\\ud" in text.lower():  # what UTF-8 cannot hold: UnicodeEncodeError is a ValueError
+        json.dumps(value, ensure_ascii=False).encode()
+    if is_deep(value):
+        raise ValueError("it is nested too deeply")
+    return value
+
+
+def _read_json(name: str, kind: str, value: Any) -> Any:
+    """A field's value out of its column. Raises ValueError, which names the column."""
+    if kind not in _JSON_TYPES:
+        return value
+    try:
+        found = read_json(value)
+    except ValueError as error:
+        raise ValueError(f"damaged JSON in {name}: {error}") from error
+    fits = {"PlanRows": _are_plans, "PlansRead": _are_readings}.get(kind)
+    if fits is not None and not fits(found):
+        raise ValueError(f"damaged JSON in {name}: these are no plans")
+    return found
+
+
+def _number(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is no number of JSON")
+    return number
+
+
+def _are_plans(value: object) -> TypeGuard[PlanRows]:
+    return isinstance(value, list) and all(
+        isinstance(each, dict)
+        and isinstance(share := each.get("p"), int | float)
+        and 0 <= share <= 1 + 1e-6
+        and _is_plan(each.get("plan"))
+        for each in value
+    )
+
+
+def _are_readings(value: object) -> bool:
+    return isinstance(value, list) and all(each is None or _is_plan(each) for each in value)
+
+
+def _is_plan(value: object) -> bool:
+    """Whether it is a list of options, each of a name and a target, which may be None."""
+    return isinstance(value, list) and all(
+        isinstance(step, list)
+        and len(step) == 2
+        and isinstance(step[0], str)
+        and isinstance(step[1], str | None)
+        for step in value
+    )
 
 
 def to_situation_id(value: int) -> int:

@@ -113,14 +113,14 @@ class CallRow(NamedTuple):
 _CALLS: Final = """
     SELECT 'call' AS kind, id, iteration, env_steps, node, status, situation_id, provider, model,
         attempt, prompt_tokens, completion_tokens, started_at, latency_s, cost_usd, error
-    FROM calls INDEXED BY calls_listed
+    FROM listed_calls
 """
 _REJECTED: Final = f"kind IN ('{ADVICE_REJECTED}', '{TEACHER_REJECTED}')"
 _GIVEN_UP: Final = f"""
     SELECT IIF({_REJECTED}, 'rejected', 'given up'), id, iteration, env_steps, node, kind,
         situation_id, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
         IIF({_REJECTED}, message, NULL)
-    FROM events WHERE situation_id IS NOT NULL OR kind = '{TEACHER_REJECTED}'
+    FROM sound_events WHERE situation_id IS NOT NULL OR kind = '{TEACHER_REJECTED}'
 """
 _CALL_ORDERS: Final[Mapping[str, tuple[str, bool]]] = {
     "id": ("iteration, kind, id", False),
@@ -150,11 +150,11 @@ where student and teacher disagree the most: in how many visits, and not in whic
 """
 
 _REJECTION: Final = f"""
-    SELECT json_array(e.iteration, e.message) FROM events e
+    SELECT json_array(e.iteration, e.message) FROM sound_events e
     WHERE e.situation_id = s.situation_id AND e.kind = '{ADVICE_REJECTED}' AND NOT EXISTS (
-        SELECT 1 FROM advice a
+        SELECT 1 FROM sound_advice a
         WHERE a.situation_id = e.situation_id AND a.iteration > e.iteration AND a.plans IS NOT (
-            SELECT plans FROM advice b
+            SELECT plans FROM sound_advice b
             WHERE b.situation_id = e.situation_id AND b.iteration <= e.iteration
             ORDER BY b.id DESC LIMIT 1
         )
@@ -162,6 +162,11 @@ _REJECTION: Final = f"""
     ORDER BY e.id DESC LIMIT 1
 """
 """The last rejection of a situation's advice, unless other advice came after it."""
+
+
+def added(column: str) -> str:
+    """The sum of a column of whole numbers: SQLite's own fails where it is no such number."""
+    return f"CAST(TOTAL({column}) AS INTEGER)"
 
 
 def search_calls(
@@ -179,11 +184,13 @@ def search_calls(
     if failures_only:
         terms.append(f"status NOT IN ('{OK}', '{CACHED}')")
     if texts:
-        terms.append(f"situation_id IN (SELECT situation_id FROM situations WHERE {_all(texts)})")
+        terms.append(
+            f"situation_id IN (SELECT situation_id FROM sound_situations WHERE {_all(texts)})"
+        )
     query = f"""
         SELECT {", ".join(CallRow._fields)}, COUNT(*) OVER ()
         FROM (SELECT * FROM ({source}) WHERE {_all(terms)})
-        LEFT JOIN situations USING (situation_id)
+        LEFT JOIN sound_situations USING (situation_id)
         ORDER BY {_order(sort, _CALL_ORDERS, reverse)}, iteration, kind, id
     """
     return query, values | more
@@ -204,7 +211,9 @@ def search_situations(
     terms, more = wanted.of_texts()
     values |= more
     if wanted.asks_about_calls:
-        terms.append("situation_id IN (SELECT situation_id FROM calls WHERE " + _all(calls) + ")")
+        terms.append(
+            "situation_id IN (SELECT situation_id FROM listed_calls WHERE " + _all(calls) + ")"
+        )
     elif wanted.iteration != EVERYTHING:
         terms.append("(visits > 0 OR calls > 0)")
     if situation_id is not None:
@@ -216,12 +225,12 @@ def search_situations(
         SELECT number, situation_id, text, calls, failures,
             (
                 SELECT json_group_object(source, times) FROM (
-                    SELECT source, COUNT(*) AS times FROM advice
-                    WHERE advice.situation_id = found.situation_id GROUP BY source
+                    SELECT source, COUNT(*) AS times FROM sound_advice a
+                    WHERE a.situation_id = found.situation_id GROUP BY source
                 )
             ),
             IFNULL((
-                SELECT plans FROM advice WHERE advice.situation_id = found.situation_id
+                SELECT plans FROM sound_advice a WHERE a.situation_id = found.situation_id
                 ORDER BY id DESC LIMIT 1
             ), 'null'),
             visits, coverage, agreement, episodes, successes, disagreements, last_iteration,
@@ -232,19 +241,20 @@ def search_situations(
                 v.agreement, IFNULL(v.episodes, 0) AS episodes,
                 IFNULL(v.successes, 0) AS successes, v.disagreements, v.last_iteration,
                 ({_REJECTION}) AS rejection, 1.0 * v.successes / NULLIF(v.episodes, 0) AS success
-            FROM situations s
+            FROM sound_situations s
             LEFT JOIN (
                 SELECT situation_id, COUNT(*) AS calls, SUM(status != '{OK}') AS failures
-                FROM calls WHERE status != '{CACHED}' AND {_all(calls)} GROUP BY situation_id
+                FROM listed_calls WHERE status != '{CACHED}' AND {_all(calls)} GROUP BY situation_id
             ) c USING (situation_id)
             LEFT JOIN (
-                SELECT situation_id, SUM(visits) AS visits, SUM(episodes) AS episodes,
-                    SUM(successes) AS successes, SUM(visits * coverage) / SUM(visits) AS coverage,
+                SELECT situation_id, {added("visits")} AS visits,
+                    {added("episodes")} AS episodes, {added("successes")} AS successes,
+                    SUM(visits * coverage) / TOTAL(visits) AS coverage,
                     SUM(visits * agreement)
-                        / SUM(CASE WHEN agreement IS NOT NULL THEN visits END) AS agreement,
+                        / TOTAL(CASE WHEN agreement IS NOT NULL THEN visits END) AS agreement,
                     SUM(visits * coverage * (1 - agreement)) AS disagreements,
                     MAX(iteration) AS last_iteration
-                FROM visits WHERE {_all(visits)} GROUP BY situation_id
+                FROM sound_visits WHERE {_all(visits)} GROUP BY situation_id
             ) v USING (situation_id)
         ) found
         WHERE {_all(terms)}

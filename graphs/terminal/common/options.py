@@ -51,6 +51,10 @@ def _named_or_to_come(run: Path) -> Path:
 Json = Annotated[
     bool, typer.Option("--json", help="Print JSON for machines.", rich_help_panel=OUTPUT)
 ]
+Force = Annotated[
+    bool,
+    typer.Option("--force", help="Overwrite a file that is there already.", rich_help_panel=OUTPUT),
+]
 Run = Annotated[
     Path,
     typer.Argument(metavar="RUN", help=_A_RUN, callback=_named, autocompletion=completion.runs),

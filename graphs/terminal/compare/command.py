@@ -14,6 +14,7 @@ from tutelage.graphs.terminal.common.options import (
     BaseUrl,
     ConfigFile,
     Env,
+    Force,
     Graph,
     Json,
     Prompts,
@@ -78,6 +79,7 @@ def compare(
         ),
     ] = None,
     x: Axis = "env_steps",
+    force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Compare values of fields over several seeds, or finished runs.
@@ -107,6 +109,7 @@ def compare(
     from tutelage.graphs.analysis.curves import check_axis, panels_of
     from tutelage.graphs.analysis.experiments import plan_experiment, seeds_of
     from tutelage.graphs.config.config import make_config, with_fields
+    from tutelage.graphs.records.outputs import check_output
     from tutelage.graphs.terminal.common import comparison
     from tutelage.graphs.terminal.common.figures import check_format, write_figure
     from tutelage.graphs.terminal.common.written import tell_written
@@ -114,6 +117,7 @@ def compare(
 
     if plot is not None:
         check_format(plot)
+        check_output(plot, force)
         check_axis(x)
     given = runs or []
     if vary or not given:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from tutelage.agents.common.invocation import hint
-from tutelage.graphs.terminal.common.options import Axis, Json, Runs, RunsAlone
+from tutelage.graphs.terminal.common.options import Axis, Force, Json, Runs, RunsAlone
 from tutelage.graphs.terminal.common.tables import new_table, print_rows
 from tutelage.graphs.terminal.common.text import console, print_json, safe
 
@@ -108,6 +108,7 @@ def runs_plot(
             "repeated. None draws the five."
         ),
     ] = None,
+    force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Draw learning curves in the terminal or in a file.
@@ -122,7 +123,7 @@ def runs_plot(
     """
     from tutelage.graphs.terminal.runs import plot
 
-    plot.show(runs, metric or [], x, out, as_json)
+    plot.show(runs, metric or [], x, out, force, as_json)
 
 
 @app.command("compare")
@@ -189,7 +190,9 @@ def _plain(summary: Summary | None) -> dict[str, Any]:
 
 
 def _size(run: Path) -> str:
-    sizes = [path.lstat().st_size for path in run.rglob("*") if path.is_file()]
+    from tutelage.agents.common.files import inside
+
+    sizes = [path.lstat().st_size for path in inside(run) if path.is_file()]
     return f"{len(sizes)} files, {sum(sizes) / 1e6:.1f} MB"
 
 

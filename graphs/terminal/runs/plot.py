@@ -14,6 +14,7 @@ from rich.text import Text
 
 from tutelage.graphs.analysis.comparison import find_runs
 from tutelage.graphs.analysis.curves import INTERVAL, Curve, Panel, legend_of, panels_of
+from tutelage.graphs.records.outputs import check_output
 from tutelage.graphs.terminal.common.figures import check_format, write_figure
 from tutelage.graphs.terminal.common.text import console, print_json, safe
 from tutelage.graphs.terminal.common.written import tell_written
@@ -29,11 +30,20 @@ _SIDE_BY_SIDE: Final = 100
 
 
 def show(
-    paths: Sequence[Path], metrics: Sequence[str], x: str, out: Path | None, as_json: bool
+    paths: Sequence[Path],
+    metrics: Sequence[str],
+    x: str,
+    out: Path | None,
+    force: bool,
+    as_json: bool,
 ) -> None:
-    """Draw the runs' curves; with `out` in a file. Raises ConfigError or RunFolderError."""
+    """Draw the runs' curves; with `out` in a file. force: overwrite that file.
+
+    Raises ConfigError, RunFolderError or OutputError.
+    """
     if out is not None:
         check_format(out)
+        check_output(out, force)
     panels = panels_of(find_runs(paths), metrics, x)
     if out is not None:
         write_figure(panels, out)

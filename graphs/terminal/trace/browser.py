@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar, Final
 
@@ -32,6 +33,7 @@ from tutelage.graphs.terminal.trace.browser_look import (
     THEMES,
     theme_at_start,
 )
+from tutelage.graphs.terminal.trace.lines import tell_passed_over
 
 _SOON_S: Final = 0.01
 """Seconds after which a row's detail is made: keys that are held down come first."""
@@ -47,7 +49,8 @@ class DetailPane(VerticalScroll, can_focus=True):
 class TraceBrowser(App[None]):
     """A list beside all that is known of its row; both are renewed while the run goes on.
 
-    refresh_s: seconds between two looks at the files.
+    refresh_s: seconds between two looks at the files. `passed_over` names the damaged rows in the
+    end.
     """
 
     CSS = CSS
@@ -81,6 +84,7 @@ class TraceBrowser(App[None]):
         self._looked_for: str | None = None
         self._start = 0
         self._coming: Timer | None = None
+        self.passed_over: list[str] = []
 
     def compose(self) -> ComposeResult:
         yield Static(id="head")
@@ -97,6 +101,8 @@ class TraceBrowser(App[None]):
         self.set_interval(self._refresh_s, self._renew)
 
     def on_unmount(self) -> None:
+        with suppress(TraceError):
+            self.passed_over = self._book.passed_over()
         self._book.close()
 
     # ------------------------------------------------------------------ what is shown
@@ -346,4 +352,6 @@ def open_browser(run: Path) -> None:
             "trace open needs a terminal; for a pipe or a file use: "
             + hint("trace", "list", run, "--json")
         )
-    TraceBrowser(run).run()
+    browser = TraceBrowser(run)
+    browser.run()
+    tell_passed_over(browser.passed_over)

@@ -10,6 +10,7 @@ import typer
 from tutelage.graphs.terminal.common import completion
 from tutelage.graphs.terminal.common.options import (
     BaseUrl,
+    Force,
     Json,
     Prompts,
     Provider,
@@ -242,6 +243,7 @@ def trace_export(
     file: Annotated[
         Path | None, typer.Argument(help="Where to; standard output without it.")
     ] = None,
+    force: Force = False,
 ) -> None:
     """Write each request as an OpenTelemetry span, a JSON line each.
 
@@ -253,4 +255,4 @@ def trace_export(
     """
     from tutelage.graphs.terminal.trace import export as view
 
-    view.export(run, file)
+    view.export(run, file, force)

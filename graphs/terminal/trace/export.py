@@ -6,12 +6,18 @@ from pathlib import Path
 
 from tutelage.agents.common.files import explained, replace_file
 from tutelage.graphs.analysis.trace_export import spans
+from tutelage.graphs.records.outputs import check_output
 from tutelage.graphs.terminal.common.written import tell_written
 from tutelage.graphs.terminal.trace.lines import open_trace
 
 
-def export(run: Path, file: Path | None) -> None:
-    """Write a run's trace as JSON lines. Raises RunFolderError or TraceError."""
+def export(run: Path, file: Path | None, force: bool) -> None:
+    """Write a run's trace as JSON lines. force: overwrite the file.
+
+    Raises RunFolderError, TraceError or OutputError.
+    """
+    if file is not None:
+        check_output(file, force)
     with open_trace(run) as reader:
         if file is None:
             for line in spans(reader, run):

@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 from tutelage.graphs.records.run_folder import RunFolder
 from tutelage.graphs.records.trace.names import DASH, one_line, plan_line
 from tutelage.graphs.records.trace.reader import TraceReader
+from tutelage.graphs.terminal.common.text import console, safe
 
 _BARS: Final = "▁▂▃▄▅▆▇█"
 
 
-def open_trace(run: Path) -> TraceReader:
-    """The trace of a run folder. Raises RunFolderError or TraceError."""
-    return TraceReader(RunFolder.open(run).trace)
+@contextmanager
+def open_trace(run: Path) -> Iterator[TraceReader]:
+    """The trace of a run folder; in the end it is said which rows were passed over.
+
+    Raises RunFolderError or TraceError.
+    """
+    with TraceReader(RunFolder.open(run).trace) as reader:
+        yield reader
+        tell_passed_over(reader.passed_over())
+
+
+def tell_passed_over(rows: Iterable[str]) -> None:
+    """Name damaged rows, on standard error."""
+    err = console(stderr=True)
+    for row in rows:
+        err.print(safe(f"passed over: {row}", "yellow"), soft_wrap=True)
 
 
 def tokens_line(prompt: int | None, completion: int | None) -> str:

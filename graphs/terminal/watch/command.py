@@ -13,7 +13,7 @@ import typer
 from rich.text import Text
 
 from tutelage.graphs.terminal.common import completion
-from tutelage.graphs.terminal.common.options import Json, OwnBaseUrls, Run, refuse_no_run
+from tutelage.graphs.terminal.common.options import Force, Json, OwnBaseUrls, Run, refuse_no_run
 from tutelage.graphs.terminal.common.text import console, print_json
 from tutelage.graphs.terminal.common.written import tell_written
 
@@ -39,6 +39,7 @@ def watch(
     base_url: OwnBaseUrls = None,
     gif: Annotated[Path | None, typer.Option(help="Write the episode as a GIF.")] = None,
     mp4: Annotated[Path | None, typer.Option(help="Write the episode as an MP4.")] = None,
+    force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Watch a run's student play, its teacher beside it.
@@ -74,7 +75,7 @@ def watch(
         if films:
             from tutelage.graphs.terminal.watch.films import check_films, write_films
 
-            check_films(films)
+            check_films(films, force)
             viewer = viewer_of(images=True)
             for film, what in write_films(films, viewer.frames(episode), fps or 4.0):
                 tell_written(film, what, stderr=as_json)

@@ -15,6 +15,7 @@ import numpy as np
 from tutelage.graphs.analysis.actions import Targets
 from tutelage.graphs.analysis.watching import Frame
 from tutelage.graphs.config.config import ConfigError
+from tutelage.graphs.records.outputs import check_output
 from tutelage.graphs.terminal.common.decision_view import (
     actions_to_show,
     cell_of,
@@ -50,8 +51,11 @@ _END_S: Final = 1.5
 """How long the last frame stays."""
 
 
-def check_films(files: Sequence[Path]) -> None:
-    """See that films of these names can be made. Raises ConfigError."""
+def check_films(files: Sequence[Path], force: bool) -> None:
+    """See that films of these names can be made. force: overwrite what is there.
+
+    Raises ConfigError or OutputError.
+    """
     for file in files:
         if file.suffix not in _NEEDED:
             raise ConfigError(f"{file} is no film: --gif takes .gif, --mp4 takes .mp4")
@@ -59,6 +63,7 @@ def check_films(files: Sequence[Path]) -> None:
             raise ConfigError(f'{file}: films need the extra: pip install "tutelage[video]"')
         if not file.parent.is_dir():
             raise ConfigError(f"{file}: there is no folder {file.parent}")
+        check_output(file, force)
 
 
 def write_films(

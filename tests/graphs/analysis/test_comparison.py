@@ -204,10 +204,11 @@ class TestAtTheTerminal:
         done = self.invoke("compare", tmp_path, "--plot", file, "--x", "total", "--episodes", 9)
         assert f"wrote {file}" in done.stdout.replace("\n", "")
         assert "total steps" in file.read_text("utf-8")
-        piped = self.invoke("compare", tmp_path, "--plot", file, "--episodes", 9, "--json")
+        again = ("compare", tmp_path, "--plot", file, "--force", "--episodes", 9)
+        piped = self.invoke(*again, "--json")
         assert piped.stderr == f"wrote {file}\n"
         assert json.loads(piped.stdout)
-        wrong = self.invoke("compare", tmp_path, "--plot", file, "--x", "steps")
+        wrong = self.invoke("compare", tmp_path, "--plot", file, "--force", "--x", "steps")
         assert isinstance(wrong.exception, ConfigError)
 
     @pytest.mark.parametrize("columns", [60, 80, 110, 200])

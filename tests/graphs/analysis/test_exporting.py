@@ -22,10 +22,10 @@ from helpers.finished_runs import finished_run
 from helpers.small_students import SMALL, decided, student_for
 from helpers.tiny_runs import ROOT, environment, make_run
 from tutelage import load_student
-from tutelage.agents.common.files import RunFolderError
 from tutelage.graphs.analysis import exporting
 from tutelage.graphs.analysis.exporting import FORMATS, export_run
 from tutelage.graphs.config.config import ConfigError
+from tutelage.graphs.records.outputs import OutputError
 from tutelage.rl.minigrid.remembered_map import RememberedMap
 from tutelage.rl.policy.policy import Policy, StudentActor
 from tutelage.rl.rollouts.evaluate import evaluate
@@ -242,7 +242,7 @@ class TestRefused:
     def test_nothing_is_overwritten_unless_that_is_meant(self, run: Path, tmp_path: Path) -> None:
         (tmp_path / "mine").mkdir()
         (tmp_path / "mine" / "README.md").write_text("mine")
-        with pytest.raises(RunFolderError, match=r"mine has a README.md already; --force"):
+        with pytest.raises(OutputError, match=r"README.md is there already; --force"):
             export_run(run, ["safetensors"], tmp_path / "mine")
         assert [path.name for path in (tmp_path / "mine").iterdir()] == ["README.md"]
         export_run(run, ["safetensors"], tmp_path / "mine", force=True)
@@ -270,7 +270,7 @@ class TestRefused:
 
     def test_a_folder_that_is_a_file(self, run: Path, tmp_path: Path) -> None:
         (tmp_path / "file").touch()
-        with pytest.raises(RunFolderError, match=r"cannot write .*file"):
+        with pytest.raises(OutputError, match=r"cannot write .*file"):
             export_run(run, ["safetensors"], tmp_path / "file")
 
 

@@ -27,6 +27,7 @@ SHORTER: Final = {
     "eval": "--env helpers.toy_task:Corridor --episodes 4",
     "bench": "--env helpers.toy_task:Corridor --num-envs 4 --seconds 0.05 --set ppo.num_steps=8",
     "compare": "--env helpers.toy_task:Corridor --episodes 4 --seeds 0",
+    "cache export": "--force",
 }
 """What is typed after the examples of a command, so that they take no time; the last one counts."""
 

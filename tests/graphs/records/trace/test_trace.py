@@ -6,6 +6,7 @@ import json
 import math
 import os
 import random
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import numpy as np
@@ -24,8 +26,9 @@ from hypothesis import strategies as st
 
 from helpers.tiny_runs import ROOT
 from helpers.trace_rows import ADVICE, CALL, visit
-from tutelage.agents.client.call_record import CACHED, OK
+from tutelage.agents.client.call_record import CACHED, OK, CallRecord
 from tutelage.agents.common.redact import redact
+from tutelage.graphs.records.trace import deadline
 from tutelage.graphs.records.trace.reader import TraceReader
 from tutelage.graphs.records.trace.records import (
     AdviceRecord,
@@ -448,21 +451,107 @@ def test_damage_inside_is_an_error_in_one_line(path: Path) -> None:
     one_line(error, path)
 
 
-def test_damaged_json_is_an_error_in_one_line(path: Path) -> None:
+DAMAGE = {
+    "no JSON": ("messages", "{oops"),
+    "deep JSON": ("messages", "[" * 100_000 + "]" * 100_000),
+    "JSON that is deeper than what shows it can go": ("answers", "[" * 200 + "]" * 200),
+    "no value": ("tools", b""),
+    "a number that JSON has not": ("settings", "[NaN]"),
+    "a number without end": ("settings", "9" * 5000),
+    "half a character": ("answers", '"\\ud800"'),
+    "plans that are none": ("plans", '[[["explore"]]]'),
+    "a text for a number": ("attempt", "first"),
+    "an infinite time": ("latency_s", math.inf),
+    "bytes for a text": ("node", b"\xff"),
+    "a count that overflows": ("prompt_tokens", 2**63 - 1),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_row_is_named_and_the_others_are_read(path: Path, damage: str) -> None:
+    column, value = DAMAGE[damage]
     with TraceWriter(path) as writer:
         writer.situations({7: "a room"})
-        writer.calls([CALL])
-        writer.advice([AdviceRecord(0, 0, 7, "model", [])])
+        writer.calls([replace(CALL, situation_id=7)] * 3)
         writer.commit()
     with closing(sqlite3.connect(path)) as connection:
-        connection.execute("UPDATE calls SET messages = '{oops'")
-        connection.execute("UPDATE advice SET plans = '[1,'")
+        connection.execute(f"UPDATE calls SET {column} = ? WHERE id < 3", (value,))
         connection.commit()
     with TraceReader(path) as reader:
-        for read in (reader.calls, reader.situations):
-            with pytest.raises(TraceError) as error:
-                read()
-            assert "damaged JSON" in one_line(error, path)
+        assert [call.id for call in reader.calls()] == [3]
+        assert [call.id for call in reader.news(CallRecord, 0, 1)] == [3]
+        assert reader.find_calls()[1] in (1, 3)  # conversations are not read for a list
+        assert sum(count.prompt_tokens for count in reader.call_counts()) in (812, 3 * 812)
+        assert reader.situations()[0].text == "a room"
+        with pytest.raises(TraceError, match="call 2 is damaged"):
+            reader.call(2)
+        lines = reader.passed_over()
+    assert len(lines) == 2
+    assert all("\n" not in line and f"row {n} of calls" in line for n, line in enumerate(lines, 1))
+
+
+def test_damaged_advice_hides_no_situation(path: Path) -> None:
+    with TraceWriter(path) as writer:
+        writer.situations({7: "a room", 8: "a hall"})
+        writer.advice([AdviceRecord(0, 0, key, "model", ADVICE.to_json()) for key in (7, 8)])
+        writer.visits([visit(0, 7)])
+        writer.commit()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("UPDATE advice SET plans = '[1,' WHERE situation_id = 7")
+        connection.commit()
+    with TraceReader(path) as reader:
+        first, second = reader.situations()
+        assert (first.text, first.plans, second.plans) == ("a room", None, ADVICE.to_json())
+        assert "situation 1" in "".join(reader.passed_over())
+
+
+STRANGE_PARTS = {
+    "a view for a table": "DROP TABLE visits; CREATE VIEW visits AS WITH RECURSIVE n(i) AS"
+    " (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i AS iteration, i AS situation_id,"
+    " i AS visits, 1.0 AS coverage, NULL AS agreement, 0 AS episodes, 0 AS successes FROM n",
+    "a trigger": "CREATE TRIGGER evil AFTER INSERT ON calls BEGIN DELETE FROM advice; END",
+    "a computed column": "DROP TABLE events; CREATE TABLE events (id INTEGER PRIMARY KEY,"
+    " iteration INTEGER, env_steps INTEGER, node TEXT, kind TEXT, situation_id INTEGER,"
+    " message TEXT AS (hex(zeroblob(100000000))))",
+    "a virtual table": "DROP TABLE examples; CREATE VIRTUAL TABLE examples USING"
+    " fts5(id, iteration, situation_id, env, picture, inks, decision)",
+    "a missing index": "DROP INDEX calls_listed",
+}
+
+
+@pytest.mark.parametrize("name", STRANGE_PARTS)
+@pytest.mark.parametrize("open_it", [TraceReader, TraceWriter])
+def test_what_is_no_table_of_a_trace_is_refused_at_once(
+    path: Path, name: str, open_it: type[TraceReader | TraceWriter]
+) -> None:
+    TraceWriter(path).close()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(STRANGE_PARTS[name])
+    with pytest.raises(TraceDamagedError) as error:
+        open_it(path)
+    one_line(error, path)
+
+
+ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT MAX(i) FROM n"
+
+
+def test_reading_has_a_deadline(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    TraceWriter(path).close()
+    monkeypatch.setattr(deadline, "READING_S", 0.05)
+    with TraceReader(path) as reader:
+        with pytest.raises(TraceError, match="took more than"):
+            reader._query(ENDLESS)
+        assert reader.calls() == []
+
+
+def test_ctrl_c_ends_a_search(path: Path) -> None:
+    TraceWriter(path).close()
+    with TraceReader(path) as reader:
+        timer = Timer(0.05, signal.raise_signal, [signal.SIGINT])
+        timer.start()
+        with pytest.raises(KeyboardInterrupt):
+            reader._query(ENDLESS)
+        timer.join()
 
 
 @pytest.mark.parametrize(("version", "age"), [(99, "newer"), (1, "older")])

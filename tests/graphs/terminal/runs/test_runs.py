@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from helpers.commands import tell
 from helpers.finished_runs import finished_run, summary_of
 from helpers.tiny_runs import IMPORTABLE
 from tutelage.agents.common.files import RunFolderError
@@ -26,6 +27,58 @@ def test_a_run_goes_with_all_that_is_in_it(tmp_path: Path) -> None:
     run, other = finished_run(tmp_path / "run"), finished_run(tmp_path / "other")
     delete_run(run)
     assert [path.name for path in tmp_path.iterdir()] == [other.name]
+
+
+def test_the_working_directory_is_a_run_like_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(finished_run(tmp_path / "run"))
+    done = CliRunner().invoke(app, ["runs", "delete", ".", "--yes"])
+    assert done.exit_code == 0, done.exception
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "mine").mkdir()
+    monkeypatch.chdir(tmp_path / "mine")
+    for place in (".", "..", "/"):
+        done = CliRunner().invoke(app, ["runs", "delete", place, "--yes"])
+        assert isinstance(done.exception, RunFolderError)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+def nested(path: Path) -> Path:
+    """Folders in each other, deeper than Python calls itself."""
+    path.mkdir(parents=True)
+    here = os.open(".", os.O_RDONLY)
+    try:
+        os.chdir(path)
+        for _ in range(1200):
+            Path("d").mkdir()
+            os.chdir("d")
+    finally:
+        os.chdir(here)
+        os.close(here)
+    return path
+
+
+def unnest(path: Path) -> None:
+    subprocess.run(["rm", "-r", path], check=True)  # pytest cannot
+
+
+@pytest.mark.slow
+def test_folders_that_are_nested_deeply_hide_no_run(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    good = finished_run(runs / "good")
+    deep = [nested(runs / "deep"), nested(finished_run(runs / "odd") / "checkpoints" / "1")]
+    try:
+        assert sorted(row["run_dir"] for row in tell("runs", "list", runs)) == [
+            str(good),
+            str(runs / "odd"),
+        ]
+        done = CliRunner().invoke(app, ["runs", "delete", str(runs / "odd"), "--yes"])
+        assert isinstance(done.exception, RunFolderError)
+        assert "too deeply" in str(done.exception)
+    finally:
+        for path in deep:
+            unnest(path)
 
 
 def test_what_a_link_in_it_leads_to_stays(tmp_path: Path) -> None:
@@ -48,6 +101,14 @@ def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
     (folder / "config.json").write_text('{"name": "a package of somebody else"}')
     with pytest.raises(RunFolderError, match="schema_version"):
         delete_run(folder)
+    whole = json.loads((finished_run(tmp_path / "run") / "config.json").read_text())
+    for lacking, sign in [("versions", "versions"), ("graph", "graph"), ("", "checkpoints")]:
+        config = {name: value for name, value in whole.items() if name != lacking}
+        (folder / "config.json").write_text(json.dumps(config))
+        done = CliRunner().invoke(app, ["runs", "delete", str(folder), "--yes"])
+        assert isinstance(done.exception, RunFolderError)
+        assert re.search(f"not a run folder: .*{sign}", str(done.exception))
+    assert (folder / "file").read_text() == "mine"
     with pytest.raises(RunFolderError, match="no such"):
         delete_run(tmp_path / "nowhere")
     assert (folder / "file").read_text() == "mine"

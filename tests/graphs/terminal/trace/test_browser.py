@@ -649,16 +649,46 @@ class TestStrangers:
 
         browse(run.path, play)
 
+    def test_damaged_rows_are_passed_over_and_named_in_the_end(self, tmp_path: Path) -> None:
+        run = make_run(tmp_path)
+        with closing(sqlite3.connect(run.folder.trace)) as connection:
+            connection.execute("UPDATE examples SET decision = ?", ("[" * 9999,))
+            connection.execute("UPDATE events SET kind = x'00' WHERE id = 1")
+            connection.commit()
+        apps = []
+
+        async def play(app: TraceBrowser, pilot: Pilot[None]) -> None:
+            apps.append(app)
+            await pilot.press("j", "tab", "tab")
+            assert app.is_running
+
+        browse(run.path, play)
+        assert any(" of examples is damaged" in line for line in apps[0].passed_over), apps[
+            0
+        ].passed_over
+        assert any("row 1 of events" in line for line in apps[0].passed_over)
+
+    def test_a_damaged_configuration_is_a_line_on_the_screen(self, tmp_path: Path) -> None:
+        run = make_run(tmp_path)
+        run.folder.config.write_text('{"schema_version": ' + "[" * 500 + "]" * 500 + "}")
+
+        async def play(app: TraceBrowser, pilot: Pilot[None]) -> None:
+            await pilot.pause()
+            assert "config.json is damaged" in screen(app)
+            assert app.query_one(Listing).counts[0] >= 1
+
+        browse(run.path, play, size=(300, 40))
+
     def test_a_damaged_trace_is_a_line_on_the_screen(self, tmp_path: Path) -> None:
         run = make_run(tmp_path)
 
         async def play(app: TraceBrowser, pilot: Pilot[None]) -> None:
             with closing(sqlite3.connect(run.folder.trace)) as connection:
-                connection.execute("UPDATE examples SET decision = '{oops'")
+                connection.execute("DROP TABLE examples")
                 connection.commit()
             await pilot.pause(0.2)
             await pilot.press("j", "k")
-            assert "damaged JSON" in screen(app)
+            assert "no such table" in screen(app)
             assert app.is_running
 
         browse(run.path, play)

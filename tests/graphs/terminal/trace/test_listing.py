@@ -278,7 +278,7 @@ def test_listing_calls_reads_no_conversation(long: RunFolder) -> None:
         reader.find_calls(Wanted(status="failed", text="key"), sort="latency")
         reader.situations(Wanted(node="cache"))
         reader._connection.set_trace_callback(None)
-        queries = [sql for sql in seen if "FROM calls" in sql]
+        queries = [sql for sql in seen if "FROM listed_calls" in sql]
         assert len(queries) == 2
         for query in queries:
             plan = [row[3] for row in reader._query(f"EXPLAIN QUERY PLAN {query}")]

@@ -7,7 +7,9 @@ import json
 import re
 import shlex
 import shutil
+import sqlite3
 from collections import Counter
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ from helpers.trace_rows import ADVICE, CALL, visit
 from tutelage.graphs.analysis.trace_statistics import percentiles
 from tutelage.graphs.records.run_folder import RunFolder
 from tutelage.graphs.records.trace.records import AdviceRecord, EventRecord, ExampleRecord
+from tutelage.graphs.records.trace.schema import TraceError
 from tutelage.graphs.records.trace.writer import TraceWriter
 from tutelage.graphs.terminal.app import app
 from tutelage.graphs.terminal.trace import command as tracing
@@ -506,3 +509,54 @@ def test_hostile_text_never_reaches_the_terminal(
     )
     if "fallback" not in words and words[1:] != [str(hostile), str(hostile)]:
         assert "[bold]" in shown, "markup is text like any other"
+
+
+# ------------------------------------------------------------------------------ damaged rows
+
+
+@pytest.fixture(scope="module")
+def damaged(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run whose trace has odd, deep or no JSON, and wrong types, in a row of each table."""
+    path = made_run(tmp_path_factory.mktemp("damaged") / "run")
+    with TraceWriter(path / "trace.sqlite") as writer:
+        writer.situations({1: "a room", 2: "a hall", 3: "a door"})
+        writer.calls([replace(CALL, situation_id=s) for s in (1, 2, 3)])
+        writer.advice([AdviceRecord(1, 1, s, "model", ADVICE.to_json()) for s in (1, 2)])
+        writer.events([EventRecord(1, 1, "planner", "timed_out", "late", s) for s in (1, 2)])
+        writer.visits([visit(i, s, 3) for s in (1, 2) for i in (1, 2)])
+        writer.examples([ExampleRecord(1, s, 0, "a map") for s in (1, 2)])
+        writer.commit()
+    with closing(sqlite3.connect(path / "trace.sqlite")) as connection, connection:
+        connection.execute("UPDATE calls SET plans = '[[[1]]]' WHERE id = 2")
+        connection.execute("UPDATE advice SET plans = '[{}]' WHERE id = 2")
+        connection.execute("UPDATE events SET iteration = 'never' WHERE id = 2")
+        connection.execute("UPDATE visits SET visits = x'00' WHERE iteration = 2")
+        connection.execute("UPDATE examples SET decision = ?", ("[" * 9999,))
+        connection.execute("UPDATE situations SET text = x'01' WHERE number = 3")
+    return path
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *("list RUN", "list RUN calls", "list RUN failures", "list RUN --text room"),
+        *("show RUN 1", "show RUN 2", "show RUN c1", "stats RUN", "export RUN"),
+        *("diff RUN:1 RUN:2", "diff RUN:c1 RUN:c3", "diff RUN RUN"),
+    ],
+)
+def test_damaged_rows_are_named_and_the_rest_is_shown(damaged: Path, arguments: str) -> None:
+    words = arguments.replace("RUN", str(damaged)).split()
+    done = CliRunner().invoke(app, ["trace", *words])
+    if arguments == "diff RUN:c1 RUN:c3":  # the situation of c3 is damaged
+        assert isinstance(done.exception, TraceError)
+        return
+    assert done.exit_code == 0, done.exception
+    assert done.stdout.strip()
+    told = [line for line in done.stderr.splitlines() if line.startswith("passed over: ")]
+    for row in ("row 2 of events", "iteration 2 of visits", "row 3 of situations"):
+        assert any(row in line for line in told)
+
+
+def test_what_is_followed_names_damaged_rows_once(damaged: Path) -> None:
+    told = say("follow", damaged).split("passed over: ")
+    assert sum("row 2 of events" in part for part in told) == 1

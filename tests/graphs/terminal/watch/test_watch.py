@@ -270,7 +270,7 @@ class TestFilms:
     def test_the_film_is_told_of(self, own: TinyRun, tmp_path: Path) -> None:
         gif = tmp_path / "a.gif"
         assert type_in(own.path, "--gif", gif).stdout == f"wrote {gif}: {len(frames(own))} frames\n"
-        piped = type_in(own.path, "--gif", gif, "--json")
+        piped = type_in(own.path, "--gif", gif, "--force", "--json")
         assert piped.stderr.startswith(f"wrote {gif}")
         assert list(json.loads(piped.stdout)) == ["files"]
 
