@@ -20,6 +20,7 @@ from tutelage.agents.client.budget import Budget
 from tutelage.agents.client.call_record import Exchange
 from tutelage.agents.client.chat_model import ChatProvider
 from tutelage.agents.client.errors import FailureName, in_one_line, retry_after
+from tutelage.agents.client.numbers import count_of
 from tutelage.agents.client.pool import at_once, within
 from tutelage.agents.client.request_modes import OutputMode, RequestMode
 from tutelage.agents.common.settings import TeacherSettings
@@ -71,9 +72,10 @@ class Reply:
 
     @property
     def tokens(self) -> tuple[int | None, int | None]:
-        """Tokens in and out; None where the server gave none. Each answer carries those of all."""
-        usage = self.messages[0].usage_metadata if self.messages else None
-        return (None, None) if usage is None else (usage["input_tokens"], usage["output_tokens"])
+        """Tokens in and out; None where they are not known. Each answer carries those of all."""
+        found = self.messages[0].usage_metadata if self.messages else None
+        usage: Mapping[str, Any] = found or {}
+        return count_of(usage.get("input_tokens")), count_of(usage.get("output_tokens"))
 
 
 class RateLimitedClient:
@@ -213,7 +215,8 @@ def _plain(message: AIMessage) -> dict[str, Any]:
 
     One of absurd length keeps only the beginning of its words: a trace of such would fill a disk.
     """
-    text = json.dumps(message.model_dump(exclude={"id"}), default=str)
+    # No warnings: LangChain's types promise more than servers keep.
+    text = json.dumps(message.model_dump(exclude={"id"}, warnings=False), default=str)
     if len(text) > _LONGEST_ANSWER:
         note = f" [... cut: {len(text):,} characters in all]"
         return {"type": message.type, "content": str(message.text)[:_LONGEST_QUOTE] + note}

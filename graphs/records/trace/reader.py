@@ -143,8 +143,8 @@ class TraceReader:
     def call_counts(self) -> list[CallCount]:
         """How many calls there are of each node, provider, model and status."""
         rows = self._query(
-            "SELECT node, provider, model, status, COUNT(*), IFNULL(SUM(prompt_tokens), 0),"
-            " IFNULL(SUM(completion_tokens), 0), SUM(cost_usd),"
+            "SELECT node, provider, model, status, COUNT(*), CAST(TOTAL(prompt_tokens) AS INTEGER),"
+            " CAST(TOTAL(completion_tokens) AS INTEGER), SUM(cost_usd),"
             f" SUM(cost_usd IS NULL AND status IN ('{OK}', 'unusable_answer'))"
             " FROM calls INDEXED BY calls_listed"
             " GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4"
