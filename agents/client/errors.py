@@ -84,6 +84,10 @@ class UnusableAnswer(ValueError):  # noqa: N818  # named as what it is: an answe
         self.shapeless = shapeless
 
 
+class OversizedError(ConnectionError):
+    """A body that is larger than any answer; its connection is closed before its end."""
+
+
 def name_failure(error: BaseException) -> FailureName:
     """The name of what an exception from a chat model stands for."""
     status = _status(error)
@@ -189,9 +193,11 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 def in_one_line(error: BaseException, model: BaseChatModel) -> str:
     """One line about a model's exception, without secrets and control characters.
 
+    Client libraries say of all that befalls a connection that it was an error of the connection.
     Secrets are the model's own keys, and what looks like one: servers have been known to send a
     key back in an error.
     """
+    error = next((cause for cause in _chain(error) if isinstance(cause, OversizedError)), error)
     line = f"{type(error).__name__}: {error}"
     held = [value for value in vars(model).values() if isinstance(value, SecretStr)]
     for secret in (value.get_secret_value() for value in held):
