@@ -128,7 +128,7 @@ class _Session:
         spec = RunSpec(settings.config(self._graph))
         folder = new_folder(spec)
         self._resources.enter_context(locked(folder))
-        teacher = open_teacher(spec, _ignore, self._resources)
+        teacher = open_teacher(spec, _ignore, self._resources, spending=folder.spending)
         self._context = open_context(
             spec, folder, teacher, monotonic(), self._stop, _ignore, self._resources
         )

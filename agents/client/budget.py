@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 from tutelage.agents.client.prices import Price
+from tutelage.agents.client.spending import Ledger, Spending
 from tutelage.agents.common.settings import TeacherSettings
 
 
@@ -14,49 +15,43 @@ class Budget:
     The limit on requests is exact. What a request costs is known only afterwards, so the limits on
     tokens and dollars can be overrun by the requests under way, and by no others. Where a server
     does not say what an answer has cost, a limit in dollars could not be kept any more: then it
-    counts as reached. Models of different prices may share a budget.
+    counts as reached. Models of different prices may share a budget. ledger: where the spending is
+    written down; what stands there already counts.
     """
 
-    def __init__(self, settings: TeacherSettings) -> None:
+    def __init__(self, settings: TeacherSettings, ledger: Ledger | None = None) -> None:
         self._settings = settings
-        self._lock = threading.RLock()
-        self._calls = 0
-        self._tokens = 0
-        self._usd = 0.0
-        self._unpriced = 0
-
-    def start_from(self, calls: int, tokens: int, usd: float, unpriced: int) -> None:
-        """Start with the spending of an interrupted run. unpriced: answers of unknown cost."""
-        with self._lock:
-            self._calls, self._tokens = calls, tokens
-            self._usd, self._unpriced = usd, unpriced
+        self._lock = threading.Lock()
+        self._ledger = ledger or Ledger()
 
     @property
     def calls(self) -> int:
         """Requests that were made, whether or not they have been answered."""
-        with self._lock:
-            return self._calls
+        return self._ledger.total.calls
 
     def take_call(self) -> bool:
-        """Claim one request. False, and nothing claimed, where a limit is reached."""
+        """Claim one request. False, and nothing claimed, where a limit is reached.
+
+        Raises RunFolderError where it cannot be written down: nothing is spent then.
+        """
         with self._lock:
             if self.limit_reached is not None:
                 return False
-            self._calls += 1
+            self._ledger.add(Spending(calls=1))
             return True
 
     @property
     def limit_reached(self) -> str | None:
         """The limit after which no further request may be made, as it was set; None before."""
-        limits = self._settings
-        with self._lock:
-            if limits.budget_calls is not None and self._calls >= limits.budget_calls:
-                return f"budget_calls = {limits.budget_calls}"
-            if limits.budget_tokens is not None and self._tokens >= limits.budget_tokens:
-                return f"budget_tokens = {limits.budget_tokens}"
-            if limits.budget_usd is not None and (self._unpriced or self._usd >= limits.budget_usd):
-                unknown = ", and the cost of an answer is not known" if self._unpriced else ""
-                return f"budget_usd = {limits.budget_usd:g}{unknown}"
+        limits, spent = self._settings, self._ledger.total
+        tokens = spent.prompt_tokens + spent.completion_tokens
+        if limits.budget_calls is not None and spent.calls >= limits.budget_calls:
+            return f"budget_calls = {limits.budget_calls}"
+        if limits.budget_tokens is not None and tokens >= limits.budget_tokens:
+            return f"budget_tokens = {limits.budget_tokens}"
+        if limits.budget_usd is not None and (spent.unpriced or spent.usd >= limits.budget_usd):
+            unknown = ", and the cost of an answer is not known" if spent.unpriced else ""
+            return f"budget_usd = {limits.budget_usd:g}{unknown}"
         return None
 
     def add_answer(
@@ -64,13 +59,17 @@ class Budget:
     ) -> None:
         """Add the cost of an answered request. None: not known."""
         cost = None if price is None else price.cost(prompt_tokens, completion_tokens)
-        with self._lock:
-            self._tokens += (prompt_tokens or 0) + (completion_tokens or 0)
-            self._usd += cost or 0.0
-            self._unpriced += cost is None
+        self._ledger.add(
+            Spending(
+                prompt_tokens=prompt_tokens or 0,
+                completion_tokens=completion_tokens or 0,
+                usd=cost or 0.0,
+                unpriced=int(cost is None),
+            )
+        )
 
     @property
     def cost_usd(self) -> float | None:
         """The cost so far, in US dollars; None where it is not known."""
-        with self._lock:
-            return None if self._unpriced else self._usd
+        spent = self._ledger.total
+        return None if spent.unpriced else spent.usd

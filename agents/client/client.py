@@ -16,11 +16,13 @@ from langchain_core.outputs import LLMResult
 from langchain_core.rate_limiters import InMemoryRateLimiter
 from langchain_core.runnables import RunnableBinding
 
+from tutelage.agents.client.bounds import bound, ending_in
 from tutelage.agents.client.budget import Budget
 from tutelage.agents.client.call_record import Exchange
 from tutelage.agents.client.chat_model import ChatProvider
 from tutelage.agents.client.errors import FailureName, held_secrets, in_one_line, retry_after
-from tutelage.agents.client.pool import at_once, within
+from tutelage.agents.client.numbers import count_of
+from tutelage.agents.client.pool import Patience, at_once
 from tutelage.agents.client.request_modes import OutputMode, RequestMode
 from tutelage.agents.common.redact import value_redactor
 from tutelage.agents.common.settings import TeacherSettings
@@ -72,17 +74,20 @@ class Reply:
 
     @property
     def tokens(self) -> tuple[int | None, int | None]:
-        """Tokens in and out; None where the server gave none. Each answer carries those of all."""
-        usage = self.messages[0].usage_metadata if self.messages else None
-        return (None, None) if usage is None else (usage["input_tokens"], usage["output_tokens"])
+        """Tokens in and out; None where they are not known. Each answer carries those of all."""
+        found = self.messages[0].usage_metadata if self.messages else None
+        usage: Mapping[str, Any] = found or {}
+        return count_of(usage.get("input_tokens")), count_of(usage.get("output_tokens"))
 
 
 class RateLimitedClient:
     """Sends requests to one provider. May be used by many threads at once.
 
     It bounds how many requests are under way and how many are sent in a second. A server that says
-    when it may be asked again (`Retry-After`) is sent nothing until then. closed: once it is set,
-    no request is made any more, and pauses are cut short.
+    when it may be asked again (`Retry-After`) is sent nothing until then. Each request is bounded,
+    see `agents.client.bounds`; where a provider's package cannot be, its requests are given up and
+    left behind, no more than may be under way. closed: once it is set, no request is made any more,
+    and pauses are cut short.
     """
 
     def __init__(self, provider: ChatProvider, settings: TeacherSettings, budget: Budget) -> None:
@@ -91,6 +96,9 @@ class RateLimitedClient:
         self._budget = budget
         self.closed = threading.Event()
         self._places = threading.Semaphore(settings.concurrency)
+        self._patience = Patience(settings.concurrency)
+        if not provider.wait_always:
+            bound(provider.model)
         rate = settings.requests_per_second
         self._rate = None if rate is None else InMemoryRateLimiter(requests_per_second=rate)
         self._not_before = 0.0
@@ -155,7 +163,7 @@ class RateLimitedClient:
         self.closed.wait(self.held_s)
         while self._rate and self._may_ask() and not self._rate.acquire(blocking=False):
             self.closed.wait(_LOOK_S)
-        if self.closed.is_set():
+        if self.closed.is_set() or self._patience.is_over:
             return "timed_out"
         return None if self._budget.take_call() else "budget_spent"
 
@@ -179,12 +187,15 @@ class RateLimitedClient:
         """All answers to a request."""
 
         def ask() -> LLMResult:
-            model, bound = _bind(self._provider.model, request.tools, request.mode.output_mode)
-            return model.generate([request.messages], **bound, **request.sampling)
+            model, extra = _bind(self._provider.model, request.tools, request.mode.output_mode)
+            with ending_in(self._settings.timeout_s):
+                return model.generate([request.messages], **extra, **request.sampling)
 
-        # The client library's own timeout, which names its cause better, comes first.
-        deadline = self._settings.timeout_s + _GRACE_S
-        result = ask() if self._provider.wait_always else within(deadline, ask)
+        if self._provider.wait_always:
+            result = ask()
+        else:
+            # The request's own deadline, at which its connection is closed, comes first.
+            result = self._patience.within(self._settings.timeout_s + _GRACE_S, ask)
         found = [getattr(generation, "message", None) for generation in result.generations[0]]
         clean = value_redactor(held_secrets(self._provider.model))
         return [_without_secrets(m, clean) for m in found if isinstance(m, AIMessage)]
@@ -222,7 +233,8 @@ def _plain(message: AIMessage) -> dict[str, Any]:
 
     One of absurd length keeps only the beginning of its words: a trace of such would fill a disk.
     """
-    text = json.dumps(message.model_dump(exclude={"id"}), default=str)
+    # No warnings: LangChain's types promise more than servers keep.
+    text = json.dumps(message.model_dump(exclude={"id"}, warnings=False), default=str)
     if len(text) > _LONGEST_ANSWER:
         note = f" [... cut: {len(text):,} characters in all]"
         return {"type": message.type, "content": str(message.text)[:_LONGEST_QUOTE] + note}

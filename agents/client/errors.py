@@ -92,6 +92,10 @@ class RedirectedError(Exception):
     """A server leads to another one, where no key may go. The message is one line."""
 
 
+class OversizedError(ConnectionError):
+    """A body that is larger than any answer; its connection is closed before its end."""
+
+
 def name_failure(error: BaseException) -> FailureName:
     """The name of what an exception from a chat model stands for."""
     status = _status(error)
@@ -204,9 +208,11 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 def in_one_line(error: BaseException, model: BaseChatModel) -> str:
     """One line about a model's exception, without secrets and control characters.
 
+    Client libraries say of all that befalls a connection that it was an error of the connection.
     Secrets are the model's own keys, and what looks like one: servers have been known to send a
     key back in an error.
     """
+    error = next((cause for cause in _chain(error) if isinstance(cause, OversizedError)), error)
     line = f"{type(error).__name__}: {error}"
     cause = _cause(error)
     if cause is not None and cause not in line:

@@ -9,24 +9,42 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from queue import SimpleQueue
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 Result = TypeVar("Result")
 
 
-def within(seconds: float, call: Callable[[], Result]) -> Result:
-    """The call's result, or its exception; TimeoutError when it takes longer.
+class Patience:
+    """Bounds how long calls may take, and how many may hang; may be used by many threads at once.
 
-    Client libraries bound the time between two bytes. Servers that send blanks while a model
-    thinks would keep a request going for ever, so the whole of it is bounded here. A call that
-    takes too long is left behind in its daemon thread.
+    A call that takes too long is left behind in its daemon thread, which nobody can end from
+    outside. most: how many of them there may be.
     """
-    pool: RequestPool[Result] = RequestPool(1)
-    future = pool.submit(call)
-    pool.close()
-    return future.result(timeout=seconds)
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._lock = threading.Lock()
+        self._left_behind: list[Future[Any]] = []
+
+    @property
+    def is_over(self) -> bool:
+        """Whether as many calls hang as may, so that no other should be made."""
+        with self._lock:
+            self._left_behind = [future for future in self._left_behind if not future.done()]
+            return len(self._left_behind) >= self._most
+
+    def within(self, seconds: float, call: Callable[[], Result]) -> Result:
+        """The call's result, or its exception; TimeoutError when it takes longer."""
+        pool: RequestPool[Result] = RequestPool(1)
+        future = pool.submit(call)
+        pool.close()
+        wait([future], seconds)
+        if not future.done():
+            with self._lock:
+                self._left_behind.append(future)
+        return future.result(timeout=0.0)
 
 
 def at_once(calls: Sequence[Callable[[], Result]], most: int) -> list[Result]:

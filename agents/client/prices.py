@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, Field, ValidationError
 
+from tutelage.agents.client.numbers import finite
 from tutelage.rl.errors import UserError
 from tutelage.rl.user_files import NotUtf8Error, config_folder, decoded, read_plain
 
@@ -42,7 +43,7 @@ class Price:
             return 0.0
         if prompt_tokens is None or completion_tokens is None:
             return None
-        return (self.input_usd * prompt_tokens + self.output_usd * completion_tokens) / 1e6
+        return finite((self.input_usd * prompt_tokens + self.output_usd * completion_tokens) / 1e6)
 
 
 FREE: Final = Price(0.0, 0.0, "asks nobody who charges")

@@ -22,6 +22,7 @@ from typing import Any, Final
 from langchain_core.messages import AIMessage
 
 from tutelage.agents.client.errors import UnusableAnswer
+from tutelage.agents.client.numbers import finite
 from tutelage.rl.advice.advice import Advice
 from tutelage.rl.tasks.options import Option
 
@@ -78,12 +79,10 @@ def _first_choices(message: AIMessage) -> Iterator[tuple[str, float]]:
 
 
 def _pair(choice: Any) -> tuple[str, float] | None:
-    token, logprob = (
-        (choice.get("token"), choice.get("logprob")) if isinstance(choice, Mapping) else (None, 0)
-    )
-    if not isinstance(token, str) or not isinstance(logprob, int | float) or math.isnan(logprob):
+    if not isinstance(choice, Mapping):
         return None
-    return token, float(logprob)
+    token, logprob = choice.get("token"), finite(choice.get("logprob"))
+    return (token, logprob) if isinstance(token, str) and logprob is not None else None
 
 
 def _tempered(probs: Sequence[float], temperature: float) -> list[float]:

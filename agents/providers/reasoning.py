@@ -1,19 +1,35 @@
-"""OpenAI's chat model, which keeps what a server's model thought before it answered.
+"""OpenAI's chat model for servers that send more, or other things, than OpenAI itself.
 
-Servers such as vLLM and llama.cpp send it beside the answer. LangChain's package drops what OpenAI
-itself does not send; its packages for other providers keep it where it is put here.
+It keeps what a server's model thought before it answered. Servers such as vLLM and llama.cpp send
+that beside the answer. LangChain's package drops what OpenAI itself does not send; its packages for
+other providers keep it where it is put here.
+
+And it reads an answer whose tokens nobody can count: LangChain's package does sums with whatever
+the server has put there, and takes a number that is missing for 0.
 """
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, cast
 
-from langchain_core.messages import AIMessage
+from langchain_core.messages import AIMessage, UsageMetadata
 from langchain_core.outputs import ChatResult
 from langchain_openai import ChatOpenAI
 
+from tutelage.agents.client.numbers import count_of
+
 _SENT: Final = ("reasoning_content", "reasoning")
-"""The names under which servers send it."""
+"""The names under which servers send what the model thought."""
+
+_COUNTS: Final = {
+    "prompt_tokens": "input_tokens",
+    "completion_tokens": "output_tokens",
+    "total_tokens": "total_tokens",
+}
+"""OpenAI's names of an answer's numbers of tokens, and LangChain's."""
+
+_DETAILS: Final = ("prompt_tokens_details", "completion_tokens_details")
+"""Where OpenAI says what kinds of tokens those were."""
 
 
 class ReasoningChatOpenAI(ChatOpenAI):
@@ -22,11 +38,39 @@ class ReasoningChatOpenAI(ChatOpenAI):
     def _create_chat_result(
         self, response: Any, generation_info: dict[str, Any] | None = None
     ) -> ChatResult:
-        result = super()._create_chat_result(response, generation_info)
         sent = response if isinstance(response, dict) else response.model_dump(warnings=False)
+        counted = _is_counted(sent.get("usage"))
+        if not counted:
+            uncounted = {"usage": None}
+            is_plain = isinstance(response, dict)
+            response = response | uncounted if is_plain else response.model_copy(update=uncounted)
+        result = super()._create_chat_result(response, generation_info)
         for generation, choice in zip(result.generations, sent["choices"], strict=True):
             said, message = choice["message"], generation.message
+            if not isinstance(message, AIMessage):
+                continue
+            if not counted:
+                message.usage_metadata = _known(sent.get("usage"))
             words = next((said[name] for name in _SENT if isinstance(said.get(name), str)), None)
-            if words and isinstance(message, AIMessage):
+            if words:
                 message.additional_kwargs["reasoning_content"] = words
         return result
+
+
+def _is_counted(usage: Any) -> bool:
+    """Whether what a server says of its tokens consists of counts: LangChain's package adds up."""
+    if not isinstance(usage, dict):
+        return False
+    details = [usage.get(name) or {} for name in _DETAILS]
+    return all(
+        isinstance(each, dict) and all(n is None or count_of(n) is not None for n in each.values())
+        for each in details
+    ) and all(count_of(usage.get(name)) is not None for name in _COUNTS)
+
+
+def _known(usage: Any) -> UsageMetadata | None:
+    """The counts among what a server says of its tokens; None where it says nothing."""
+    if not isinstance(usage, dict):
+        return None
+    known = {kept: count_of(usage.get(name)) for name, kept in _COUNTS.items()}
+    return cast(UsageMetadata, {name: n for name, n in known.items() if n is not None})

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Final
 
 from pydantic import TypeAdapter
 
 from tutelage.agents.client.errors import FailureName
+from tutelage.agents.client.spending import Count, Dollars, Spending
 
 NO_MORE: Final = "no_more_advice"
 FAULT: Final = "provider_fault"
@@ -25,19 +26,34 @@ class Counters:
     asking the teacher about a situation failed, by the failure's name. fallbacks: situations on
     which a fallback has given advice. usd: the cost of all answers of known cost; unpriced: the
     number of the others. A second model's requests count, the script's do not.
+
+    What a run has spent (`agents.client.spending.Spending`) counts in all of its processes, those
+    that were killed included; the others go on from the last checkpoint.
     """
 
-    calls: int = 0
+    calls: Count = 0
     situations: int = 0
     answers: int = 0
-    cache_hits: int = 0
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
+    cache_hits: Count = 0
+    prompt_tokens: Count = 0
+    completion_tokens: Count = 0
     failures: dict[FailureName, int] = field(default_factory=dict)
     fallbacks: int = 0
-    usd: float = 0.0
-    unpriced: int = 0
+    usd: Dollars = 0.0
+    unpriced: Count = 0
 
+    @property
+    def spent(self) -> Spending:
+        """The figures that are of the spending."""
+        return Spending(**{name: getattr(self, name) for name in _SPENT})
+
+    def take_over(self, spent: Spending) -> None:
+        """Replace the figures that are of the spending."""
+        for name in _SPENT:
+            setattr(self, name, getattr(spent, name))
+
+
+_SPENT: Final = tuple(field.name for field in fields(Spending))
 
 COUNTERS: Final = TypeAdapter(Counters)
 

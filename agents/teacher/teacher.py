@@ -16,6 +16,7 @@ from tutelage.agents.client.call_record import CACHED, NOBODY, OK, STOOD_IN
 from tutelage.agents.client.chat_model import ChatProvider
 from tutelage.agents.client.errors import PROVIDER_FAULTS, REFUSALS
 from tutelage.agents.client.request_modes import OutputMode
+from tutelage.agents.client.spending import Ledger, Spending
 from tutelage.agents.common.settings import TeacherSettings
 from tutelage.agents.planner.answer import PlannerAnswer
 from tutelage.agents.planner.messages import messages_for, output_modes_of, schemas_for
@@ -39,7 +40,8 @@ class Teacher:
 
     cache: None for none. It holds the full distribution; with `soft` off, advice is hardened here,
     on its way out. on_notice: called with what people should know, in one line; the log, unless
-    given. models: those of the fallback chain, see `agents.teacher.fallback.make_models`.
+    given. models: those of the fallback chain, see `agents.teacher.fallback.make_models`. ledger:
+    where what is spent is written down, and what was spent before stands.
 
     refusal: why there is no use in going on, and what to do about it, in one line; None where there
     is. The provider has then refused for good (`agents.client.errors.REFUSALS`) before it answered
@@ -57,13 +59,16 @@ class Teacher:
         cache: PlanCache | None = None,
         on_notice: Callable[[str], None] = logger.info,
         models: Mapping[str, ChatProvider] | None = None,
+        ledger: Ledger | None = None,
     ) -> None:
         self.counters = Counters()
+        self._ledger = ledger or Ledger()
+        self.counters.take_over(self._ledger.total)
         self.provider = provider
         self._task = task
         self._settings = settings
         self._cache = cache
-        self._budget = Budget(settings)
+        self._budget = Budget(settings, self._ledger)
         self._on_notice = on_notice
         self._events: list[TeacherEvent] = []
         self._reported: set[str] = set()
@@ -126,7 +131,7 @@ class Teacher:
         }
 
     def restore(self, record: Mapping[str, Any]) -> None:
-        """Go on from a snapshot: its counters are what is spent of the budget.
+        """Go on from a snapshot. What was spent after it was taken stays spent.
 
         Raises AttributeError, KeyError, TypeError or ValueError for anything else, with nothing
         changed.
@@ -143,8 +148,8 @@ class Teacher:
         self._scheduler.restore(record["scheduler"])
         self._fallbacks.restore(record["fallbacks"])
         self._reported = {str(line) for line in record["reported"]}
-        tokens = counted.prompt_tokens + counted.completion_tokens
-        self._budget.start_from(counted.calls, tokens, counted.usd, counted.unpriced)
+        self._ledger.make_up_for(counted.spent)
+        counted.take_over(self._ledger.total)
         self.counters = counted
 
     def lookup(self, situation_ids: Iterable[int]) -> list[PlannerAnswer]:
@@ -153,7 +158,9 @@ class Teacher:
         Their calls are those that brought them in an earlier run, under the status `cached`.
         """
         answers = [self._hardened(answer) for answer in self._cached(situation_ids)]
-        self.counters.cache_hits += len(answers)
+        if answers:
+            self._ledger.add(Spending(cache_hits=len(answers)))
+            self.counters.cache_hits += len(answers)
         return answers
 
     def ask_ahead(self, situation_ids: Iterable[int], iteration: int) -> None:
@@ -222,7 +229,7 @@ class Teacher:
         answers += self._taken(self._fallbacks.close())
         if self._human is not None:
             self._human.close()
-        self.counters.calls = self._budget.calls
+        self.counters.take_over(self._ledger.total)
         return answers
 
     def _note_pause(self, before: int) -> None:

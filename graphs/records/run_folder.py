@@ -4,6 +4,7 @@ config.json         what was run, resolved, with the versions of the packages
 prompts/            the exact text of every prompt template; absent where no teacher is asked
 metrics.jsonl       a row an iteration
 trace.sqlite        what the teacher was asked and answered (graphs.records.trace.writer)
+spending.jsonl      what the teacher has cost, as it was spent (agents.client.spending)
 checkpoints/        what a resume needs
 student.safetensors the student
 summary.json        how it ended; absent while the run goes on
@@ -117,8 +118,9 @@ class RunFolder:
         )
 
     def _own_names(self) -> tuple[str, ...]:
-        own = (self.config, self.metrics, self.trace, self.checkpoints, self.student, self.summary)
-        return tuple(path.name for path in (*own, self.prompts))
+        rows, files = (self.metrics, self.trace, self.spending), (self.student, self.summary)
+        own = (self.config, self.prompts, *rows, self.checkpoints, *files)
+        return tuple(path.name for path in own)
 
     @property
     def config(self) -> Path:
@@ -134,6 +136,11 @@ class RunFolder:
     def trace(self) -> Path:
         """What `graphs.records.trace.writer` writes and reads."""
         return self.path / "trace.sqlite"
+
+    @property
+    def spending(self) -> Path:
+        """What `agents.client.spending` writes; absent where nobody was asked."""
+        return self.path / "spending.jsonl"
 
     @property
     def checkpoints(self) -> Path:

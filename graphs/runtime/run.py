@@ -123,7 +123,7 @@ def _session(
         with ExitStack() as resources:
             resources.enter_context(locked(folder))
             wait_for_kernels = compile_ahead(spec.config, resources)
-            teacher = open_teacher(spec, tell, resources, make_person)
+            teacher = open_teacher(spec, tell, resources, make_person, folder.spending)
             stop = stop or StopSignal()
             if wait_for_kernels is not None:
                 wait_for_kernels(stop)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tutelage.agents.client.chat_model import ChatProvider
+from tutelage.agents.client.spending import Ledger
 from tutelage.agents.common.settings import TeacherSettings
 from tutelage.agents.providers.human import Person, human_behind
 from tutelage.agents.providers.make import ProviderError
@@ -130,12 +131,17 @@ def _in_turn(config: RunConfig) -> TeacherSettings:
 
 
 def open_teacher(
-    spec: RunSpec, tell: Tell, resources: ExitStack, make_person: MakePerson | None = None
+    spec: RunSpec,
+    tell: Tell,
+    resources: ExitStack,
+    make_person: MakePerson | None = None,
+    spending: Path | None = None,
 ) -> Teacher | None:
     """The run's teacher with its cache, closed when `resources` are; None where it has none.
 
-    make_person: of the interface through which a person is asked, where one is the teacher. Raises
-    CacheError, and ProviderError where there is no such interface.
+    make_person: of the interface through which a person is asked, where one is the teacher.
+    spending: the file of what the run has spent; None for no run folder. Raises CacheError,
+    RunFolderError, and ProviderError where there is no such interface.
     """
     if spec.provider is None:
         return None
@@ -151,6 +157,9 @@ def open_teacher(
         resources.callback(cache.close)
     except CacheFullError as error:
         tell(Notice(f"{error}; going on without it"))
+    ledger = resources.enter_context(Ledger(spending))
+    if ledger.problem is not None:
+        tell(Notice(ledger.problem))
     teacher = Teacher(
         spec.task,
         spec.library,
@@ -159,6 +168,7 @@ def open_teacher(
         cache,
         lambda line: tell(Notice(line)),
         spec.second_models,
+        ledger,
     )
     resources.callback(teacher.close)
     return teacher

@@ -142,8 +142,9 @@ def same_tensors(one: TinyRun, other: TinyRun) -> bool:
 class TestRunFolder:
     def test_it_holds_all_there_is_and_nothing_else(self, taught: TinyRun) -> None:
         found = {path.name for path in taught.path.iterdir() if not path.name.endswith(".lock")}
-        files = {"config.json", "metrics.jsonl", "trace.sqlite", "student.safetensors"}
-        assert found == files | {"summary.json", "checkpoints", "prompts"}
+        files = {"config.json", "metrics.jsonl", "trace.sqlite", "spending.jsonl"}
+        ends = {"student.safetensors", "summary.json"}
+        assert found == files | ends | {"checkpoints", "prompts"}
         assert not list(taught.path.rglob("*.tmp"))
 
     def test_config_says_what_was_run_and_runs_it_again(self, taught: TinyRun) -> None:

@@ -176,3 +176,13 @@ def test_the_cache_tells_shares_by_samples_from_shares_by_probabilities(tmp_path
     cache.close()
     assert [answer.output_mode for answer in found] == ["logprobs"]
     assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize("logprob", [-(10**400), 10**400, math.nan, math.inf, "0", True, None, [0]])
+def test_a_log_probability_that_is_no_number_is_no_letters(logprob: Any) -> None:
+    answer = message({"A": 0.1, "B": 0.8, "C": 0.1})
+    for choice in answer.response_metadata["logprobs"]["content"][0]["top_logprobs"]:
+        if choice["token"] == "A":
+            choice["logprob"] = logprob
+    advice = advice_of(answer, OFFERED, 1.0)
+    assert advice.plans == ((OFFERED[1],), (OFFERED[2],))
