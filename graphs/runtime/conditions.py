@@ -7,6 +7,8 @@ import sqlite3
 from typing import Final
 
 from tutelage.agents.common.invocation import hint
+from tutelage.agents.common.settings import provider_and_address
+from tutelage.graphs.config.config import RunConfig, without_own_fields
 from tutelage.graphs.records.run_folder import RunFolder
 from tutelage.rl.errors import UserError
 
@@ -44,8 +46,19 @@ def stopped(error: Exception, folder: RunFolder) -> RunStoppedError | None:
     if line is None:
         return None
     if folder.config.is_file():
-        line = f"{line}; once that is mended, go on with: {hint('resume', folder.path)}"
+        again = hint("resume", folder.path, *_addresses(folder))
+        line = f"{line}; once that is mended, go on with: {again}"
     return RunStoppedError(line)
+
+
+def _addresses(folder: RunFolder) -> list[str]:
+    """The addresses of a run's teachers as `resume` wants them named, by who started the run."""
+    try:
+        config = RunConfig.model_validate(without_own_fields(folder.read_config()))
+    except ValueError:  # damaged: `resume` says so
+        return []
+    second = [provider_and_address(step)[1] for step in config.teacher.fallback]
+    return [word for url in (config.base_url, *second) if url for word in ("--base-url", url)]
 
 
 def machine_trouble(error: BaseException) -> str | None:

@@ -78,7 +78,7 @@ def resume(
 
     Its teacher is asked with the prompts that the run has recorded, whatever became of the files.
     Arguments as in `run`. base_urls: the run's own addresses of its teachers, said again, without
-    which no key of the user's is sent to another machine. Raises as `run` does, and RunFolderError
+    which no key of the user's is sent there. Raises as `run` does, and RunFolderError
     where there is nothing to go on with, or where the folder holds what no run of this program has
     left there.
     """

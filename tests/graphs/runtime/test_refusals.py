@@ -123,7 +123,7 @@ def test_a_resume_comes_to_the_numbers_of_the_unbroken_run(tmp_path: Path) -> No
     with OpenAIServer(behaviour) as server:
         refused(tmp_path / "broken", Told(), base_url=server.base_url, wait=True)
         key_is_good = True
-        summary = resume(tmp_path / "broken" / "run")
+        summary = resume(tmp_path / "broken" / "run", base_urls=[server.base_url])
         made = len(server.requests)
         whole = make_run(tmp_path / "whole", base_url=server.base_url, wait=True, **QUICK)
     folder = RunFolder.open(tmp_path / "broken" / "run")
@@ -247,4 +247,4 @@ def test_nor_is_a_teacher_tested_that_refuses(tmp_path: Path) -> None:
         stored = {**run.folder.read_config(), "base_url": server.base_url}
         run.folder.write_config(stored)
         with pytest.raises(UserError, match=r"the key was refused .*; the key is wrong or lacks"):
-            evaluate_run(run.path, 2, teacher=True)
+            evaluate_run(run.path, 2, teacher=True, base_urls=[server.base_url])
