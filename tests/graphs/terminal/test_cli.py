@@ -257,7 +257,7 @@ REFUSALS = {
     "env-no-module": Refusal(f"{RUN} --env nope:make", "'nope:make'"),
     "env-empty-module": Refusal(f"{RUN} --env :make", "':make'"),
     "env-no-attribute": Refusal(f"{RUN} --env math:make", "'math:make'"),
-    "env-no-task": Refusal(f"{RUN} --env builtins:dict", "'builtins:dict'.*Task"),
+    "env-no-task": Refusal(f"{RUN} --env builtins:dict", "'builtins:dict'.*of Python's own"),
     "provider": Refusal(f"{RUN} --provider nope", "'nope'.*offline"),
     "provider-model": Refusal(f"{RUN} --provider nope:model", "'nope:model'.*offline"),
     "key": Refusal(f"{RUN} --provider openai:test-model", "OPENAI_API_KEY"),
