@@ -234,7 +234,7 @@ def weak(asked: argparse.Namespace) -> None:
     runs = {}
     for seed in asked.seeds:
         for fault in faults:
-            fields: dict[str, Any] = {"env": "ColoredDoorKey", "steps": 150_000, "seed": seed}
+            fields: dict[str, Any] = {"env": "ColoredDoorKey", "seed": seed}
             if fault != "none":
                 answers = asked.folder.absolute() / f"{fault}-{seed}.jsonl"
                 answers.write_text("".join(answers_with(fault, seed)), encoding="utf-8")
