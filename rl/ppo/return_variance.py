@@ -7,6 +7,7 @@ student unlearned what its teacher had taught it. docs/student_network.md has wh
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 import numpy as np
@@ -37,8 +38,13 @@ class ReturnVariance(BaseModel):
         return max(self.total / self.weight, _LEAST) if self.weight else 1.0
 
     def after(self, returns: FloatArray) -> ReturnVariance:
-        """The same with the returns of one more rollout, of any shape."""
+        """The same with the returns of one more rollout, of any shape.
+
+        Returns that are not finite count for nothing.
+        """
         variance = float(np.var(returns, dtype=np.float64))
+        if not math.isfinite(variance):
+            return self
         return ReturnVariance(
             total=(1 - _SHARE) * self.total + _SHARE * variance,
             weight=(1 - _SHARE) * self.weight + _SHARE,

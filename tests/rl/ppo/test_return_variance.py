@@ -31,6 +31,13 @@ def test_the_mean_is_the_weighted_one(spreads: list[float]) -> None:
     assert counted.mean == pytest.approx(np.average(variances, weights=weights))
 
 
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
+@pytest.mark.parametrize("odd", [np.nan, np.inf, -np.inf])
+def test_returns_that_are_not_finite_count_for_nothing(odd: float) -> None:
+    counted = ReturnVariance().after(np.array([1.0, -1.0], np.float32))
+    assert counted.after(np.array([1.0, odd], np.float32)) == counted
+
+
 def test_noise_is_not_blown_up() -> None:
     assert ReturnVariance().mean == 1.0
     assert ReturnVariance().after(np.zeros((4, 2), np.float32)).mean == 1e-4
