@@ -153,8 +153,9 @@ class TestRunFolder:
         assert {"python", "torch", "numpy", "minigrid", "langgraph"} <= set(written["versions"])
         assert written["run_dir"] == str(taught.path)
         again = make_config(taught.folder.config, [], {})
-        # The engine that was taken is settled, as the steps are.
-        settled = {"steps": SIX, "evaluation__every": 300, "task__engine": "batched"}
+        # The engine that was taken is settled, as the steps and gamma are.
+        settled = {"steps": SIX, "task__engine": "batched", "ppo__gamma": 0.97}
+        settled |= {"evaluation__every": 300}
         assert again == tiny_config(taught.path.parent, **settled)
 
     def test_config_names_the_steps_that_a_task_brings(self, tmp_path: Path) -> None:

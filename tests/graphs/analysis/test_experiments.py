@@ -140,13 +140,13 @@ def test_steps_that_were_given_are_not_those_of_the_task() -> None:
         planned()
 
 
-def test_every_field_that_a_run_settles_is_found_again_without_a_list_of_them() -> None:
-    """Runs of before the list: what is known to be settled is all that a run settles."""
+def test_what_a_run_settles_is_found_again_without_a_list_of_it() -> None:
+    """Runs of before the list had a gamma of their own."""
     stored = RunSpec(planned().jobs[0].config).resolved()
     settled = stored.pop("settled")
-    assert set(settled) == {"steps", "task.engine"}
+    assert set(settled) == {"steps", "task.engine", "ppo.gamma"}
     finished_run(Path("all/seed0"), 0, settings=stored)
-    assert statuses(planned()) == {"seed0": "finished"}
+    assert statuses(planned(**{"ppo.gamma": "0.97"})) == {"seed0": "finished"}
 
 
 def test_how_long_students_are_tested_and_saved_makes_no_other_run() -> None:
@@ -177,7 +177,7 @@ def test_another_run_in_its_place_is_refused() -> None:
     finished_run(Path("all/seed0"), 0, settings=other)
     says = (
         r"all/seed0 holds another run: student\.hidden = 32, wanted: 128; "
-        r"ppo\.gamma = 0\.5, wanted: 0\.97; .*--dir all-2$"
+        r"ppo\.gamma = 0\.5, wanted: none; .*--dir all-2$"
     )
     with pytest.raises(ConfigError, match=says) as refused:
         planned()

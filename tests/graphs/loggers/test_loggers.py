@@ -88,7 +88,7 @@ def test_mlflow_has_every_step_once(stopped_once: TinyRun, monkeypatch: pytest.M
     experiment = client.get_experiment_by_name("tutelage")
     (run,) = client.search_runs([experiment.experiment_id])
     assert run.info.status == "FINISHED"
-    assert run.data.params["ppo.gamma"] == "0.97"
+    assert run.data.params["ppo.gae_lambda"] == "0.95"
     for name in ("teacher_weight", "entropy"):
         history = client.get_metric_history(run.info.run_id, name)
         assert [(m.step, m.value) for m in history] == expected(stopped_once, name)

@@ -93,7 +93,7 @@ def test_it_ends_the_run_at_once_in_one_line(row: str, wait: bool, tmp_path: Pat
         assert 0 < len(server.requests) <= 4
     assert line.startswith(f"{PROVIDER}: ")
     assert all(part in line for part in (cause, cure, "--keep-going", "teacher.fallback"))
-    assert line.endswith(f"resume {tmp_path / 'run'}")
+    assert line.endswith(f"resume {tmp_path / 'run'} --base-url {server.base_url}")
     assert "\n" not in line
     assert KEY not in line
     assert told.lines == [], "the line that ends the run is all there is to say"
