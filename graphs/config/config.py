@@ -259,11 +259,7 @@ def settled_fields(stored: Mapping[str, Any]) -> list[str]:
     Older runs do not say; they settled what could be left open then.
     """
     said = stored.get(SETTLED)
-    return (
-        [str(key) for key in said]
-        if isinstance(said, list)
-        else ["steps", "task.engine"]
-    )
+    return [str(key) for key in said] if isinstance(said, list) else ["steps", "task.engine"]
 
 
 def without_own_fields(stored: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pytest
@@ -29,6 +29,7 @@ from tutelage.rl.tasks.seeding import generator
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 
+_GAMMA: Final = 0.9
 FAST_ADVICE = dict.fromkeys((0, 1), Advice(((FAST,),), (1.0,)))
 
 
@@ -38,9 +39,9 @@ class Learner:
     def __init__(self, actions: str, memory: str = "none", cut: bool = False, **more: Any) -> None:
         self.task = Steering(actions, cut)
         self.settings = PPOSettings(
-            gamma=0.97,
+            gamma=_GAMMA,
             **{
-                **{"num_steps": 40, "minibatch_size": 160, "gamma": 0.9, "entropy_coef": 0.0},
+                **{"num_steps": 40, "minibatch_size": 160, "entropy_coef": 0.0},
                 **{"learning_rate": 5e-3, "final_learning_rate": 5e-3, "epochs": 6},
                 **more,
             },
@@ -50,7 +51,7 @@ class Learner:
         self.ppo = PPO(self.student, self.settings, generator(0, "minibatches"))
         envs = self.task.make_envs(16, "train", 0)
         self.collector = Collector(
-            self.task, self.student, envs, 40, generator(0, "actions"), self.settings.gamma
+            self.task, self.student, envs, 40, generator(0, "actions"), _GAMMA
         )
 
     def update(self, advice: dict[int, Advice] | None = None, reward: bool = True) -> UpdateReport:
