@@ -1,4 +1,4 @@
-"""A grammar of what a provider may answer: OpenAI's completions and errors, each part of them odd."""
+"""A grammar of what a provider may answer: OpenAI's completions and errors, each part odd."""
 
 from __future__ import annotations
 
@@ -118,9 +118,9 @@ def _reply(status: int, content: bytes, headers: dict[str, str], cut: int | None
     return Reply(status, content, headers=headers, cut=cut)
 
 
-_CUTS: Final = mostly(st.none(), st.integers(0, 200))
+_CUTS: Final = mostly(st.none(), mostly(st.none(), st.integers(0, 200)))
 REPLIES: Final = st.one_of(
-    *[st.builds(_reply, st.just(200), _COMPLETION.map(_sent), _HEADERS, _CUTS)] * 5,
+    *[st.builds(_reply, st.just(200), _COMPLETION.map(_sent), _HEADERS, _CUTS)] * 15,
     st.builds(
         _reply,
         st.sampled_from([400, 404, 408, 409, 413, 422, 429, 500, 503, 599]),

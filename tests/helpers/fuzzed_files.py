@@ -12,10 +12,10 @@ from typing import Any, Final
 
 from hypothesis import strategies as st
 
-from helpers.fuzzed_values import DEEP, ODD, places, replaced
+from helpers.fuzzed_values import DEEP, STRANGE, places, replaced
 from tutelage.graphs.records.checkpoints import digest_of
 
-_ANY: Final = st.one_of(ODD, DEEP, st.just(...))
+_ANY: Final = st.one_of(STRANGE, DEEP, st.just(...))
 _NUMBERS: Final = st.integers(0, 2**31)
 
 Draw = Callable[[st.SearchStrategy[Any]], Any]
@@ -27,14 +27,14 @@ _CELLS: Final = st.one_of(
     st.integers(-(2**63), 2**63 - 1),
     st.floats(),
     st.binary(max_size=20),
-    ODD.map(lambda value: value if isinstance(value, str) else json.dumps(value)),
+    STRANGE.map(lambda value: value if isinstance(value, str) else json.dumps(value)),
     st.integers(1, 5000).map(lambda depth: "[" * depth + "]" * depth),
     DEEP.map(json.dumps),
 )
 
 
 def of_cells(draw: Draw, path: Path) -> None:
-    """Other values in cells of a trace, rows and tables that are gone, made anew or looked through."""
+    """Other values in cells of a trace, rows and tables that are gone."""
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         for _ in range(draw(st.integers(1, 4))):
             table = draw(st.sampled_from(TABLES))
@@ -79,7 +79,7 @@ def of_bytes(draw: Draw, path: Path) -> None:
 
 
 def of_values(draw: Draw, path: Path) -> None:
-    """Other values in a file of JSON, or of lines of it; a record of a checkpoint keeps its digest."""
+    """Other values in a file of JSON, or of lines of it; a checkpoint's record keeps its digest."""
     lines = path.read_bytes().splitlines() if path.suffix == ".jsonl" else [path.read_bytes()]
     if not lines:
         return

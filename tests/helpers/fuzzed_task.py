@@ -1,4 +1,4 @@
-"""A task of which one method or attribute is anything, from its first use on or from a later one."""
+"""A task of which one method or attribute is anything, from its first use on or later."""
 
 from __future__ import annotations
 

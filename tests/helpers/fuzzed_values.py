@@ -1,4 +1,4 @@
-"""Values that nobody expects, as Hypothesis draws them, and a key in the forms that it comes back in.
+"""Values that nobody expects, as Hypothesis draws them, and the forms that a key comes back in.
 
 `ODD` is any value of JSON; what is drawn is the same each time, so that a failure can be had again.
 """
@@ -72,24 +72,37 @@ def nested(depth: int, inner: Any) -> Any:
 
 NUMBERS: Final = st.one_of(
     st.sampled_from(
-        [0, -1, 1.5, 2**31, 2**53, 2**63, -(10**12), 10**400, 1e308, -0.0]
-        + [float("nan"), float("inf"), float("-inf")]
+        [
+            *(0, -1, 1.5, 2**31, 2**53, 2**63, -(10**12), 10**400, 1e308, -0.0),
+            *map(float, ("nan", "inf", "-inf")),
+        ]
     ),
     st.integers(),
     st.floats(),
 )
-TEXTS: Final = st.one_of(
+_KEYLESS: Final = st.one_of(
     st.sampled_from(
         ["", " ", "\0", "\x1b[2J", "\u202e\u2028", "NaN", "1e999", "\ud800", "x" * 5000]
     ),
     st.text(st.characters(), max_size=20),
-    st.sampled_from(FORMS),
 )
-ODD: Final = st.recursive(
-    st.one_of(st.none(), st.booleans(), NUMBERS, TEXTS),
-    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(TEXTS, inner, max_size=3)),
-    max_leaves=6,
-)
+TEXTS: Final = st.one_of(_KEYLESS, st.sampled_from(FORMS))
+
+
+def _tree(texts: st.SearchStrategy[str]) -> st.SearchStrategy[Any]:
+    return st.recursive(
+        st.one_of(st.none(), st.booleans(), NUMBERS, texts),
+        lambda inner: st.one_of(
+            st.lists(inner, max_size=3), st.dictionaries(texts, inner, max_size=3)
+        ),
+        max_leaves=6,
+    )
+
+
+ODD: Final = _tree(TEXTS)
+STRANGE: Final = _tree(_KEYLESS)
+"""What a stranger may write into a file. They do not know the key, and what a run writes is
+redacted on its way in: what is read from a file is shown as it stands there."""
 DEEP: Final = st.integers(1, 900).map(lambda depth: nested(depth, "deep"))
 
 

@@ -9,19 +9,22 @@ import base64
 import json
 import os
 import subprocess
+import warnings
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from helpers.openai_server import OpenAIServer, leaking, repeating, teach
+from helpers.openai_server import OpenAIServer, completion, leaking, repeating, teach
 from helpers.tiny_runs import make_run, tiny_arguments
 from tutelage.agents.common.files import RunFolderError
 from tutelage.agents.common.redact import redact
+from tutelage.agents.common.settings import TeacherSettings
 from tutelage.agents.providers.catalogue import list_providers
 from tutelage.agents.providers.keys import KeyFileError, key_file, load_keys
+from tutelage.agents.providers.make import make_chat_model
 from tutelage.graphs.analysis.evaluation import evaluate_run
 from tutelage.graphs.analysis.watching import EpisodeViewer
 from tutelage.graphs.config.config import ConfigError, make_config
@@ -347,3 +350,17 @@ class TestAddresses:
         assert done.returncode == 2
         assert self.REMOTE.encode() in done.stderr
         assert b"--base-url" in done.stderr
+
+
+def test_no_librarys_warning_quotes_an_answer() -> None:
+    message = {"role": ["assistant", KEY], "content": [[KEY]]}
+    with (
+        OpenAIServer(lambda body: completion([message], body)) as server,
+        warnings.catch_warnings(record=True) as said,
+    ):
+        warnings.simplefilter("always")
+        teacher = make_chat_model("openai:test-model", server.base_url, TeacherSettings())
+        with suppress(Exception):  # that it is no answer is said elsewhere
+            teacher.model.invoke("What next?")
+    assert server.requests
+    assert [str(warning.message) for warning in said] == []
