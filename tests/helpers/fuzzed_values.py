@@ -103,7 +103,8 @@ ODD: Final = _tree(TEXTS)
 STRANGE: Final = _tree(_KEYLESS)
 """What a stranger may write into a file. They do not know the key, and what a run writes is
 redacted on its way in: what is read from a file is shown as it stands there."""
-DEEP: Final = st.integers(1, 900).map(lambda depth: nested(depth, "deep"))
+DEEP: Final = st.integers(1, 120).map(lambda depth: nested(depth, "deep"))
+"""As deep as Hypothesis can print it; what is deeper is drawn as text."""
 
 
 def mostly(usual: st.SearchStrategy[Any], odd: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
