@@ -9,22 +9,21 @@ import base64
 import json
 import os
 import subprocess
-import warnings
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from helpers.openai_server import OpenAIServer, completion, leaking, repeating, teach
+from helpers.fork_server import ForkServer
+from helpers.openai_server import OpenAIServer, leaking, raw, repeating, teach
+from helpers.small_runs import Runner
 from helpers.tiny_runs import make_run, tiny_arguments
 from tutelage.agents.common.files import RunFolderError
 from tutelage.agents.common.redact import redact
-from tutelage.agents.common.settings import TeacherSettings
 from tutelage.agents.providers.catalogue import list_providers
 from tutelage.agents.providers.keys import KeyFileError, key_file, load_keys
-from tutelage.agents.providers.make import make_chat_model
 from tutelage.graphs.analysis.evaluation import evaluate_run
 from tutelage.graphs.analysis.watching import EpisodeViewer
 from tutelage.graphs.config.config import ConfigError, make_config
@@ -352,15 +351,12 @@ class TestAddresses:
         assert b"--base-url" in done.stderr
 
 
-def test_no_librarys_warning_quotes_an_answer() -> None:
-    message = {"role": ["assistant", KEY], "content": [[KEY]]}
-    with (
-        OpenAIServer(lambda body: completion([message], body)) as server,
-        warnings.catch_warnings(record=True) as said,
-    ):
-        warnings.simplefilter("always")
-        teacher = make_chat_model("openai:test-model", server.base_url, TeacherSettings())
-        with suppress(Exception):  # that it is no answer is said elsewhere
-            teacher.model.invoke("What next?")
-    assert server.requests
-    assert [str(warning.message) for warning in said] == []
+@pytest.mark.slow
+def test_no_librarys_warning_quotes_an_answer(server: ForkServer, tmp_path: Path) -> None:
+    answer = {"id": "1", "object": "chat.completion", "choices": {}, "created": [KEY], "model": "m"}
+    with OpenAIServer(raw(json.dumps(answer).encode())) as teacher:
+        options = ["--env", "ColoredDoorKey", "--provider", "openai:test-model"]
+        runner = Runner(server, [*options, "--base-url", teacher.base_url])
+        done = runner.run(tmp_path, {"wait": True, "steps": 32})
+    assert teacher.requests
+    assert "Warning" not in done.err
