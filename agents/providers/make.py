@@ -19,6 +19,7 @@ import math
 import os
 import re
 import sys
+import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -226,6 +227,8 @@ def _langchain(
     _check_addresses()
     check_proxies()
     arguments = _arguments(name, base_url, settings)
+    # They quote what a server sent where its type is wrong: as it came, with all that it repeats.
+    warnings.filterwarnings("ignore", "Pydantic serializer warnings", UserWarning)
     try:
         if name == "openai":
             from tutelage.agents.providers.reasoning import ReasoningChatOpenAI

@@ -12,9 +12,10 @@ import traceback
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
+from operator import index
 from pathlib import Path
 from types import BuiltinFunctionType, FunctionType, ModuleType
-from typing import Any, Final
+from typing import Any, Final, SupportsIndex
 
 from tutelage.rl.errors import UserError, did_you_mean
 from tutelage.rl.tasks.base import MakesTask, Task, UnknownTaskError
@@ -23,6 +24,8 @@ from tutelage.rl.tasks.wrappers import members_of, missing_from
 
 _LONGEST: Final = 400
 """Characters of somebody else's error that are shown."""
+
+_MOST_STEPS: Final = 2**31 - 1
 
 _OURS: Final = f"{Path(__file__).parents[2]}{os.sep}"
 _INSTALLED: Final = tuple(
@@ -127,7 +130,10 @@ def lacks_methods(made_by: type) -> bool:
 
 
 def check_task(label: str, made: Any) -> Task:
-    """What somebody's code has made, as a task. Raises UnknownTaskError where it is none."""
+    """What somebody's code has made, as a task.
+
+    Raises UnknownTaskError where it is none, or says of itself what cannot be.
+    """
     if is_environment(type(made)):
         raise UnknownTaskError(foreign(f"{label} makes"))
     if made is None:
@@ -142,6 +148,13 @@ def check_task(label: str, made: Any) -> Task:
             f"{', '.join(missing)}: see rl/tasks/base.py for the protocol"
         )
     task: Task = made
+    for name in ("max_episode_steps", "default_steps"):
+        with in_one_line(label):
+            count = getattr(task, name)
+        if not isinstance(count, SupportsIndex) or not 0 < index(count) <= _MOST_STEPS:
+            raise UnknownTaskError(
+                f"{label}: its {name} must be an integer between 1 and {_MOST_STEPS:,}"
+            )
     return task
 
 

@@ -16,7 +16,9 @@ from typing import Any
 
 import pytest
 
-from helpers.openai_server import OpenAIServer, leaking, repeating, teach
+from helpers.fork_server import ForkServer
+from helpers.openai_server import OpenAIServer, leaking, raw, repeating, teach
+from helpers.small_runs import Runner
 from helpers.tiny_runs import make_run, tiny_arguments
 from tutelage.agents.common.files import RunFolderError
 from tutelage.agents.common.redact import redact
@@ -347,3 +349,14 @@ class TestAddresses:
         assert done.returncode == 2
         assert self.REMOTE.encode() in done.stderr
         assert b"--base-url" in done.stderr
+
+
+@pytest.mark.slow
+def test_no_librarys_warning_quotes_an_answer(server: ForkServer, tmp_path: Path) -> None:
+    answer = {"id": "1", "object": "chat.completion", "choices": {}, "created": [KEY], "model": "m"}
+    with OpenAIServer(raw(json.dumps(answer).encode())) as teacher:
+        options = ["--env", "ColoredDoorKey", "--provider", "openai:test-model"]
+        runner = Runner(server, [*options, "--base-url", teacher.base_url])
+        done = runner.run(tmp_path, {"wait": True, "steps": 32})
+    assert teacher.requests
+    assert "Warning" not in done.err

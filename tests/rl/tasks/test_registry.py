@@ -165,6 +165,16 @@ class TestOnesOwn:
         assert make_task(f"{MODULE}:make", 7).name == "Corridor"
         assert str(here) not in sys.path
 
+    @pytest.mark.parametrize("name", ["max_episode_steps", "default_steps"])
+    @pytest.mark.parametrize("count", ["2**70", "0", "10**5000", "1.5", "[]"])
+    def test_its_steps_are_counted(self, here: Path, name: str, count: str) -> None:
+        code = (
+            f"from helpers import toy_task\nclass Odd(toy_task.Corridor):\n    {name} = {count}\n"
+        )
+        (here / f"{MODULE}.py").write_text(code)
+        with pytest.raises(UnknownTaskError, match=f"its {name} must be an integer between 1 and"):
+            make_task(f"{MODULE}:Odd", 7)
+
     def test_it_stands_before_no_package(self, here: Path) -> None:
         with working_directory_on_path():
             assert sys.path[-1] == str(here)
