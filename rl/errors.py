@@ -64,3 +64,11 @@ def one_of(name: str, names: Iterable[str]) -> str:
     """What to say after a name that is none of a few: the nearest of them, and all."""
     allowed = list(names)
     return f"{did_you_mean(name, allowed)}; allowed: {', '.join(allowed)}"
+
+
+def text_of(error: BaseException) -> str:
+    """What an error says. Where its own code fails over that, as with odd arguments: its type."""
+    try:
+        return str(error)
+    except Exception:
+        return f"a {type(error).__name__} that cannot be put into words"

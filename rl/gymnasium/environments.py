@@ -14,7 +14,7 @@ from gymnasium import spaces
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.wrappers import TimeLimit
 
-from tutelage.rl.errors import TaskCodeError, UserError, one_line
+from tutelage.rl.errors import TaskCodeError, UserError, one_line, text_of
 from tutelage.rl.gymnasium.errors import (
     described,
     failure,
@@ -182,4 +182,4 @@ def _named(make: Any) -> str:
 
 
 def _told(error: Exception) -> str:
-    return one_line(str(error)).rstrip(".")
+    return one_line(text_of(error)).rstrip(".")

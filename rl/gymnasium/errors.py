@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import gymnasium
 
-from tutelage.rl.errors import TaskCodeError, one_line
+from tutelage.rl.errors import TaskCodeError, one_line, text_of
 from tutelage.rl.tasks.own_code import own_line, shown_path
 from tutelage.rl.tasks.spaces import WrongValueError
 
@@ -29,7 +29,7 @@ def failure(
     method raised, or a WrongValueError about what it returned.
     """
     if isinstance(error, WrongValueError):
-        place, what = _defined_at(owner, call.partition("(")[0]), one_line(str(error))
+        place, what = _defined_at(owner, call.partition("(")[0]), one_line(text_of(error))
     else:
         place, what = place_of(error, owner), described(error)
     where = "" if situation is None else f' in situation "{one_line(situation, "; ")}"'
@@ -49,7 +49,7 @@ def place_of(error: BaseException, owner: type | None = None) -> str | None:
 
 def described(error: BaseException) -> str:
     """An exception in one line: its class and its message."""
-    message = one_line(str(error))
+    message = one_line(text_of(error))
     return f"{type(error).__name__}: {message}" if message else type(error).__name__
 
 

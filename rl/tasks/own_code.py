@@ -17,7 +17,7 @@ from pathlib import Path
 from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any, Final, SupportsIndex
 
-from tutelage.rl.errors import UserError, did_you_mean
+from tutelage.rl.errors import UserError, did_you_mean, text_of
 from tutelage.rl.tasks.base import MakesTask, Task, UnknownTaskError
 from tutelage.rl.tasks.dotted_path import modules_here, run_folder_on_the_way, searched
 from tutelage.rl.tasks.wrappers import members_of, missing_from
@@ -192,7 +192,7 @@ def explained(error: BaseException) -> str:
         if _is_there(package):
             return f"{at}there is no module {error.name!r}"
         return f"{at}the package {package!r} is not installed: pip install {package}"
-    text = error.msg if isinstance(error, SyntaxError) else str(error)
+    text = error.msg if isinstance(error, SyntaxError) else text_of(error)
     line = textwrap.shorten(text, _LONGEST, placeholder=" …")
     kind = type(error).__name__
     if kind == "DependencyNotInstalled":  # Gymnasium's: it says what to type

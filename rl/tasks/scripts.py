@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from tutelage.rl.errors import UserError
+from tutelage.rl.errors import UserError, text_of
 from tutelage.rl.tasks.options import Option, Plan
 
 BEST, SENSIBLE, WRONG = 0.0, -2.5, -4.0
@@ -102,7 +102,7 @@ class PlanScript:
             raise
         except Exception as error:  # whatever the user's code raises
             reason = (
-                f"{type(error).__name__}: {' '.join(str(error).split())} ({self._place(error)})"
+                f"{type(error).__name__}: {' '.join(text_of(error).split())} ({self._place(error)})"
             )
             raise ScriptError(_told(reason, situation)) from error
         if plan is None:
