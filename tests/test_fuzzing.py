@@ -2,7 +2,8 @@
 
 That is: with an exit code that stands for something and without a traceback, with a key neither in
 what is shown nor in what is kept, in a gigabyte of memory and a bounded time. A run ends, or it is
-resumed. The cases are the same ones each time; together they are 2,000.
+resumed. Together they are 2,000. What is damaged are files of real runs, so that no case is quite
+the same the next time: this is apart from the checks of every change (`pytest -m fuzz`).
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from helpers.small_runs import Runner
 from tutelage.graphs.config.config import RunConfig
 from tutelage.graphs.runtime.errors import NO_ANSWER
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.fuzz
 
 ANSWERS: Final = 800
 RUNS, MOST = 50, 24

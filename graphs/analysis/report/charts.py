@@ -169,8 +169,8 @@ def _limits(panel: Panel) -> tuple[float, float]:
     if panel.share:
         return 0.0, 1.0
     values = np.concatenate([np.r_[c.mean, c.low, c.high] for c in panel.curves])
-    values = values[np.isfinite(values)]
-    low, high = min(float(values.min()), 0.0), max(float(values.max()), 0.0)
+    values = np.r_[0.0, values[np.isfinite(values)]]  # a damaged run may have none
+    low, high = float(values.min()), float(values.max())
     return (low, high) if high > low else (0.0, 1.0)
 
 

@@ -49,6 +49,12 @@ def test_any_values_stay_inside(values: list[float]) -> None:
         assert "nan" not in text.words
 
 
+@pytest.mark.parametrize("share", [True, False])
+def test_values_that_are_no_numbers_leave_the_axes(share: bool) -> None:
+    page = drawn(curve([1, 2], [np.nan, np.inf]), share=share)
+    assert any(text.words == "0.5" for text in page.all("text"))
+
+
 def test_a_single_point_is_a_dot() -> None:
     page = drawn(curve([0], [0.5]))
     assert len(page.all("circle")) == 1
