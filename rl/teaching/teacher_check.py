@@ -176,7 +176,7 @@ class TeacherCheck(BaseModel):
         if not self.fresh:
             return self.concluded(self.enabled, decided=False)
         if self.is_questionable:
-            return self.concluded(self.helps(CLEARLY), decided=False)
+            return self.concluded(self.helps(), decided=False)
         if self.is_undecided:
             return self.concluded(self.helps(_LEANING), decided=False)
         helps = self.helps() or self.leads_on
