@@ -21,8 +21,11 @@ TASK = "SimpleDoorKey"
 
 
 class TestScouts:
-    def test_they_find_what_a_taught_student_comes_through(self) -> None:
+    def test_they_find_what_a_taught_student_comes_through(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """All eight situations of the task; a random student's rollout has six."""
+        monkeypatch.setattr("tutelage.rl.teaching.scouting._SECONDS", 600.0)
         met = scout(make_task(TASK, 7), 64, seed=0)
         assert len(met) == 8
         assert min(met.values()) >= 16
