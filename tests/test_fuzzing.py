@@ -2,60 +2,38 @@
 
 That is: with an exit code that stands for something and without a traceback, with a key neither in
 what is shown nor in what is kept, in a gigabyte of memory and a bounded time. A run ends, or it is
-resumed. Together they are 2,000. What is damaged are files of real runs, so that no case is quite
-the same the next time: this is apart from the checks of every change (`pytest -m fuzz`).
+resumed. Together they are 2,000, and the same ones each time.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
-from contextlib import closing, suppress
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from helpers.fork_server import Done, ForkServer, Kill
-from helpers.fuzzed_answers import REPLIES, answering
-from helpers.fuzzed_files import copied, damage, of_bytes, of_cells
-from helpers.fuzzed_task import PARTS, VALUES
-from helpers.fuzzed_values import DEEP, KEY, NUMBERS, ODD, TEXTS, fuzzed, shows_key
-from helpers.openai_server import Behaviour, OpenAIServer, Reply, repeating, teach
-from helpers.small_runs import Runner
-from tutelage.graphs.config.config import RunConfig
+from helpers.fork_server import Done, ForkServer
+from helpers.fuzzed_answers import answering
+from helpers.fuzzed_cases import KINDS, LOOKING, READING, Case, try_shard
+from helpers.kept_run import lay_out, make, shape
+from helpers.key_forms import KEY, shows_key
+from helpers.openai_server import OpenAIServer, repeating, teach
+from helpers.tiny_runs import IMPORTABLE
 from tutelage.graphs.runtime.errors import NO_ANSWER
 
-pytestmark = pytest.mark.fuzz
+pytestmark = pytest.mark.slow
 
 ANSWERS: Final = 800
-RUNS, MOST = 50, 24
-"""The runs that these answers are given in, and the most odd ones in each; the rest is good."""
-
-TRACES, FOLDERS, CONFIGS, TASKS = 500, 300, 300, 100
-assert ANSWERS + TRACES + FOLDERS + CONFIGS + TASKS == 2000
-
 MEMORY: Final = 1 << 30
 SECONDS: Final = 60
-
-ASKING: Final[dict[str, Any]] = {
-    "steps": 4 * 64,
-    "num_envs": 8,
-    "weaning__schedule": "constant",
-    "wait": True,
-    "teacher__max_tries": 2,
-    "teacher__backoff_s": 0.0,
-    "teacher__timeout_s": 5,
-    "ppo__epochs": 1,
-    "ppo__advised_epochs": 1,
-    "student__hidden": 16,
-    "evaluation__every": 10**6,
-    "evaluation__final_episodes": 1,
-}
+EACH: Final = 10
+"""Cases of each shard that are compared between two processes."""
 
 
 @pytest.fixture(scope="module")
@@ -69,11 +47,11 @@ def server() -> Iterator[ForkServer]:
             yield server
 
 
-def typed(server: ForkServer, *arguments: str | Path) -> Done:
+def typed(server: ForkServer, folder: Path, arguments: Sequence[str]) -> Done:
     """A command within its bounds, which ended as it should."""
-    given = [str(argument) for argument in arguments]
-    done = server.run(given, memory=MEMORY, limits={"RLIMIT_CPU": SECONDS})
-    said = f"{given}: {done.code}\n{done.out[-500:]}\n{done.err[-3000:]}"
+    limits = {"RLIMIT_CPU": SECONDS}
+    done = server.run([*arguments], memory=MEMORY, limits=limits, cwd=str(folder))
+    said = f"{arguments}: {done.code}\n{done.out[-500:]}\n{done.err[-3000:]}"
     assert "Traceback" not in done.err + done.out, said
     assert "Pydantic" not in done.err, said  # whose warnings quote what was sent
     assert done.code in (0, 1, 2, NO_ANSWER), said
@@ -96,153 +74,103 @@ def kept(folder: Path) -> str:
     return "\n|\n".join(texts)
 
 
-@pytest.fixture(scope="module")
-def halted(server: ForkServer, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run that asked a server and was stopped after its checkpoints 2 and 4."""
-    folder = tmp_path_factory.mktemp("halted")
-    with OpenAIServer(repeating(teach(), KEY)) as teacher:
-        options = ["--env", "helpers.toy_task:Corridor", "--provider", "openai:test-model"]
-        runner = Runner(server, [*options, "--base-url", teacher.base_url])
-        stop = Kill(4, "RunFolder.append_metrics:after", number=15)
-        assert runner.run(folder, {"wait": True}, kill=stop).code == 143
-    return folder
+def shards(kind: str) -> pytest.MarkDecorator:
+    """The numbers of a kind's shards."""
+    return pytest.mark.parametrize("shard", range(KINDS[kind].shards))
 
 
-def alternating(odd: Iterable[Behaviour], good: Behaviour) -> Iterator[Behaviour]:
-    """A good answer after each two odd ones, and at the end: a run soon gives up without any."""
-    for place, behaviour in enumerate(odd):
-        yield behaviour
-        if place % 2:
-            yield good
-
-
-def test_answers_of_a_provider(
-    server: ForkServer, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+@shards("answers")
+def test_answers_of_a_provider(server: ForkServer, tmp_path: Path, shard: int) -> None:
     odd: list[int] = []
 
-    @fuzzed(RUNS)
-    @given(replies=st.lists(REPLIES, min_size=MOST, max_size=MOST))
-    def whatever_it_answers(replies: list[Reply]) -> None:
-        asked = a_run_asks(server, tmp_path_factory.mktemp("answers"), replies)
-        odd.append(min(asked - asked // 3, MOST))
+    def try_it(case: Case) -> None:
+        asked = run_asks(server, tmp_path, case)
+        odd.append(sum(reply is not None for reply in case.replies[:asked]))
 
-    whatever_it_answers()
-    assert sum(odd) >= ANSWERS
+    try_shard("answers", shard, tmp_path, try_it)
+    assert sum(odd) >= ANSWERS // KINDS["answers"].shards
 
 
-def a_run_asks(server: ForkServer, folder: Path, replies: list[Reply]) -> int:
+def run_asks(server: ForkServer, folder: Path, case: Case) -> int:
     """A run with these answers, which ends or is resumed. Returns how many requests it made."""
     good = repeating(teach(), KEY)
-    with OpenAIServer(*alternating(map(answering, replies), good)) as teacher:
-        options = ["--env", "ColoredDoorKey", "--provider", "openai:test-model"]
-        runner = Runner(server, [*options, "--base-url", teacher.base_url])
-        done = typed(server, *runner.arguments(folder, **ASKING))
+    behaviours = [good if reply is None else answering(reply) for reply in case.replies]
+    with OpenAIServer(*behaviours, good) as teacher:
+        there = ["--base-url", teacher.base_url]
+        done = typed(server, folder, [*case.arguments, *there])
         asked = len(teacher.requests)
         if done.code not in (0, NO_ANSWER):
-            again = ["resume", folder / "run", "--base-url", teacher.base_url]
-            assert typed(server, *again).code in (0, NO_ANSWER)
+            assert typed(server, folder, ["resume", "run", *there]).code in (0, NO_ANSWER)
     for command in (["trace", "list"], ["trace", "stats"], ["runs", "show"]):
-        assert typed(server, *command, folder / "run").code == 0
+        assert typed(server, folder, [*command, "run"]).code == 0
     assert not shows_key(kept(folder))
     return asked
 
 
-READING: Final = (
-    *(["trace", verb, "{run}"] for verb in ("list", "stats", "export")),
-    *(["trace", "list", "{run}", "--calls"], ["trace", "list", "{run}", "--json"]),
-    *(["trace", "show", "{run}", each] for each in ("1", "c1", "c2")),
-    *(["trace", "diff", "{run}:c1", "{run}:c2"], ["trace", "diff", "{run}", "{run}"]),
-)
+@shards("traces")
+def test_traces(server: ForkServer, tmp_path: Path, shard: int) -> None:
+    try_shard("traces", shard, tmp_path, lambda case: typed(server, tmp_path, case.arguments))
 
 
-@fuzzed(TRACES)
-@given(data=st.data())
-def test_traces(server: ForkServer, halted: Path, tmp_path_factory: Any, data: Any) -> None:
-    folder = copied(halted, tmp_path_factory.getbasetemp() / "trace")
-    draw = data.draw
-    draw(st.sampled_from([of_cells, of_cells, of_cells, of_bytes]))(
-        draw, folder / "run" / "trace.sqlite"
+@shards("run folders")
+def test_run_folders(server: ForkServer, tmp_path: Path, shard: int) -> None:
+    try_shard("run folders", shard, tmp_path, lambda case: typed(server, tmp_path, case.arguments))
+
+
+@shards("configurations")
+def test_configurations(server: ForkServer, tmp_path: Path, shard: int) -> None:
+    try_shard(
+        "configurations", shard, tmp_path, lambda case: typed(server, tmp_path, case.arguments)
     )
-    command = draw(st.sampled_from(READING))
-    typed(server, *(part.format(run=folder / "run") for part in command))
 
 
-LOOKING: Final = (
-    *(["runs", verb, "{run}"] for verb in ("show", "compare", "plot")),
-    *(["runs", "list", "{root}"], ["runs", "list", "{root}", "--json"], ["trace", "list", "{run}"]),
-    *(["config", "show", "--diff", "{run}"], ["trace", "stats", "{run}"]),
-    *(["eval", "{run}", "--episodes", "2"], ["report", "{run}", "--out", "{root}/page.html"]),
-    *([["resume", "{run}"]] * 3),
-)
+@shards("tasks")
+def test_tasks(server: ForkServer, tmp_path: Path, shard: int) -> None:
+    def try_it(case: Case) -> None:
+        typed(server, tmp_path, case.arguments)
+        assert not shows_key(kept(tmp_path))
+
+    try_shard("tasks", shard, tmp_path, try_it)
 
 
-@fuzzed(FOLDERS)
-@given(data=st.data())
-def test_run_folders(server: ForkServer, halted: Path, tmp_path_factory: Any, data: Any) -> None:
-    folder = copied(halted, tmp_path_factory.getbasetemp() / "folder")
-    damage(data.draw, folder / "run")
-    command = data.draw(st.sampled_from(LOOKING))
-    typed(server, *(part.format(run=folder / "run", root=folder) for part in command))
+class TestCases:
+    def test_they_are_2000(self) -> None:
+        cases = [of.cases for kind, of in KINDS.items() if kind != "answers"]
+        assert ANSWERS + sum(cases) >= 2000
+
+    def test_they_are_the_same_in_each_process(self, tmp_path: Path) -> None:
+        """Whatever is loaded, however texts are hashed, wherever temporary files lie."""
+        processes = []
+        for number, loaded in enumerate(["helpers.fuzzed_cases", "tutelage.graphs.runtime.run"]):
+            place = tmp_path / ("x" * (1 + 20 * number))
+            place.mkdir()
+            variables = {"PYTHONPATH": IMPORTABLE, "TMPDIR": str(place)}
+            code = f"import {loaded}, helpers.fuzzed_cases as cases; cases.say_digests({EACH})"
+            processes.append(
+                subprocess.Popen(
+                    [sys.executable, "-c", code],
+                    env={**os.environ, **variables, "PYTHONHASHSEED": str(number)},
+                    stdout=subprocess.PIPE,
+                    text=True,
+                )
+            )
+        first, second = (process.communicate()[0].split() for process in processes)
+        assert [process.returncode for process in processes] == [0, 0]
+        assert len(first) == EACH * sum(of.shards for of in KINDS.values())
+        assert first == second
 
 
-def fields(model: Any = RunConfig, before: str = "") -> Iterator[str]:
-    """The names of all fields of the configuration, with their sections."""
-    for name, field in model.model_fields.items():
-        inner = field.annotation
-        if hasattr(inner, "model_fields"):
-            yield from fields(inner, f"{before}{name}.")
-        yield f"{before}{name}"
+class TestKeptRun:
+    """`PYTHONPATH=.package:tests python -m helpers.kept_run` makes it anew."""
 
+    def test_it_is_what_is_written_today(self, tmp_path: Path) -> None:
+        lay_out(tmp_path / "kept")
+        assert shape(tmp_path / "kept") == shape(make(tmp_path)), self.__class__.__doc__
 
-FIELDS: Final = tuple(fields())
-
-
-@fuzzed(CONFIGS)
-@given(data=st.data())
-def test_configuration(server: ForkServer, tmp_path_factory: Any, data: Any) -> None:
-    path = tmp_path_factory.getbasetemp() / "fuzzed.json"
-    draw = data.draw
-    arguments: list[str | Path] = ["config", "show"]
-    if draw(st.booleans()):
-        content: dict[str, Any] = {}
-        for name in draw(st.lists(st.sampled_from(FIELDS), min_size=1, max_size=4)):
-            *sections, last = name.split(".")
-            place = content
-            for section in sections:
-                inner = place.setdefault(section, {})
-                place = inner if isinstance(inner, dict) else content
-            place[last] = draw(st.one_of(ODD, DEEP))
-        path.write_bytes(json.dumps(content).encode())
-        if draw(st.integers(0, 5)) == 0:
-            of_bytes(draw, path)
-        arguments += ["--config", path]
-    for name in draw(st.lists(st.sampled_from((*FIELDS, "env.x", "", "no")), max_size=3)):
-        value = draw(st.one_of(TEXTS, NUMBERS.map(str_of), ODD.map(json.dumps)))
-        arguments += ["--set", f"{name}={value}".replace("\0", "")]
-    with suppress(UnicodeEncodeError):  # no shell could pass this on
-        [os.fsencode(argument) for argument in arguments]
-        typed(server, *arguments)
-
-
-def str_of(number: Any) -> str:
-    """A number as people type it; Python itself refuses to write the longest."""
-    return json.dumps(number)
-
-
-@fuzzed(TASKS)
-@given(
-    part=st.sampled_from(PARTS),
-    value=st.integers(0, len(VALUES) - 1),
-    after=st.sampled_from([0, 0, 1, 40]),
-)
-def test_tasks(
-    server: ForkServer, tmp_path_factory: pytest.TempPathFactory, part: str, value: int, after: int
-) -> None:
-    folder = tmp_path_factory.mktemp("task")
-    runner = Runner(server, ["--env", "helpers.fuzzed_task:make", "--provider", "offline"])
-    arguments = runner.arguments(folder, steps=64, evaluation__every=10**6)
-    for name, number in {"part": part, "value": value, "after": after}.items():
-        arguments += ["--set", f"env.{name}={number}"]
-    typed(server, *arguments)
-    assert not shows_key(kept(folder))
+    def test_it_is_read_without_complaint(self, server: ForkServer, tmp_path: Path) -> None:
+        lay_out(tmp_path / "run")
+        commands = dict.fromkeys(map(tuple, [*READING, *LOOKING]))
+        # Resumed first: only runs that are finished are compared.
+        for arguments in sorted(commands, key=lambda each: each[0] != "resume"):
+            done = typed(server, tmp_path, arguments)
+            assert (done.code, done.err) == (0, ""), arguments

@@ -185,15 +185,19 @@ def _prepare() -> None:
     import scipy.stats  # noqa: F401
     import torch
     import torch._dynamo
+    import typer.main
 
     import tutelage.graphs.runtime.errors
     import tutelage.graphs.terminal.app
-    import tutelage.graphs.terminal.run.session  # noqa: F401 - for the children, as all above
+    import tutelage.graphs.terminal.run.session
     from tutelage.graphs.registry import build_graph
     from tutelage.rl.advice.advice import Advice
     from tutelage.rl.advice.labels import label
     from tutelage.rl.tasks.registry import make_task
 
+    # Typer would make all commands anew for each line: more time than most lines take.
+    command = typer.main.get_command(tutelage.graphs.terminal.app.app)
+    typer.main.get_command = lambda _: command
     torch.set_num_threads(1)
     build_graph("teacher_student")
     task = make_task("SimpleDoorKey", 9)

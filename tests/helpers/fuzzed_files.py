@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from hypothesis import strategies as st
 
-from helpers.fuzzed_values import DEEP, STRANGE, places, replaced
+from helpers.fuzzed_values import DEEP, STRANGE, Draw, places, replaced
 from tutelage.graphs.records.checkpoints import digest_of
 
 _ANY: Final = st.one_of(STRANGE, DEEP, st.just(...))
 _NUMBERS: Final = st.integers(0, 2**31)
-
-Draw = Callable[[st.SearchStrategy[Any]], Any]
-"""Draws a value: what `st.data()` gives."""
 
 TABLES: Final = ("situations", "calls", "advice", "visits", "examples", "events")
 _CELLS: Final = st.one_of(
@@ -36,6 +32,7 @@ _CELLS: Final = st.one_of(
 def of_cells(draw: Draw, path: Path) -> None:
     """Other values in cells of a trace, rows and tables that are gone."""
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA synchronous = OFF")  # the disk need not keep up
         for _ in range(draw(st.integers(1, 4))):
             table = draw(st.sampled_from(TABLES))
             columns = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
@@ -119,9 +116,3 @@ def damage(draw: Draw, run: Path) -> None:
         if name.endswith(".sqlite"):
             kinds += [of_cells] * 4
         draw(st.sampled_from(kinds))(draw, run / name)
-
-
-def copied(source: Path, target: Path) -> Path:
-    """A fresh copy of a folder."""
-    shutil.rmtree(target, ignore_errors=True)
-    return Path(shutil.copytree(source, target))

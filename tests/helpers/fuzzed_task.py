@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import reduce
 from typing import Any, Final, NoReturn
 
 import numpy as np
 from gymnasium import spaces
 
 from helpers.faulty_task import ENV_METHODS, METHODS, Faultless, FaultyDials
-from helpers.fuzzed_values import KEY, nested
+from helpers.key_forms import KEY
 from tutelage import Option, OptionStep
 
 ATTRIBUTES: Final = (
@@ -60,7 +61,7 @@ VALUES: Final[tuple[Callable[[], Any], ...]] = (
     lambda: np.zeros((3, 4, 5)),
     lambda: np.array(["a", None], dtype=object),
     lambda: np.float64(0.5),
-    lambda: nested(900, "deep"),
+    lambda: reduce(lambda inner, _: [inner], range(900), "deep"),
     lambda: (np.array([1, 0]), {"hits": Sulking()}),
     lambda: (np.array([1, 0]), float("nan"), False, False, {"hits": 0}),
     lambda: (np.array([1, 0]), 10**400, 0, 1, None),

@@ -1,66 +1,50 @@
-"""Values that nobody expects, as Hypothesis draws them, and the forms that a key comes back in.
+"""Values that nobody expects, as Hypothesis draws them: `ODD` is any value of JSON.
 
-`ODD` is any value of JSON; what is drawn is the same each time, so that a failure can be had again.
+What is drawn is the same each time, so that a failure can be had again.
 """
 
 from __future__ import annotations
 
-import base64
-import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
-from urllib.parse import unquote
 
-from hypothesis import HealthCheck, Phase, settings
+import pytest
+from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
+from hypothesis.internal.conjecture.providers import HypothesisProvider
 
-KEY: Final = "opensesame-0123456789-abcdef"
-"""Of no shape that is known for a key."""
+from helpers.key_forms import FORMS
 
-_HEADER: Final = f"Authorization: Bearer {KEY}"
-FORMS: Final = (
-    KEY,
-    _HEADER,
-    KEY.upper(),
-    KEY.encode().hex(),
-    base64.b64encode(KEY.encode()).decode(),
-    base64.b64encode(_HEADER.encode()).decode(),
-    base64.urlsafe_b64encode(f"x{KEY}".encode()).decode(),
-    "".join(f"%{ord(sign):02x}" for sign in KEY),
-    "".join(f"\\u00{ord(sign):02x}" for sign in KEY),
-    "-".join(KEY),
-    " ".join(KEY[at : at + 4] for at in range(0, len(KEY), 4)),
-    "\n".join(KEY[at : at + 7] for at in range(0, len(KEY), 7)),
-)
-
-_WORDS: Final = re.sub(r"[^a-z0-9]", "", KEY)
-_ENCODED: Final = tuple(
-    base64.b64encode(b"\0" * before + KEY.encode()).decode()[4:-4] for before in range(3)
-)
+Draw = Callable[[st.SearchStrategy[Any]], Any]
+"""Draws a value: what `st.data()` gives."""
 
 
-def fuzzed(examples: int) -> settings:
-    """So many cases, the same ones each time, with nothing kept between two runs of the tests.
+def try_each(seed_text: str, cases: int, try_it: Callable[[Draw], None]) -> None:
+    """Try so many cases, the same ones in each process that is given the same text.
 
     A failing case is not made smaller: each try of that would be a process.
     """
-    return settings(
-        max_examples=examples,
-        derandomize=True,
+    tried = 0
+
+    @seed(seed_text)
+    @settings(
+        max_examples=cases,
         database=None,
         deadline=None,
         phases=(Phase.generate,),
         suppress_health_check=list(HealthCheck),
     )
+    @given(st.data())
+    def one(data: st.DataObject) -> None:
+        nonlocal tried
+        try_it(data.draw)
+        tried += 1
 
-
-def shows_key(text: str) -> bool:
-    """Whether a text holds the key in one of its forms; another reading than the redactor's."""
-    plain = re.sub(r"\\u00([0-9a-f]{2})", r"%\1", text, flags=re.IGNORECASE)
-    words = re.sub(r"[^a-z0-9]", "", unquote(plain).lower())
-    letters = re.sub(r"[^A-Za-z0-9+/]", "", text.replace("-", "+").replace("_", "/"))
-    encoded = any(form in letters for form in _ENCODED)
-    return _WORDS in words or KEY.encode().hex() in words or encoded
+    with pytest.MonkeyPatch.context() as patch:
+        # Constants of the program's modules are drawn else, of those that happen to be loaded.
+        patch.setattr(HypothesisProvider, "_maybe_draw_constant", lambda *_, **__: None)
+        one()
+    assert tried == cases
 
 
 def nested(depth: int, inner: Any) -> Any:
