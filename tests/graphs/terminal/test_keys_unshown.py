@@ -41,6 +41,8 @@ TypeIn = Callable[..., subprocess.CompletedProcess[bytes]]
 
 PARTS: Final = (KEY[:14], KEY[14:])
 """Of which neither is much of the key."""
+_MADE_UP: Final = 10**12
+"""Of no situation of the run's task."""
 SAID: Final = f"said: {'; '.join(FORMS)} and no more"
 
 COMMANDS: Final[dict[str, str]] = {
@@ -58,7 +60,7 @@ COMMANDS: Final[dict[str, str]] = {
     "trace diff of runs": "trace diff RUN OTHER",
     "trace replay": "RUN 1 --provider offline",
     "trace replay with its prompts": "trace replay RUN 1 --provider offline --prompts RUN/prompts",
-    "trace replay what is not told so": "trace replay RUN 2 --provider offline",
+    "trace replay what is not told so": "trace replay RUN 5 --provider offline",
     "trace export": "RUN",
     "trace export to a file": "trace export RUN OUT/spans.jsonl",
     "runs list": "FOLDER",
@@ -67,26 +69,31 @@ COMMANDS: Final[dict[str, str]] = {
     "runs plot": "RUN OTHER",
     "runs plot to a file": "runs plot RUN OTHER --out OUT/curves.svg",
     "runs compare": "RUN OTHER",
-    "cache show": "--cache CACHE",
-    "cache export": "OUT/answers.jsonl --cache CACHE",
+    "cache show": "--file CACHE",
+    "cache export": "OUT/answers.jsonl --file CACHE",
     "cache export of a run": "cache export OUT/of-run.jsonl --run RUN",
-    "cache import": "ODD --cache CACHE",
+    "cache import": "ODD --file CACHE",
     "config show": "--diff RUN",
-    "prompts list": "--run RUN",
+    "prompts list": "--prompts RUN/prompts",
     "prompts show": "planner_system --run RUN",
     "prompts diff": "--run RUN",
-    "prompts check": "--prompts RUN/prompts",
+    "prompts check": "--prompts STRAY",
     "prompts render": "--env helpers.toy_task:Corridor --prompts RUN/prompts",
     "prompts try": "--provider offline --prompts RUN/prompts --limit 2 --wrong",
     "report": "RUN --out OUT/report.html",
     "report of two": "report FOLDER --out OUT/reports.html",
-    "export": "RUN --format safetensors --out OUT/export",
+    "export": "RUN --format safetensors --output OUT/export",
     "watch": "RUN",
     "eval": "RUN --episodes 2",
-    "resume": "RUN",
 }
 """What is typed for each: all of it, or what follows the command."""
 
+OF_OTHER_FILES: Final = (
+    *("trace follow", "trace replay", "runs list", "runs show", "runs show two", "runs plot"),
+    *("runs plot to a file", "runs compare", "cache export of a run", "config show", "report"),
+    *("report of two", "export", "watch", "eval"),
+)
+"""Those of them that read more of a run than its trace."""
 WITHOUT_JSON: Final = {"trace export", "trace export to a file"}
 ELSEWHERE: Final = {
     "trace open": "TestBrowser",
@@ -131,12 +138,12 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> TinyRun:
     )
     at = {"iteration": 2, "env_steps": 200}
     with TraceWriter(run.folder.trace) as writer:
-        writer.situations({7: SAID, 8: f"mission: {PARTS[0]}\n{PARTS[1]}"})
-        for situation_id in (first.situation_id, second.situation_id, 7, 8):
+        writer.situations({_MADE_UP: SAID, _MADE_UP + 1: f"mission: {PARTS[0]}\n{PARTS[1]}"})
+        for situation_id in (first.situation_id, second.situation_id, _MADE_UP, _MADE_UP + 1):
             about = {"situation_id": situation_id}
             writer.calls([replace(call, status=status, **about) for status in ("ok", SAID)])
             writer.advice([AdviceRecord(**at, **about, source=f"model {SAID}", plans=plans)])
-            writer.visits([visit(3, situation_id, visits=100, agreement=0.5)])
+            writer.visits([visit(4, situation_id, visits=100, agreement=0.5)])
             told = {"picture": f"{SAID}\n{PARTS[0]}\n{PARTS[1]}", "decision": {SAID: [SAID]}}
             writer.examples([ExampleRecord(2, situation_id, 0, inks=SAID, **told)])
             writer.events(
@@ -146,13 +153,11 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> TinyRun:
         writer.events([EventRecord(**at, node=SAID, kind=TEACHER_REJECTED, message=SAID)])
         writer.commit()
     with closing(sqlite3.connect(run.folder.trace)) as connection, connection:
-        writer_of_all = "INSERT INTO calls SELECT id + 1000, {} FROM calls WHERE id = 1"
-        names = [field.name for field in fields(CALL) if field.name != "id"]
-        assert "messages" in names
-        damaged = [f"'[1e999, \"{KEY}\"]'" if n == "messages" else n for n in names]
-        columns = f"INSERT INTO calls (id, {', '.join(names)})"
+        columns = ", ".join(field.name for field in fields(CALL) if field.name != "id")
         connection.execute(
-            writer_of_all.format(", ".join(damaged)).replace("INSERT INTO calls", columns, 1)
+            f"INSERT INTO calls ({columns})"
+            f" SELECT {columns.replace('messages', '?')} FROM calls WHERE id = 1",
+            (f'[1e999, "{KEY}"]',),
         )
         connection.execute(
             f"INSERT INTO visits SELECT '{KEY}', situation_id, visits, coverage, agreement,"
@@ -160,7 +165,6 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> TinyRun:
         )
     for file in run.folder.prompts.iterdir():
         file.write_text(f"{file.read_text('utf-8')}\n{SAID}\n", "utf-8")
-    (run.folder.prompts / f"{KEY}.md").write_text(SAID, "utf-8")
     cached = replace(entry(None, replace(EXCHANGE, messages=messages)), provider=SAID, model=SAID)
     with closing(PlanCache(run.cache)) as cache:
         cache.put_many({KEY: cached, "0" * 64: cached})
@@ -172,28 +176,35 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> TinyRun:
     return run
 
 
-@pytest.fixture(params=["", "in config.json too", "in damaged files too"])
-def places(request: pytest.FixtureRequest, written: TinyRun, tmp_path: Path) -> dict[str, str]:
-    """By the words of `COMMANDS`. Where config.json holds a key, too, no such run can go on."""
+def lay_out(written: TinyRun, tmp_path: Path, more: str) -> dict[str, str]:
+    """The places that the words of `COMMANDS` stand for.
+
+    more: `config` for a key in config.json, too, with which no run can go on; `damaged` for one in
+    what cannot be read of metrics.jsonl and summary.json.
+    """
     home = tmp_path / "home"
     out = tmp_path / "out"
     out.mkdir()
     for name in ("run", "other"):
         shutil.copytree(written.path, home / name)
         config = json.loads((home / name / "config.json").read_text("utf-8"))
-        config["seed"] = name == "other"
-        if request.param:
+        config["seed"] = int(name == "other")
+        if more == "config":
             config["env_args"] = {"said": SAID, "parts": PARTS, SAID: name}
             config |= {"base_url": f"https://host/{KEY}", "provider": SAID, "graph": SAID}
             config["versions"] |= {SAID: SAID}
         (home / name / "config.json").write_text(json.dumps(config), "utf-8")
-    if request.param.startswith("in damaged"):
+    if more == "damaged":
         with (home / "run" / "metrics.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps({SAID: SAID}) + "\n")
         summary = json.loads((home / "run" / "summary.json").read_text("utf-8"))
         (home / "run" / "summary.json").write_text(json.dumps({**summary, SAID: 1}), "utf-8")
+    shutil.copytree(home / "run" / "prompts", tmp_path / "stray")
+    (tmp_path / "stray" / f"{KEY}.md").write_text(SAID, "utf-8")
     odd = tmp_path / "odd.jsonl"
     odd.write_text(json.dumps({KEY: 1}) + "\n" + json.dumps({"format": KEY}) + "\n", "utf-8")
+    with written.trace() as reader:
+        last = reader.last_id(type(CALL)) - 1
     shutil.copy(written.cache, tmp_path / "plans.sqlite")
     return {
         "RUN": str(home / "run"),
@@ -202,8 +213,9 @@ def places(request: pytest.FixtureRequest, written: TinyRun, tmp_path: Path) -> 
         "OUT": str(out),
         "CACHE": str(tmp_path / "plans.sqlite"),
         "ODD": str(odd),
-        "DAMAGED": "1001",
-        "LAST": "1001",
+        "STRAY": str(tmp_path / "stray"),
+        "DAMAGED": str(last + 1),
+        "LAST": str(last),
     }
 
 
@@ -232,10 +244,22 @@ def holders(folder: Path) -> Iterator[Path]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize(
+    ("name", "more"),
+    [
+        *((name, "") for name in COMMANDS),
+        *((name, more) for name in OF_OTHER_FILES for more in ("config", "damaged")),
+    ],
+)
 def test_no_command_shows_or_writes_it(
-    name: str, places: dict[str, str], type_in: TypeIn, monkeypatch: pytest.MonkeyPatch
+    name: str,
+    more: str,
+    written: TinyRun,
+    tmp_path: Path,
+    type_in: TypeIn,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    places = lay_out(written, tmp_path, more)
     assert list(holders(Path(places["FOLDER"])))
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     for ending in ([], ["--json"]) if name not in WITHOUT_JSON else ([],):
@@ -244,6 +268,7 @@ def test_no_command_shows_or_writes_it(
         done = type_in(*typed(name, places), *ending)
         said = (done.stdout + done.stderr).decode()
         assert "Traceback" not in said
+        assert "Usage:" not in said
         assert done.returncode in (0, 2, 3), said
         assert not shows_key(said), said
         assert not parts_of_key(said), said
@@ -271,11 +296,11 @@ class TestBrowser:
             async with browser.run_test(size=(140, 60)) as pilot:
                 for kind in "123":
                     await pilot.press(kind, "g")
-                    for _ in range(8):
-                        await pilot.pause(0.05)
+                    for _ in range(6):
+                        await pilot.pause()
                         seen.append(screen(browser))
                         await pilot.press("l", "G")
-                        await pilot.pause(0.05)
+                        await pilot.pause()
                         seen.append(screen(browser))
                         await pilot.press("h", "j")
 
