@@ -14,12 +14,13 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache, partial
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 from urllib.parse import unquote
 
 from tutelage.agents.common.secret_forms import (
     Forms,
     Span,
+    edges,
     forms_of,
     hidden_in,
     joined,
@@ -47,8 +48,15 @@ _KEY_SHAPES: Final = re.compile(
 _SHAPES_BEGIN: Final = ("sk-", "Bearer ", "xai-", "gsk_", "hf_", "nvapi-", "AIza", "AKIA")
 """What each of these holds: quickly found."""
 
+_NO_TEXTS: Final = frozenset({int, float, bool, type(None)})
+
 _AT_ONCE: Final = 16
 """Values that are looked through together."""
+
+_LONG: Final = 1_500
+"""Characters from which on a text that came before is known again..."""
+_MOST_KEPT: Final = 256
+"""... and how many such texts are."""
 
 Value = TypeVar("Value")
 
@@ -85,12 +93,13 @@ def values_redactor() -> Callable[[Sequence[Value]], list[Value]]:
     Where they hold nothing it is much quicker, and gives back the very same values.
     """
     known_secrets = cache(_known_secrets)
+    told = _LongTexts()
 
     def redact_values(values: Sequence[Value]) -> list[Value]:
         known, done = known_secrets(), list[Value]()
         for begin in range(0, len(values), _AT_ONCE):
             some = values[begin : begin + _AT_ONCE]
-            if _may_hold(some, known):
+            if _may_hold(some, known, told):
                 some = [_redacted_value(value, known) for value in some]
             done += some
         return done
@@ -160,23 +169,48 @@ def _redacted_value(value: Any, known: _Known | None) -> Any:
     return _mapped(_together(value, known), clean, clean)
 
 
-def _may_hold(values: Iterable[Any], known: _Known | None) -> bool:
+class _LongTexts:
+    """Long texts that hold nothing: most of them, such as system prompts, come again and again."""
+
+    def __init__(self) -> None:
+        self._edges: dict[str, str] = {}
+
+    def in_short(self, text: str, known: _Known | None) -> str:
+        """As much of a text as must be looked at together with others; itself if it holds any."""
+        if len(text) < _LONG:
+            return text
+        found = self._edges.get(text)
+        if found is None:
+            forms = () if known is None else known.forms
+            found = text if _may_hold([text], known) else edges(text, forms)
+            if len(self._edges) >= _MOST_KEPT:
+                self._edges.clear()
+            self._edges[text] = found
+        return found
+
+
+def _may_hold(values: Iterable[Any], known: _Known | None, told: _LongTexts | None = None) -> bool:
     """Whether anything might be redacted in one of these values. No is certain, yes is not.
 
     It looks at all of their texts at once, one below the other, in place of each by itself.
     """
-    found = [_texts(value) for value in values]
-    whole = "\n".join([line for each in found for line in (*each.names, *each.texts)])
-    if _may_have_a_shape(whole) and _KEY_SHAPES.search(whole):
+    whole: list[str] = []
+    together: list[str] = []
+    for value in values:
+        found = _texts(value)
+        texts = found.texts if told is None else [told.in_short(t, known) for t in found.texts]
+        whole += found.names
+        whole += texts
+        for group in found.same_field():
+            together += [texts[place] for place in group]
+    lines = "\n".join(whole)
+    if _may_have_a_shape(lines) and _KEY_SHAPES.search(lines):
         return True
     if known is None:
         return False
-    together = [
-        each.texts[place] for each in found for group in each.same_field() for place in group
-    ]
-    return any(secret in whole for secret in known.secrets) or may_hide(
-        "\n".join([whole, *together]), known.forms
-    )
+    if any(secret in lines for secret in known.secrets):
+        return True
+    return may_hide("\n".join([lines, *together]), known.forms)
 
 
 def _may_have_a_shape(text: str) -> bool:
@@ -222,8 +256,7 @@ def _together(value: Any, known: _Known | None) -> Any:
     return _mapped(value, lambda _: next(in_turn), lambda name: name)
 
 
-@dataclass(frozen=True)
-class _Texts:
+class _Texts(NamedTuple):
     """Every text of a tree, in order. fields: the number of the field that each stands in.
 
     names: of the items of mappings, each once.
@@ -235,9 +268,14 @@ class _Texts:
 
     def same_field(self) -> list[list[int]]:
         """The places of texts that stand in one field, where some do and others do not."""
+        if not self.names:
+            return []
         places: dict[int, list[int]] = {}
         for place, field in enumerate(self.fields):
-            places.setdefault(field, []).append(place)
+            if field in places:
+                places[field].append(place)
+            else:
+                places[field] = [place]
         return [group for group in places.values() if 1 < len(group) < len(self.texts)]
 
 
@@ -246,24 +284,25 @@ def _texts(value: Any) -> _Texts:
     fields: list[int] = []
     numbers: dict[tuple[int, str], int] = {}
 
-    def gather(value: Any, field: int) -> None:
-        if isinstance(value, str):
-            texts.append(value)
-            fields.append(field)
-        elif isinstance(value, dict) or isinstance(value, Mapping):  # noqa: SIM101 - quicker
-            for name, item in value.items():
-                inner = (field, str(name))
-                gather(item, numbers.setdefault(inner, len(numbers) + 1))
-        elif isinstance(value, list) or isinstance(value, tuple):  # noqa: SIM101
-            spelled = _spelled(value)
-            if spelled is None:
-                for item in value:
-                    gather(item, field)
-            else:
-                texts.append(spelled)
+    def gather(items: Iterable[Any], field: int) -> None:
+        for item in items:
+            kind = type(item)
+            if kind is str:
+                texts.append(item)
                 fields.append(field)
+            elif kind in _NO_TEXTS:
+                continue
+            elif kind is dict or isinstance(item, Mapping):
+                for name, inner in item.items():
+                    place = (field, str(name))
+                    gather((inner,), numbers.setdefault(place, len(numbers) + 1))
+            elif isinstance(item, list | tuple):
+                spelled = _spelled(item)
+                gather(item if spelled is None else (spelled,), field)
+            elif isinstance(item, str):
+                gather((str(item),), field)
 
-    gather(value, 0)
+    gather((value,), 0)
     return _Texts(texts, fields, {name for _, name in numbers})
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -117,6 +117,21 @@ def may_hide(text: str, secrets: Iterable[Forms]) -> bool:
     )
 
 
+def edges(text: str, secrets: Sequence[Forms]) -> str:
+    """As much of a text in which `may_hide` finds nothing as can be part of a secret that goes on
+    in another text: its begin and its end, on two lines; all of it where that is hardly less.
+    """
+    longest = max((len(f) for s in secrets for f in (s.words, s.hex, *s.base64)), default=0)
+    needed = longest + 8  # what is cut off may be the half of an escape
+    size = 6 * needed
+    words, _, _ = _readings(text)
+    if 2 * size >= len(text) or any(piece in words for s in secrets for piece in s.pieces):
+        return text
+    ends = (text[:size], text[-size:])
+    enough = all(len(signs) >= needed for end in ends for signs in _readings(end))
+    return "\n".join(ends) if enough else text
+
+
 def _readings(text: str) -> tuple[str, str, str]:
     """The signs of a text that count as words (escapes read), as hex, and as base64.
 
@@ -128,7 +143,8 @@ def _readings(text: str) -> tuple[str, str, str]:
     if any(sign in text for sign in _ESCAPES):
         unescaped = _ESCAPE.sub(_unescaped, text).encode("utf-8", "replace")
         words = unescaped.translate(None, _NO_WORD_BYTES)
-    hexadecimal = content.replace(b"0x", b"").translate(_SMALL, _NO_HEX_BYTES)
+    rest = content.replace(b"0x", b"") if b"0x" in content else plain
+    hexadecimal = rest.translate(_SMALL, _NO_HEX_BYTES)
     return words.lower().decode(), hexadecimal.decode(), plain.decode()
 
 
