@@ -237,9 +237,9 @@ def _mapped(value: Any, clean: Callable[[str], str], name: Callable[[str], str])
 
 def _spelled(value: list[Any] | tuple[Any, ...]) -> str | None:
     """The text that a short list of bytes spells, as servers send it beside each token; or None."""
-    if not value or type(value[0]) is not int or len(value) > _LONGEST_TOKEN:
-        return None
-    if all(type(n) is int and 0 <= n < 256 for n in value):
+    if not value or type(value[0]) is not int or type(value[-1]) is not int:
+        return None  # at once: most lists are none
+    if len(value) <= _LONGEST_TOKEN and all(type(n) is int and 0 <= n < 256 for n in value):
         return bytes(value).decode("latin-1")
     return None
 
@@ -284,25 +284,38 @@ def _texts(value: Any) -> _Texts:
     fields: list[int] = []
     numbers: dict[tuple[int, str], int] = {}
 
-    def gather(items: Iterable[Any], field: int) -> None:
-        for item in items:
-            kind = type(item)
-            if kind is str:
-                texts.append(item)
-                fields.append(field)
-            elif kind in _NO_TEXTS:
-                continue
-            elif kind is dict or isinstance(item, Mapping):
-                for name, inner in item.items():
-                    place = (field, str(name))
-                    gather((inner,), numbers.setdefault(place, len(numbers) + 1))
-            elif isinstance(item, list | tuple):
-                spelled = _spelled(item)
-                gather(item if spelled is None else (spelled,), field)
-            elif isinstance(item, str):
-                gather((str(item),), field)
+    def gather(item: Any, field: int) -> None:
+        kind = type(item)  # the usual kinds first: this is done for all that a trace holds
+        if kind is str:
+            texts.append(item)
+            fields.append(field)
+        elif kind is dict:
+            for name, inner in item.items():
+                place = (field, name if type(name) is str else str(name))
+                number = numbers.get(place)
+                if number is None:
+                    number = numbers[place] = len(numbers) + 1
+                if type(inner) is str:
+                    texts.append(inner)
+                    fields.append(number)
+                elif type(inner) not in _NO_TEXTS:
+                    gather(inner, number)
+        elif kind is list or kind is tuple:
+            spelled = _spelled(item)
+            for inner in item if spelled is None else (spelled,):
+                if type(inner) is str:
+                    texts.append(inner)
+                    fields.append(field)
+                elif type(inner) not in _NO_TEXTS:
+                    gather(inner, field)
+        elif isinstance(item, Mapping):
+            gather(dict(item), field)
+        elif isinstance(item, list | tuple):
+            gather(list(item), field)
+        elif isinstance(item, str):
+            gather(str(item), field)
 
-    gather((value,), 0)
+    gather(value, 0)
     return _Texts(texts, fields, {name for _, name in numbers})
 
 
