@@ -1,7 +1,8 @@
 """Keeps secrets out of what is stored or shown: API keys, tokens and bearer headers.
 
 Messages and settings should hold none, but a server can say the key that it was sent, as it is or
-in another form (`agents.common.secret_forms`). So every answer is redacted before it is read.
+in another form (`agents.common.secret_forms`). So every answer is redacted before it is read. And
+what is stored may be a stranger's, or older: it is redacted again where it is read to be shown.
 """
 
 from __future__ import annotations
@@ -10,13 +11,21 @@ import json
 import math
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache, partial
-from typing import Any, Final
+from typing import Any, Final, NamedTuple, TypeVar
 from urllib.parse import unquote
 
-from tutelage.agents.common.secret_forms import Forms, Span, forms_of, hidden_in, joined
+from tutelage.agents.common.secret_forms import (
+    Forms,
+    Span,
+    edges,
+    forms_of,
+    hidden_in,
+    joined,
+    may_hide,
+)
 
 Json = Any
 """Anything that `json.dumps` writes."""
@@ -36,6 +45,20 @@ _KEY_SHAPES: Final = re.compile(
     # xAI, Groq, Hugging Face, NVIDIA, Google and AWS.
     r"|\b(?:xai-|gsk_|hf_|nvapi-)[A-Za-z0-9_-]{16,}|\bAIza[A-Za-z0-9_-]{30,}|\bAKIA[A-Z0-9]{16}\b"
 )
+_SHAPES_BEGIN: Final = ("sk-", "Bearer ", "xai-", "gsk_", "hf_", "nvapi-", "AIza", "AKIA")
+"""What each of these holds: quickly found."""
+
+_NO_TEXTS: Final = frozenset({int, float, bool, type(None)})
+
+_AT_ONCE: Final = 16
+"""Values that are looked through together."""
+
+_LONG: Final = 1_500
+"""Characters from which on a text that came before is known again..."""
+_MOST_KEPT: Final = 256
+"""... and how many such texts are."""
+
+Value = TypeVar("Value")
 
 
 def is_secret_name(name: str) -> bool:
@@ -57,21 +80,31 @@ def value_redactor(also: Iterable[str] = ()) -> Callable[[Any], Any]:
     """A function that redacts all texts in a tree of mappings, lists and tuples, names included.
 
     A secret that several texts hold together is taken out of each: the strings of a list, the same
-    field of several rows, or all of them in their order. Lists come back for tuples. also: as in
-    `redactor`.
+    field of several rows, or all of them in their order. Where it finds one, lists come back for
+    tuples; else the very same value. also: as in `redactor`.
     """
     known_secrets = cache(partial(_known_secrets, also))
+    return lambda value: _redacted_value(value, known_secrets())
 
-    def redact_value(value: Any) -> Any:
-        known = known_secrets()
 
-        def clean(text: str) -> str:
-            return _redacted(text, known)
+def values_redactor() -> Callable[[Sequence[Value]], list[Value]]:
+    """A function that does with each of many values what `value_redactor` does with one.
 
-        # Together first: where one part is gone already, the others look harmless.
-        return _mapped(_together(value, known), clean, clean)
+    Where they hold nothing it is much quicker, and gives back the very same values.
+    """
+    known_secrets = cache(_known_secrets)
+    told = _LongTexts()
 
-    return redact_value
+    def redact_values(values: Sequence[Value]) -> list[Value]:
+        known, done = known_secrets(), list[Value]()
+        for begin in range(0, len(values), _AT_ONCE):
+            some = values[begin : begin + _AT_ONCE]
+            if _may_hold(some, known, told):
+                some = [_redacted_value(value, known) for value in some]
+            done += some
+        return done
+
+    return redact_values
 
 
 def redact(text: str) -> str:
@@ -89,6 +122,7 @@ def redact(text: str) -> str:
 class _Known:
     """The environment's secrets. literal: finds them as they are. forms: those in other forms."""
 
+    secrets: tuple[str, ...]
     literal: re.Pattern[str]
     forms: tuple[Forms, ...]
 
@@ -104,7 +138,7 @@ def _known_secrets(also: Iterable[str] = ()) -> _Known | None:
 @lru_cache(maxsize=8)
 def _known(secrets: tuple[str, ...]) -> _Known:
     forms = [found for secret in secrets if (found := forms_of(secret))]
-    return _Known(re.compile("|".join(map(re.escape, secrets))), tuple(forms))
+    return _Known(secrets, re.compile("|".join(map(re.escape, secrets))), tuple(forms))
 
 
 def _passwords(value: str) -> Iterator[str]:
@@ -121,7 +155,66 @@ def _redacted(text: str, known: _Known | None) -> str:
         text = known.literal.sub(REDACTED, text)
         if len(text) >= MIN_LENGTH:
             text = _cut(text, joined(hidden_in(text, known.forms)))
-    return _KEY_SHAPES.sub(REDACTED, text)
+    return _KEY_SHAPES.sub(REDACTED, text) if _may_have_a_shape(text) else text
+
+
+def _redacted_value(value: Any, known: _Known | None) -> Any:
+    if not _may_hold([value], known):
+        return value
+
+    def clean(text: str) -> str:
+        return _redacted(text, known)
+
+    # Together first: where one part is gone already, the others look harmless.
+    return _mapped(_together(value, known), clean, clean)
+
+
+class _LongTexts:
+    """Long texts that hold nothing: most of them, such as system prompts, come again and again."""
+
+    def __init__(self) -> None:
+        self._edges: dict[str, str] = {}
+
+    def in_short(self, text: str, known: _Known | None) -> str:
+        """As much of a text as must be looked at together with others; itself if it holds any."""
+        if len(text) < _LONG:
+            return text
+        found = self._edges.get(text)
+        if found is None:
+            forms = () if known is None else known.forms
+            found = text if _may_hold([text], known) else edges(text, forms)
+            if len(self._edges) >= _MOST_KEPT:
+                self._edges.clear()
+            self._edges[text] = found
+        return found
+
+
+def _may_hold(values: Iterable[Any], known: _Known | None, told: _LongTexts | None = None) -> bool:
+    """Whether anything might be redacted in one of these values. No is certain, yes is not.
+
+    It looks at all of their texts at once, one below the other, in place of each by itself.
+    """
+    whole: list[str] = []
+    together: list[str] = []
+    for value in values:
+        found = _texts(value)
+        texts = found.texts if told is None else [told.in_short(t, known) for t in found.texts]
+        whole += found.names
+        whole += texts
+        for group in found.same_field():
+            together += [texts[place] for place in group]
+    lines = "\n".join(whole)
+    if _may_have_a_shape(lines) and _KEY_SHAPES.search(lines):
+        return True
+    if known is None:
+        return False
+    if any(secret in lines for secret in known.secrets):
+        return True
+    return may_hide("\n".join([lines, *together]), known.forms)
+
+
+def _may_have_a_shape(text: str) -> bool:
+    return any(begin in text for begin in _SHAPES_BEGIN)
 
 
 def _mapped(value: Any, clean: Callable[[str], str], name: Callable[[str], str]) -> Any:
@@ -144,44 +237,89 @@ def _mapped(value: Any, clean: Callable[[str], str], name: Callable[[str], str])
 
 def _spelled(value: list[Any] | tuple[Any, ...]) -> str | None:
     """The text that a short list of bytes spells, as servers send it beside each token; or None."""
-    if 0 < len(value) <= _LONGEST_TOKEN and all(type(n) is int and 0 <= n < 256 for n in value):
+    if not value or type(value[0]) is not int or type(value[-1]) is not int:
+        return None  # at once: most lists are none
+    if len(value) <= _LONGEST_TOKEN and all(type(n) is int and 0 <= n < 256 for n in value):
         return bytes(value).decode("latin-1")
     return None
 
 
 def _together(value: Any, known: _Known | None) -> Any:
     """The value without the secrets that several of its texts hold together."""
-    texts = list(_texts(value, ()))
-    if known is None or len(texts) < 2:
+    found = _texts(value)
+    if known is None or len(found.texts) < 2:
         return value
-    same_field: dict[tuple[str, ...], list[int]] = {}
-    for place, (field, _) in enumerate(texts):
-        same_field.setdefault(field, []).append(place)
-    clean = [text for _, text in texts]
-    for group in (list(range(len(texts))), *same_field.values()):
-        if len(group) > 1:
-            _take_out(clean, group, known)
+    clean = [*found.texts]
+    for group in (range(len(clean)), *found.same_field()):
+        _take_out(clean, group, known)
     in_turn = iter(clean)
     return _mapped(value, lambda _: next(in_turn), lambda name: name)
 
 
-def _texts(value: Any, field: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Every text of a tree with the names of the fields that lead to it, in order."""
-    if isinstance(value, str):
-        yield field, value
-    elif isinstance(value, Mapping):
-        for name, item in value.items():
-            yield from _texts(item, (*field, str(name)))
-    elif isinstance(value, list | tuple):
-        spelled = _spelled(value)
-        if spelled is not None:
-            yield field, spelled
-            return
-        for item in value:
-            yield from _texts(item, field)
+class _Texts(NamedTuple):
+    """Every text of a tree, in order. fields: the number of the field that each stands in.
+
+    names: of the items of mappings, each once.
+    """
+
+    texts: list[str]
+    fields: list[int]
+    names: Iterable[str]
+
+    def same_field(self) -> list[list[int]]:
+        """The places of texts that stand in one field, where some do and others do not."""
+        if not self.names:
+            return []
+        places: dict[int, list[int]] = {}
+        for place, field in enumerate(self.fields):
+            if field in places:
+                places[field].append(place)
+            else:
+                places[field] = [place]
+        return [group for group in places.values() if 1 < len(group) < len(self.texts)]
 
 
-def _take_out(texts: list[str], group: list[int], known: _Known) -> None:
+def _texts(value: Any) -> _Texts:
+    texts: list[str] = []
+    fields: list[int] = []
+    numbers: dict[tuple[int, str], int] = {}
+
+    def gather(item: Any, field: int) -> None:
+        kind = type(item)  # the usual kinds first: this is done for all that a trace holds
+        if kind is str:
+            texts.append(item)
+            fields.append(field)
+        elif kind is dict:
+            for name, inner in item.items():
+                place = (field, name if type(name) is str else str(name))
+                number = numbers.get(place)
+                if number is None:
+                    number = numbers[place] = len(numbers) + 1
+                if type(inner) is str:
+                    texts.append(inner)
+                    fields.append(number)
+                elif type(inner) not in _NO_TEXTS:
+                    gather(inner, number)
+        elif kind is list or kind is tuple:
+            spelled = _spelled(item)
+            for inner in item if spelled is None else (spelled,):
+                if type(inner) is str:
+                    texts.append(inner)
+                    fields.append(field)
+                elif type(inner) not in _NO_TEXTS:
+                    gather(inner, field)
+        elif isinstance(item, Mapping):
+            gather(dict(item), field)
+        elif isinstance(item, list | tuple):
+            gather(list(item), field)
+        elif isinstance(item, str):
+            gather(str(item), field)
+
+    gather(value, 0)
+    return _Texts(texts, fields, {name for _, name in numbers})
+
+
+def _take_out(texts: list[str], group: Sequence[int], known: _Known) -> None:
     """Take what holds a secret out of these texts, read one after another."""
     whole = "\n".join(texts[place] for place in group)
     spans = joined(hidden_in(whole, known.forms))

@@ -29,7 +29,7 @@ from pydantic import TypeAdapter
 
 from tutelage.agents.client.call_record import Exchange
 from tutelage.agents.common.files import is_damage, set_aside
-from tutelage.agents.common.redact import json_writer
+from tutelage.agents.common.redact import json_writer, redact
 from tutelage.agents.store.plan_file import SUFFIX, CacheError, CacheFullError, is_full, open_store
 from tutelage.rl.advice.advice import Advice
 from tutelage.rl.tasks.options import Option
@@ -201,7 +201,7 @@ class PlanCache:
             try:
                 found[item.key] = CacheEntry.from_json(item.value)
             except (KeyError, TypeError, ValueError, AttributeError):
-                short = item.key[:12]
+                short = redact(item.key)[:12]
                 self._warn(f"plan cache {self.path}: entry {short} cannot be read, passed over")
         return found
 

@@ -24,7 +24,7 @@ from pydantic import ValidationError
 
 from tutelage.agents.client.call_record import Exchange
 from tutelage.agents.common.files import replace_file
-from tutelage.agents.common.redact import json_writer
+from tutelage.agents.common.redact import json_writer, redact
 from tutelage.agents.store.plan_cache import CALLS, CacheEntry, now
 from tutelage.rl.advice.advice import Advice
 from tutelage.rl.errors import UserError
@@ -178,11 +178,11 @@ def _answer(line: bytes) -> RecordedAnswer:
     unknown = sorted(set(values) - _FIELDS)
     if unknown:
         raise ValueError(
-            f"unknown field {unknown[0][:40]!r}; allowed: {', '.join(sorted(_FIELDS))}"
+            f"unknown field {redact(unknown[0])[:40]!r}; allowed: {', '.join(sorted(_FIELDS))}"
         )
     version = values.get("format", FORMAT)
     if version != FORMAT:
-        raise ValueError(f"format {str(version)[:20]!r}; this program knows {FORMAT}")
+        raise ValueError(f"format {redact(str(version))[:20]!r}; this program knows {FORMAT}")
     return RecordedAnswer(
         situation=_text(values, "situation", required=True) or "",
         advice=_advice(values.get("plans")),

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from tutelage.agents.common.files import RunFolderError
+from tutelage.agents.common.redact import redact
 from tutelage.graphs.analysis.actions import Actions
 from tutelage.graphs.analysis.browsing_rows import Kind, Row, Verdict, event_name, verdict_of
 from tutelage.graphs.analysis.trace_details import details_of
@@ -85,7 +86,7 @@ class TraceBook:
         try:
             return self._headline()
         except RunFolderError as error:
-            return str(error)
+            return redact(str(error))
 
     def _headline(self) -> str:
         config, summary = self.folder.read_config(), self.folder.read_summary()

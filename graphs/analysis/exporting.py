@@ -17,6 +17,7 @@ import torch
 from gymnasium import spaces
 
 from tutelage.agents.common.files import explained, replace_file
+from tutelage.agents.common.redact import redact
 from tutelage.graphs.analysis.evaluation import policy_of
 from tutelage.graphs.config.config import ConfigError, RunConfig
 from tutelage.graphs.records.outputs import check_output
@@ -94,7 +95,7 @@ def export_run(
     latencies = _latencies(policy, formats, folder)
     sizes = {name: (folder / name).stat().st_size for name in files}
     export = Export(folder, sizes, latencies)
-    card = _card(run, config, policy, export).encode()
+    card = redact(_card(run, config, policy, export)).encode()
     _write(folder / _CARD, lambda: card)
     return export
 

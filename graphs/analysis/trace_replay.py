@@ -10,6 +10,7 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
+from tutelage.agents.common.redact import value_redactor
 from tutelage.agents.planner.planner import Planner
 from tutelage.agents.providers.catalogue import reads_prompts
 from tutelage.agents.providers.make import make_chat_model
@@ -93,7 +94,7 @@ def replay(
         reads_prompts=reads_prompts(model.name),
         note=note,
         recorded=recorded,
-        replayed=conversation(brought, plans),
+        replayed=_redacted(conversation(brought, plans)),
         failure=answer.failure,
         error=next((call.error for call in reversed(calls) if call.error), None),
         calls=len(calls),
@@ -105,6 +106,11 @@ def replay(
         if any(call.is_unpriced for call in calls)
         else sum(call.cost_usd or 0.0 for call in calls),
     )
+
+
+def _redacted(found: Conversation) -> Conversation:
+    """Without secrets that the prompts hold: they may be a stranger's."""
+    return Conversation(*value_redactor()([found.prompt, found.answer, found.advice]))
 
 
 def _library(

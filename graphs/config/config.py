@@ -21,7 +21,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from tutelage.agents.common.redact import redact
+from tutelage.agents.common.redact import REDACTED, redact
 from tutelage.agents.common.settings import SECRET, TeacherSettings
 from tutelage.graphs.config.compatibility import unused_settings
 from tutelage.graphs.records import versions
@@ -143,9 +143,12 @@ class RunConfig(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _keyless(cls, values: Any) -> Any:
-        """A key that was typed into a field is in the environment's place, and would be kept."""
+        """A key that was typed into a field is in the environment's place, and would be kept.
+
+        One that a run's stored configuration held was redacted when that was read.
+        """
         for place, text in _texts(values, ""):
-            if redact(text) != text:
+            if REDACTED in text or redact(text) != text:
                 raise PydanticCustomError(
                     SECRET,
                     "{place} must hold no key; keys belong in the environment or the key file",

@@ -39,6 +39,7 @@ from tutelage.agents.common.files import (
     sync,
 )
 from tutelage.agents.common.invocation import hint
+from tutelage.agents.common.redact import redact, value_redactor
 from tutelage.graphs.records import versions
 from tutelage.graphs.records.shapes import MetricsRow, Summary
 
@@ -206,10 +207,18 @@ class RunFolder:
         self.write_json(self.config.name, {**config, **stamp})
 
     def read_config(self) -> dict[str, Any]:
-        """config.json; `schema_version` and `versions` are included."""
-        config = self.read_json(self.config.name)
+        """config.json, redacted; `schema_version` and `versions` are included.
+
+        What was redacted there is no configuration to run (`graphs.config.config`).
+        """
+        config = self._read_redacted(self.config)
         _check_version(self.config, config, versions.CONFIG)
         return config
+
+    def _read_redacted(self, file: Path) -> dict[str, Any]:
+        """A JSON file without secrets: a stranger's, or an older one, may hold one of ours."""
+        redacted: dict[str, Any] = value_redactor()(self.read_json(file.name))
+        return redacted
 
     def check_signs(self) -> None:
         """See that this is a run by all its signs: what every run has from its beginning.
@@ -233,10 +242,10 @@ class RunFolder:
         self.write_json(self.summary.name, Summary.model_validate(summary).model_dump(mode="json"))
 
     def read_summary(self) -> Summary | None:
-        """summary.json, or None while there is none."""
+        """summary.json, redacted, or None while there is none."""
         if not self.summary.exists():
             return None
-        summary = self.read_json(self.summary.name)
+        summary = self._read_redacted(self.summary)
         _check_version(self.summary, summary, versions.SUMMARY)
         if summary.get("evaluations") is None:  # of before it was written down
             summary |= self.of_evaluations(summary.get("steps_to_95"))
@@ -389,7 +398,7 @@ def _entry(folder: RunFolder) -> RunEntry:
         config = folder.read_config()
         summary = folder.read_summary()
     except (RunFolderError, OSError) as error:
-        problem = str(error)
+        problem = redact(str(error))
     return RunEntry(folder.path, config, summary, problem)
 
 
@@ -405,7 +414,7 @@ def _check_version(path: Path, value: Mapping[str, Any], known: int) -> None:
 def _first_problem(error: ValidationError) -> str:
     problem = error.errors(include_url=False)[0]
     place = ".".join(str(part) for part in problem["loc"])
-    return f"{place}: {problem['msg']}" if place else problem["msg"]
+    return redact(f"{place}: {problem['msg']}" if place else problem["msg"])
 
 
 def _row_of(line: bytes) -> MetricsRow:

@@ -30,13 +30,14 @@ def cache_show(
 
     Example: python cli.py cache show
     """
+    from tutelage.agents.common.redact import value_redactor
     from tutelage.agents.store.plan_cache import PlanCache, default_cache_path
 
     path = file or default_cache_path()
     with closing(PlanCache(path)) as cache:
         entries = list(cache.entries().values())
     counts = Counter((entry.provider, entry.model) for entry in entries)
-    rows = [
+    found = [
         {
             "provider": provider,
             "model": model,
@@ -45,6 +46,7 @@ def cache_show(
         }
         for (provider, model), count in counts.most_common()
     ]
+    rows = value_redactor()(found)
     if as_json:
         print_json({"file": str(path), "entries": rows})
         return
@@ -103,6 +105,7 @@ def cache_import(
 
     Example: python cli.py cache import answers.jsonl
     """
+    from tutelage.agents.common.redact import redact
     from tutelage.agents.store.plan_cache import CacheEntry, PlanCache, default_cache_path
     from tutelage.agents.store.recordings import RecordingError, read_recording
 
@@ -122,7 +125,7 @@ def cache_import(
             problems.append(f"{source}, line {number}: another line has its key, and other plans")
     if problems:
         for problem in problems:
-            console(stderr=True).print(safe(problem, "red"), soft_wrap=True)
+            console(stderr=True).print(safe(redact(problem), "red"), soft_wrap=True)
         many = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
         line = f"nothing was taken: {many} in {source}"
         console(stderr=True).print(safe(line), soft_wrap=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tutelage.agents.common.redact import redact
 from tutelage.graphs.analysis.comparison import (
     Condition,
     RunRecord,
@@ -81,7 +82,7 @@ def read_comparison(path: Path) -> ComparisonContents:
             records.append(RunRecord(run, stored_fields(RunFolder.open(run))))
             told[run] = read_run(run)
         except UserError as error:
-            notes.append(str(error))
+            notes.append(redact(str(error)))
     paths = list(told)
     conditions, repeated = conditions_of([record for record in records if record.path in told])
     notes += [f"{run}: left out, same seed again" for run in repeated]
@@ -91,7 +92,7 @@ def read_comparison(path: Path) -> ComparisonContents:
     except ConfigError:
         pass  # nothing to draw yet, or no run has ended
     except UserError as error:
-        notes.append(str(error))
+        notes.append(redact(str(error)))
     if figures is not None:
         notes += [f"{run}: not finished" for run in figures["unfinished"]]
         notes += [f"{run}: it trained no student" for run in figures["without_student"]]

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from tutelage.agents.client.call_record import CACHED, OK
 from tutelage.agents.common.invocation import hint
+from tutelage.agents.common.redact import redact
 from tutelage.graphs.analysis.comparison import stored_fields
 from tutelage.graphs.analysis.curves import Panel, panels_of
 from tutelage.graphs.analysis.trace_statistics import percentiles
@@ -134,18 +135,18 @@ def read_run(path: Path) -> RunContents:
     try:
         summary = folder.read_summary()
     except UserError as error:
-        notes.append(str(error))
+        notes.append(redact(str(error)))
     try:
         rows = folder.read_metrics()
         panels = panels_of([path], CURVES)
     except ConfigError:
         pass  # there is nothing to draw yet
     except UserError as error:
-        notes.append(str(error))
+        notes.append(redact(str(error)))
     try:
         traced = _traced(folder.trace)
     except UserError as error:
-        notes.append(str(error))
+        notes.append(redact(str(error)))
     return RunContents(
         path,
         _fields(stored_fields(folder)),

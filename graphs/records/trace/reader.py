@@ -1,13 +1,18 @@
-"""Reading a trace, also while a run writes it: each reader sees whole iterations."""
+"""Reading a trace, also while a run writes it: each reader sees whole iterations.
+
+All that is read is redacted: a stranger's trace, or an older one, may hold a secret of ours.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, Final, Self
 
 from tutelage.agents.client.call_record import CACHED, OK, CallRecord
+from tutelage.agents.common.redact import redact, values_redactor
 from tutelage.graphs.records.trace.deadline import Deadline
 from tutelage.graphs.records.trace.names import read_id
 from tutelage.graphs.records.trace.records import (
@@ -49,6 +54,8 @@ class TraceReader:
     """Reads a trace. Each method raises TraceError where the file is damaged, or takes too long.
 
     A damaged row is passed over: all else is read as if it were not there; `passed_over` names it.
+    Nothing that comes out of it holds a secret of the environment as it was when the trace was
+    opened; what is looked for and sorted by is what stands there.
 
     Raises TraceNotBegunError where there is no trace yet, TraceError for one that cannot be read.
     """
@@ -60,6 +67,7 @@ class TraceReader:
             self._connection.create_function("folded", 1, str.casefold, deterministic=True)
         self._deadline = Deadline(self._connection, path)
         self._damaged: dict[str, None] = {}
+        self._redact = values_redactor()
 
     def passed_over(self) -> list[str]:
         """The damaged rows, a line each: those of the wrong types, and whatever else was read."""
@@ -68,7 +76,8 @@ class TraceReader:
             key = "iteration" if table == "visits" else "row"
             found = [row for (row,) in self._query(f"{query} LIMIT {_NAMED + 1}")]
             lines += [
-                f"{self.path}: {key} {str(row)[:30]} of {table} is damaged: a value of a wrong type"
+                f"{self.path}: {key} {redact(str(row))[:30]} of {table} is damaged: a value of a "
+                "wrong type"
                 for row in dict.fromkeys(found[:_NAMED])
             ]
             if len(found) > _NAMED:
@@ -161,7 +170,7 @@ class TraceReader:
 
     def names(self) -> dict[int, tuple[int, str]]:
         """The number and the text of each situation, by its id."""
-        rows = self._query("SELECT situation_id, number, text FROM sound_situations")
+        rows = self._shown("SELECT situation_id, number, text FROM sound_situations")
         return {situation_id: (number, text) for situation_id, number, text in rows}
 
     def find_calls(
@@ -179,13 +188,13 @@ class TraceReader:
         the largest on. Raises TraceError for another.
         """
         query, values = search_calls(wanted or Wanted(), failures_only, sort, reverse)
-        rows = self._query(f"{query} LIMIT {-1 if limit is None else limit}", values)
+        rows = self._shown(f"{query} LIMIT {-1 if limit is None else limit}", values)
         total = rows[0][-1] if rows else 0
         return [CallRow._make(row[:-1]) for row in rows], total
 
     def call_counts(self) -> list[CallCount]:
         """How many calls there are of each node, provider, model and status."""
-        rows = self._query(
+        rows = self._shown(
             f"SELECT node, provider, model, status, COUNT(*), {added('prompt_tokens')},"
             f" {added('completion_tokens')}, SUM(cost_usd),"
             f" SUM(cost_usd IS NULL AND status IN ('{OK}', 'unusable_answer'))"
@@ -219,7 +228,11 @@ class TraceReader:
 
     def sources(self) -> dict[str, int]:
         """How often advice came from where."""
-        return dict(self._query("SELECT source, COUNT(*) FROM sound_advice GROUP BY 1 ORDER BY 1"))
+        rows = self._shown("SELECT source, COUNT(*) FROM sound_advice GROUP BY 1 ORDER BY 1")
+        counts = Counter[str]()
+        for source, times in rows:  # two of them may be the same by now
+            counts[source] += times
+        return dict(counts)
 
     def close(self) -> None:
         """Close the file."""
@@ -252,26 +265,29 @@ class TraceReader:
         found = []
         for row in rows:
             try:
-                found.append(from_row(kind, row.values()))
+                found.append(vars(from_row(kind, row.values())))
             except ValueError as error:
                 self._pass_over(f"row {row['id']} of {TABLES[kind]}", error)
-        return found
+        return [kind(**values) for values in self._redact(found)]
 
     def _pass_over(self, what: str, error: ValueError) -> None:
-        reason = " ".join(str(error).split())
+        reason = redact(" ".join(str(error).split()))
         self._damaged[f"{self.path}: {what} is damaged: {reason[:_REASON]}"] = None
 
     def _summaries(self, query: str, values: Mapping[str, Any]) -> list[SituationSummary]:
-        return [self._summary(row) for row in self._query(query, values)]
+        rows = [self._parsed(row) for row in self._query(query, values)]
+        return [_summary(*row) for row in self._redact(rows)]
 
-    def _summary(self, row: tuple[Any, ...]) -> SituationSummary:
+    def _parsed(self, row: tuple[Any, ...]) -> tuple[Any, ...]:
+        """A row of `search_situations` with its JSON read; last, a rejection's iteration and
+        message."""
         plans = None
         try:
             plans = read_plans(row[6])
         except ValueError as error:
             self._pass_over(f"the latest advice on situation {row[0]}", error)
-        sources = read_json(row[5])
-        return SituationSummary(*(*row[:5], sources, plans, *row[7:-1], _rejection(row[-1])))
+        rejection = None if row[-1] is None else read_json(row[-1])
+        return (*row[:5], read_json(row[5]), plans, *row[7:-1], rejection)
 
     def _numbers(self, what: str) -> str:
         """Which numbers there are, for people."""
@@ -283,7 +299,12 @@ class TraceReader:
         with explained(self.path), self._deadline.statement():
             return self._connection.execute(sql, values or {}).fetchall()
 
+    def _shown(self, sql: str, values: Mapping[str, Any] | None = None) -> Sequence[Sequence[Any]]:
+        """Rows, redacted."""
+        return self._redact(self._query(sql, values))
 
-def _rejection(event: str | None) -> Rejection | None:
-    """event: its iteration and its message as a JSON list."""
-    return None if event is None else Rejection.read(*read_json(event))
+
+def _summary(*values: Any) -> SituationSummary:
+    """values: of the fields; of the last, the rejection, iteration and message, or None."""
+    *others, said = values
+    return SituationSummary(*(*others, None if said is None else Rejection.read(*said)))

@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Final, TypeGuard, TypeVar
 
 from tutelage.agents.client.call_record import CallRecord
-from tutelage.agents.common.files import is_deep
+from tutelage.agents.common.files import JSON_LEVELS, is_deep
 from tutelage.agents.common.redact import Json, json_writer, text_cleaner
 
 PlanRows = list[dict[str, Any]]
@@ -259,7 +259,8 @@ def read_json(text: object) -> Json:
         raise ValueError("it is nested too deeply") from None
     if "\\ud" in text.lower():  # what UTF-8 cannot hold: UnicodeEncodeError is a ValueError
         json.dumps(value, ensure_ascii=False).encode()
-    if is_deep(value):
+    # Nothing is nested deeper than it has brackets, which are counted in no time.
+    if text.count("[") + text.count("{") > JSON_LEVELS and is_deep(value):
         raise ValueError("it is nested too deeply")
     return value
 

@@ -12,6 +12,7 @@ from typing import Final
 
 from tutelage.agents.client.call_record import CallRecord
 from tutelage.agents.common.files import is_damage, sqlite_reason
+from tutelage.agents.common.redact import redact
 from tutelage.agents.common.visible import visible
 from tutelage.graphs.records import versions
 from tutelage.graphs.records.trace.records import (
@@ -308,7 +309,8 @@ def _check_tables(connection: sqlite3.Connection, path: Path) -> None:
     others = sorted(name for name in own.keys() | found.keys() if own.get(name) != found.get(name))
     if others and others[0] in found:
         kind, _ = found[others[0]]
-        raise TraceDamagedError(f"{path}: its {kind} {visible(others[0])} is not a trace's own")
+        other = visible(redact(others[0]))
+        raise TraceDamagedError(f"{path}: its {kind} {other} is not a trace's own")
     if others:
         raise TraceDamagedError(f"{path}: it has no index {', '.join(others)}")
 

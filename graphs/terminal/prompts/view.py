@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rich.panel import Panel
 
+from tutelage.agents.common.redact import redact
 from tutelage.graphs.config.config import RunConfig
 from tutelage.graphs.records.run_folder import RunFolder
 from tutelage.graphs.terminal.common import tables
@@ -60,15 +61,15 @@ def show_one(name: str, folder: Path | None, as_json: bool) -> None:
             {
                 "name": name,
                 "role": template.slot.role,
-                "description": template.description,
+                "description": redact(template.description),
                 "variables": list(template.variables),
                 "file": str(template.path),
                 "sha256": template.digest,
-                "text": template.text,
+                "text": redact(template.text),
             }
         )
         return
-    console().print(safe(f"{template.path}\n", "dim"), safe(template.text), sep="")
+    console().print(safe(f"{template.path}\n", "dim"), safe(redact(template.text)), sep="")
 
 
 def show_diff(name: str | None, folder: Path | None, as_json: bool) -> None:
@@ -91,7 +92,7 @@ def show_diff(name: str | None, folder: Path | None, as_json: bool) -> None:
 
 def check(folder: Path | None, as_json: bool) -> bool:
     """Print what is wrong with the templates; returns whether all is well."""
-    problems = find_library(folder).check()
+    problems = [redact(problem) for problem in find_library(folder).check()]
     if as_json:
         print_json({"templates": len(SLOTS), "problems": problems})
         return not problems
@@ -104,7 +105,7 @@ def check(folder: Path | None, as_json: bool) -> bool:
 def print_problems(problems: Iterable[str]) -> None:
     """Problems of templates, a line each."""
     for problem in problems:
-        console().print(safe(problem, "red"), soft_wrap=True)
+        console().print(safe(redact(problem), "red"), soft_wrap=True)
 
 
 def render(config: RunConfig, as_json: bool) -> None:
@@ -122,7 +123,7 @@ def render(config: RunConfig, as_json: bool) -> None:
         task, find_library(config.prompts), teacher.max_options, thinking=teacher.thinking
     )
     question = verbaliser.question(situation_id)
-    messages = [{"role": m.type, "content": str(m.content)} for m in question.messages]
+    messages = [{"role": m.type, "content": redact(str(m.content))} for m in question.messages]
     if as_json:
         print_json({"messages": messages, "tools": question.tools.schemas})
         return
@@ -133,7 +134,7 @@ def render(config: RunConfig, as_json: bool) -> None:
 def _changes(shipped: PromptLibrary, library: PromptLibrary, name: str) -> list[str]:
     """The lines of a unified diff; none where the texts are the same."""
     before, after = shipped.get(name), library.get(name)
-    texts = before.text.splitlines(), after.text.splitlines()
+    texts = redact(before.text).splitlines(), redact(after.text).splitlines()
     labels = f"shipped/{name}.md", str(after.path)
     return list(unified_diff(*texts, *labels, lineterm=""))
 
