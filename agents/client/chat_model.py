@@ -18,7 +18,8 @@ class ChatProvider:
     identity: everything about the provider that its answers depend on; part of the cache's key.
     wait_always: it is waited for, without a limit: its answers come at once and are reproducible,
     or they come from a person. price: None where it is not known. kept: whether the plan cache
-    keeps its answers.
+    keeps its answers. limit_field: the model's field for the most tokens of an answer; None where
+    it has none that is known.
     """
 
     model: BaseChatModel
@@ -28,3 +29,4 @@ class ChatProvider:
     wait_always: bool
     price: Price | None = None
     kept: bool = True
+    limit_field: str | None = None

@@ -21,6 +21,7 @@ from tutelage.agents.client.budget import Budget
 from tutelage.agents.client.call_record import Exchange
 from tutelage.agents.client.chat_model import ChatProvider
 from tutelage.agents.client.errors import FailureName, held_secrets, in_one_line, retry_after
+from tutelage.agents.client.limits import limit_of, limited
 from tutelage.agents.client.numbers import count_of
 from tutelage.agents.client.pool import Patience, at_once
 from tutelage.agents.client.request_modes import OutputMode, RequestMode
@@ -113,6 +114,10 @@ class RateLimitedClient:
         calls = [partial(self._send_one, request) for request in requests]
         return at_once(calls, self._settings.concurrency)
 
+    def limit_of(self, request: Request) -> int | None:
+        """The most tokens of an answer to a request; None where the provider is told of none."""
+        return limit_of(self._provider, request.mode, self._settings)
+
     def record(
         self,
         reply: Reply,
@@ -123,6 +128,7 @@ class RateLimitedClient:
     ) -> Exchange:
         """A request that was sent, with its response. plans: those read out of each answer."""
         request, price = reply.request, self._provider.price
+        limit = self.limit_of(request)
         return Exchange(
             provider=self._provider.name,
             model=self._provider.model_name,
@@ -134,6 +140,7 @@ class RateLimitedClient:
             settings={
                 "output_mode": request.mode.output_mode,
                 "temperature": self._settings.temperature,
+                **({} if limit is None else {"max_tokens": limit}),
                 **request.sampling,
             },
             answers=[_plain(message) for message in reply.messages],
@@ -187,7 +194,8 @@ class RateLimitedClient:
         """All answers to a request."""
 
         def ask() -> LLMResult:
-            model, extra = _bind(self._provider.model, request.tools, request.mode.output_mode)
+            model = limited(self._provider, request.mode, self._settings)
+            model, extra = _bind(model, request.tools, request.mode.output_mode)
             with ending_in(self._settings.timeout_s):
                 return model.generate([request.messages], **extra, **request.sampling)
 

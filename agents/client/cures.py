@@ -16,6 +16,8 @@ _CAUSES: Final[dict[FailureName, str]] = {
     "not_found": "there is no such model at that address",
     "bad_request": "the server rejected what it was asked",
     "unusable_answer": "no answer held a plan that can be used",
+    "cut_off": "the answer was cut at its limit of tokens",
+    "filtered": "the provider's content filter refused the question or the answer",
     "budget_spent": "the budget was spent",
     "not_recorded": "the recording holds no answer to what came up",
 }
@@ -31,6 +33,9 @@ _NEXT: Final[dict[FailureName, str]] = {
     "bad_request": "is the model's name right? The answer above says what it does not take",
     "unusable_answer": "the model answers and calls nothing on offer: try a larger one, or prompts "
     "of your own (--prompts); where it is the task's own script, mend that",
+    "cut_off": "a model that thinks needs more: --set teacher.max_tokens=16384; one that goes on "
+    "and on is not helped by that",
+    "filtered": "other situations may pass; prompts of your own (--prompts) may help",
     "budget_spent": "raise the budget",
     "not_recorded": "record that situation, or add a line for it by hand",
 }

@@ -30,6 +30,8 @@ FailureName = Literal[
     "not_found",
     "bad_request",
     "unusable_answer",
+    "cut_off",
+    "filtered",
     "budget_spent",
     "not_recorded",
 ]
@@ -37,13 +39,21 @@ FailureName = Literal[
 rate_limited: too many requests (429). refused: the key or its rights (401, 403). no_credit: the
 account has nothing left to pay with, or is blocked (402, and what says so). not_found: there is no
 such model, or nothing at that address (404). bad_request: the server or the client library rejects
-what is asked (other 4xx). unusable_answer: something came back, and it is no plan. budget_spent:
-the run may make no further request. not_recorded: the file that is replayed has no answer."""
+what is asked (other 4xx). unusable_answer: something came back, and it is no plan. cut_off: the
+answer ended at its limit of tokens. filtered: the provider's content filter stopped the question
+or the answer. budget_spent: the run may make no further request. not_recorded: the file that is
+replayed has no answer."""
 
 REFUSALS: Final = frozenset({"refused", "no_credit", "not_found"})
 """Nobody but the user can change that: every question would end the same until then."""
 
-HOPELESS: Final = REFUSALS | {"bad_request", "unusable_answer", "budget_spent"}
+HOPELESS: Final = REFUSALS | {
+    "bad_request",
+    "unusable_answer",
+    "cut_off",
+    "filtered",
+    "budget_spent",
+}
 """Asking again at once would end the same; an unusable answer has been sent back by then."""
 
 FINAL: Final = frozenset({"budget_spent", "not_recorded"})
@@ -64,6 +74,12 @@ _NO_CREDIT: Final = re.compile(
 "exceeded your current quota": Google says that of a minute's quota, too."""
 _BAD_KEY: Final = re.compile(r"api[ _]key[ _]((is|was) )?(not valid|invalid)", re.IGNORECASE)
 """How Google says it, with 400."""
+_FILTERED: Final = re.compile(
+    r"content_filter|content management policy|content_policy_violation|ResponsibleAIPolicy"
+    r"|data_inspection_failed|flagged_input|input was flagged",
+    re.IGNORECASE,
+)
+"""How OpenAI, Azure, Alibaba and OpenRouter say that one question was refused for its words."""
 _NO_ROUTE: Final = re.compile(r"no endpoints found that", re.IGNORECASE)
 """How OpenRouter says, with 404, that nobody serves that model with these parameters."""
 _CONNECTION_KINDS: Final = frozenset({"ConnectError", "TransportError", "OSError"})
@@ -127,7 +143,7 @@ def is_rejection(error: BaseException) -> bool:
     status, name = _status(error), name_failure(error)
     if status is None or status == 404:
         return name == "bad_request"
-    if name in REFUSALS:
+    if name in REFUSALS or name == "filtered":
         return False
     return status in _REJECTING or (status >= 500 and bool(_TOOL_TROUBLE.search(str(error))))
 
@@ -163,6 +179,8 @@ def _seconds(value: object) -> float | None:
 
 
 def _name_status(status: int, said: str) -> FailureName:
+    if status in (400, 403, 422) and _FILTERED.search(said):
+        return "filtered"
     if status == 402 or (status < 500 and _NO_CREDIT.search(said)):
         return "no_credit"
     if status in (401, 403) or (status == 400 and _BAD_KEY.search(said)):

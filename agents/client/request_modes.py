@@ -22,6 +22,7 @@ WITH_TOOLS: Final[frozenset[OutputMode]] = frozenset({"required", "auto"})
 
 _BLAMES_N: Final = re.compile(r"(?<![\w-])n(?![\w-])")
 _BLAMES_SEED: Final = re.compile(r"\bseed\b", re.IGNORECASE)
+_BLAMES_LIMIT: Final = re.compile(r"\bmax_(completion_)?tokens\b")
 _BLAMES_OUTPUT_MODE: Final = re.compile(
     r"tool|function|jinja|response_format|json_schema", re.IGNORECASE
 )
@@ -34,11 +35,17 @@ def output_modes_for(settings: TeacherSettings) -> tuple[OutputMode, ...]:
 
 @dataclass(frozen=True)
 class RequestMode:
-    """How a request is put. with_n: all samples in one request. with_seed: a seed with it."""
+    """How a request is put. with_n: all samples in one request. with_seed: a seed with it.
+
+    limit: how it says the most tokens of an answer: by the name that the provider's servers know,
+    by OpenAI's other name, or not at all. thinks: the model was seen to think before it answers.
+    """
 
     output_mode: OutputMode
     with_n: bool
     with_seed: bool
+    limit: Literal["named", "renamed", "none"] = "named"
+    thinks: bool = False
 
     def after_rejection(self, complaint: str) -> RequestMode | None:
         """The mode to try after the server or the client library refused; None after the last.
@@ -47,6 +54,8 @@ class RequestMode:
         """
         if self.output_mode == "logprobs":
             return self._lower()
+        if self.limit != "none" and _BLAMES_LIMIT.search(complaint):
+            return replace(self, limit="renamed" if self.limit == "named" else "none")
         without_n = replace(self, with_n=False) if self.with_n else None
         without_seed = replace(self, with_seed=False) if self.with_seed else None
         if without_n and _BLAMES_N.search(complaint):

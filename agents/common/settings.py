@@ -16,6 +16,11 @@ OFFLINE: Final = "offline"
 CACHED_ADVICE: Final = "cached"
 """In a list of fallbacks: the last advice of any model on the same situation."""
 
+_PLAN_TOKENS: Final = 512
+"""A plan takes some 50, and a model that explains itself first some 300. An answer without end
+should end before the time limit on a small machine, which brings 10 to 20 in a second."""
+_THINKING_TOKENS: Final = 8192
+
 SECRET: Final = "secret"
 """The kind of a problem whose value must not be repeated."""
 
@@ -57,6 +62,13 @@ class TeacherSettings(BaseModel):
         False,
         description="Tell the teacher to think in words before it calls tools; the words are "
         "never read as an answer.",
+    )
+    max_tokens: int | None = Field(
+        None,
+        ge=1,
+        le=2**20,
+        description="Tokens at which an answer is cut, thoughts included; none for 512, or 8,192 "
+        "with thinking on and for a model that is seen to think.",
     )
     lookups: tuple[str, ...] = Field(
         (),
@@ -138,6 +150,12 @@ class TeacherSettings(BaseModel):
         le=1e12,
         description="US dollars for a million tokens that come out; none as above.",
     )
+
+    def token_limit(self, thinks: bool) -> int:
+        """The most tokens of one answer. thinks: the model was seen to think before it answers."""
+        if self.max_tokens is not None:
+            return self.max_tokens
+        return _THINKING_TOKENS if thinks or self.thinking else _PLAN_TOKENS
 
     @property
     def has_budget(self) -> bool:

@@ -17,6 +17,7 @@ from tutelage.agents.common.settings import TeacherSettings
 from tutelage.agents.planner import logprobs
 from tutelage.agents.planner.option_tools import OptionTools, closed_object
 from tutelage.agents.planner.plan_grammar import read_plan, write_step
+from tutelage.agents.planner.sloppy_calls import bare_name
 from tutelage.agents.planner.text_tool_calls import without_thoughts
 from tutelage.agents.planner.verbaliser import Question, plain
 from tutelage.rl.tasks.options import Plan
@@ -93,7 +94,7 @@ def plan_of(
     answer = without_thoughts(str(message.text))
     if output_mode == "json":
         return question.tools.plan_of_calls(_calls_in_json(answer), max_options)
-    steps = [(name, {"target": target}) for name, target in read_plan(answer)]
+    steps = [(bare_name(name), {"target": target}) for name, target in read_plan(answer)]
     return question.tools.plan_of_calls(steps, max_options)
 
 
@@ -121,12 +122,12 @@ def _calls_in_json(text: str) -> list[tuple[str, Any]]:
 
 
 def _call_in(step: Any) -> tuple[str, Any]:
-    if not isinstance(step, Mapping) or not set(step) <= {"option", "target"}:
+    if not isinstance(step, Mapping):
         raise UnusableAnswer("a step of the plan is not an option and a target", shapeless=True)
-    name = step.get("option")
+    name = step.get("option", step.get("name"))
     if not isinstance(name, str):
         raise UnusableAnswer("a step of the plan names no option", shapeless=True)
-    return name, {"target": step.get("target")}
+    return bare_name(name), {key: step[key] for key in step if key != "option"}
 
 
 def _answer_schema(tools: OptionTools) -> dict[str, Any]:

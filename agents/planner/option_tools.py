@@ -13,6 +13,12 @@ from typing import Any, Final
 from langchain_core.messages import AIMessage
 
 from tutelage.agents.client.errors import UnusableAnswer
+from tutelage.agents.planner.sloppy_calls import (
+    AmbiguousArgumentsError,
+    bare_name,
+    folded,
+    target_in,
+)
 from tutelage.agents.planner.text_tool_calls import calls_in
 from tutelage.rl.tasks.options import Option, Plan
 
@@ -21,7 +27,7 @@ _MAX_TOOL_NAME: Final = 64
 
 
 def calls_of(message: AIMessage) -> list[tuple[str, Any]]:
-    """A message's tool calls as (tool, arguments), also those written as text.
+    """A message's tool calls as (bare tool name, arguments), also those written as text.
 
     Raises UnusableAnswer for one whose arguments are broken.
     """
@@ -29,8 +35,8 @@ def calls_of(message: AIMessage) -> list[tuple[str, Any]]:
         name = message.invalid_tool_calls[0].get("name")
         raise UnusableAnswer(f"malformed arguments for tool {_shown(name)}", shapeless=True)
     if message.tool_calls:
-        return [(call["name"], call["args"]) for call in message.tool_calls]
-    return calls_in(str(message.text))
+        return [(bare_name(call["name"]), call["args"]) for call in message.tool_calls]
+    return [(bare_name(name), args) for name, args in calls_in(str(message.text))]
 
 
 def option_help(options: Sequence[Option]) -> str:
@@ -91,7 +97,7 @@ class OptionTools:
         return self.plan_of_calls(calls_of(message), max_options)
 
     def plan_of_calls(self, calls: Sequence[tuple[str, Any]], max_options: int) -> Plan:
-        """The plan that (tool, arguments) pairs make, repeats in a row counted once.
+        """The plan that (bare tool name, arguments) pairs make, repeats in a row counted once.
 
         Raises UnusableAnswer where there is none, one is not on offer, or there are too many.
         """
@@ -109,18 +115,23 @@ class OptionTools:
     def _option(self, name: str, args: Any) -> Option:
         """The option on offer that a call names. Case and outer blanks of a target are ignored.
 
-        Models often send an empty target to a tool that takes none: that counts as none.
+        Models often send an empty target to a tool that takes none: that counts as none. See
+        `sloppy_calls` for what else is understood.
         """
         offered = self._offers.get(name)
         if offered is None:
             raise UnusableAnswer(f"unknown tool {_shown(name)}; allowed: {', '.join(self._offers)}")
-        if not isinstance(args, Mapping) or not set(args) <= {"target"}:
-            raise UnusableAnswer(f"malformed arguments for tool {_shown(name)}: {_shown(args)}")
-        target = args.get("target")
+        elsewhere = [t for tool in self._offers if tool != name for t in self._targets(tool)]
+        try:
+            target = target_in(args, name, self._targets(name), elsewhere)
+        except AmbiguousArgumentsError:
+            raise UnusableAnswer(
+                f"malformed arguments for tool {_shown(name)}: {_shown(args)}"
+            ) from None
         if target is not None and not isinstance(target, str):
             raise UnusableAnswer(f"malformed target for tool {_shown(name)}: {_shown(target)}")
         matches = [option for option in offered if (option.target or "") == (target or "")]
-        matches += [option for option in offered if _folded(option.target) == _folded(target)]
+        matches += [option for option in offered if folded(option.target) == folded(target)]
         if matches:
             return matches[0].bare()
         allowed = ", ".join(option.target or "none" for option in offered)
@@ -128,6 +139,9 @@ class OptionTools:
             f"unknown target {_shown(target)} for tool {name}; allowed: {allowed}",
             shapeless=target is None,
         )
+
+    def _targets(self, tool: str) -> list[str]:
+        return [option.target for option in self._offers[tool] if option.target is not None]
 
 
 def tool_name(name: str, taken: Collection[str] = ()) -> str:
@@ -170,10 +184,6 @@ def _help(alike: Sequence[Option]) -> str:
 
 def _aimed_at(option: Option) -> str:
     return "without a target" if option.target is None else " ".join(option.target.split())
-
-
-def _folded(target: str | None) -> str:
-    return (target or "").strip().casefold()
 
 
 def _shown(value: object) -> str:

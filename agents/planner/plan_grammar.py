@@ -7,7 +7,9 @@
     target = bare | a JSON string              for a target that `bare` cannot hold
     bare   = characters other than " ( ) ; \\ and line breaks, no blank at either end
 
-A name holds no blanks. Lines before the plan are the model's own thoughts: they are not read.
+A name holds no blanks and none of Markdown's marks but `_`. Lines before the plan are the model's
+own thoughts: they are not read. Markdown around the line, the word or a step is passed over, as in
+**Plan:** `go_to(red key)`.
 """
 
 from __future__ import annotations
@@ -21,9 +23,10 @@ from tutelage.agents.client.errors import UnusableAnswer
 Step = tuple[str, str]
 """A tool's name and its target, empty for none."""
 
-_PLAN: Final = re.compile(r"[ \t]*plan:(.*)\Z", re.IGNORECASE | re.DOTALL)
+_PLAN: Final = re.compile(r"[ \t>#*_`-]*plan[*_`]*:(.*)\Z", re.IGNORECASE | re.DOTALL)
 _STEP: Final = re.compile(
-    r"""[ \t]*([^\s"();\\]+)[ \t]*\([ \t]*("(?:[^"\\]|\\.)*"|[^"();\\\r\n]*?)[ \t]*\)[ \t]*(;|\Z)"""
+    r"""[ \t*`]*([^\s"();\\*`]+)[ \t]*\("""
+    r"""[ \t]*("(?:[^"\\]|\\.)*"|[^"();\\\r\n]*?)[ \t]*\)[ \t*`]*(;|_*[ \t]*\Z)"""
 )
 _FENCE: Final = re.compile(r"\s*```\w*\s*\Z")
 _BARE: Final = re.compile(r"[^\s\"();\\](?:[^\"();\\\r\n]*[^\s\"();\\])?")

@@ -24,9 +24,10 @@ from tutelage.agents.client.budget import Budget
 from tutelage.agents.client.chat_model import ChatProvider
 from tutelage.agents.client.client import LONGEST_PAUSE_S, RateLimitedClient
 from tutelage.agents.client.errors import HOPELESS, FailureName
-from tutelage.agents.client.request_modes import RequestMode, output_modes_for
+from tutelage.agents.client.request_modes import OUTPUT_MODES, RequestMode, output_modes_for
 from tutelage.agents.common.settings import TeacherSettings
 from tutelage.agents.planner.answer import PlannerAnswer
+from tutelage.agents.planner.evidence import Evidence
 from tutelage.agents.planner.lookups import SharedLookups
 from tutelage.agents.planner.messages import output_modes_of
 from tutelage.agents.planner.sampling_session import SamplingSession
@@ -44,9 +45,9 @@ class Planner:
     situations pay for finding out.
 
     question: the question about a situation id, rendered once for its cache key and for asking;
-    raises PromptError for a broken template. mode: of the next request, that of the last one which
-    brought a plan. source: the origin of this planner's advice, as the trace names it. Raises
-    UnknownLookupError where the settings want look-ups that the task lacks.
+    raises PromptError for a broken template. mode: of the next request, see `Evidence`. source: the
+    origin of this planner's advice, as the trace names it. Raises UnknownLookupError where the
+    settings want look-ups that the task lacks.
     """
 
     def __init__(
@@ -67,6 +68,8 @@ class Planner:
         self.question = lru_cache(_QUESTIONS_KEPT)(verbaliser.question)
         self._client = RateLimitedClient(provider, settings, budget or Budget(settings))
         self._shared_lookups = SharedLookups()
+        # A script, or a person, speaks in one way and has no other.
+        self._evidence = Evidence(OUTPUT_MODES if provider.wait_always else ())
         self._jitter = random.Random()
         kind = type(provider.model)
         self._numbers_samples = "first_sample" in signature(kind._generate).parameters
@@ -95,10 +98,11 @@ class Planner:
             self._shared_lookups,
             self._settings,
             self._numbers_samples,
+            self._evidence.proven,
         )
         failure = self._tried(session) if question.options else None
         if session.worked is not None:
-            self.mode = session.worked
+            self.mode = self._evidence.next_mode(self.mode, session.worked, session.brought)
         return PlannerAnswer(
             situation_id=situation_id,
             source=self._source,

@@ -1,14 +1,17 @@
 """Sampling k plans in one situation: look-ups, samples, unusable answers, the ladder of modes.
 
 Look-ups come first, once; the samples branch only after them. An answer that is no plan goes back
-to the model once, with the reason, and then counts as a sample that holds none. A server that
-rejects a request, or answers in no form at all, is asked in the next mode down the ladder.
+to the model once, with the reason, and then counts as a sample that holds none. One that was cut
+does not: the model would go on as long again. A server that rejects a request, or answers in no
+form at all, is asked in the next mode down the ladder; so is one that gave no plan in a mode which
+has never brought any, an answer that was cut or too late included. What a proven mode does not
+bring is the situation's own failure.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -16,6 +19,7 @@ from langchain_core.messages import AIMessage, BaseMessage
 
 from tutelage.agents.client.call_record import OK, Exchange
 from tutelage.agents.client.client import RateLimitedClient, Reply, Request
+from tutelage.agents.client.endings import cut_in_words, has_thought, is_cut, is_filtered
 from tutelage.agents.client.errors import (
     FailureName,
     UnusableAnswer,
@@ -42,8 +46,9 @@ class SamplingSession:
     """Asks about one situation, in one thread.
 
     mode: the first one to try. numbers_samples: the model draws the sample of a given number (the
-    offline script). calls: the requests so far. worked: the last mode that brought a plan; None
-    before that.
+    offline script). proven: the output modes that have brought plans on other situations. calls:
+    the requests so far. worked: the last mode that brought a plan; None before that. brought: the
+    output modes that did.
     """
 
     def __init__(
@@ -54,10 +59,13 @@ class SamplingSession:
         shared_lookups: SharedLookups,
         settings: TeacherSettings,
         numbers_samples: bool,
+        proven: Collection[OutputMode] = (),
     ) -> None:
         self.mode = mode
         self.calls: list[Exchange] = []
         self.worked: RequestMode | None = None
+        self.brought: set[OutputMode] = set()
+        self._proven_before = proven
         self._question = question
         self._client, self._shared_lookups, self._settings = client, shared_lookups, settings
         self._numbers_samples = numbers_samples
@@ -80,19 +88,31 @@ class SamplingSession:
                     return failure
             if self.advice is not None:
                 return None
-            lower = self.mode.after_nonsense() if self._shapeless else None
+            lower = self._lower_rung()
             if lower is None:
                 self._samples.clear()
-                return "unusable_answer"
+                return self._why
             self._change_to(lower)
+
+    def _lower_rung(self) -> RequestMode | None:
+        """The mode to try after one that brought no plan; None where there is no use in another."""
+        may_help = not self._has_proved_itself or self._shapeless
+        return self.mode.after_nonsense() if may_help and self._why != "filtered" else None
+
+    @property
+    def _has_proved_itself(self) -> bool:
+        """Whether this output mode has ever brought a plan, here or on another situation."""
+        return self._proven or self.mode.output_mode in self._proven_before
 
     def _start_output_mode(self) -> None:
         """Reset what belongs to one output mode.
 
         one_by_one: an answer that could not be read has spoilt a request for several. unseen: the
         look-ups that have not been made. proven: this output mode has brought a plan. shapeless:
-        an answer had the form of none. lost: more samples of this output mode are of no use.
+        an answer had the form of none. lost: more samples of this output mode are of no use. why:
+        the failure where no sample holds a plan.
         """
+        self._why: FailureName = "unusable_answer"
         self._samples: list[Plan | None] = []
         self._from_logprobs: Advice | None = None
         self._conversation = messages_for(self._question, self.mode.output_mode)
@@ -137,7 +157,7 @@ class SamplingSession:
             self._shapeless = self._lost = True
             return None
         self._record(reply, OK)
-        self.worked = self.mode
+        self._note_success()
         return None
 
     # --- look-ups ---------------------------------------------------------------------------------
@@ -158,13 +178,28 @@ class SamplingSession:
             if reply.unsent or reply.error:
                 failure = self._mend(reply)
                 return None
-            self._record(reply, OK if reply.messages else "unusable_answer")
-            return reply.messages[0] if reply.messages else AIMessage("")
+            return self._lookup_answer(reply)
 
         answer = self._shared_lookups.answer(self._conversation, self.mode.output_mode, ask)
         if answer is not None:
             self._take_lookup_answer(answer)
         return failure
+
+    def _lookup_answer(self, reply: Reply) -> AIMessage | None:
+        """The answer in a reply; what was cut holds neither a look-up nor a decision.
+
+        None where it is to be asked for again, with the room that thoughts need.
+        """
+        if not reply.messages:
+            self._record(reply, "unusable_answer")
+            return AIMessage("")
+        (answer,) = reply.messages
+        thought_anew = self._note_thoughts(reply)
+        if not is_cut(answer):
+            self._record(reply, OK)
+            return answer
+        self._record(reply, "cut_off", self._cut_in_words(reply))
+        return None if thought_anew else AIMessage("")
 
     def _take_lookup_answer(self, answer: AIMessage) -> None:
         try:
@@ -204,8 +239,14 @@ class SamplingSession:
             failure = self._take(reply, unusable) or failure
         if failure is None and unusable and self.mode.output_mode == output_mode:
             failure = self._send_back(unusable)
-            self._lost |= self._shapeless and not self._proven
+            self._give_up_unproven()
         return failure
+
+    def _give_up_unproven(self) -> None:
+        """More samples are of no use where one more answer, told what was wrong, held none."""
+        if not self._proven:
+            leads_on = not self._has_proved_itself and self._lower_rung() is not None
+            self._lost |= self._shapeless or leads_on
 
     def _take(self, reply: Reply, unusable: list[_Unusable]) -> FailureName | None:
         """Keep the plans of a response; answers without one are added to `unusable`."""
@@ -217,8 +258,24 @@ class SamplingSession:
             return None
         if len(reply.messages) < reply.request.wanted:
             self.mode = replace(self.mode, with_n=False)
+        thought_anew = self._note_thoughts(reply)
         self._keep_plans(reply, unusable)
+        ended = [m for m in reply.messages if is_cut(m) or is_filtered(m)]
+        if ended and not thought_anew:  # else asked again, with the room that thoughts need
+            self._samples += [None] * len(ended)
+            self._lost |= not self._has_proved_itself
         return None
+
+    def _note_thoughts(self, reply: Reply) -> bool:
+        """Give a model that is seen to think more room; whether it had less than that."""
+        if reply.request.mode.thinks or not any(has_thought(m) for m in reply.messages):
+            return False
+        self.mode = replace(self.mode, thinks=True)
+        return self._settings.token_limit(True) > self._settings.token_limit(False)
+
+    def _cut_in_words(self, reply: Reply) -> str:
+        limit = self._client.limit_of(reply.request)
+        return cut_in_words(next(m for m in reply.messages if is_cut(m)), limit)
 
     def _send_back(self, unusable: Sequence[_Unusable]) -> FailureName | None:
         """Answers that are no plan, once, with the reason; those with the same reason together."""
@@ -243,9 +300,11 @@ class SamplingSession:
             failure = name_failure(reply.error)
             self._record(reply, failure, reply.complaint)
             if failure not in ("bad_request", "unusable_answer"):
+                self._note_late(reply, failure)
                 return failure
             self._samples += [None] * reply.request.wanted
             return None
+        self._note_thoughts(reply)
         kept = self._keep_plans(reply, [])
         self._samples += [None] * (reply.request.wanted - kept)
         return None
@@ -279,6 +338,11 @@ class SamplingSession:
         found: list[Plan | None] = []
         reason = None
         for message in reply.messages:
+            if is_cut(message) or is_filtered(message):
+                found.append(None)
+                self._why = "cut_off" if is_cut(message) else "filtered"
+                reason = self._cut_in_words(reply) if is_cut(message) else "stopped by a filter"
+                continue
             try:
                 found.append(self._plan(message, reply.request.mode.output_mode))
             except UnusableAnswer as error:
@@ -287,7 +351,10 @@ class SamplingSession:
                 unusable.append((reason, quoted(message)))
                 self._shapeless |= error.shapeless
         plans = [plan for plan in found if plan is not None]
-        self._record(reply, OK if plans else "unusable_answer", reason, found)
+        ended = bool(found) and all(is_cut(m) or is_filtered(m) for m in reply.messages)
+        self._record(
+            reply, OK if plans else self._why if ended else "unusable_answer", reason, found
+        )
         self._samples += plans
         if plans:
             self._note_success()
@@ -310,9 +377,17 @@ class SamplingSession:
                 self._change_to(simpler)
                 return None
         if failure != "unusable_answer":
+            self._note_late(reply, failure)
             return failure
         self._take_nonsense(reply.request.wanted)
         return None
+
+    def _note_late(self, reply: Reply, failure: FailureName) -> None:
+        """Where an unproven mode brings no answer in time, the next try is in the next mode."""
+        if failure == "timed_out" and reply.request.mode == self.mode and not self._proven:
+            lower = None if self._has_proved_itself else self.mode.after_nonsense()
+            if lower is not None:
+                self._change_to(lower)
 
     def _take_nonsense(self, wanted: int) -> None:
         """Count a response that cannot be read at all, not even to be sent back.
@@ -328,6 +403,7 @@ class SamplingSession:
 
     def _note_success(self) -> None:
         self._proven, self.worked = True, self.mode
+        self.brought.add(self.mode.output_mode)
 
     def _record(
         self,

@@ -25,6 +25,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 from tutelage.agents.client.prices import FREE, Price, find_price, own_file
 from tutelage.agents.common.addresses import fault_of, public_url
@@ -48,11 +49,14 @@ from tutelage.agents.providers.proxies import check_proxies
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 from tutelage.agents.client.chat_model import ChatProvider
+from tutelage.agents.client.limits import limit_field
 from tutelage.rl.errors import UserError, meant, nearest
 from tutelage.rl.tasks.base import UnknownTaskError
 from tutelage.rl.tasks.dotted_path import working_directory_on_path
 from tutelage.rl.tasks.own_code import explained, load_attribute
 from tutelage.rl.tasks.scripts import script_of
+
+_OPENAI: Final = "https://api.openai.com/v1"
 
 _PLACEHOLDER_KEY: Final = "not-needed"
 """The key for a local server, where the client library insists on one."""
@@ -233,7 +237,9 @@ def _langchain(
         if name == "openai":
             from tutelage.agents.providers.reasoning import ReasoningChatOpenAI
 
-            model: BaseChatModel = ReasoningChatOpenAI(model=model_name, **arguments)
+            model: BaseChatModel = ReasoningChatOpenAI(
+                model=model_name, renames_limit=not _is_openais(base_url), **arguments
+            )
         else:
             model = init_chat_model(model_name, model_provider=name, **arguments)
     except ImportError as error:
@@ -253,8 +259,24 @@ def _langchain(
         "temperature": settings.temperature,
         "seed": settings.seed,
     }
+    if settings.max_tokens is not None:
+        identity["max_tokens"] = settings.max_tokens
     price = find_price(name, model_name, address)
-    return ChatProvider(model, f"{name}:{model_name}", model_name, identity, False, price)
+    return ChatProvider(
+        model,
+        f"{name}:{model_name}",
+        model_name,
+        identity,
+        wait_always=False,
+        price=price,
+        limit_field=limit_field(model),
+    )
+
+
+def _is_openais(base_url: str | None) -> bool:
+    """Whether an address is one of OpenAI's own, or of its models at Azure."""
+    host = urlsplit(base_url or _OPENAI).hostname or ""
+    return host.endswith(("openai.com", "azure.com"))
 
 
 def _not_imported(name: str, error: ImportError) -> str:

@@ -12,9 +12,11 @@ from __future__ import annotations
 
 from typing import Any, Final, cast
 
-from langchain_core.messages import AIMessage, UsageMetadata
+from langchain_core.callbacks import CallbackManagerForLLMRun
+from langchain_core.messages import AIMessage, BaseMessage, UsageMetadata
 from langchain_core.outputs import ChatResult
 from langchain_openai import ChatOpenAI
+from openai import ContentFilterFinishReasonError, LengthFinishReasonError
 
 from tutelage.agents.client.numbers import count_of
 
@@ -33,7 +35,34 @@ _DETAILS: Final = ("prompt_tokens_details", "completion_tokens_details")
 
 
 class ReasoningChatOpenAI(ChatOpenAI):
-    """The chat model, with `additional_kwargs["reasoning_content"]` where the server sends any."""
+    """The chat model, with `additional_kwargs["reasoning_content"]` where the server sends any.
+
+    renames_limit: the most tokens of an answer goes out as `max_tokens`, the older name, which
+    other servers know; OpenAI's own want `max_completion_tokens`.
+    """
+
+    renames_limit: bool = False
+
+    def _get_request_payload(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        payload: dict[str, Any] = super()._get_request_payload(*args, **kwargs)
+        if self.renames_limit and "max_completion_tokens" in payload:
+            payload["max_tokens"] = payload.pop("max_completion_tokens")
+        return payload
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        try:
+            return super()._generate(messages, stop, run_manager, **kwargs)
+        except (LengthFinishReasonError, ContentFilterFinishReasonError) as error:
+            # OpenAI's package raises for JSON that was cut; it is paid for, and says how it ended.
+            if error.completion is None:
+                raise
+            return self._create_chat_result(error.completion)
 
     def _create_chat_result(
         self, response: Any, generation_info: dict[str, Any] | None = None

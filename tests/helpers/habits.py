@@ -68,6 +68,34 @@ def says(text: str) -> Callable[[Body], Body]:
     return lambda _: {"role": "assistant", "content": text}
 
 
+def ends(reason: str, message: Body | None = None) -> Behaviour:
+    """Answers that end for a reason such as `length`; empty ones where no message is given."""
+
+    def answer(body: Body) -> Reply:
+        said = message or {"role": "assistant", "content": None}
+        reply = choices(asked_for, lambda _: dict(said))(body)
+        assert isinstance(reply.body, dict)
+        for choice in reply.body["choices"]:
+            choice["finish_reason"] = reason
+        return reply
+
+    return answer
+
+
+def thinks(needed: int, then: Behaviour) -> Behaviour:
+    """A model that thinks for so many tokens before it answers."""
+    thoughts = {
+        "role": "assistant",
+        "content": None,
+        "reasoning_content": "Hm. plan: explore() would do. " * 9 + "But the key\nis",
+    }
+
+    def answer(body: Body) -> Reply:
+        return (ends("length", thoughts) if body["max_tokens"] < needed else then)(body)
+
+    return answer
+
+
 def was_sent_back(body: Body) -> bool:
     """Whether the request holds an answer that could not be used."""
     return "It cannot be used" in body["messages"][-1]["content"]

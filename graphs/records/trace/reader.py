@@ -197,7 +197,7 @@ class TraceReader:
         rows = self._shown(
             f"SELECT node, provider, model, status, COUNT(*), {added('prompt_tokens')},"
             f" {added('completion_tokens')}, SUM(cost_usd),"
-            f" SUM(cost_usd IS NULL AND status IN ('{OK}', 'unusable_answer'))"
+            f" SUM(cost_usd IS NULL AND status IN ('{OK}', 'unusable_answer', 'cut_off'))"
             " FROM listed_calls"
             " GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4"
         )

@@ -168,7 +168,8 @@ def test_any_calls_are_a_plan_on_offer_or_unusable(calls: list[tuple[str, Any]])
         ([("pick_up", {"target": "blue key"})], "unknown target 'blue key'"),
         ([("pick_up", {})], "unknown target None"),
         ([("pick_up", {"target": ["red key"]})], "malformed target"),
-        ([("pick_up", {"target": "red key", "speed": 2})], "malformed arguments"),
+        ([("go_to", {"from": "red key", "to": "red door"})], "malformed arguments"),
+        ([("pick_up", ["red key"])], "malformed arguments"),  # type: ignore[list-item]
         ([("explore", {"target": "red key"})], "unknown target"),
         ([("explore", {}), ("go_to", {"target": "red key"})] * 2, "at most 3"),
     ],
