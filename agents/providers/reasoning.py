@@ -4,6 +4,8 @@ It keeps what a server's model thought before it answered. Servers such as vLLM 
 that beside the answer. LangChain's package drops what OpenAI itself does not send; its packages for
 other providers keep it where it is put here.
 
+It says what came in place of an answer: an error inside a body of status 200, a web page.
+
 And it reads an answer whose tokens nobody can count: LangChain's package does sums with whatever
 the server has put there, and takes a number that is missing for 0.
 """
@@ -12,10 +14,12 @@ from __future__ import annotations
 
 from typing import Any, Final, cast
 
-from langchain_core.messages import AIMessage, UsageMetadata
+from langchain_core.callbacks import CallbackManagerForLLMRun
+from langchain_core.messages import AIMessage, BaseMessage, UsageMetadata
 from langchain_core.outputs import ChatResult
 from langchain_openai import ChatOpenAI
 
+from tutelage.agents.client.bodies import check_body, check_text
 from tutelage.agents.client.numbers import count_of
 
 _SENT: Final = ("reasoning_content", "reasoning")
@@ -33,12 +37,33 @@ _DETAILS: Final = ("prompt_tokens_details", "completion_tokens_details")
 
 
 class ReasoningChatOpenAI(ChatOpenAI):
-    """The chat model, with `additional_kwargs["reasoning_content"]` where the server sends any."""
+    """The chat model, with `additional_kwargs["reasoning_content"]` where the server sends any.
+
+    Raises BodyError and NotCompatibleError (`agents.client.errors`), too.
+    """
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        try:
+            return super()._generate(messages, stop, run_manager, **kwargs)
+        except Exception as error:
+            # Where the package cannot read an answer, the answer says more than the package.
+            response = getattr(error, "response", None)
+            if getattr(response, "status_code", None) == 200:
+                check_text(cast(Any, response).text)
+            raise
 
     def _create_chat_result(
         self, response: Any, generation_info: dict[str, Any] | None = None
     ) -> ChatResult:
-        sent = response if isinstance(response, dict) else response.model_dump(warnings=False)
+        plain = isinstance(response, dict | list | str)
+        sent = response if plain else response.model_dump(warnings=False)
+        check_body(sent)
         counted = _is_counted(sent.get("usage"))
         if not counted:
             uncounted = {"usage": None}

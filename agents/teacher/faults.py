@@ -20,10 +20,10 @@ class ProviderRefusedError(UserError):
 
 def fault_line(name: str, answer: PlannerAnswer) -> str:
     """A fault of a provider that does not end the run. name: the provider's."""
-    keys = " or ".join(_keys(name))
-    hint = f"check {keys}; " if answer.failure == "refused" and keys else ""
+    said = _complaint(answer)
+    hint = f"{what_next(answer.failure, _keys(name), said)}; " if answer.failure else ""
     return (
-        f"{name}: {answer.failure}: {_complaint(answer)} "
+        f"{name}: {answer.failure}: {said} "
         f"({hint}the run goes on, and asks again from time to time)"
     )
 
@@ -32,8 +32,9 @@ def refusal_line(name: str, answers: Iterable[PlannerAnswer]) -> str | None:
     """Cause and cure, where one of the answers is a provider's refusal for good; else None."""
     for answer in answers:
         if answer.failure in REFUSALS:
-            todo = what_next(answer.failure, _keys(name))
-            return f"{name}: {cause(answer.failure)} ({_complaint(answer)}); {todo}"
+            said = _complaint(answer)
+            todo = what_next(answer.failure, _keys(name), said)
+            return f"{name}: {cause(answer.failure)} ({said}); {todo}"
     return None
 
 
