@@ -47,8 +47,12 @@ _NEXT: Final[dict[FailureName, str]] = {
 
 _NEXT_WHERE_SAID: Final = (
     (
+        re.compile(r"certificate is not trusted.*SSL_CERT_FILE"),
+        "set SSL_CERT_FILE to a file with the certificate of the authority that signed it",
+    ),
+    (
         re.compile(r"certificate is not trusted"),
-        "mend the server's certificate, or trust the authority that signed it: SSL_CERT_FILE",
+        "the server's certificate is to be mended there; is the address (--base-url) right?",
     ),
     (
         re.compile(r"the proxy refuses|by way of HTTPS_PROXY"),

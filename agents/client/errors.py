@@ -19,6 +19,7 @@ from urllib.request import getproxies_environment, proxy_bypass
 from langchain_core.language_models import BaseChatModel
 from pydantic import SecretStr
 
+from tutelage.agents.client.parameters import named_in
 from tutelage.agents.common.addresses import public_url
 from tutelage.agents.common.redact import REDACTED, redactor
 
@@ -124,6 +125,8 @@ _UNEXPECTED: Final = re.compile(
 _URL_CREDENTIALS: Final = re.compile(r"(?<=://)[^@\s]+(?=@)")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 _PROXY_VARIABLES: Final = "HTTPS_PROXY, HTTP_PROXY or ALL_PROXY"
+_UNKNOWN_AUTHORITY: Final = frozenset({18, 19, 20, 21})
+"""OpenSSL's codes of certificates that nobody known has signed."""
 _SHORTEST_SECRET: Final = 6
 _LONGEST_ERROR: Final = 500
 
@@ -256,6 +259,12 @@ def _said(error: BaseException) -> str:
     return " ".join(f"{cause} {getattr(cause, 'body', '')}" for cause in _chain(error))
 
 
+def named_parameters(error: BaseException) -> list[str]:
+    """The request's parameters that an error names in the fields of its body."""
+    bodies = (getattr(cause, "body", None) for cause in _chain(error))
+    return next((named for body in bodies if (named := named_in(body))), [])
+
+
 def _status(error: BaseException) -> int | None:
     """The HTTP status of an error (4xx or 5xx), wherever the client library keeps it."""
     for cause in _chain(error):
@@ -312,10 +321,10 @@ def _cause(error: BaseException) -> str | None:
         if isinstance(cause, UnicodeEncodeError):
             return "the key, or another header, holds a letter that no request can carry"
         if isinstance(cause, ssl.SSLCertVerificationError):
-            return (
-                f"the server's certificate is not trusted ({cause.verify_message}); SSL_CERT_FILE "
-                "names a file with that of an authority of your own"
-            )
+            line = f"the server's certificate is not trusted ({cause.verify_message})"
+            if cause.verify_code in _UNKNOWN_AUTHORITY:
+                line += "; SSL_CERT_FILE names a file with that of an authority of your own"
+            return line
         if _is_of_a_proxy(cause):
             said = "" if cause is error else f": {cause}"
             return f"the proxy refuses ({_PROXY_VARIABLES} in the environment){said}"

@@ -154,7 +154,7 @@ def _embedded(
     answering: dict[str, Any] = {
         "script": script,
         "seed": settings.seed,
-        "temperature": settings.temperature,
+        "temperature": 1.0 if settings.temperature is None else settings.temperature,
         "max_options": settings.max_options,
     }
     if name in RATED:

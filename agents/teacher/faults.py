@@ -11,7 +11,8 @@ from tutelage.agents.planner.answer import PlannerAnswer
 from tutelage.agents.providers.catalogue import variables_of
 from tutelage.rl.errors import UserError
 
-_LONGEST_QUOTE: Final = 200
+LONGEST_QUOTE: Final = 200
+"""Characters of what a provider said."""
 
 
 class ProviderRefusedError(UserError):
@@ -46,4 +47,4 @@ def _keys(name: str) -> tuple[str, ...]:
 def _complaint(answer: PlannerAnswer) -> str:
     """What the provider said last, in one short line."""
     said = next((call.error for call in reversed(answer.calls) if call.error), "")
-    return said[:_LONGEST_QUOTE]
+    return said[:LONGEST_QUOTE]

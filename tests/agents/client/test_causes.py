@@ -224,7 +224,8 @@ class TestFilters:
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        ("the server's certificate is not trusted (expired)", "mend the server's certificate"),
+        ("the server's certificate is not trusted (expired)", "is to be mended there"),
+        ("certificate is not trusted (self-signed); SSL_CERT_FILE names", "set SSL_CERT_FILE to"),
         ("the proxy refuses (HTTPS_PROXY, …)", "NO_PROXY"),
         ("refused (by way of HTTPS_PROXY, …)", "NO_PROXY"),
         ("[SSL: WRONG_VERSION_NUMBER] wrong version", "http:// in place of https://"),
