@@ -11,7 +11,12 @@ from functools import partial
 from typing import Any, Final
 
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, BaseMessage, convert_to_openai_messages
+from langchain_core.messages import (
+    AIMessage,
+    BaseMessage,
+    SystemMessage,
+    convert_to_openai_messages,
+)
 from langchain_core.outputs import LLMResult
 from langchain_core.rate_limiters import InMemoryRateLimiter
 from langchain_core.runnables import RunnableBinding
@@ -20,11 +25,18 @@ from tutelage.agents.client.bounds import bound, ending_in
 from tutelage.agents.client.budget import Budget
 from tutelage.agents.client.call_record import Exchange
 from tutelage.agents.client.chat_model import ChatProvider
-from tutelage.agents.client.errors import FailureName, held_secrets, in_one_line, retry_after
+from tutelage.agents.client.errors import (
+    FailureName,
+    held_secrets,
+    in_one_line,
+    named_parameters,
+    retry_after,
+)
 from tutelage.agents.client.limits import limit_of, limited
 from tutelage.agents.client.numbers import count_of
+from tutelage.agents.client.parameters import LeftOut, Parameter, blamed, without_system
 from tutelage.agents.client.pool import Patience, at_once
-from tutelage.agents.client.request_modes import OutputMode, RequestMode
+from tutelage.agents.client.request_modes import RequestMode
 from tutelage.agents.common.redact import value_redactor
 from tutelage.agents.common.settings import TeacherSettings
 from tutelage.rl.errors import UserError
@@ -48,13 +60,18 @@ allows."""
 
 @dataclass(frozen=True)
 class Request:
-    """A request that can be sent. wanted: how many answers; tools: as in `schemas_for`."""
+    """A request that can be sent.
+
+    wanted: how many answers. tools: as in `schemas_for`, or none. left_out: what it is sent
+    without.
+    """
 
     messages: list[BaseMessage]
     tools: list[dict[str, Any]]
     mode: RequestMode
     sampling: dict[str, Any]
     wanted: int
+    left_out: frozenset[Parameter] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -87,8 +104,9 @@ class RateLimitedClient:
     It bounds how many requests are under way and how many are sent in a second. A server that says
     when it may be asked again (`Retry-After`) is sent nothing until then. Each request is bounded,
     see `agents.client.bounds`; where a provider's package cannot be, its requests are given up and
-    left behind, no more than may be under way. closed: once it is set, no request is made any more,
-    and pauses are cut short.
+    left behind, no more than may be under way. What the server refuses of a request (`leave_out`)
+    is not sent to it again. closed: once it is set, no request is made any more, and pauses are cut
+    short.
     """
 
     def __init__(self, provider: ChatProvider, settings: TeacherSettings, budget: Budget) -> None:
@@ -103,6 +121,12 @@ class RateLimitedClient:
         rate = settings.requests_per_second
         self._rate = None if rate is None else InMemoryRateLimiter(requests_per_second=rate)
         self._not_before = 0.0
+        self._left_out = LeftOut()
+
+    @property
+    def left_out(self) -> Mapping[Parameter, str]:
+        """What the server is not sent any more, with the words in which it refused it."""
+        return self._left_out.parameters
 
     @property
     def held_s(self) -> float:
@@ -118,6 +142,20 @@ class RateLimitedClient:
         """The most tokens of an answer to a request; None where the provider is told of none."""
         return limit_of(self._provider, request.mode, self._settings)
 
+    def leave_out(self, reply: Reply) -> bool:
+        """Leave out what the server blames for its refusal. Returns whether to ask again for that.
+
+        That is so once for each parameter, as only what was sent is taken to be blamed.
+        """
+        if reply.error is None:
+            return False
+        sent = self._sent_with(reply.request)
+        for parameter in blamed(reply.complaint, named_parameters(reply.error)):
+            if parameter in sent:
+                self._left_out.add(parameter, reply.complaint)
+                return True
+        return False
+
     def record(
         self,
         reply: Reply,
@@ -129,6 +167,9 @@ class RateLimitedClient:
         """A request that was sent, with its response. plans: those read out of each answer."""
         request, price = reply.request, self._provider.price
         limit = self.limit_of(request)
+        temperature = self._settings.temperature
+        if "temperature" in request.left_out:
+            temperature = None
         return Exchange(
             provider=self._provider.name,
             model=self._provider.model_name,
@@ -139,7 +180,7 @@ class RateLimitedClient:
             tools=request.tools,
             settings={
                 "output_mode": request.mode.output_mode,
-                "temperature": self._settings.temperature,
+                **({"temperature": temperature} if temperature is not None else {}),
                 **({} if limit is None else {"max_tokens": limit}),
                 **request.sampling,
             },
@@ -157,11 +198,32 @@ class RateLimitedClient:
             unsent = self._await_turn()
             if unsent is not None:
                 return Reply(request, unsent=unsent)
-            reply = self._sent(request)
+            reply = self._sent(self._reduced(request))
             # Before the place is free: the next request must know what this one has cost.
             if reply.messages:
                 self._budget.add_answer(*reply.tokens, price=self._provider.price)
         return reply
+
+    def _reduced(self, request: Request) -> Request:
+        """The request without what the server refuses."""
+        left_out = frozenset(self.left_out)
+        messages, tools = request.messages, request.tools
+        if "system" in left_out:
+            messages = without_system(messages)
+        if "response_format" in left_out and request.mode.output_mode == "json":
+            tools = []
+        return replace(request, messages=messages, tools=tools, left_out=left_out)
+
+    def _sent_with(self, request: Request) -> set[Parameter]:
+        """What a request was sent with, of all that can be left out."""
+        output_mode = request.mode.output_mode
+        sent: dict[Parameter, bool] = {
+            "temperature": getattr(self._provider.model, "temperature", None) is not None,
+            "system": any(isinstance(message, SystemMessage) for message in request.messages),
+            "tool_choice": output_mode == "auto",
+            "response_format": output_mode == "json",
+        }
+        return {name for name, is_sent in sent.items() if is_sent} - request.left_out
 
     def _await_turn(self) -> FailureName | None:
         """Wait until a request may go out, and claim it. Returns why it may not."""
@@ -190,12 +252,18 @@ class RateLimitedClient:
             reply = Reply(request, error=error, complaint=complaint)
         return replace(reply, started_at=started_at, latency_s=time.perf_counter() - started)
 
+    def _model_for(self, request: Request) -> BaseChatModel:
+        """The provider's model, or a copy of it that shares its connections and sends less."""
+        model = limited(self._provider, request.mode, self._settings)
+        if "temperature" in request.left_out:
+            return model.model_copy(update={"temperature": None})
+        return model
+
     def _answers(self, request: Request) -> list[AIMessage]:
         """All answers to a request."""
 
         def ask() -> LLMResult:
-            model = limited(self._provider, request.mode, self._settings)
-            model, extra = _bind(model, request.tools, request.mode.output_mode)
+            model, extra = _bind(self._model_for(request), request)
             with ending_in(self._settings.timeout_s):
                 return model.generate([request.messages], **extra, **request.sampling)
 
@@ -209,21 +277,22 @@ class RateLimitedClient:
         return [_without_secrets(m, clean) for m in found if isinstance(m, AIMessage)]
 
 
-def _bind(
-    model: BaseChatModel, tools: Sequence[dict[str, Any]], output_mode: OutputMode
-) -> tuple[BaseChatModel, dict[str, Any]]:
+def _bind(model: BaseChatModel, request: Request) -> tuple[BaseChatModel, dict[str, Any]]:
     """The model to call and the keyword arguments for it.
 
-    tools: as in `schemas_for`. Raises NotImplementedError where the model takes no tools.
+    Raises NotImplementedError where the model takes no tools.
     """
+    output_mode = request.mode.output_mode
     if output_mode == "logprobs":
         return model, dict(_LOGPROBS)
     if output_mode == "json":
-        return model, {"response_format": tools[0]}
+        return model, {"response_format": request.tools[0]} if request.tools else {}
     if output_mode == "text":
         return model, {}
-    choice = "any" if output_mode == "required" else "auto"
-    binding = model.bind_tools(tools, tool_choice=choice)
+    choice: dict[str, Any] = {"tool_choice": "any" if output_mode == "required" else "auto"}
+    if output_mode == "auto" and "tool_choice" in request.left_out:
+        choice = {}
+    binding = model.bind_tools(request.tools, **choice)
     if not isinstance(binding, RunnableBinding) or not isinstance(binding.bound, BaseChatModel):
         raise NotImplementedError(f"bind_tools of {type(model).__name__} returns no bound model")
     return binding.bound, dict(binding.kwargs)

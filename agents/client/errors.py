@@ -19,6 +19,8 @@ from urllib.request import getproxies_environment, proxy_bypass
 from langchain_core.language_models import BaseChatModel
 from pydantic import SecretStr
 
+from tutelage.agents.client.parameters import named_in
+from tutelage.agents.common.addresses import public_url
 from tutelage.agents.common.redact import REDACTED, redactor
 
 FailureName = Literal[
@@ -28,30 +30,38 @@ FailureName = Literal[
     "refused",
     "no_credit",
     "not_found",
+    "not_compatible",
     "bad_request",
+    "too_long",
+    "filtered",
     "unusable_answer",
     "cut_off",
-    "filtered",
     "budget_spent",
     "not_recorded",
 ]
 """provider_down: no connection, or a server error (5xx). timed_out: no answer in time.
 rate_limited: too many requests (429). refused: the key or its rights (401, 403). no_credit: the
 account has nothing left to pay with, or is blocked (402, and what says so). not_found: there is no
-such model, or nothing at that address (404). bad_request: the server or the client library rejects
-what is asked (other 4xx). unusable_answer: something came back, and it is no plan. cut_off: the
-answer ended at its limit of tokens. filtered: the provider's content filter stopped the question
-or the answer. budget_spent: the run may make no further request. not_recorded: the file that is
-replayed has no answer."""
+such model, or nothing at that address (404). not_compatible: what answers there does not speak
+OpenAI's protocol, or not at that path: a web page, an event stream, `404 page not found`.
+bad_request: the server or the client library rejects what is asked (other 4xx). too_long: the
+question does not fit into the model's context. filtered: the provider's content filter stopped the
+question or the answer. unusable_answer: something came back, and it is no plan. cut_off: the answer
+ended at its limit of tokens. budget_spent: the run may make no further request. not_recorded: the
+file that is replayed has no answer.
 
-REFUSALS: Final = frozenset({"refused", "no_credit", "not_found"})
+An error that a server puts into the body of an answer of status 200 has the name that its own code
+would have as a status."""
+
+REFUSALS: Final = frozenset({"refused", "no_credit", "not_found", "not_compatible"})
 """Nobody but the user can change that: every question would end the same until then."""
 
 HOPELESS: Final = REFUSALS | {
     "bad_request",
+    "too_long",
+    "filtered",
     "unusable_answer",
     "cut_off",
-    "filtered",
     "budget_spent",
 }
 """Asking again at once would end the same; an unusable answer has been sent back by then."""
@@ -59,7 +69,13 @@ HOPELESS: Final = REFUSALS | {
 FINAL: Final = frozenset({"budget_spent", "not_recorded"})
 """Asking again at any time would end the same."""
 
-PROVIDER_FAULTS: Final = REFUSALS | {"provider_down", "timed_out", "rate_limited", "bad_request"}
+PROVIDER_FAULTS: Final = REFUSALS | {
+    "provider_down",
+    "timed_out",
+    "rate_limited",
+    "bad_request",
+    "too_long",
+}
 """Not the situation's fault: other situations would fare the same."""
 
 _REJECTING: Final = frozenset({400, 422, 501})
@@ -74,21 +90,46 @@ _NO_CREDIT: Final = re.compile(
 "exceeded your current quota": Google says that of a minute's quota, too."""
 _BAD_KEY: Final = re.compile(r"api[ _]key[ _]((is|was) )?(not valid|invalid)", re.IGNORECASE)
 """How Google says it, with 400."""
-_FILTERED: Final = re.compile(
-    r"content_filter|content management policy|content_policy_violation|ResponsibleAIPolicy"
-    r"|data_inspection_failed|flagged_input|input was flagged",
-    re.IGNORECASE,
-)
-"""How OpenAI, Azure, Alibaba and OpenRouter say that one question was refused for its words."""
 _NO_ROUTE: Final = re.compile(r"no endpoints found that", re.IGNORECASE)
 """How OpenRouter says, with 404, that nobody serves that model with these parameters."""
+_TOO_LONG: Final = re.compile(
+    r"context[ _](length|window|size)|exceed_context|context the overflows|prompt is too long"
+    r"|input token count|too many (input )?tokens|request too large|reduce the length of",
+    re.IGNORECASE,
+)
+"""How OpenAI, vLLM, llama.cpp, LM Studio, Anthropic, Google and Groq say so."""
+_FILTERED: Final = re.compile(
+    r"content_filter|content (management )?policy|content_policy|ResponsibleAI|data_inspection"
+    r"|flagged_input|\b(input|prompt|request|content)\b[^.]{0,20} flagged",
+    re.IGNORECASE,
+)
+"""How Azure, OpenAI, DashScope and OpenRouter say, with 400 or 403, that a text is refused."""
+_NO_API: Final = re.compile(
+    r"page not found|unexpected endpoint|invalid url|cannot post|file not found"
+    r"|\b(unknown|no such) (endpoint|route|path|url)|\bdetail\W+(not found|method not allowed)"
+    r"|\bHTTPS? (request|server)\b[^.]{0,20} HTTPS (server|port)|<!doctype html|<html",
+    re.IGNORECASE,
+)
+"""How Ollama, LM Studio, vLLM, llama.cpp, OpenAI and web servers say that a path is not served."""
 _CONNECTION_KINDS: Final = frozenset({"ConnectError", "TransportError", "OSError"})
+_MEANT: Final = (
+    (402, _NO_CREDIT),
+    (404, _NO_API),
+    (400, _TOO_LONG),
+    (400, _FILTERED),
+    (429, re.compile(r"rate.?limit|too many requests|quota", re.IGNORECASE)),
+    (401, re.compile(r"authenticat|unauthori[sz]ed|api[ _]?key", re.IGNORECASE)),
+    (404, re.compile(r"model\b.{0,80}\b(not found|does not exist)", re.IGNORECASE)),
+    (400, re.compile(r"invalid.?request|bad.?request|unsupported|not supported", re.IGNORECASE)),
+)
 _UNEXPECTED: Final = re.compile(
     r"unexpected keyword argument|is not supported|extra inputs are not permitted", re.IGNORECASE
 )
 _URL_CREDENTIALS: Final = re.compile(r"(?<=://)[^@\s]+(?=@)")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 _PROXY_VARIABLES: Final = "HTTPS_PROXY, HTTP_PROXY or ALL_PROXY"
+_UNKNOWN_AUTHORITY: Final = frozenset({18, 19, 20, 21})
+"""OpenSSL's codes of certificates that nobody known has signed."""
 _SHORTEST_SECRET: Final = 6
 _LONGEST_ERROR: Final = 500
 
@@ -108,6 +149,22 @@ class RedirectedError(Exception):
     """A server leads to another one, where no key may go. The message is one line."""
 
 
+class BodyError(Exception):
+    """An error that a server has put into the body of an answer of status 200.
+
+    status_code: the HTTP status that it stands for. body: the error as it was sent.
+    """
+
+    def __init__(self, status_code: int, said: str, body: object) -> None:
+        super().__init__(f"error code {status_code} inside an answer of status 200: {said}")
+        self.status_code = status_code
+        self.body = body
+
+
+class NotCompatibleError(Exception):
+    """An answer of status 200 that is none of OpenAI's protocol; the message begins to quote it."""
+
+
 class OversizedError(ConnectionError):
     """A body that is larger than any answer; its connection is closed before its end."""
 
@@ -118,6 +175,8 @@ def name_failure(error: BaseException) -> FailureName:
     if status is not None:
         return _name_status(status, _said(error))
     causes = list(_chain(error))
+    if any(isinstance(cause, NotCompatibleError) for cause in causes):
+        return "not_compatible"
     if any(isinstance(cause, RedirectedError) for cause in causes):
         return "not_found"
     if any(isinstance(cause, UnicodeEncodeError) for cause in causes):
@@ -143,7 +202,7 @@ def is_rejection(error: BaseException) -> bool:
     status, name = _status(error), name_failure(error)
     if status is None or status == 404:
         return name == "bad_request"
-    if name in REFUSALS or name == "filtered":
+    if name in REFUSALS or name in ("too_long", "filtered"):
         return False
     return status in _REJECTING or (status >= 500 and bool(_TOOL_TROUBLE.search(str(error))))
 
@@ -179,10 +238,14 @@ def _seconds(value: object) -> float | None:
 
 
 def _name_status(status: int, said: str) -> FailureName:
-    if status in (400, 403, 422) and _FILTERED.search(said):
-        return "filtered"
     if status == 402 or (status < 500 and _NO_CREDIT.search(said)):
         return "no_credit"
+    if status in (400, 403, 422) and _FILTERED.search(said):
+        return "filtered"
+    if status == 405 or (status in (400, 404) and _NO_API.search(said)):
+        return "not_compatible"
+    if status == 413 or (status in (400, 422, 500) and _TOO_LONG.search(said)):
+        return "too_long"
     if status in (401, 403) or (status == 400 and _BAD_KEY.search(said)):
         return "refused"
     if status == 404 and not _NO_ROUTE.search(said):
@@ -197,6 +260,12 @@ def _name_status(status: int, said: str) -> FailureName:
 def _said(error: BaseException) -> str:
     """All that a server has said of an error. The body has codes that the message leaves out."""
     return " ".join(f"{cause} {getattr(cause, 'body', '')}" for cause in _chain(error))
+
+
+def named_parameters(error: BaseException) -> list[str]:
+    """The request's parameters that an error names in the fields of its body."""
+    bodies = (getattr(cause, "body", None) for cause in _chain(error))
+    return next((named for body in bodies if (named := named_in(body))), [])
 
 
 def _status(error: BaseException) -> int | None:
@@ -235,6 +304,8 @@ def in_one_line(error: BaseException, model: BaseChatModel) -> str:
     cause = _cause(error)
     if cause is not None and cause not in line:
         line = f"{line.rstrip('.')}: {cause}"
+    if name_failure(error) in ("not_found", "not_compatible"):
+        line = f"{line}{_asked(error, model)}"
     secrets = held_secrets(model)
     for secret in secrets:
         if len(secret) >= _SHORTEST_SECRET:
@@ -253,10 +324,10 @@ def _cause(error: BaseException) -> str | None:
         if isinstance(cause, UnicodeEncodeError):
             return "the key, or another header, holds a letter that no request can carry"
         if isinstance(cause, ssl.SSLCertVerificationError):
-            return (
-                f"the server's certificate is not trusted ({cause.verify_message}); SSL_CERT_FILE "
-                "names a file with that of an authority of your own"
-            )
+            line = f"the server's certificate is not trusted ({cause.verify_message})"
+            if cause.verify_code in _UNKNOWN_AUTHORITY:
+                line += "; SSL_CERT_FILE names a file with that of an authority of your own"
+            return line
         if _is_of_a_proxy(cause):
             said = "" if cause is error else f": {cause}"
             return f"the proxy refuses ({_PROXY_VARIABLES} in the environment){said}"
@@ -264,6 +335,23 @@ def _cause(error: BaseException) -> str | None:
     if not isinstance(first, OSError):
         return None
     return f"{first}{_by_way_of(error)}"
+
+
+def _asked(error: BaseException, model: BaseChatModel) -> str:
+    """The address that was asked, where the exception or the model knows it."""
+    for cause in _chain(error):
+        with suppress(Exception):  # what a package keeps there, or raises where it keeps nothing
+            return f" (asked {public_url(str(cause.request.url))})"  # type: ignore[attr-defined]
+    address = getattr(model, "openai_api_base", None)
+    return f" (asked {public_url(address)})" if isinstance(address, str) else ""
+
+
+def status_meant(said: str) -> int:
+    """The HTTP status that the words of an error stand for, where it has no code of its own.
+
+    500 for words that do not tell: most of these errors are those of a gateway's own provider.
+    """
+    return next((status for status, words in _MEANT if words.search(said)), 500)
 
 
 def _is_of_a_proxy(cause: BaseException) -> bool:

@@ -48,11 +48,12 @@ class TeacherSettings(BaseModel):
         description="Where the shares of the plans come from: counted samples, or the "
         "probabilities that the server gives for each option, where it gives them.",
     )
-    temperature: float = Field(
+    temperature: float | None = Field(
         1.0,
         ge=0.0,
         le=2.0,
-        description="Sampling temperature of the teacher; 0 asks for its likeliest answer.",
+        description="Sampling temperature of the teacher; 0 asks for its likeliest answer, none "
+        "sends no temperature.",
     )
     seed: int = Field(
         0, ge=0, lt=2**31, description="Seed of the teacher's samples, where the provider has one."

@@ -45,9 +45,10 @@ def question_with_letters(options: Sequence[Option]) -> str:
     )
 
 
-def advice_of(message: AIMessage, options: Sequence[Option], temperature: float) -> Advice:
+def advice_of(message: AIMessage, options: Sequence[Option], temperature: float | None) -> Advice:
     """The shares that an answer's token probabilities give to the options, likeliest first.
 
+    temperature: None leaves the probabilities as they are.
     Raises UnusableAnswer where the answer brings none, or hardly any to the letters.
     """
     probs = [0.0] * len(options)
@@ -61,7 +62,8 @@ def advice_of(message: AIMessage, options: Sequence[Option], temperature: float)
         raise UnusableAnswer(
             f"the options' letters have probability {caught:.2f} together", shapeless=True
         )
-    return _ranked(options, _tempered([*probs, max(0.0, 1.0 - caught)], temperature)[:-1])
+    shares = [*probs, max(0.0, 1.0 - caught)]
+    return _ranked(options, _tempered(shares, 1.0 if temperature is None else temperature)[:-1])
 
 
 def _first_choices(message: AIMessage) -> Iterator[tuple[str, float]]:

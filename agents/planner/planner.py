@@ -41,8 +41,8 @@ _QUESTIONS_KEPT: Final = 1024
 class Planner:
     """Asks one provider about a task's situations. May be used by many threads at once.
 
-    What a server turns out not to know (`n`, `seed`, tools) is remembered, so that only the first
-    situations pay for finding out.
+    What a server turns out not to know (`n`, `seed`, tools, `agents.client.parameters`) is
+    remembered, so that only the first situations pay for finding out.
 
     question: the question about a situation id, rendered once for its cache key and for asking;
     raises PromptError for a broken template. mode: of the next request, see `Evidence`. source: the
@@ -110,6 +110,7 @@ class Planner:
             calls=tuple(session.calls),
             failure=failure,
             output_mode=session.mode.output_mode,
+            left_out=self._client.left_out,
         )
 
     def _tried(self, session: SamplingSession) -> FailureName | None:

@@ -370,6 +370,8 @@ class SamplingSession:
         failure = name_failure(reply.error)
         self._record(reply, failure, reply.complaint)
         if is_rejection(reply.error):
+            if self._client.leave_out(reply):
+                return None  # asked again without what the server has named
             if reply.request.mode != self.mode:
                 return None  # another request of the same round has led down already
             simpler = self.mode.after_rejection(reply.complaint)

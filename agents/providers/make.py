@@ -43,6 +43,7 @@ from tutelage.agents.providers.catalogue import (
     not_installed,
     variables_of,
 )
+from tutelage.agents.providers.certificates import check_certificates
 from tutelage.agents.providers.keys import load_keys
 from tutelage.agents.providers.proxies import check_proxies
 
@@ -93,7 +94,7 @@ def make_chat_model(
     Raises ProviderError, in one line, for a name, package, key or address that does not do, for an
     embedded teacher of a task without a script, and for a limit in dollars where the price is not
     known; KeyFileError or PriceFileError for a file that cannot be used, UnusableKeyError and
-    ProxyError for what the environment says.
+    ProxyError and CertificateError for what the environment says.
     """
     keep_tracing_private()
     _check_url(base_url)
@@ -158,7 +159,7 @@ def _embedded(
     answering: dict[str, Any] = {
         "script": script,
         "seed": settings.seed,
-        "temperature": settings.temperature,
+        "temperature": 1.0 if settings.temperature is None else settings.temperature,
         "max_options": settings.max_options,
     }
     if name in RATED:
@@ -230,6 +231,7 @@ def _langchain(
     keys_at_hand(name)
     _check_addresses()
     check_proxies()
+    check_certificates()
     arguments = _arguments(name, base_url, settings)
     # They quote what a server sent where its type is wrong: as it came, with all that it repeats.
     warnings.filterwarnings("ignore", "Pydantic serializer warnings", UserWarning)

@@ -4,6 +4,8 @@ It keeps what a server's model thought before it answered. Servers such as vLLM 
 that beside the answer. LangChain's package drops what OpenAI itself does not send; its packages for
 other providers keep it where it is put here.
 
+It says what came in place of an answer: an error inside a body of status 200, a web page.
+
 And it reads an answer whose tokens nobody can count: LangChain's package does sums with whatever
 the server has put there, and takes a number that is missing for 0.
 """
@@ -18,6 +20,7 @@ from langchain_core.outputs import ChatResult
 from langchain_openai import ChatOpenAI
 from openai import ContentFilterFinishReasonError, LengthFinishReasonError
 
+from tutelage.agents.client.bodies import check_body, check_text
 from tutelage.agents.client.numbers import count_of
 
 _SENT: Final = ("reasoning_content", "reasoning")
@@ -38,7 +41,8 @@ class ReasoningChatOpenAI(ChatOpenAI):
     """The chat model, with `additional_kwargs["reasoning_content"]` where the server sends any.
 
     renames_limit: the most tokens of an answer goes out as `max_tokens`, the older name, which
-    other servers know; OpenAI's own want `max_completion_tokens`.
+    other servers know; OpenAI's own want `max_completion_tokens`. Raises BodyError and
+    NotCompatibleError (`agents.client.errors`), too.
     """
 
     renames_limit: bool = False
@@ -63,11 +67,19 @@ class ReasoningChatOpenAI(ChatOpenAI):
             if error.completion is None:
                 raise
             return self._create_chat_result(error.completion)
+        except Exception as error:
+            # Where the package cannot read an answer, the answer says more than the package.
+            response = getattr(error, "response", None)
+            if getattr(response, "status_code", None) == 200:
+                check_text(cast(Any, response).text)
+            raise
 
     def _create_chat_result(
         self, response: Any, generation_info: dict[str, Any] | None = None
     ) -> ChatResult:
-        sent = response if isinstance(response, dict) else response.model_dump(warnings=False)
+        plain = isinstance(response, dict | list | str)
+        sent = response if plain else response.model_dump(warnings=False)
+        check_body(sent)
         counted = _is_counted(sent.get("usage"))
         if not counted:
             uncounted = {"usage": None}

@@ -13,8 +13,9 @@ from tutelage.agents.client.spending import Count, Dollars, Spending
 NO_MORE: Final = "no_more_advice"
 FAULT: Final = "provider_fault"
 RESTS: Final = "provider_rests"
+LEFT_OUT: Final = "left_out"
 """Kinds of events that are not about one situation: the budget is spent; a provider has a fault; a
-provider is not asked for a while, or answers again."""
+provider is not asked for a while, or answers again; what it refuses is not sent to it any more."""
 
 
 @dataclass

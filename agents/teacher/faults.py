@@ -11,7 +11,8 @@ from tutelage.agents.planner.answer import PlannerAnswer
 from tutelage.agents.providers.catalogue import variables_of
 from tutelage.rl.errors import UserError
 
-_LONGEST_QUOTE: Final = 200
+LONGEST_QUOTE: Final = 200
+"""Characters of what a provider said."""
 
 
 class ProviderRefusedError(UserError):
@@ -20,10 +21,10 @@ class ProviderRefusedError(UserError):
 
 def fault_line(name: str, answer: PlannerAnswer) -> str:
     """A fault of a provider that does not end the run. name: the provider's."""
-    keys = " or ".join(_keys(name))
-    hint = f"check {keys}; " if answer.failure == "refused" and keys else ""
+    said = _complaint(answer)
+    hint = f"{what_next(answer.failure, _keys(name), said)}; " if answer.failure else ""
     return (
-        f"{name}: {answer.failure}: {_complaint(answer)} "
+        f"{name}: {answer.failure}: {said} "
         f"({hint}the run goes on, and asks again from time to time)"
     )
 
@@ -32,8 +33,9 @@ def refusal_line(name: str, answers: Iterable[PlannerAnswer]) -> str | None:
     """Cause and cure, where one of the answers is a provider's refusal for good; else None."""
     for answer in answers:
         if answer.failure in REFUSALS:
-            todo = what_next(answer.failure, _keys(name))
-            return f"{name}: {cause(answer.failure)} ({_complaint(answer)}); {todo}"
+            said = _complaint(answer)
+            todo = what_next(answer.failure, _keys(name), said)
+            return f"{name}: {cause(answer.failure)} ({said}); {todo}"
     return None
 
 
@@ -45,4 +47,4 @@ def _keys(name: str) -> tuple[str, ...]:
 def _complaint(answer: PlannerAnswer) -> str:
     """What the provider said last, in one short line."""
     said = next((call.error for call in reversed(answer.calls) if call.error), "")
-    return said[:_LONGEST_QUOTE]
+    return said[:LONGEST_QUOTE]

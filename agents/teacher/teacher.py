@@ -15,6 +15,7 @@ from tutelage.agents.client.budget import Budget
 from tutelage.agents.client.call_record import CACHED, NOBODY, OK, STOOD_IN
 from tutelage.agents.client.chat_model import ChatProvider
 from tutelage.agents.client.errors import PROVIDER_FAULTS, REFUSALS
+from tutelage.agents.client.parameters import LEAVING_OUT
 from tutelage.agents.client.request_modes import OutputMode
 from tutelage.agents.client.spending import Ledger, Spending
 from tutelage.agents.common.settings import TeacherSettings
@@ -25,9 +26,17 @@ from tutelage.agents.planner.verbaliser import Situations, plain
 from tutelage.agents.providers.human import human_behind
 from tutelage.agents.providers.replay import Provider, RecordedPlanner, Recording
 from tutelage.agents.store.plan_cache import CacheEntry, PlanCache, cache_key, now
-from tutelage.agents.teacher.counters import COUNTERS, FAULT, NO_MORE, RESTS, Counters, TeacherEvent
+from tutelage.agents.teacher.counters import (
+    COUNTERS,
+    FAULT,
+    LEFT_OUT,
+    NO_MORE,
+    RESTS,
+    Counters,
+    TeacherEvent,
+)
 from tutelage.agents.teacher.fallback import PREFIX, SOURCE, FallbackChain, Settled
-from tutelage.agents.teacher.faults import fault_line, refusal_line
+from tutelage.agents.teacher.faults import LONGEST_QUOTE, fault_line, refusal_line
 from tutelage.agents.teacher.scheduler import NEVER, Scheduler
 from tutelage.prompts.library import PromptLibrary
 from tutelage.rl.advice.advice import Advice
@@ -251,6 +260,7 @@ class Teacher:
         failures = self.counters.failures
         for answer in answers:
             self._count(answer)
+            self._tell_left_out(answer, self.provider.name)
             self.counters.answers += answer.advice is not None
             if answer.failure is not None:
                 failures[answer.failure] = failures.get(answer.failure, 0) + 1
@@ -289,8 +299,19 @@ class Teacher:
             for answer in each.answers:
                 if answer.source != SOURCE:  # the script makes no requests
                     self._count(answer)
-                    self._report(answer, answer.source.removeprefix(PREFIX))
+                    name = answer.source.removeprefix(PREFIX)
+                    self._tell_left_out(answer, name)
+                    self._report(answer, name)
         return [self._hardened(answer) for each in settled for answer in each.answers]
+
+    def _tell_left_out(self, answer: PlannerAnswer, name: str) -> None:
+        """Note once what a provider refuses and is not sent any more."""
+        for parameter, complaint in answer.left_out.items():
+            subject = f"{name}: left out: {parameter}"
+            if subject not in self._reported:
+                self._reported.add(subject)
+                line = f"{name}: {LEAVING_OUT[parameter]} ({complaint[:LONGEST_QUOTE]})"
+                self._events.append(TeacherEvent(LEFT_OUT, line))
 
     def _report(self, answer: PlannerAnswer, name: str) -> None:
         """Report each fault of a provider once, and once that the budget is spent."""

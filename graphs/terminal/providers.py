@@ -193,7 +193,8 @@ def _print_check(result: Check, provider: str) -> None:
         out.print(safe(f"  {p:.2f}  {' → '.join(map(str, plan))}", "cyan"), soft_wrap=True)
     if not result.works and result.answer.failure is not None:
         keys = keys_at_hand(provider) or variables_of(provider.partition(":")[0])
-        hints = what_next(result.answer.failure, keys)
+        said = next((call.error for call in reversed(result.requests) if call.error), "")
+        hints = what_next(result.answer.failure, keys, said)
         out.print(safe(f"{result.answer.failure}: {hints}", "bold red"), soft_wrap=True)
 
 

@@ -233,9 +233,8 @@ class OpenAIServer:
                     self.close_connection = True
                     return
                 self.send_response(reply.status)
-                self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(reply.blanks + len(reply.content)))
-                for name, value in reply.headers.items():
+                for name, value in {"Content-Type": "application/json", **reply.headers}.items():
                     self.send_header(name, value)
                 self.end_headers()
                 content = reply.content[: reply.cut]

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from helpers.openai_server import OpenAIServer, hang, plans, rejects, status, talk, teach
+from helpers.openai_server import OpenAIServer, hang, plans, raw, rejects, status, talk, teach
 from helpers.tiny_runs import ROOT
 from tutelage.agents.common.settings import TeacherSettings
 from tutelage.agents.providers.catalogue import list_providers
@@ -78,11 +78,12 @@ class TestCheck:
             (status(429), "rate_limited", "concurrency=1"),
             (status(404, "no such model"), "not_found", "model's name right"),
             (status(402, "Insufficient Balance"), "no_credit", "plan and billing"),
-            (status(500), "provider_down", "is the server running"),
+            (status(500), "provider_down", "its own log says why"),
+            (raw(b"<html>Sign in</html>"), "not_compatible", "does the address end in /v1"),
             (hang(), "timed_out", "teacher.timeout_s"),
             (plans([("fly", {"target": "home"})]), "unusable_answer", "--prompts"),
         ],
-        ids=["refused", "rate", "model", "credit", "down", "hangs", "nonsense"],
+        ids=["refused", "rate", "model", "credit", "down", "page", "hangs", "nonsense"],
     )
     def test_what_does_not_work_says_what_to_do(
         self,

@@ -46,7 +46,7 @@ def assert_good(answer: PlannerAnswer, output_mode: str) -> None:
         (habits.ollama_without_tools, "json", 2 + K, K),
         (habits.vllm_without_auto, "json", 3, 1),
         (habits.llama_without_jinja, "json", 2 + K, K),
-        (habits.only_text, "text", 5 + K, K),
+        (habits.only_text, "text", 7 + K, K),
         (habits.without_usage(plans(*[habits.CALLS] * K)), "required", 1, 1),
         (plans(habits.CALLS), "required", K, K),
         (rejects("n", plans(habits.CALLS)), "required", 1 + K, K),

@@ -10,6 +10,7 @@ import pytest
 
 from tutelage.agents.common.settings import TeacherSettings
 from tutelage.agents.providers.catalogue import keys_at_hand, list_providers
+from tutelage.agents.providers.certificates import CertificateError
 from tutelage.agents.providers.keys import KeyFileError, UnusableKeyError, load_keys
 from tutelage.agents.providers.make import ProviderError, make_chat_model
 from tutelage.agents.providers.proxies import ProxyError, check_proxies
@@ -24,6 +25,8 @@ def plain(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in PROXIES:
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
 
 
@@ -121,6 +124,28 @@ class TestProxies:
     @pytest.mark.parametrize("address", ["http://proxy:3128", "proxy:3128", "https://u:p@h"])
     def test_good_ones_pass(self, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("HTTPS_PROXY", address)
+        make()
+
+
+class TestCertificates:
+    @pytest.mark.parametrize("provider", ["openai:gpt-x", "anthropic:claude-x"])
+    def test_a_file_that_does_not_do_is_named(
+        self, provider: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
+        file = tmp_path / "authorities.pem"
+        monkeypatch.setenv("SSL_CERT_FILE", str(file))
+        with pytest.raises(CertificateError, match=f"^SSL_CERT_FILE = {file}: No such file"):
+            make(provider)
+        file.write_text("not a certificate")
+        with pytest.raises(CertificateError, match=f"^SSL_CERT_FILE = {file}: holds no cert"):
+            make(provider)
+
+    def test_a_folder_that_is_not_there_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("SSL_CERT_DIR", "/nowhere")
+        with pytest.raises(CertificateError, match=r"^SSL_CERT_DIR = /nowhere: no such folder"):
+            make()
+        monkeypatch.setenv("SSL_CERT_DIR", "/nowhere:/")
         make()
 
 
