@@ -36,7 +36,7 @@ class Budget:
     @property
     def most_calls(self) -> int | None:
         """The most requests that may be made, those that were made included; None for no limit."""
-        return self.bound if self._settings.budget_calls is None else self._settings.budget_calls
+        return self._settings.calls_of(self.bound is not None)
 
     def take_call(self) -> bool:
         """Claim one request. False, and nothing claimed, where a limit is reached.

@@ -157,6 +157,10 @@ class TeacherSettings(BaseModel):
         """The most requests to an LLM where nobody has set a limit; None for none."""
         return None if self.has_budget else self.calls_without_budget
 
+    def calls_of(self, bounded: bool) -> int | None:
+        """The most requests of a run; None for no limit. bounded: whether an LLM is asked."""
+        return self.default_bound if self.budget_calls is None and bounded else self.budget_calls
+
     @field_validator("lookups", mode="before")
     @classmethod
     def _listed(cls, names: Any) -> Any:
