@@ -38,6 +38,7 @@ class TeachState(TypedDict):
     situations: the ids of the situations that advice is wanted on, those of the last rollout or
         those that lie ahead of it. missing: those of them that have no advice yet. unsettled: those
         that the planner could not answer.
+    visits: the student's steps in each situation while it is taught, by situation id.
     advice: the teacher's, by situation id. stand_ins: what the fallback advised in its place.
     teacher_weight: the weight in force for the next update. weight_schedule: its schedule's own
         state. teacher_check: what is known of the teacher's worth.
@@ -58,6 +59,7 @@ class TeachState(TypedDict):
     situations: list[int]
     missing: list[int]
     unsettled: list[int]
+    visits: dict[int, Count]
     advice: dict[int, Advice]
     stand_ins: dict[int, Advice]
     teacher_weight: Finite
@@ -86,6 +88,7 @@ def first_state(teacher_weight: float) -> TeachState:
         situations=[],
         missing=[],
         unsettled=[],
+        visits={},
         advice={},
         stand_ins={},
         teacher_weight=teacher_weight,
@@ -129,12 +132,23 @@ def _situations_in(state: TeachState) -> set[int]:
     check = state["teacher_check"]
     listed = (state[name] for name in ("situations", "missing", "unsettled", "advice", "stand_ins"))
     of_check = (check.rejected, check.ahead, map(int, check.met), map(int, check.mixed))
-    return set(chain(*listed, *of_check))
+    return set(chain(*listed, state["visits"], *of_check))
 
 
 def with_update(state: TeachState, update: Update) -> TeachState:
     """The state after a node has changed it, where no graph is between two nodes."""
     return cast(TeachState, {**state, **update})
+
+
+def covered_share(state: TeachState) -> float | None:
+    """The share of the student's steps in situations with an answer, late ones included.
+
+    Of its steps while it was taught; None before the first.
+    """
+    visits = state["visits"]
+    answered = state["advice"].keys() | state["stand_ins"].keys()
+    total = sum(visits.values())
+    return sum(visits.get(s, 0) for s in answered) / total if total else None
 
 
 def advice_in_force(state: TeachState) -> dict[int, Advice]:

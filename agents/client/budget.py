@@ -16,10 +16,14 @@ class Budget:
     tokens and dollars can be overrun by the requests under way, and by no others. Where a server
     does not say what an answer has cost, a limit in dollars could not be kept any more: then it
     counts as reached. Models of different prices may share a budget. ledger: where the spending is
-    written down; what stands there already counts.
+    written down; what stands there already counts. bounded: whether the settings' bound holds where
+    they set no limit, as it does for an LLM. bound: that one; None for none.
     """
 
-    def __init__(self, settings: TeacherSettings, ledger: Ledger | None = None) -> None:
+    def __init__(
+        self, settings: TeacherSettings, ledger: Ledger | None = None, bounded: bool = False
+    ) -> None:
+        self.bound = settings.default_bound if bounded else None
         self._settings = settings
         self._lock = threading.Lock()
         self._ledger = ledger or Ledger()
@@ -28,6 +32,11 @@ class Budget:
     def calls(self) -> int:
         """Requests that were made, whether or not they have been answered."""
         return self._ledger.total.calls
+
+    @property
+    def most_calls(self) -> int | None:
+        """The most requests that may be made, those that were made included; None for no limit."""
+        return self._settings.calls_of(self.bound is not None)
 
     def take_call(self) -> bool:
         """Claim one request. False, and nothing claimed, where a limit is reached.
@@ -47,6 +56,8 @@ class Budget:
         tokens = spent.prompt_tokens + spent.completion_tokens
         if limits.budget_calls is not None and spent.calls >= limits.budget_calls:
             return f"budget_calls = {limits.budget_calls}"
+        if self.bound is not None and spent.calls >= self.bound:
+            return f"calls_without_budget = {self.bound}"
         if limits.budget_tokens is not None and tokens >= limits.budget_tokens:
             return f"budget_tokens = {limits.budget_tokens}"
         if limits.budget_usd is not None and (spent.unpriced or spent.usd >= limits.budget_usd):

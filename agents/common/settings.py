@@ -138,6 +138,13 @@ class TeacherSettings(BaseModel):
         description="US dollars after which no request is made; needs a known price (`providers "
         "prices`). None for no limit.",
     )
+    calls_without_budget: int | None = Field(
+        500,
+        ge=0,
+        le=2**53,
+        description="The most requests that a run may make to an LLM where none of the budgets is "
+        "set; none for no limit. Scripts, recordings and people may always be asked.",
+    )
     usd_per_million_prompt_tokens: float | None = Field(
         None,
         ge=0.0,
@@ -160,9 +167,18 @@ class TeacherSettings(BaseModel):
 
     @property
     def has_budget(self) -> bool:
-        """Whether there is a limit to what a run may ask."""
+        """Whether somebody has set a limit to what a run may ask."""
         limits = (self.budget_calls, self.budget_tokens, self.budget_usd)
         return limits != (None, None, None)
+
+    @property
+    def default_bound(self) -> int | None:
+        """The most requests to an LLM where nobody has set a limit; None for none."""
+        return None if self.has_budget else self.calls_without_budget
+
+    def calls_of(self, bounded: bool) -> int | None:
+        """The most requests of a run; None for no limit. bounded: whether an LLM is asked."""
+        return self.default_bound if self.budget_calls is None and bounded else self.budget_calls
 
     @field_validator("lookups", mode="before")
     @classmethod

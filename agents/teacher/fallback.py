@@ -131,6 +131,12 @@ class FallbackChain:
         """The situations that a second model is being asked about, sorted."""
         return tuple(sorted(self._next))
 
+    @property
+    def first_llm(self) -> Planner | None:
+        """Who asks the first model of the chain that is no script; None where there is none."""
+        askers = [s.planner for s in self._steps if isinstance(s, Scheduler)]
+        return next((asker for asker in askers if isinstance(asker, Planner)), None)
+
     def begin(self, causes: Mapping[int, str], iteration: int) -> None:
         """Start the chain. causes: why the teacher did not answer, by situation id.
 

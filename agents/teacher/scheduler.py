@@ -17,10 +17,10 @@ from typing import Any, Final
 from pydantic import TypeAdapter
 
 from tutelage.agents.client.errors import FINAL, PROVIDER_FAULTS
-from tutelage.agents.client.pool import RequestPool
 from tutelage.agents.planner.answer import PlannerAnswer
 from tutelage.agents.planner.planner import Planner
 from tutelage.agents.providers.replay import RecordedPlanner
+from tutelage.agents.teacher.question_queue import QuestionQueue, Rank
 
 FIRST_PAUSE: Final = 10
 """Iterations in which what has failed once is not tried; doubled with each further failure."""
@@ -91,7 +91,8 @@ class Scheduler:
         self.planner = planner
         self.asked = 0
         self._places = places
-        self._pool: RequestPool[PlannerAnswer] = RequestPool(places)
+        self._queue = QuestionQueue(places)
+        self._rank: Rank | None = None
         self._asked: dict[int, Future[PlannerAnswer]] = {}
         self._held: list[int] = []
         self._back_offs = BackOffs()
@@ -128,18 +129,21 @@ class Scheduler:
         self._proven = bool(record["proven"])
         self.asked = int(record["asked"])
 
-    def submit(self, situation_ids: Iterable[int], iteration: int) -> int:
+    def submit(self, situation_ids: Iterable[int], iteration: int, rank: Rank | None = None) -> int:
         """Start asking about situations, in this order; returns how many of them are pending now.
 
         Skipped are those that are pending or paused, and all of them while the provider is paused.
+        rank: the order of all that wait by then, those that were submitted earlier included.
         """
-        self._iteration = iteration
+        self._iteration, self._rank = iteration, rank
         if iteration < self._back_off.until:
             return 0
         wanted = [s for s in dict.fromkeys(situation_ids) if self._is_due(s)]
         now = len(wanted) if self._proven else max(0, self._places - len(self._asked))
         self._ask(wanted[:now])
         self._held += wanted[now:]
+        if rank is not None:
+            self._held.sort(key=rank)
         return len(wanted)
 
     def harvest(self, wait_for_all: bool, timeout_s: float | None = None) -> list[PlannerAnswer]:
@@ -166,7 +170,7 @@ class Scheduler:
             if self._asked[situation_id].cancel():
                 del self._asked[situation_id]
         answers = self.harvest(wait_for_all=False)
-        self._pool.close()
+        self._queue.close()
         return answers
 
     def _is_due(self, situation_id: int) -> bool:
@@ -176,8 +180,8 @@ class Scheduler:
     def _ask(self, situation_ids: Sequence[int]) -> None:
         """Start all in the same mode: which of them ends first must not matter."""
         ask = partial(self.planner.ask, mode=self.planner.mode)
-        for situation_id in situation_ids:
-            self._asked[situation_id] = self._pool.submit(partial(ask, situation_id))
+        questions = {situation_id: partial(ask, situation_id) for situation_id in situation_ids}
+        self._asked |= self._queue.add(questions, self._rank)
         self.asked += len(situation_ids)
 
     def _await_all(self, timeout_s: float | None) -> None:

@@ -16,10 +16,12 @@ from tutelage.agents.client.call_record import CACHED, NOBODY, OK, STOOD_IN
 from tutelage.agents.client.chat_model import ChatProvider
 from tutelage.agents.client.errors import PROVIDER_FAULTS, REFUSALS
 from tutelage.agents.client.parameters import LEAVING_OUT
+from tutelage.agents.client.prices import FREE
 from tutelage.agents.client.request_modes import OutputMode
 from tutelage.agents.client.spending import Ledger, Spending
 from tutelage.agents.common.settings import TeacherSettings
 from tutelage.agents.planner.answer import PlannerAnswer
+from tutelage.agents.planner.estimate import estimated_tokens
 from tutelage.agents.planner.messages import messages_for, output_modes_of, schemas_for
 from tutelage.agents.planner.planner import Planner
 from tutelage.agents.planner.verbaliser import Situations, plain
@@ -37,6 +39,7 @@ from tutelage.agents.teacher.counters import (
 )
 from tutelage.agents.teacher.fallback import PREFIX, SOURCE, FallbackChain, Settled
 from tutelage.agents.teacher.faults import LONGEST_QUOTE, fault_line, refusal_line
+from tutelage.agents.teacher.question_queue import Rank
 from tutelage.agents.teacher.scheduler import NEVER, Scheduler
 from tutelage.prompts.library import PromptLibrary
 from tutelage.rl.advice.advice import Advice
@@ -77,8 +80,10 @@ class Teacher:
         self._task = task
         self._settings = settings
         self._cache = cache
-        self._budget = Budget(settings, self._ledger)
+        self._budget = Budget(settings, self._ledger, bounded=True)
         self._on_notice = on_notice
+        self._bound_is_told = False
+        self._texts: dict[int, str] = {}
         self._events: list[TeacherEvent] = []
         self._reported: set[str] = set()
         self._causes: dict[int, str] = {}
@@ -93,7 +98,10 @@ class Teacher:
         if isinstance(provider, Recording):
             planner = RecordedPlanner(task, provider, on_notice)
         else:
-            planner = Planner(task, library, provider, settings, self._budget)
+            # The default bound is for those who send a bill; limits that somebody set are for all.
+            free = provider.wait_always and not settings.has_budget
+            budget = Budget(settings, self._ledger) if free else self._budget
+            planner = Planner(task, library, provider, settings, budget)
         self._planner = planner if isinstance(planner, Planner) else None
         self._human = human_behind(provider)
         # One at a time for the script: nothing is gained by more, and a budget then always ends
@@ -118,6 +126,12 @@ class Teacher:
         It is 0 before the first request, whatever the price.
         """
         return self._budget.cost_usd if self._budget.calls else 0.0
+
+    @property
+    def most_calls(self) -> int | None:
+        """The most requests that may be made of it, the made ones included; None for no limit."""
+        bounded = not self.provider.wait_always or self._settings.has_budget
+        return self._budget.most_calls if bounded else None
 
     @property
     def asks_a_person(self) -> bool:
@@ -181,13 +195,32 @@ class Teacher:
         cached = {answer.situation_id for answer in self._cached(wanted)}
         self._submit([s for s in wanted if s not in cached], iteration)
 
-    def submit(self, situation_ids: Iterable[int], iteration: int) -> int:
-        """Start asking about situations, in their own order; returns how many are asked about.
+    def submit(
+        self,
+        situation_ids: Iterable[int],
+        iteration: int,
+        visits: Mapping[int, int] | None = None,
+    ) -> int:
+        """Start asking about situations; returns how many of them are asked about.
 
-        Passed over are those that are being asked about already, those that failed lately, and all
-        while the provider is paused.
+        visits: how often the student has met situations, by id. What it has met most is asked
+        about first, those that have waited included; where that ties, in the order of their texts.
+        None for the order of their ids. Passed over are those that are being asked about already,
+        those that failed lately, and all while the provider is paused.
         """
-        return self._submit(sorted(set(situation_ids)), iteration)
+        if visits is None:
+            return self._submit(sorted(set(situation_ids)), iteration)
+
+        def rank(situation_id: int) -> tuple[int, str]:
+            return -visits.get(situation_id, 0), self._text(situation_id)
+
+        return self._submit(sorted(set(situation_ids), key=rank), iteration, rank)
+
+    def _text(self, situation_id: int) -> str:
+        """A situation's text, which orders situations where nothing else does: ids mean nothing."""
+        if situation_id not in self._texts:
+            self._texts[situation_id] = self._task.describe(situation_id)
+        return self._texts[situation_id]
 
     def harvest(self, wait_for_all: bool, timeout_s: float | None = None) -> list[PlannerAnswer]:
         """The answers that are there, in the order of their situations, each given once.
@@ -219,6 +252,8 @@ class Teacher:
             for situation_id in situation_ids
             if situation_id not in busy
         }
+        if causes and self._fallbacks.first_llm is not None:
+            self._tell_bound(self._fallbacks.first_llm, min(causes))
         self._fallbacks.begin(causes, iteration)
         return self._taken(self._fallbacks.harvest(wait_for_all, timeout_s))
 
@@ -249,9 +284,14 @@ class Teacher:
         change = f"is not asked before iteration {after}" if after > 0 else "answers again"
         self._events.append(TeacherEvent(RESTS, f"{self.provider.name} {change}"))
 
-    def _submit(self, situation_ids: Sequence[int], iteration: int) -> int:
+    def _submit(
+        self, situation_ids: Sequence[int], iteration: int, rank: Rank | None = None
+    ) -> int:
         self._iteration = iteration
-        asked = self._scheduler.submit(situation_ids, iteration)
+        asks = bool(situation_ids) and self._scheduler.paused_until != NEVER
+        if self._planner is not None and asks and not self.provider.wait_always:
+            self._tell_bound(self._planner, situation_ids[0])
+        asked = self._scheduler.submit(situation_ids, iteration, rank)
         self.counters.situations = self._scheduler.asked
         return asked
 
@@ -328,6 +368,27 @@ class Teacher:
             self._events.append(TeacherEvent(kind, self.refusal or line))
             if self.refusal is None:  # else it is why the run ends, which is told then
                 self._on_notice(line)
+
+    def _tell_bound(self, planner: Planner, situation_id: int) -> None:
+        """Say once, before the first request, how many will be made where nobody has said it.
+
+        situation_id: one that is to be asked about, by which the cost is estimated.
+        """
+        bound = self._budget.bound
+        if bound is None or self._bound_is_told:
+            return
+        self._bound_is_told = True
+        made = f", {self._budget.calls:,} of them made already" if self._budget.calls else ""
+        price, cost = planner.provider.price, ""
+        if price is not None and price != FREE:
+            tokens = estimated_tokens(planner.question(situation_id), self._settings)
+            usd = bound * (price.cost(*tokens) or 0.0)
+            cost = f", for some {usd:.2g} USD if all are like the first"
+        self._on_notice(
+            f"{planner.provider.name} is asked at most {bound:,} times in this run{made}{cost}; "
+            "--budget-calls N sets another bound, --set teacher.calls_without_budget=none takes "
+            "it off"
+        )
 
     def _cached(self, situation_ids: Iterable[int]) -> list[PlannerAnswer]:
         """The answers that the cache holds, in the order of their situations."""

@@ -15,10 +15,14 @@ class IterationDone:
     """One iteration is over.
 
     row: its row of metrics.jsonl. cost_usd: of all tokens so far; None where it is not known.
+    most_calls: the most requests that the run may make; covered: the share of the student's steps
+    that the answers cover (`graphs.state.covered_share`). None where there is no such limit.
     """
 
     row: Mapping[str, Any]
     cost_usd: float | None = 0.0
+    most_calls: int | None = None
+    covered: float | None = None
 
 
 @dataclass(frozen=True)

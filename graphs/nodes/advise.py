@@ -47,7 +47,7 @@ def planner(state: TeachState, runtime: Runtime[RunContext]) -> Update:
     with context.timers.phase("advice"):
         if teacher.asks_a_person:
             teacher.illustrate(_pictures(context, state["missing"]))
-        teacher.submit(state["missing"], state["iteration"])
+        teacher.submit(state["missing"], state["iteration"], state["visits"])
         # Not later again: a server that hangs would hold up every iteration until it answers.
         at_the_start = state["iteration"] == 1 and not state["advice"]
         # What was asked in advance of situations that lie ahead is not waited for.

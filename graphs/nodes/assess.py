@@ -12,7 +12,7 @@ from tutelage.graphs.records.trace.records import EventRecord
 from tutelage.graphs.runtime.context import RunContext
 from tutelage.graphs.runtime.recording import trace_answers
 from tutelage.graphs.runtime.saving import save_checkpoint
-from tutelage.graphs.state import TeachState, Update, with_update
+from tutelage.graphs.state import TeachState, Update, covered_share, with_update
 from tutelage.rl.rollouts.evaluate import evaluate
 from tutelage.rl.rollouts.results import Evaluation
 from tutelage.rl.tasks.plan_outcomes import PlanOutcomeTask
@@ -158,7 +158,9 @@ def metrics_row(context: RunContext, state: TeachState, report: Mapping[str, flo
         **report,
     }
     cost_usd = context.teacher.cost_usd if context.teacher else 0.0
-    context.tell(IterationDone(row, cost_usd))
+    most_calls = context.teacher.most_calls if context.teacher else None
+    covered = None if most_calls is None else covered_share(state)
+    context.tell(IterationDone(row, cost_usd, most_calls, covered))
     return row
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from langgraph.runtime import Runtime
@@ -21,17 +21,27 @@ def collect(state: TeachState, runtime: Runtime[RunContext]) -> Update:
         context.tell(Doing("the first rollout"))
     with context.timers.phase("collect"):
         rollout = context.collector.collect(_at_each_step(context, state))
-        situations = np.unique(rollout.situation_ids).tolist()
+        met, counts = np.unique(rollout.situation_ids, return_counts=True)
+        situations = met.tolist()
     with context.timers.phase("record"):
         trace_texts(context, situations)
     return {
         "iteration": state["iteration"] + 1,
         "env_steps": state["env_steps"] + rollout.env_steps,
         "situations": situations,
+        "visits": _with_visits(state, dict(zip(situations, counts.tolist(), strict=True))),
         "missing": [],
         "unsettled": [],
         "report": {},
     }
+
+
+def _with_visits(state: TeachState, met: Mapping[int, int]) -> dict[int, int]:
+    """The visits so far with those of a rollout, as long as there is a teacher to be asked."""
+    before = state["visits"]
+    if state["phase"] != "teaching":
+        return before
+    return before | {s: before.get(s, 0) + count for s, count in met.items()}
 
 
 def _at_each_step(context: RunContext, state: TeachState) -> Callable[[IntArray], None]:

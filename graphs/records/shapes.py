@@ -106,13 +106,16 @@ class AdviceUse(Shape):
     followed_steps: the environment steps that were learned from with advice. verdict: what the
     teacher check found (`rl.teaching.teacher_check`): that the teacher helps, that it is no help,
     or neither yet; `unchecked` under the schedules that check nothing. evidence: what team and
-    student did, in words. rejected: how many situations' advice was rejected for itself.
+    student did, in words. rejected: how many situations' advice was rejected for itself. covered:
+    the share of the student's steps, while it was taught, in situations with an answer, late ones
+    included; None in a summary of an older program, and before the first step.
     """
 
     followed_steps: Count
     verdict: Literal["helps", "no help", "undecided", "unchecked"]
     evidence: str | None
     rejected: Count
+    covered: Annotated[float, Field(ge=0.0, le=1.0)] | None = None
 
 
 OutcomeCode = Literal[

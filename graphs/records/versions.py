@@ -9,7 +9,7 @@ from typing import Final
 
 CONFIG: Final = 3
 SUMMARY: Final = 1
-CHECKPOINT: Final = 4
+CHECKPOINT: Final = 5
 TRACE: Final = 6
 
 

@@ -21,7 +21,7 @@ from tutelage.graphs.runtime.recording import trace_answers
 from tutelage.graphs.runtime.run_spec import RunSpec
 from tutelage.graphs.runtime.saving import delete_old_checkpoints, restore_newest
 from tutelage.graphs.runtime.setup import open_context, renew_progress, renew_records
-from tutelage.graphs.state import TeachState, first_state
+from tutelage.graphs.state import TeachState, covered_share, first_state
 from tutelage.rl.errors import UserError
 from tutelage.rl.rollouts.evaluate import evaluate_both_ways
 from tutelage.rl.rollouts.results import StudentResult, TeacherResult
@@ -243,6 +243,7 @@ def _advice_use(context: RunContext, state: TeachState) -> AdviceUse | None:
         verdict=check.verdict if context.config.weaning.schedule == "adaptive" else "unchecked",
         evidence=check.summary() if check.batches else None,
         rejected=len(check.rejected),
+        covered=covered_share(state),
     )
 
 

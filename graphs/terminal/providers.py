@@ -27,6 +27,7 @@ from tutelage.graphs.terminal.common.text import console, print_json, safe
 
 if TYPE_CHECKING:
     from tutelage.agents.exam.check import Check
+    from tutelage.graphs.analysis.needs import Need
 
 app = typer.Typer(help="See and try the teachers that can be asked.", no_args_is_help=True)
 
@@ -123,7 +124,8 @@ def providers_check(
 ) -> None:
     """Ask a teacher about one real situation.
 
-    It shows how the teacher answers, how fast, and at what cost.
+    It shows how the teacher answers, how fast, and at what cost, and what a run on the task may
+    need: situations, requests, tokens and dollars.
 
     Exit code 0 where advice came out, 1 where none did, 2 for a mistake to be mended first.
 
@@ -136,11 +138,13 @@ def providers_check(
     from tutelage.agents.exam.check import check
     from tutelage.agents.providers.human import human_behind
     from tutelage.agents.providers.replay import make_provider
+    from tutelage.graphs.analysis.needs import need_of
     from tutelage.graphs.config.config import make_config
     from tutelage.graphs.runtime.run_spec import checked_library
     from tutelage.graphs.runtime.tasks import task_of
     from tutelage.graphs.terminal.run.dialogue import TerminalPerson
     from tutelage.rl.rollouts.example_states import rich_state
+    from tutelage.rl.teaching.scouting import MOST_SCOUTS, scout
 
     options = {
         "provider": name,
@@ -165,11 +169,19 @@ def providers_check(
     else:
         with console(stderr=True).status("asking"):
             result = check(task, example.situation_id, library, provider, settings)
+    need = None
+    if result.works and result.requests and human is None:
+        with console(stderr=True).status("looking for the situations of a run"):
+            most = settings.calls_of(bounded=not provider.wait_always)
+            need = need_of(scout(task, MOST_SCOUTS, chosen.seed), MOST_SCOUTS, result, most)
     if as_json:
+        told = {**result.to_json(), "run": None if need is None else need.to_json()}
         # What a server says may hold the key that it was sent.
-        print_json(json.loads(json_writer()(result.to_json())))
+        print_json(json.loads(json_writer()(told)))
     else:
         _print_check(result, chosen.provider)
+        for name, value in [] if need is None else _needs(need):
+            console().print(Text(f"{name:<12}", style="dim"), safe(value), soft_wrap=True)
     raise typer.Exit(0 if result.works else 1)
 
 
@@ -211,6 +223,47 @@ def _figures(result: Check) -> list[tuple[str, str]]:
         ("cost", f"{cost}{source}"),
         ("advice", "" if result.works else "none"),
     ]
+
+
+def _needs(need: Need) -> list[tuple[str, str]]:
+    """What a run may need, as figures with their uncertainty."""
+    least, most = need.situations
+    parts = [
+        f"about {_span(need.over_all(1))} situations",
+        f"{_span(need.over_all(need.requests))} requests",
+    ]
+    if need.tokens_in is not None and need.tokens_out is not None:
+        parts.append(f"{_span(need.over_all(need.tokens_in + need.tokens_out))} tokens")
+    cost = need.over_all(need.cost_usd)
+    parts.append("cost not known" if cost is None else f"{_span(cost, money=True)} USD")
+    unsure = "a taught student may come to a few more"
+    if most > 2 * least:
+        unsure = (
+            f"a wide guess: random options met {least:,} in a moment, nearly all of them new, and "
+            "a run asks about what its student comes to"
+        )
+    rows = [("a run here", f"{', '.join(parts)} ({unsure})")]
+    if need.most_requests is not None:
+        usd = "" if not need.bounded_usd else f", {_money(need.bounded_usd)} USD"
+        rows.append(
+            ("its bound", f"{need.most_requests:,} requests{usd}; --budget-calls sets another")
+        )
+    return rows
+
+
+def _span(span: tuple[float, float] | None, money: bool = False) -> str:
+    """From one figure to another, each to two digits where it is large."""
+    least, most = span or (0.0, 0.0)
+    figures = list(dict.fromkeys(_money(v) if money else _rounded(v) for v in (least, most)))
+    return " to ".join(figures)
+
+
+def _rounded(value: float) -> str:
+    return f"{value:,.0f}" if value < 1000 else f"{float(f'{value:.2g}'):,.0f}"
+
+
+def _money(usd: float) -> str:
+    return f"{usd:.2f}" if usd >= 1 else f"{usd:.2g}"
 
 
 def _key_cell(variables: str | None, present: bool) -> Text:

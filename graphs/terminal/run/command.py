@@ -66,7 +66,10 @@ def run(
     ] = None,
     budget_calls: Annotated[
         int | None,
-        typer.Option(help="The most LLM requests; none for no limit.", rich_help_panel=TEACHER),
+        typer.Option(
+            help="The most LLM requests, in place of teacher.calls_without_budget.",
+            rich_help_panel=TEACHER,
+        ),
     ] = None,
     budget_tokens: Annotated[
         int | None,

@@ -56,6 +56,8 @@ class LiveProgress:
         self._started: RunStarted | None = None
         self._row: Mapping[str, Any] = {}
         self._cost_usd: float | None = 0.0
+        self._most_calls: int | None = None
+        self._covered: float | None = None
         self._last_eval: tuple[int, float, float | None] | None = None
         self._evaluating = ""
         self._episodes = 0
@@ -150,6 +152,7 @@ class LiveProgress:
 
     def _iterate(self, event: IterationDone) -> None:
         row = self._row = event.row
+        self._most_calls, self._covered = event.most_calls, event.covered
         self._cost_usd, self._evaluating, self._doing = event.cost_usd, "", None
         self._measure(row["env_steps"])
         done, total, _ = self._progress()
@@ -208,8 +211,11 @@ class LiveProgress:
 
     def _use_of_teacher(self) -> dict[str, str]:
         """What was asked, and what it cost so far, where it costs anything."""
-        row, cost = self._row, self._cost_usd
-        use = {"LLM calls": f"{row['llm_calls']:,}", "cache hits": f"{row['cache_hits']:,}"}
+        row, cost, most = self._row, self._cost_usd, self._most_calls
+        bound = "" if most is None else f" of {most:,}"
+        use = {"LLM calls": f"{row['llm_calls']:,}{bound}", "cache hits": f"{row['cache_hits']:,}"}
+        if self._covered is not None:
+            use["visits answered"] = percent(self._covered)
         if cost != 0.0:
             use["cost"] = "not known" if cost is None else f"{cost:.4f} USD"
         return use

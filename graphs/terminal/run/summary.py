@@ -79,6 +79,8 @@ def _use_of_advice(summary: Summary) -> list[tuple[str, str]]:
     if not use.followed_steps:
         followed = "none of it was followed"
     said = [followed]
+    if use.covered is not None and use.covered < 1.0:
+        said.append(f"the answers cover {percent(use.covered)} of the student's visits")
     if use.verdict in ("no help", "undecided") and use.evidence is not None:
         said.append(f"{use.verdict}: {use.evidence}")
     if use.rejected:

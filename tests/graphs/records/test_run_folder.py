@@ -67,6 +67,7 @@ SUMMARY: dict[str, Any] = {
         "verdict": "helps",
         "evidence": "16 of 16 episodes succeeded",
         "rejected": 0,
+        "covered": 0.83,
     },
     "outcome": {"code": "taught", "sentence": "The student was taught by offline."},
     "time": {f"{name}_s": 1.0 for name in PHASES},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from io import BytesIO, TextIOWrapper
 from typing import Any
 
@@ -78,6 +79,14 @@ class TestPanel:
         shown = panel_of(STARTED, done(1000, cost))
         assert ("cost" in shown) == bool(said)
         assert said in shown
+
+    def test_a_bound_is_told_with_what_the_answers_cover(self) -> None:
+        bounded = replace(done(60_000, None), most_calls=500, covered=0.831)
+        panel = panel_of(*FULL, bounded, ADVICE, width=40)
+        assert "7 of 500" in panel
+        assert "visits answered" in panel
+        assert "83.1 %" in panel
+        assert len(panel.splitlines()) < 24
 
     def test_the_last_advice_is_told_in_words(self) -> None:
         shown = panel_of(*FULL)
