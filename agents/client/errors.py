@@ -52,6 +52,9 @@ FINAL: Final = frozenset({"budget_spent", "not_recorded"})
 PROVIDER_FAULTS: Final = REFUSALS | {"provider_down", "timed_out", "rate_limited", "bad_request"}
 """Not the situation's fault: other situations would fare the same."""
 
+OUT_OF_REACH: Final = PROVIDER_FAULTS - {"timed_out", "rate_limited"}
+"""Nothing that is sent there would fare better for now, however long it is waited for."""
+
 _REJECTING: Final = frozenset({400, 422, 501})
 _TOOL_TROUBLE: Final = re.compile(r"tool|jinja|response_format", re.IGNORECASE)
 _NO_CREDIT: Final = re.compile(

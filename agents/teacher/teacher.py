@@ -98,6 +98,11 @@ class Teacher:
         return self._scheduler.pending
 
     @property
+    def is_out_of_reach(self) -> bool:
+        """Whether the provider is known to be down, or to refuse, and not to answer for now."""
+        return self._scheduler.is_out_of_reach
+
+    @property
     def pending_fallbacks(self) -> tuple[int, ...]:
         """The situations that a second model is being asked about, sorted."""
         return self._fallbacks.pending

@@ -32,6 +32,17 @@ class Doing:
 
 
 @dataclass(frozen=True)
+class Waiting:
+    """Training waits for an LLM; told again and again until another event says otherwise.
+
+    asked: situations whose answers have not come. waited_s: for how long this wait has lasted.
+    """
+
+    asked: int
+    waited_s: float
+
+
+@dataclass(frozen=True)
 class Advised:
     """The teacher has answered. situation: what it was told; plan: its likeliest."""
 
@@ -87,7 +98,9 @@ class Asking:
     begins: bool
 
 
-Event = IterationDone | Evaluating | Doing | Advised | Asking | Notice | RunStarted | RunEnded
+Event = (
+    IterationDone | Evaluating | Doing | Waiting | Advised | Asking | Notice | RunStarted | RunEnded
+)
 
 Tell = Callable[[Event], None]
 """Tells whoever watches a run."""
