@@ -19,7 +19,7 @@ class ProviderRefusedError(UserError):
 
 
 def fault_line(name: str, answer: PlannerAnswer) -> str:
-    """A fault of a provider that does not end the run. name: the provider's."""
+    """A failure of a provider that does not end the run. name: the provider's."""
     keys = " or ".join(_keys(name))
     hint = f"check {keys}; " if answer.failure == "refused" and keys else ""
     return (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from tutelage.graphs.records.shapes import Summary
@@ -15,10 +15,14 @@ class IterationDone:
     """One iteration is over.
 
     row: its row of metrics.jsonl. cost_usd: of all tokens so far; None where it is not known.
+    asked: how often the teacher has been asked about a situation so far; failures: how often that
+    failed, by the failure's name (`agents.client.errors`).
     """
 
     row: Mapping[str, Any]
     cost_usd: float | None = 0.0
+    asked: int = 0
+    failures: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

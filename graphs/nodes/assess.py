@@ -157,8 +157,11 @@ def metrics_row(context: RunContext, state: TeachState, report: Mapping[str, flo
         "cache_hits": counters.cache_hits if counters else 0,
         **report,
     }
-    cost_usd = context.teacher.cost_usd if context.teacher else 0.0
-    context.tell(IterationDone(row, cost_usd))
+    done = IterationDone(row)
+    if context.teacher is not None and counters is not None:
+        failures = {str(name): count for name, count in counters.failures.items()}
+        done = IterationDone(row, context.teacher.cost_usd, counters.situations, failures)
+    context.tell(done)
     return row
 
 

@@ -28,7 +28,7 @@ from tutelage.graphs.config.events import (
 from tutelage.graphs.records.trace.names import DASH
 from tutelage.graphs.terminal.common.text import can_redraw, percent, safe
 from tutelage.graphs.terminal.run.sparkline import Curve
-from tutelage.graphs.terminal.run.wait_lines import WaitLines, in_a_line, in_words
+from tutelage.graphs.terminal.run.wait_lines import WaitLines, in_a_line, in_words, unanswered
 
 _PLAIN_EVERY_S: Final = 5.0
 _PLAIN_SHARE: Final = 0.1
@@ -59,6 +59,7 @@ class LiveProgress:
         self._started: RunStarted | None = None
         self._row: Mapping[str, Any] = {}
         self._cost_usd: float | None = 0.0
+        self._unanswered = ""
         self._last_eval: tuple[int, float, float | None] | None = None
         self._evaluating = ""
         self._episodes = 0
@@ -179,6 +180,7 @@ class LiveProgress:
         row = self._row = event.row
         self._cost_usd, self._evaluating, self._doing = event.cost_usd, "", None
         self._waiting = None
+        self._unanswered = unanswered(event)
         self._measure(row["env_steps"])
         done, total, _ = self._progress()
         self._success.add(done / max(total, 1), row["train_success"])
@@ -265,9 +267,12 @@ class LiveProgress:
         return f"{seconds // 60}:{seconds % 60:02d}"
 
     def _line(self) -> str:
-        figures = " · ".join(f"{name} {value}" for name, value in self._figures().items())
+        figures = self._figures()
+        if self._unanswered:
+            figures["not answered"] = self._unanswered
+        told = " · ".join(f"{name} {value}" for name, value in figures.items())
         done, total, unit = self._progress()
-        return f"{unit} {done:,}/{total:,} · {figures}"
+        return f"{unit} {done:,}/{total:,} · {told}"
 
     def panel(self) -> Panel:
         """The state of the run as it stands."""
@@ -285,6 +290,10 @@ class LiveProgress:
         head = Text(f"{done:,} of {total:,} {unit}   {self._evaluating}")
         parts: list[RenderableType] = [head, bar]
         parts += [Text(), named_figures(self._figures(), 2 if width >= _TWO_COLUMNS else 1)]
+        if self._unanswered:
+            failed = Text.assemble(("not answered  ", "dim"), safe(self._unanswered))
+            failed.truncate(width - _FRAME, overflow="ellipsis")
+            parts.append(failed)
         if self._advised is not None:
             parts += [Text(), *self._last_advice(self._advised, width - _FRAME)]
         # The line is there in any case, or the panel would grow and shrink many times a second.

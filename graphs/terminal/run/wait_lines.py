@@ -1,10 +1,13 @@
-"""How a wait for the LLM is told: in words, and in plain lines that come less and less often."""
+"""What is told of an LLM while a run goes on: that it is waited for, and what it has not answered.
+
+Plain lines of a wait come less and less often.
+"""
 
 from __future__ import annotations
 
 from typing import Final
 
-from tutelage.graphs.config.events import Waiting
+from tutelage.graphs.config.events import IterationDone, Waiting
 
 _AFTER_S: Final = (10.0, 30.0, 60.0)
 _THEN_EVERY_S: Final = 60.0
@@ -37,3 +40,13 @@ def in_a_line(event: Waiting) -> str:
     """The same with its time."""
     so_far = f", for {event.waited_s:,.0f} s now" if event.waited_s >= 1 else ""
     return f"{in_words(event)}{so_far}"
+
+
+def unanswered(event: IterationDone) -> str:
+    """How many questions were not answered so far, and why, the most frequent first; or empty."""
+    if not event.failures:
+        return ""
+    ranked = sorted(event.failures.items(), key=lambda item: (-item[1], item[0]))
+    causes = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in ranked)
+    failed = sum(event.failures.values())
+    return f"{failed:,} of {max(event.asked, failed):,} questions: {causes}"

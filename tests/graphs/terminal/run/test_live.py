@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from io import BytesIO, TextIOWrapper
 from typing import Any
 
@@ -79,6 +80,17 @@ class TestPanel:
         shown = panel_of(STARTED, done(1000, cost))
         assert ("cost" in shown) == bool(said)
         assert said in shown
+
+    def test_what_was_not_answered_is_told_with_its_causes(self) -> None:
+        failed = {"unusable_answer": 2, "timed_out": 12}
+        after = replace(done(60_000), asked=40, failures=failed)
+        told = "not answered  14 of 40 questions: 12 timed out, 2 unusable answer"
+        assert told in panel_of(*FULL, after)
+        assert "not answered" not in panel_of(*FULL, replace(after, failures={}))
+        for width in (20, 40):
+            shown = panel_of(*FULL, after, width=width).splitlines()
+            assert max(map(len, shown)) <= width
+        assert len(shown) <= 23
 
     def test_the_last_advice_is_told_in_words(self) -> None:
         shown = panel_of(*FULL)
@@ -179,6 +191,14 @@ class TestPlainLines:
         assert "setting up: loading torch\n" in there.plain
         assert "steps 1,000/100,000" in there.plain
         assert "steps 100,000/100,000" in there.plain
+        assert "not answered" not in there.plain
+
+    def test_they_tell_what_was_not_answered(self) -> None:
+        console, there = terminal_console(term="dumb")
+        with LiveProgress(console) as view:
+            for event in (*FULL, replace(done(STEPS), asked=9, failures={"timed_out": 1})):
+                view.on_event(event)
+        assert there.plain.endswith("not answered 1 of 9 questions: 1 timed out\n")
 
     def test_a_pipe_gets_them_where_colours_are_forced_too(self) -> None:
         raw = BytesIO()
