@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 from threading import Event as StopSignal
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any
 
 import pytest
@@ -224,6 +224,23 @@ def test_what_was_not_answered_is_told_while_the_run_goes_on(
     assert rows[0].asked > 0
     assert dict(rows[0].failures) == {name: rows[0].asked}
     assert sum(rows[-1].failures.values()) == run.summary.llm.failures
+
+
+def test_answers_that_all_come_too_late_are_no_answer(tmp_path: Path) -> None:
+    """The last iteration is over when the server answers; the run's end takes the answer in."""
+    gate = StopSignal()
+
+    def late(body: Body) -> Reply:
+        gate.wait(60)
+        return teach()(body)
+
+    def opens(event: Event) -> None:
+        if isinstance(event, IterationDone) and event.row["iteration"] == 3:
+            gate.set()
+            sleep(0.5)
+
+    run = taught_by(late, tmp_path, Watched(opens), teacher__pause_s=0.0)
+    assert code_of(run) == "no_answer"
 
 
 class TestStopped:
