@@ -25,6 +25,8 @@ Phase = Literal["teaching", "alone", "finished"]
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
+Seconds = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+
 Update = dict[str, Any]
 """What a node changes of the state."""
 
@@ -42,6 +44,7 @@ class TeachState(TypedDict):
     advice: the teacher's, by situation id. stand_ins: what the fallback advised in its place.
     teacher_weight: the weight in force for the next update. weight_schedule: its schedule's own
         state. teacher_check: what is known of the teacher's worth.
+    paused_s: for how many seconds training has paused for a teacher that had said nothing yet.
     advised_steps: the environment steps that were learned from with advice that was followed.
     teacher_removed_at_step: in environment steps; None while it teaches.
     train_success: the share of successes among recent training episodes; None before there are
@@ -65,6 +68,7 @@ class TeachState(TypedDict):
     teacher_weight: Finite
     weight_schedule: WeightSchedule
     teacher_check: TeacherCheck
+    paused_s: Seconds
     advised_steps: Count
     teacher_removed_at_step: Count | None
     train_success: Finite | None
@@ -94,6 +98,7 @@ def first_state(teacher_weight: float) -> TeachState:
         teacher_weight=teacher_weight,
         weight_schedule=WeightSchedule(),
         teacher_check=TeacherCheck(),
+        paused_s=0.0,
         advised_steps=0,
         teacher_removed_at_step=None if taught else 0,
         train_success=None,

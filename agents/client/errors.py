@@ -78,6 +78,9 @@ PROVIDER_FAULTS: Final = REFUSALS | {
 }
 """Not the situation's fault: other situations would fare the same."""
 
+OUT_OF_REACH: Final = PROVIDER_FAULTS - {"timed_out", "rate_limited"}
+"""Nothing that is sent there would fare better for now, however long it is waited for."""
+
 _REJECTING: Final = frozenset({400, 422, 501})
 _TOOL_TROUBLE: Final = re.compile(r"tool|jinja|response_format", re.IGNORECASE)
 _NO_CREDIT: Final = re.compile(

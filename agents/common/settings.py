@@ -94,12 +94,19 @@ class TeacherSettings(BaseModel):
     concurrency: int = Field(
         8, ge=1, le=128, description="Requests that are under way at the same time."
     )
+    pause_s: float = Field(
+        600.0,
+        ge=0.0,
+        le=86400.0,
+        description="Seconds for which training pauses, in all of a run, while the teacher is "
+        "asked and has said nothing of use yet; 0 for never.",
+    )
     patience_s: float = Field(
         30.0,
         ge=0.0,
         le=3600.0,
-        description="Seconds for which learning waits for the first answers when it may not wait "
-        "for all.",
+        description="Seconds for which learning waits, after the first answer of use, for the "
+        "others that were asked for with it, when it may not wait for all.",
     )
     requests_per_second: float | None = Field(
         None,

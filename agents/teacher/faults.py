@@ -20,7 +20,7 @@ class ProviderRefusedError(UserError):
 
 
 def fault_line(name: str, answer: PlannerAnswer) -> str:
-    """A fault of a provider that does not end the run. name: the provider's."""
+    """A failure of a provider that does not end the run. name: the provider's."""
     said = _complaint(answer)
     hint = f"{what_next(answer.failure, _keys(name), said)}; " if answer.failure else ""
     return (

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter
 
-from tutelage.agents.client.errors import FINAL, PROVIDER_FAULTS
+from tutelage.agents.client.errors import FINAL, OUT_OF_REACH, PROVIDER_FAULTS
 from tutelage.agents.planner.answer import PlannerAnswer
 from tutelage.agents.planner.planner import Planner
 from tutelage.agents.providers.replay import RecordedPlanner
@@ -85,11 +85,14 @@ class Scheduler:
     hangs costs a few requests now and then, and holds up nothing.
 
     places: how many situations are asked about at the same time. asked: how many were so far.
+    is_out_of_reach: whether the provider is known to be down, or to refuse: all that was asked has
+    ended so, and what came after it says nothing else. One hiccup among many does not tell.
     """
 
     def __init__(self, planner: Planner | RecordedPlanner, places: int) -> None:
         self.planner = planner
         self.asked = 0
+        self.is_out_of_reach = False
         self._places = places
         self._queue = QuestionQueue(places)
         self._rank: Rank | None = None
@@ -212,6 +215,9 @@ class Scheduler:
 
     def _note(self, answers: Sequence[PlannerAnswer]) -> None:
         """Begin the pauses that are due, and end the provider's where it has answered."""
+        if answers:
+            faulty = all(answer.failure in OUT_OF_REACH for answer in answers)
+            self.is_out_of_reach = faulty and (self.is_out_of_reach or not self._asked)
         for answer in answers:
             if answer.failure is not None:
                 self._back_offs[answer.situation_id].fail(self._iteration)

@@ -14,7 +14,7 @@ from typing import Any
 from tutelage.agents.client.budget import Budget
 from tutelage.agents.client.call_record import CACHED, NOBODY, OK, STOOD_IN
 from tutelage.agents.client.chat_model import ChatProvider
-from tutelage.agents.client.errors import PROVIDER_FAULTS, REFUSALS
+from tutelage.agents.client.errors import FINAL, PROVIDER_FAULTS, REFUSALS
 from tutelage.agents.client.parameters import LEAVING_OUT
 from tutelage.agents.client.prices import FREE
 from tutelage.agents.client.request_modes import OutputMode
@@ -25,6 +25,7 @@ from tutelage.agents.planner.estimate import estimated_tokens
 from tutelage.agents.planner.messages import messages_for, output_modes_of, schemas_for
 from tutelage.agents.planner.planner import Planner
 from tutelage.agents.planner.verbaliser import Situations, plain
+from tutelage.agents.providers.catalogue import is_embedded
 from tutelage.agents.providers.human import human_behind
 from tutelage.agents.providers.replay import Provider, RecordedPlanner, Recording
 from tutelage.agents.store.plan_cache import CacheEntry, PlanCache, cache_key, now
@@ -113,6 +114,11 @@ class Teacher:
     def pending(self) -> tuple[int, ...]:
         """The situations that the teacher is being asked about, sorted."""
         return self._scheduler.pending
+
+    @property
+    def is_out_of_reach(self) -> bool:
+        """Whether the provider is known to be down, or to refuse, and not to answer for now."""
+        return self._scheduler.is_out_of_reach
 
     @property
     def pending_fallbacks(self) -> tuple[int, ...]:
@@ -354,11 +360,11 @@ class Teacher:
                 self._events.append(TeacherEvent(LEFT_OUT, line))
 
     def _report(self, answer: PlannerAnswer, name: str) -> None:
-        """Report each fault of a provider once, and once that the budget is spent."""
+        """Report each way in which a provider fails once, and once that the budget is spent."""
         if answer.failure == "budget_spent":
             kind, subject, limit = NO_MORE, "budget", self._budget.limit_reached
             line = f"the budget is spent ({limit}); the run goes on without new advice"
-        elif answer.failure in PROVIDER_FAULTS:
+        elif answer.failure in PROVIDER_FAULTS or _is_of_no_use(answer, name):
             kind, subject = FAULT, f"{name}: {answer.failure}"
             line = fault_line(name, answer)
         else:
@@ -488,3 +494,12 @@ class Teacher:
         if answer.advice is None or self._settings.soft:
             return answer
         return replace(answer, advice=answer.advice.hardened())
+
+
+def _is_of_no_use(answer: PlannerAnswer, name: str) -> bool:
+    """Whether a model's answer brought no advice for a reason of its own. name: the provider's.
+
+    A script that has nothing to say does as it is meant to.
+    """
+    unanswered = answer.failure is not None and answer.failure not in FINAL
+    return unanswered and answer.advice is None and not is_embedded(name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from tutelage.graphs.records.shapes import Summary
@@ -17,12 +17,16 @@ class IterationDone:
     row: its row of metrics.jsonl. cost_usd: of all tokens so far; None where it is not known.
     most_calls: the most requests that the run may make; covered: the share of the student's steps
     that the answers cover (`graphs.state.covered_share`). None where there is no such limit.
+    asked: how often the teacher has been asked about a situation so far; failures: how often that
+    failed, by the failure's name (`agents.client.errors`).
     """
 
     row: Mapping[str, Any]
     cost_usd: float | None = 0.0
     most_calls: int | None = None
     covered: float | None = None
+    asked: int = 0
+    failures: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,17 @@ class Doing:
     """
 
     what: str
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Training waits for an LLM; told again and again until another event says otherwise.
+
+    asked: situations whose answers have not come. waited_s: for how long this wait has lasted.
+    """
+
+    asked: int
+    waited_s: float
 
 
 @dataclass(frozen=True)
@@ -91,7 +106,9 @@ class Asking:
     begins: bool
 
 
-Event = IterationDone | Evaluating | Doing | Advised | Asking | Notice | RunStarted | RunEnded
+Event = (
+    IterationDone | Evaluating | Doing | Waiting | Advised | Asking | Notice | RunStarted | RunEnded
+)
 
 Tell = Callable[[Event], None]
 """Tells whoever watches a run."""

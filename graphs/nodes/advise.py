@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
-from functools import partial
+from collections.abc import Sequence
 
 import numpy as np
 from langgraph.runtime import Runtime
@@ -11,14 +10,11 @@ from langgraph.runtime import Runtime
 from tutelage.agents.planner.answer import PlannerAnswer
 from tutelage.agents.teacher.faults import ProviderRefusedError
 from tutelage.agents.teacher.teacher import Teacher
-from tutelage.graphs.config.events import Doing
+from tutelage.graphs.nodes.waiting import await_answers, stand_ins_answers, teachers_answers
 from tutelage.graphs.runtime.context import RunContext
 from tutelage.graphs.runtime.recording import trace_answers
-from tutelage.graphs.state import TeachState, Update
+from tutelage.graphs.state import TeachState, Update, with_update
 from tutelage.rl.advice.advice import Advice
-
-_POLL_S = 0.2
-"""How often a wait for answers looks whether the run is to stop."""
 
 
 def cache(state: TeachState, runtime: Runtime[RunContext]) -> Update:
@@ -38,9 +34,9 @@ def cache(state: TeachState, runtime: Runtime[RunContext]) -> Update:
 def planner(state: TeachState, runtime: Runtime[RunContext]) -> Update:
     """Ask the teacher about what is missing, and take the answers that are there.
 
-    With `wait`, all of them. Else those that have come so far; only the first rollout is held back
-    for the teacher where nothing at all is known, at most `teacher.patience_s`. Raises
-    ProviderRefusedError where there is no use in going on with this teacher.
+    With `wait`, all of them. Else those that have come so far; but training pauses for a teacher
+    that has said nothing yet, see `graphs.nodes.waiting`. Raises ProviderRefusedError where there
+    is no use in going on with this teacher.
     """
     context = runtime.context
     teacher = teacher_of(context)
@@ -48,22 +44,17 @@ def planner(state: TeachState, runtime: Runtime[RunContext]) -> Update:
         if teacher.asks_a_person:
             teacher.illustrate(_pictures(context, state["missing"]))
         teacher.submit(state["missing"], state["iteration"], state["visits"])
-        # Not later again: a server that hangs would hold up every iteration until it answers.
-        at_the_start = state["iteration"] == 1 and not state["advice"]
-        # What was asked in advance of situations that lie ahead is not waited for.
-        met = set(state["missing"])
-        answers = _awaited(
-            context, teacher.harvest, lambda: met.intersection(teacher.pending), at_the_start
-        )
-    trace_answers(context, state, answers)
+        awaited = await_answers(context, state, teachers_answers(teacher, state["missing"]))
+    trace_answers(context, state, awaited.answers)
     if teacher.refusal is not None:
         raise ProviderRefusedError(
             f"{teacher.refusal}; to learn without it, name who stands in "
             "(--set teacher.fallback=offline), or nobody (--keep-going)"
         )
-    found, waiting = _advice_in(answers), set(teacher.pending)
+    found, waiting = _advice_in(awaited.answers), set(teacher.pending)
     return {
         "advice": state["advice"] | found,
+        "paused_s": state["paused_s"] + awaited.paused_s,
         "unsettled": [s for s in state["missing"] if s not in found and s not in waiting],
     }
 
@@ -78,11 +69,14 @@ def fallback(state: TeachState, runtime: Runtime[RunContext]) -> Update:
     fresh = [s for s in state["unsettled"] if s not in state["stand_ins"]]
     with context.timers.phase("advice"):
         answers = teacher.settle(fresh, iteration)
-        at_the_start = iteration == 1 and not state["advice"]
-        wait_for_more = partial(teacher.settle, (), iteration)
-        answers += _awaited(context, wait_for_more, lambda: teacher.pending_fallbacks, at_the_start)
+        known = with_update(state, {"stand_ins": state["stand_ins"] | _advice_in(answers)})
+        awaited = await_answers(context, known, stand_ins_answers(teacher, iteration))
+    answers += awaited.answers
     trace_answers(context, state, answers)
-    return {"stand_ins": state["stand_ins"] | _advice_in(answers)}
+    return {
+        "stand_ins": state["stand_ins"] | _advice_in(answers),
+        "paused_s": state["paused_s"] + awaited.paused_s,
+    }
 
 
 def _pictures(context: RunContext, situations: Sequence[int]) -> dict[int, str]:
@@ -107,28 +101,3 @@ def teacher_of(context: RunContext) -> Teacher:
 def _advice_in(answers: Sequence[PlannerAnswer]) -> dict[int, Advice]:
     """The advice in the answers, by situation id."""
     return {a.situation_id: a.advice for a in answers if a.advice is not None}
-
-
-def _awaited(
-    context: RunContext,
-    harvest: Callable[..., list[PlannerAnswer]],
-    pending: Callable[[], Collection[int]],
-    at_the_start: bool,
-) -> list[PlannerAnswer]:
-    """The answers in the order of their situations, waited for where that is due.
-
-    The patience at the start is one for the teacher and those who stand in. No wait outlasts a
-    request to stop by more than `_POLL_S`.
-    """
-    answers: list[PlannerAnswer] = []
-    patience = context.config.teacher.patience_s - context.timers.seconds()["advice_s"]
-    limit = float("inf") if context.wait else patience
-    waited = 0.0
-    held = context.wait or at_the_start
-    if held and pending():
-        context.tell(Doing("waiting for the teacher's answers"))
-    while held and pending() and waited < limit and not context.stop.is_set():
-        pause = min(_POLL_S, limit - waited)
-        answers += harvest(wait_for_all=True, timeout_s=pause)
-        waited += pause
-    return sorted(answers + harvest(wait_for_all=False), key=lambda a: a.situation_id)

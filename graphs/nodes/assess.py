@@ -157,10 +157,18 @@ def metrics_row(context: RunContext, state: TeachState, report: Mapping[str, flo
         "cache_hits": counters.cache_hits if counters else 0,
         **report,
     }
-    cost_usd = context.teacher.cost_usd if context.teacher else 0.0
-    most_calls = context.teacher.most_calls if context.teacher else None
-    covered = None if most_calls is None else covered_share(state)
-    context.tell(IterationDone(row, cost_usd, most_calls, covered))
+    done = IterationDone(row)
+    if context.teacher is not None and counters is not None:
+        most_calls = context.teacher.most_calls
+        done = IterationDone(
+            row,
+            context.teacher.cost_usd,
+            most_calls,
+            None if most_calls is None else covered_share(state),
+            counters.situations,
+            {str(name): count for name, count in counters.failures.items()},
+        )
+    context.tell(done)
     return row
 
 

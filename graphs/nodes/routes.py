@@ -7,6 +7,7 @@ from typing import Literal
 from langgraph.runtime import Runtime
 
 from tutelage.graphs.nodes.advise import teacher_of
+from tutelage.graphs.nodes.waiting import is_cut_short, stand_ins_answers, teachers_answers
 from tutelage.graphs.runtime.context import RunContext
 from tutelage.graphs.state import TeachState
 
@@ -28,22 +29,24 @@ def after_collect(
 
 
 def after_planner(
-    state: TeachState,  # noqa: ARG001 - LangGraph hands a route the state first
+    state: TeachState,
     runtime: Runtime[RunContext],
 ) -> Literal["fallback", "__end__"]:
     """A run that is to stop while it waits for answers ends here, and resumes before them.
 
     Learning without them would not be what the unbroken run does.
     """
-    return "__end__" if _is_cut_short(runtime.context) else "fallback"
+    source = teachers_answers(teacher_of(runtime.context), state["missing"])
+    return "__end__" if is_cut_short(runtime.context, state, source) else "fallback"
 
 
 def after_fallback(
-    state: TeachState,  # noqa: ARG001 - LangGraph hands a route the state first
+    state: TeachState,
     runtime: Runtime[RunContext],
 ) -> Literal["teacher_check", "__end__"]:
     """As `after_planner`, where a second model is waited for."""
-    return "__end__" if _is_cut_short(runtime.context) else "teacher_check"
+    source = stand_ins_answers(teacher_of(runtime.context), state["iteration"])
+    return "__end__" if is_cut_short(runtime.context, state, source) else "teacher_check"
 
 
 def after_teacher_check(state: TeachState) -> Literal["cache", "learner"]:
@@ -91,11 +94,3 @@ def _is_checked(context: RunContext, state: TeachState) -> bool:
     if state["phase"] != "teaching" or context.config.weaning.schedule != "adaptive":
         return True
     return state["teacher_check"].is_over
-
-
-def _is_cut_short(context: RunContext) -> bool:
-    """Whether a wait for answers was cut short."""
-    teacher = teacher_of(context)
-    return (
-        context.wait and context.stop.is_set() and bool(teacher.pending + teacher.pending_fallbacks)
-    )

@@ -135,9 +135,9 @@ OutcomeCode = Literal[
 """taught: the teacher left before the end. taught_to_the_end: it did not. stand_ins: it never
 answered, and the fallback chain taught. rejected: the teacher check found it to be no help.
 withheld: the check did not see its advice help. unused: nothing of it was followed for another
-reason. no_answer: there was no usable answer in all the run. no_teacher: none was to be asked.
-teacher_alone: no student was there. stopped: somebody asked the run to stop. refused: the provider
-refused for good before it had answered. failed: another error that people can mend."""
+reason. no_answer: there was no usable answer in all the run, or none in time. no_teacher: none was
+to be asked. teacher_alone: no student was there. stopped: somebody asked the run to stop. refused:
+the provider refused for good before it had answered. failed: another error that people can mend."""
 
 
 class Outcome(Shape):

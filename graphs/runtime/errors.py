@@ -10,7 +10,7 @@ from tutelage.graphs.runtime.conditions import machine_trouble
 from tutelage.rl.errors import UserError
 
 NO_ANSWER: Final = 3
-"""The exit code of a run that came to its end without one usable answer of its teacher."""
+"""The exit code of a run that came to its end without one usable answer of its teacher in time."""
 
 
 def one_line(error: Exception) -> str | None:

@@ -92,9 +92,10 @@ def _not_followed(use: AdviceUse, run: Circumstances, who: str) -> Outcome:
     if not run.late and use.verdict == "undecided" and use.evidence is not None:
         why = f"the teacher check did not see the advice of {who} help: {use.evidence}"
         return Outcome(code="withheld", sentence=_nobody(why))
-    why = f"what {who} said came too late to be learned from"
-    if not run.late:
-        why = f"the advice of {who} was followed in no step{_rejected(use)}"
+    if run.late:
+        why = f"what {who} said came too late to be learned from"
+        return Outcome(code="no_answer", sentence=_nobody(why))
+    why = f"the advice of {who} was followed in no step{_rejected(use)}"
     return Outcome(code="unused", sentence=_nobody(why))
 
 

@@ -29,7 +29,8 @@ PACKAGE = TESTS.parent / ".package"
 
 
 _PROGRESS: Final = re.compile(
-    r"setting up: |now: |steps [\d,]+/[\d,]+ · |evaluating|run folder |\w+ · .+ · |SIG\w+: stopping"
+    r"setting up: |now: |waiting for the LLM: |steps [\d,]+/[\d,]+ · |evaluating|run folder "
+    r"|\w+ · .+ · |SIG\w+: stopping"
 )
 
 

@@ -23,15 +23,18 @@ from tutelage.graphs.config.events import (
     IterationDone,
     Notice,
     RunStarted,
+    Waiting,
 )
 from tutelage.graphs.records.trace.names import DASH
 from tutelage.graphs.terminal.common.text import can_redraw, percent, safe
 from tutelage.graphs.terminal.run.sparkline import Curve
+from tutelage.graphs.terminal.run.wait_lines import WaitLines, in_a_line, in_words, unanswered
 
 _PLAIN_EVERY_S: Final = 5.0
 _PLAIN_SHARE: Final = 0.1
 """Plain lines come less and less often, so that a run of a day writes no more than a hundred: each
 after this share of the time that has passed, but not sooner than after so many seconds."""
+_WAITING: Final = "waiting for the LLM"
 _REFRESHES_PER_S: Final = 4
 _WORTH_TELLING_S: Final = 1.0
 """What takes less, once the run is set up, is not told."""
@@ -58,6 +61,7 @@ class LiveProgress:
         self._cost_usd: float | None = 0.0
         self._most_calls: int | None = None
         self._covered: float | None = None
+        self._unanswered = ""
         self._last_eval: tuple[int, float, float | None] | None = None
         self._evaluating = ""
         self._episodes = 0
@@ -65,6 +69,9 @@ class LiveProgress:
         self._advised: Advised | None = None
         self._doing: tuple[str, float] | None = None
         self._set_up: dict[str, float] = {}
+        self._waiting: Waiting | None = None
+        self._wait_lines = WaitLines()
+        self._waits = 0
         self._rate: float | None = None
         self._mark: tuple[float, int] | None = None
         self._began = self._plain_due = monotonic()
@@ -121,6 +128,8 @@ class LiveProgress:
                 self._console.print(Text(self._evaluating))
         elif isinstance(event, Doing):
             self._do(event.what)
+        elif isinstance(event, Waiting):
+            self._wait(event)
         elif isinstance(event, Advised):
             self._advised = event
         elif isinstance(event, Asking) and self._live is not None:
@@ -136,11 +145,17 @@ class LiveProgress:
         self._console.print(line, soft_wrap=self._live is None)
         self._console.print(safe(f"run folder {event.run_dir}"), soft_wrap=True)
 
-    def _do(self, what: str) -> None:
-        now, setting_up, before = monotonic(), not self._row, self._doing
-        if before is not None and setting_up:
+    def _begin(self, what: str) -> None:
+        """Note that something has begun, and before anything is learned how long the last took."""
+        now, before = monotonic(), self._doing
+        if before is not None and not self._row:
             self._set_up[before[0]] = self._set_up.get(before[0], 0.0) + now - before[1]
         self._doing = (what, now)
+
+    def _do(self, what: str) -> None:
+        setting_up, before = not self._row, self._doing
+        self._waiting = None
+        self._begin(what)
         if self._live is not None:
             return
         if not setting_up:
@@ -150,10 +165,25 @@ class LiveProgress:
         elif before is not None and what not in self._set_up:
             self._console.print(safe(f"setting up: {what}"), soft_wrap=True)
 
+    def _wait(self, event: Waiting) -> None:
+        """Note a wait for the LLM. Its time says nothing of how fast the student learns."""
+        first, before = self._waits == 0, self._waiting
+        if before is None or event.waited_s == 0.0:
+            self._waits += 1
+            self._begin(_WAITING)
+        elif self._mark is not None:
+            passed = max(event.waited_s - before.waited_s, 0.0)
+            self._mark = (self._mark[0] + passed, self._mark[1])
+        self._waiting = event
+        if self._live is None and self._wait_lines.is_due(event) and (self._is_due() or first):
+            self._console.print(Text(in_a_line(event)), soft_wrap=True)
+
     def _iterate(self, event: IterationDone) -> None:
         row = self._row = event.row
         self._most_calls, self._covered = event.most_calls, event.covered
         self._cost_usd, self._evaluating, self._doing = event.cost_usd, "", None
+        self._waiting = None
+        self._unanswered = unanswered(event)
         self._measure(row["env_steps"])
         done, total, _ = self._progress()
         self._success.add(done / max(total, 1), row["train_success"])
@@ -243,9 +273,12 @@ class LiveProgress:
         return f"{seconds // 60}:{seconds % 60:02d}"
 
     def _line(self) -> str:
-        figures = " · ".join(f"{name} {value}" for name, value in self._figures().items())
+        figures = self._figures()
+        if self._unanswered:
+            figures["not answered"] = self._unanswered
+        told = " · ".join(f"{name} {value}" for name, value in figures.items())
         done, total, unit = self._progress()
-        return f"{unit} {done:,}/{total:,} · {figures}"
+        return f"{unit} {done:,}/{total:,} · {told}"
 
     def panel(self) -> Panel:
         """The state of the run as it stands."""
@@ -263,6 +296,10 @@ class LiveProgress:
         head = Text(f"{done:,} of {total:,} {unit}   {self._evaluating}")
         parts: list[RenderableType] = [head, bar]
         parts += [Text(), named_figures(self._figures(), 2 if width >= _TWO_COLUMNS else 1)]
+        if self._unanswered:
+            failed = Text.assemble(("not answered  ", "dim"), safe(self._unanswered))
+            failed.truncate(width - _FRAME, overflow="ellipsis")
+            parts.append(failed)
         if self._advised is not None:
             parts += [Text(), *self._last_advice(self._advised, width - _FRAME)]
         # The line is there in any case, or the panel would grow and shrink many times a second.
@@ -297,6 +334,8 @@ class LiveProgress:
     def _now(self) -> Text:
         """What is being done, and for how long."""
         what, since = self._doing or ("starting", self._began)
+        waiting = self._waiting  # another thread may be ending the wait
+        what = what if waiting is None else in_words(waiting)
         now, spinner = monotonic(), self._spinner
         mark = spinner.frames[int(1000 * now / spinner.interval) % len(spinner.frames)]
         return Text.assemble((mark, "bold"), " ", safe(what), f", {now - since:.0f} s")

@@ -246,7 +246,7 @@ class TestSlowServer:
                 gate.set()
                 answered.wait(60)
 
-        options = {**HURRIED, "steps": 15 * ROLLOUT, "teacher__patience_s": 0.0}
+        options = {**HURRIED, "steps": 15 * ROLLOUT, "teacher__pause_s": 0.0}
         with OpenAIServer(late) as server:
             run = make_run(tmp_path, watch, base_url=server.base_url, wait=False, **options)
         assert run.summary.status == "finished"

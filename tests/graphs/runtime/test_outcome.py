@@ -99,7 +99,7 @@ CASES: list[tuple[OutcomeCode, dict[str, Any], dict[str, Any], str]] = [
         f"Taught by nobody: the teacher check did not see the advice of offline help: {EVIDENCE}.",
     ),
     (
-        "unused",
+        "no_answer",
         {"advice": {"verdict": "unchecked", "followed_steps": 0, "evidence": None}},
         {**ASKED, "late": True},
         "Taught by nobody: what offline said came too late to be learned from.",

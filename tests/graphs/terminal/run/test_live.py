@@ -20,6 +20,7 @@ from tutelage.graphs.config.events import (
     IterationDone,
     Notice,
     RunStarted,
+    Waiting,
 )
 from tutelage.graphs.terminal.run import live
 from tutelage.graphs.terminal.run.live import LiveProgress
@@ -88,6 +89,17 @@ class TestPanel:
         assert "83.1 %" in panel
         assert len(panel.splitlines()) < 24
 
+    def test_what_was_not_answered_is_told_with_its_causes(self) -> None:
+        failed = {"unusable_answer": 2, "timed_out": 12}
+        after = replace(done(60_000), asked=40, failures=failed)
+        told = "not answered  14 of 40 questions: 12 timed out, 2 unusable answer"
+        assert told in panel_of(*FULL, after)
+        assert "not answered" not in panel_of(*FULL, replace(after, failures={}))
+        for width in (20, 40):
+            shown = panel_of(*FULL, after, width=width).splitlines()
+            assert max(map(len, shown)) <= width
+        assert len(shown) <= 23
+
     def test_the_last_advice_is_told_in_words(self) -> None:
         shown = panel_of(*FULL)
         assert "mission: open the door · carrying: nothing" in shown
@@ -113,6 +125,21 @@ class TestPanel:
         short = panel_of(STARTED, done(1000), Doing("waiting"), clock.later(0.5))
         assert "waiting" not in short
         assert len(short.splitlines()) == len(shown.splitlines())
+
+    @pytest.mark.parametrize("before", [(), (done(1000),)], ids=["first", "later"])
+    def test_a_wait_for_the_llm_is_told_with_its_time(self, before: Any, clock: Clock) -> None:
+        """Before the first iteration, too: that is where most runs wait."""
+        events = (STARTED, *before, Waiting(8, 0.0), clock.later(12), Waiting(7, 12.0))
+        assert "waiting for the LLM: 7 situations are asked about, 12 s" in panel_of(*events)
+        over = panel_of(*events, Doing("checking the teacher"), clock.later(3))
+        assert "situations" not in over
+        assert "checking the teacher, 3 s" in over
+        assert ("waiting for the LLM, 12.0 s" in over) == (not before)
+
+    def test_the_time_of_a_wait_does_not_count_as_learning(self, clock: Clock) -> None:
+        waited = [each for s in range(60) for each in (clock.later(1), Waiting(8, s + 1.0))]
+        events = (STARTED, clock.later(1), Waiting(8, 0.0), *waited, clock.later(1), done(1000))
+        assert "500" in panel_of(*events).split("steps/s")[1].split()[0]
 
     def test_text_of_models_and_tasks_is_data(self) -> None:
         hostile = Advised(HOSTILE, (Option(HOSTILE, HOSTILE),))
@@ -172,6 +199,14 @@ class TestPlainLines:
         assert "setting up: loading torch\n" in there.plain
         assert "steps 1,000/100,000" in there.plain
         assert "steps 100,000/100,000" in there.plain
+        assert "not answered" not in there.plain
+
+    def test_they_tell_what_was_not_answered(self) -> None:
+        console, there = terminal_console(term="dumb")
+        with LiveProgress(console) as view:
+            for event in (*FULL, replace(done(STEPS), asked=9, failures={"timed_out": 1})):
+                view.on_event(event)
+        assert there.plain.endswith("not answered 1 of 9 questions: 1 timed out\n")
 
     def test_a_pipe_gets_them_where_colours_are_forced_too(self) -> None:
         raw = BytesIO()
@@ -184,6 +219,23 @@ class TestPlainLines:
         assert b"steps 1,000/100,000" in raw.getvalue()
         assert b"\x1b[?25l" not in raw.getvalue(), "the cursor is left alone"
 
+    def test_a_wait_is_told_at_its_start_and_then_less_and_less_often(self, clock: Clock) -> None:
+        raw = BytesIO()
+        out = TextIOWrapper(raw, encoding="utf-8")
+        view = LiveProgress(Console(file=out, width=80))
+        for tick in range(5 * 200):
+            view.on_event(Waiting(1 if tick > 300 else 8, tick / 5))
+            view.on_event(clock.later(0.2))
+        out.flush()
+        assert raw.getvalue().decode().splitlines() == [
+            "waiting for the LLM: 8 situations are asked about",
+            "waiting for the LLM: 8 situations are asked about, for 10 s now",
+            "waiting for the LLM: 8 situations are asked about, for 30 s now",
+            "waiting for the LLM: 8 situations are asked about, for 60 s now",
+            "waiting for the LLM: 1 situation is asked about, for 120 s now",
+            "waiting for the LLM: 1 situation is asked about, for 180 s now",
+        ]
+
     @pytest.mark.parametrize("hours", [0.01, 1, 24])
     def test_there_are_never_hundreds(self, hours: float, clock: Clock) -> None:
         raw = BytesIO()
@@ -194,6 +246,8 @@ class TestPlainLines:
         for second in range(seconds):
             view.on_event(clock.later(1))
             view.on_event(Doing("checking the teacher"))
+            view.on_event(Waiting(8, 0.0))
+            view.on_event(Waiting(8, 0.9))
             view.on_event(Evaluating(second, seconds))
             view.on_event(done((second + 1) * STEPS // seconds, eval_success=0.5))
         out.flush()
