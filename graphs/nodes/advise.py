@@ -49,7 +49,8 @@ def planner(state: TeachState, runtime: Runtime[RunContext]) -> Update:
             teacher.illustrate(_pictures(context, state["missing"]))
         teacher.submit(state["missing"], state["iteration"])
         # Not later again: a server that hangs would hold up every iteration until it answers.
-        at_the_start = state["iteration"] == 1 and not state["advice"]
+        advised = any(teacher.needs_asking(s) for s in state["advice"])
+        at_the_start = state["iteration"] == 1 and not advised
         # What was asked in advance of situations that lie ahead is not waited for.
         met = set(state["missing"])
         answers = _awaited(
