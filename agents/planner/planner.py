@@ -88,9 +88,6 @@ class Planner:
         mode: the first one to try; None for `mode` as it is by then. Raises what the task or a
         prompt template raises; nothing that the provider raises.
         """
-        only = self.without_asking(situation_id)
-        if only is not None:
-            return only
         question = self.question(situation_id)
         mode = mode or self.mode
         allowed = output_modes_of(question, self._settings)
@@ -120,7 +117,8 @@ class Planner:
     def without_asking(self, situation_id: int) -> PlannerAnswer | None:
         """The answer where one option is on offer; None where there is something to ask.
 
-        A script is asked all the same: it costs nothing, and may be silent.
+        A script is asked all the same: it costs nothing, and may be silent. So is a model in an
+        exam, which calls `ask`.
         """
         options = self._task.options(situation_id)
         if len(options) != 1 or self.provider.wait_always:
