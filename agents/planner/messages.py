@@ -58,11 +58,16 @@ def messages_for(question: Question, output_mode: OutputMode) -> list[BaseMessag
     return [*before, HumanMessage("\n\n".join(part for part in parts if part))]
 
 
-def schemas_for(question: Question, output_mode: OutputMode) -> list[dict[str, Any]]:
-    """The schemas that go with the messages: of the tools, or of the answer."""
+def schemas_for(
+    question: Question, output_mode: OutputMode, max_options: int
+) -> list[dict[str, Any]]:
+    """The schemas that go with the messages: of the tools, or of the answer.
+
+    max_options: the most steps of a plan.
+    """
     if output_mode in WITH_TOOLS:
         return question.lookups.schemas + question.tools.schemas
-    return [_answer_schema(question.tools)] if output_mode == "json" else []
+    return [_answer_schema(question.tools, max_options)] if output_mode == "json" else []
 
 
 def sent_back(messages: Sequence[BaseMessage], answer: str, reason: str) -> list[BaseMessage]:
@@ -130,22 +135,31 @@ def _call_in(step: Any) -> tuple[str, Any]:
     return bare_name(name), {key: step[key] for key in step if key != "option"}
 
 
-def _answer_schema(tools: OptionTools) -> dict[str, Any]:
-    """The JSON schema of an answer, in the form of OpenAI's `response_format`."""
-    functions = _functions(tools)
-    targets = dict.fromkeys(target for function in functions for target in _targets(function))
-    step = closed_object(
-        {
-            "option": {"type": "string", "enum": [function["name"] for function in functions]},
-            "target": {"type": "string", "enum": ["", *targets]},
-        },
-        required=["option", "target"],
-    )
-    schema = closed_object({"plan": {"type": "array", "items": step}}, required=["plan"])
+def _answer_schema(tools: OptionTools, max_options: int) -> dict[str, Any]:
+    """The JSON schema of an answer, in the form of OpenAI's `response_format`.
+
+    It allows plans of what is on offer alone, and uses what OpenAI's strict mode knows alone.
+    """
+    plan = {
+        "type": "array",
+        "items": {"anyOf": [_step_schema(function) for function in _functions(tools)]},
+        "minItems": 1,
+        "maxItems": max_options,
+    }
+    schema = closed_object({"plan": plan}, required=["plan"])
     return {
         "type": "json_schema",
         "json_schema": {"name": "plan", "strict": True, "schema": schema},
     }
+
+
+def _step_schema(function: Mapping[str, Any]) -> dict[str, Any]:
+    """One option with its own targets."""
+    named = {
+        "option": {"type": "string", "enum": [function["name"]]},
+        "target": {"type": "string", "enum": _aims(function)},
+    }
+    return closed_object(named, required=list(named))
 
 
 def _functions(tools: OptionTools) -> list[dict[str, Any]]:

@@ -171,7 +171,7 @@ class SamplingSession:
 
         def ask() -> AIMessage | None:
             nonlocal failure
-            tools = schemas_for(self._question, self.mode.output_mode)
+            tools = self._schemas()
             sampling = self._sampling(1)
             request = Request(self._conversation, tools, self.mode, sampling, wanted=1)
             (reply,) = self._client.send([request])
@@ -313,12 +313,15 @@ class SamplingSession:
 
     def _request(self, wanted: int, messages: list[BaseMessage] | None = None) -> Request:
         """A request for samples: of plans alone, look-ups are over by now."""
-        tools = schemas_for(self._question, self.mode.output_mode)
+        tools = self._schemas()
         if self.mode.output_mode in WITH_TOOLS:
             tools = self._question.tools.schemas
         sampling = self._sampling(wanted)
         self._asked += wanted
         return Request(messages or self._conversation, tools, self.mode, sampling, wanted)
+
+    def _schemas(self) -> list[dict[str, Any]]:
+        return schemas_for(self._question, self.mode.output_mode, self._settings.max_options)
 
     def _sampling(self, wanted: int) -> dict[str, Any]:
         """The sampling arguments of the next request."""
