@@ -64,8 +64,8 @@ def imitation(context: RunContext, state: TeachState) -> Learned:
     """Label the whole rollout in one call, then do the PPO update at the teacher's weight."""
     labels = imitated = _labels(context, state)
     if labels is not None:
-        share = context.config.weaning.hold / state["teacher_weight"]
-        imitated = with_retention_targets(labels, _retention_policy(context, state), share)
+        retained, weight = _retention_policy(context, state), context.config.weaning.hold
+        imitated = with_retention_targets(labels, retained, weight)
     return Learned(labels, _update(context, state, imitated))
 
 

@@ -118,8 +118,7 @@ def with_retention_targets(labels: Labels, policy: FloatArray, share: float) -> 
     actions. So its own policy of the rollout is a target there, as in learning without forgetting
     (Li & Hoiem 2016): at first it pulls nowhere, and then back.
 
-    policy: float32 [B, D], the student's when it acted. share: the coverage of such a target; it
-    may exceed 1, as their weight in the loss does not shrink with the teacher's.
+    policy: float32 [B, D], the student's when it acted. share: the coverage of such a target, 0..1.
     """
     silent = labels.coverage == 0
     if share == 0 or not silent.any():

@@ -77,8 +77,8 @@ class WeaningSettings(BaseModel):
     hold: float = Field(
         1.0,
         ge=0,
-        le=1000,
-        description="Weight of the retention targets in the loss, whatever the teacher's: where it "
+        le=1,
+        description="Weight of the retention targets, as a share of the teacher's weight: where it "
         "has no advice, the student is held to its own policy while it is advised elsewhere.",
     )
     chance: float = Field(

@@ -27,7 +27,6 @@ from helpers.toy_task import (
     Corridor,
 )
 from tutelage.graphs.config.config import RunConfig
-from tutelage.graphs.nodes import learn
 from tutelage.graphs.nodes import teacher_check as node
 from tutelage.graphs.records.trace.records import ADVICE_REJECTED
 from tutelage.graphs.state import TeachState
@@ -722,22 +721,6 @@ def test_what_is_held_on_to_stands_where_there_is_no_advice() -> None:
     assert after.targets == pytest.approx(np.array([[1, 0], [0.1, 0.9], [0.2, 0.8]]))
     assert after.coverage == pytest.approx(np.array([0.7, 0.5, 1]))
     assert with_retention_targets(labels, policy, 0.0) is labels
-
-
-@pytest.mark.parametrize("weight", [5.0, 1.0, 0.2])
-def test_a_student_is_held_to_itself_as_much_whatever_its_teachers_weight_is(
-    weight: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    labels = Labels(np.array([[1, 0], [0, 0]], np.float32), np.array([0.7, 0], np.float32))
-    policy = np.array([[0.5, 0.5], [0.1, 0.9]], np.float32)
-    update = MagicMock()
-    monkeypatch.setattr(learn, "_labels", lambda *_: labels)
-    monkeypatch.setattr(learn, "_retention_policy", lambda *_: policy)
-    monkeypatch.setattr(learn, "_update", update)
-    config = RunConfig.model_validate({"weaning": {"hold": 0.8}})
-    learn.imitation(MagicMock(config=config), cast(TeachState, {"teacher_weight": weight}))
-    coverage = update.call_args.args[2].coverage
-    assert (weight * coverage).tolist() == pytest.approx([weight * 0.7, 0.8])
 
 
 def test_where_something_is_still_to_be_found_out_anything_may_be_done() -> None:
