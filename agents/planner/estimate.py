@@ -19,6 +19,6 @@ def estimated_tokens(question: Question, settings: TeacherSettings) -> tuple[int
     """Tokens in and out of a request for all samples on a question, by the length of its text."""
     output_mode = output_modes_of(question, settings)[0]
     texts = [message.text for message in messages_for(question, output_mode)]
-    schemas = json.dumps(schemas_for(question, output_mode))
+    schemas = json.dumps(schemas_for(question, output_mode, settings.max_options))
     characters = sum(map(len, texts)) + len(schemas)
     return characters // _CHARACTERS, _PLAN * settings.samples
