@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
 
 from tutelage.agents.client.call_record import Exchange
 from tutelage.agents.client.errors import FailureName
@@ -12,16 +11,12 @@ from tutelage.agents.client.parameters import Parameter
 from tutelage.agents.client.request_modes import OutputMode
 from tutelage.rl.advice.advice import Advice
 
-ONLY_OPTION: Final = "only_option"
-"""The source of advice where one option is on offer: nobody is asked what else there is."""
-
 
 @dataclass(frozen=True)
 class PlannerAnswer:
     """The advice on one situation, and the requests that brought it.
 
-    source: `model`, `cache`, `replay`, `only_option`, or `fallback:<which>` where another stood in
-    for the model.
+    source: `model`, `cache`, `replay`, or `fallback:<which>` where another stood in for the model.
     advice: None where no plan came back. failure: why, or why samples are missing; an answer with
     both serves as it is but is not stored in the cache. Neither: nothing was on offer, so nothing
     was asked. calls: the requests; from the cache, those that brought the plans at the time.

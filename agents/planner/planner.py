@@ -26,14 +26,13 @@ from tutelage.agents.client.client import LONGEST_PAUSE_S, RateLimitedClient
 from tutelage.agents.client.errors import HOPELESS, FailureName
 from tutelage.agents.client.request_modes import OUTPUT_MODES, RequestMode, output_modes_for
 from tutelage.agents.common.settings import TeacherSettings
-from tutelage.agents.planner.answer import ONLY_OPTION, PlannerAnswer
+from tutelage.agents.planner.answer import PlannerAnswer
 from tutelage.agents.planner.evidence import Evidence
 from tutelage.agents.planner.lookups import SharedLookups
 from tutelage.agents.planner.messages import output_modes_of
 from tutelage.agents.planner.sampling_session import SamplingSession
 from tutelage.agents.planner.verbaliser import Situations, Verbaliser
 from tutelage.prompts.library import PromptLibrary
-from tutelage.rl.advice.advice import Advice
 
 _QUESTIONS_KEPT: Final = 1024
 """More than are usually waiting to be asked; one that is not kept is rendered again."""
@@ -114,18 +113,6 @@ class Planner:
             output_mode=session.mode.output_mode,
             left_out=self._client.left_out,
         )
-
-    def without_asking(self, situation_id: int) -> PlannerAnswer | None:
-        """The answer where one option is on offer; None where there is something to ask.
-
-        A script is asked all the same: it costs nothing, and may be silent. So is a model in an
-        exam, which calls `ask`.
-        """
-        options = self._task.options(situation_id)
-        if len(options) != 1 or self.provider.wait_always:
-            return None
-        advice = Advice(((options[0].bare(),),), (1.0,))
-        return PlannerAnswer(situation_id, ONLY_OPTION, advice)
 
     def _tried(self, session: SamplingSession) -> FailureName | None:
         """Run a session until it succeeds, there is no use in trying, or the tries are spent."""

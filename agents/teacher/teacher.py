@@ -182,32 +182,22 @@ class Teacher:
         self.counters = counted
 
     def lookup(self, situation_ids: Iterable[int]) -> list[PlannerAnswer]:
-        """The answers that need no request, in the order of their situations. Raises PromptError.
+        """The answers that the cache holds, in the order of their situations. Raises PromptError.
 
-        They stand in the cache, or one option is on offer. The calls of those in the cache are
-        those that brought them in an earlier run, under the status `cached`.
+        Their calls are those that brought them in an earlier run, under the status `cached`.
         """
-        wanted = sorted(set(situation_ids))
-        only = {s: answer for s in wanted if (answer := self._only(s)) is not None}
-        cached = [self._hardened(answer) for answer in self._cached(set(wanted) - only.keys())]
-        if cached:
-            self._ledger.add(Spending(cache_hits=len(cached)))
-            self.counters.cache_hits += len(cached)
-        return sorted([*cached, *only.values()], key=lambda answer: answer.situation_id)
-
-    def needs_asking(self, situation_id: int) -> bool:
-        """Whether only the teacher can say what to do in a situation, be it from the cache."""
-        return self._only(situation_id) is None
-
-    def _only(self, situation_id: int) -> PlannerAnswer | None:
-        return None if self._planner is None else self._planner.without_asking(situation_id)
+        answers = [self._hardened(answer) for answer in self._cached(situation_ids)]
+        if answers:
+            self._ledger.add(Spending(cache_hits=len(answers)))
+            self.counters.cache_hits += len(answers)
+        return answers
 
     def ask_ahead(self, situation_ids: Iterable[int], iteration: int) -> None:
         """Start asking about situations that the cache does not hold, before they are looked up.
 
         In this order: the first ones are asked about where there is not enough for all.
         """
-        wanted = [s for s in situation_ids if self.needs_asking(s)]
+        wanted = list(situation_ids)
         cached = {answer.situation_id for answer in self._cached(wanted)}
         self._submit([s for s in wanted if s not in cached], iteration)
 

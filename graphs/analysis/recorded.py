@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tutelage.agents.client.call_record import CACHED, OK, CallRecord
-from tutelage.agents.planner.answer import ONLY_OPTION
 from tutelage.agents.providers.replay import SOURCE
 from tutelage.agents.store.recordings import RecordedAnswer
 from tutelage.graphs.config.config import RunConfig
@@ -16,7 +15,7 @@ from tutelage.graphs.records.trace.reader import TraceReader
 from tutelage.graphs.runtime.run import stored_config
 from tutelage.rl.advice.advice import Advice
 
-_TAUGHT = frozenset({"model", "cache", ONLY_OPTION, SOURCE})
+_TAUGHT = frozenset({"model", "cache", SOURCE})
 """Where a teacher's own word comes from; a fallback's is not recorded as the model's."""
 
 

@@ -38,7 +38,6 @@ class Source:
     that they may lie ahead. can_answer: whether what is known of it leaves hope for an answer.
     """
 
-    teacher: Teacher
     harvest: Callable[..., list[PlannerAnswer]]
     asked: Asked
     met: Asked
@@ -49,7 +48,6 @@ def teachers_answers(teacher: Teacher, missing: Collection[int]) -> Source:
     """The teacher's own. missing: the situations that advice is wanted on now."""
     met = set(missing)
     return Source(
-        teacher,
         teacher.harvest,
         lambda: teacher.pending,
         lambda: met.intersection(teacher.pending),
@@ -63,7 +61,7 @@ def stand_ins_answers(teacher: Teacher, iteration: int) -> Source:
     def asked() -> Collection[int]:
         return teacher.pending_fallbacks
 
-    return Source(teacher, partial(teacher.settle, (), iteration), asked, asked, lambda: True)
+    return Source(partial(teacher.settle, (), iteration), asked, asked, lambda: True)
 
 
 @dataclass
@@ -84,7 +82,7 @@ def await_answers(context: RunContext, state: TeachState, source: Source) -> Awa
     awaited = Awaited()
     if context.wait:
         _wait(context, source, awaited, lambda: bool(source.met()), math.inf)
-    elif is_unheard(source.teacher, state):
+    elif is_unheard(state):
         left = context.config.teacher.pause_s - state["paused_s"]
 
         def goes_on() -> bool:
@@ -102,9 +100,9 @@ def await_answers(context: RunContext, state: TeachState, source: Source) -> Awa
     return awaited
 
 
-def is_unheard(teacher: Teacher, state: TeachState) -> bool:
-    """Whether nobody has given any advice yet; where there is one option, nobody has to."""
-    return not (state["stand_ins"] or any(teacher.needs_asking(s) for s in state["advice"]))
+def is_unheard(state: TeachState) -> bool:
+    """Whether nobody has given any advice yet."""
+    return not (state["advice"] or state["stand_ins"])
 
 
 def is_cut_short(context: RunContext, state: TeachState, source: Source) -> bool:
@@ -114,7 +112,7 @@ def is_cut_short(context: RunContext, state: TeachState, source: Source) -> bool
     if context.wait:
         return True
     left = context.config.teacher.pause_s - state["paused_s"]
-    return is_unheard(source.teacher, state) and left > 0 and source.can_answer()
+    return is_unheard(state) and left > 0 and source.can_answer()
 
 
 def _wait(

@@ -223,12 +223,11 @@ def _circumstances(
     )
     if teacher is None:
         return told
-    taught = [situation_id for situation_id in advice if teacher.needs_asking(situation_id)]
     return replace(
         told,
-        answers=len(taught) or teacher.counters.answers,
+        answers=len(advice) or teacher.counters.answers,
         stand_ins=len(stand_ins) or teacher.counters.fallbacks,
-        late=not (taught or stand_ins),
+        late=not (advice or stand_ins),
         failures=teacher.counters.failures,
         awaited=bool(teacher.pending or teacher.pending_fallbacks),
         fallback=context.config.teacher.fallback,

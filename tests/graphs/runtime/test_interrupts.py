@@ -114,7 +114,7 @@ def test_a_server_that_hangs_holds_nobody_up(
             "openai:test-model",
         ]
         runner = Runner(server, [*options, "--base-url", teacher.base_url])
-        child = runner.start(tmp_path, {"teacher__timeout_s": 600})
+        child = runner.start(tmp_path, {"teacher__timeout_s": 600, "teacher__budget_calls": 100})
         await_that(lambda: len(teacher.requests) > 0)
         ended_in_order(child, tmp_path, signal.SIGINT)
         while len(teacher.requests) < 4:  # the others of those that are to hang
