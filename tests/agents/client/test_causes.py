@@ -218,7 +218,9 @@ class TestFilters:
         assert (first.failure, len(first.calls)) == ("filtered", 1)
         assert (second.failure, len(second.calls)) == (None, 1)
         assert (mode.output_mode, mode.with_n, mode.with_seed) == ("required", True, True)
-        assert cause("filtered") == "the provider's content filter refused the question or the answer"
+        assert (
+            cause("filtered") == "the provider's content filter refused the question or the answer"
+        )
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ import pytest
 import typer
 
 from helpers.cache_entries import EXCHANGE, entry
-from helpers.fuzzed_values import FORMS, KEY, shows_key
+from helpers.key_forms import FORMS, KEY, shows_key
 from helpers.screens import screen
 from helpers.tiny_runs import TinyRun, make_run
 from helpers.trace_rows import CALL, visit

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from helpers.fuzzed_values import FORMS, KEY, shows_key
+from helpers.key_forms import FORMS, KEY, shows_key
 from helpers.trace_rows import CALL
 from tutelage.agents.client.call_record import CallRecord
 from tutelage.graphs.records.trace.reader import TraceReader
