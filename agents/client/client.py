@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
@@ -283,16 +284,17 @@ def _bind(model: BaseChatModel, request: Request) -> tuple[BaseChatModel, dict[s
     Raises NotImplementedError where the model takes no tools.
     """
     output_mode = request.mode.output_mode
+    tools = deepcopy(request.tools)  # Google's package takes out of them what it does not know
     if output_mode == "logprobs":
         return model, dict(_LOGPROBS)
     if output_mode == "json":
-        return model, {"response_format": request.tools[0]} if request.tools else {}
+        return model, {"response_format": tools[0]} if tools else {}
     if output_mode == "text":
         return model, {}
     choice: dict[str, Any] = {"tool_choice": "any" if output_mode == "required" else "auto"}
     if output_mode == "auto" and "tool_choice" in request.left_out:
         choice = {}
-    binding = model.bind_tools(request.tools, **choice)
+    binding = model.bind_tools(tools, **choice)
     if not isinstance(binding, RunnableBinding) or not isinstance(binding.bound, BaseChatModel):
         raise NotImplementedError(f"bind_tools of {type(model).__name__} returns no bound model")
     return binding.bound, dict(binding.kwargs)
