@@ -60,7 +60,6 @@ class Planner:
         source: str = "model",
     ) -> None:
         self.provider = provider
-        self._task = task
         self._source = source
         self._settings = settings
         verbaliser = Verbaliser(
